@@ -1,0 +1,24 @@
+// What a person can mend is a UserError: a file, a flag, a key. It reads as one line and ends the program with
+// exit code 2. A broken invariant is TORCH_CHECK or TORCH_INTERNAL_ASSERT.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace symma {
+
+class UserError : public std::runtime_error {
+ public:
+  // "place: what is wrong; what would be right". `place` is a file with its line, a key, or a flag.
+  UserError(const std::string& place, const std::string& wrong, const std::string& remedy)
+      : std::runtime_error(place + ": " + wrong + (remedy.empty() ? "" : "; " + remedy)) {}
+};
+
+// The candidate with the least edit distance to `word`, or "" when none is near.
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+
+// "did you mean X?" when a candidate is near, else "one of A, B, C".
+std::string suggestion(const std::string& word, const std::vector<std::string>& candidates);
+
+}  // namespace symma

@@ -1,0 +1,17 @@
+// Files that are whole or absent: written beside, synced, then renamed.
+#pragma once
+
+#include <string>
+
+namespace symma {
+
+// Throws UserError where the file is missing or unreadable.
+std::string read_file(const std::string& path);
+
+// Replaces `path` by `bytes`, or leaves what was there and throws UserError (a full disk, no permission).
+void write_file(const std::string& path, const std::string& bytes);
+
+// Makes the folder and its parents. Throws UserError where that cannot be.
+void make_folder(const std::string& path);
+
+}  // namespace symma

@@ -1,0 +1,260 @@
+#include "symma/core/options.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "symma/core/errors.h"
+
+namespace symma {
+namespace {
+
+std::string join(const std::string& section, const std::string& key) {
+  return section.empty() ? key : section + "." + key;
+}
+
+Json to_json(const toml::node& node, const std::string& path, const std::string& file,
+             std::map<std::string, std::string>& origin) {
+  if (!path.empty()) origin[path] = fmt::format("{}:{}", file, node.source().begin.line);
+  if (auto* table = node.as_table()) {
+    Json out = Json::object();
+    for (auto&& [key, value] : *table) {
+      const std::string name(key.str());
+      out[name] = to_json(value, join(path, name), file, origin);
+    }
+    return out;
+  }
+  if (auto* array = node.as_array()) {
+    Json out = Json::array();
+    for (auto&& item : *array) out.push_back(to_json(item, "", file, origin));
+    return out;
+  }
+  if (auto v = node.as_integer()) return v->get();
+  if (auto v = node.as_floating_point()) return v->get();
+  if (auto v = node.as_boolean()) return v->get();
+  if (auto v = node.as_string()) return v->get();
+  throw UserError(fmt::format("{}:{}", file, node.source().begin.line), "a date or time is not a setting here", "");
+}
+
+const char* type_name(const Json& v) {
+  if (v.is_number_integer()) return "an integer";
+  if (v.is_number()) return "a number";
+  if (v.is_string()) return "a string";
+  if (v.is_boolean()) return "a boolean";
+  if (v.is_array()) return "a list";
+  return "a section";
+}
+
+std::string format_number(double x) {
+  if (std::isinf(x)) return x > 0 ? "inf" : "-inf";
+  return fmt::format("{}", x);
+}
+
+// Reading one value; each throws the wanted type's name on a mismatch.
+struct Mismatch {
+  const char* wanted;
+};
+void take(const Json& v, bool& out) {
+  if (!v.is_boolean()) throw Mismatch{"true or false"};
+  out = v.get<bool>();
+}
+void take(const Json& v, int64_t& out) {
+  if (!v.is_number_integer()) throw Mismatch{"an integer"};
+  out = v.get<int64_t>();
+}
+void take(const Json& v, double& out) {
+  if (!v.is_number()) throw Mismatch{"a number"};
+  out = v.get<double>();
+}
+void take(const Json& v, std::string& out) {
+  if (!v.is_string()) throw Mismatch{"a string in quotes"};
+  out = v.get<std::string>();
+}
+template <class T>
+void take_list(const Json& v, std::vector<T>& out, const char* wanted) {
+  if (!v.is_array()) throw Mismatch{wanted};
+  std::vector<T> items;
+  for (const auto& item : v) {
+    T one{};
+    try {
+      take(item, one);
+    } catch (const Mismatch&) {
+      throw Mismatch{wanted};
+    }
+    items.push_back(one);
+  }
+  out = std::move(items);
+}
+void take(const Json& v, std::vector<double>& out) { take_list(v, out, "a list of numbers"); }
+void take(const Json& v, std::vector<int64_t>& out) { take_list(v, out, "a list of integers"); }
+void take(const Json& v, std::vector<std::string>& out) { take_list(v, out, "a list of strings"); }
+void take(const Json& v, Pairs& out) {
+  const char* wanted = "a list of pairs such as [[0, 1], [1, 2]]";
+  if (!v.is_array()) throw Mismatch{wanted};
+  Pairs pairs;
+  for (const auto& item : v) {
+    if (!item.is_array() || item.size() != 2 || !item[0].is_number_integer() || !item[1].is_number_integer()) throw Mismatch{wanted};
+    pairs.push_back({item[0].get<int64_t>(), item[1].get<int64_t>()});
+  }
+  out = std::move(pairs);
+}
+
+std::vector<double> numbers(const Json& v) {
+  std::vector<double> out;
+  if (v.is_number()) out.push_back(v.get<double>());
+  if (v.is_array()) {
+    for (const auto& item : v) {
+      for (double x : numbers(item)) out.push_back(x);
+    }
+  }
+  return out;
+}
+
+std::string toml_value(const Json& v) {
+  if (v.is_array()) {
+    std::vector<std::string> items;
+    for (const auto& item : v) items.push_back(toml_value(item));
+    return fmt::format("[{}]", fmt::join(items, ", "));
+  }
+  if (v.is_number_float()) {
+    const double x = v.get<double>();
+    if (!std::isfinite(x)) return std::isnan(x) ? "nan" : x > 0 ? "inf" : "-inf";
+    std::string s = fmt::format("{}", x);
+    return s.find_first_of(".e") == std::string::npos ? s + ".0" : s;
+  }
+  return v.dump();
+}
+
+}  // namespace
+
+Json Field::value() const {
+  return std::visit([](auto* t) { return Json(*t); }, target);
+}
+
+std::string Field::range() const {
+  if (!choices.empty()) return fmt::format("one of {}", fmt::join(choices, ", "));
+  const bool has_low = std::isfinite(low), has_high = std::isfinite(high);
+  if (has_low && has_high) {
+    return fmt::format("in {}{}, {}{}", low_open ? '(' : '[', format_number(low), format_number(high), high_open ? ')' : ']');
+  }
+  if (has_low) return fmt::format("{} {}", low_open ? ">" : ">=", format_number(low));
+  if (has_high) return fmt::format("{} {}", high_open ? "<" : "<=", format_number(high));
+  return "";
+}
+
+Config Config::parse(const std::string& text, const std::string& name) {
+  auto result = toml::parse(text, name);
+  if (!result) {
+    const auto& e = result.error();
+    throw UserError(fmt::format("{}:{}", name, e.source().begin.line), fmt::format("not TOML: {}", e.description()),
+                    "see https://toml.io");
+  }
+  Config config;
+  config.file_ = name;
+  config.tree_ = to_json(result.table(), "", name, config.origin_);
+  return config;
+}
+
+Config Config::load(const std::string& path) {
+  std::error_code ec;
+  if (std::filesystem::is_directory(path, ec)) throw UserError(path, "is a folder", "name an experiment file, *.toml");
+  std::ifstream in(path);
+  if (!in) {
+    const bool there = std::filesystem::exists(path, ec);
+    throw UserError(path, there ? "cannot be read" : "no such file", there ? "check its permissions" : "see examples/ for experiment files");
+  }
+  std::ostringstream text;
+  text << in.rdbuf();
+  return parse(text.str(), path);
+}
+
+void Config::set(const std::string& assignment) {
+  const auto eq = assignment.find('=');
+  const std::string where = "--set " + assignment;
+  if (eq == std::string::npos || eq == 0) throw UserError(where, "is not key=value", "for example --set learner.inner_lr=0.1");
+  const std::string path = assignment.substr(0, eq), text = assignment.substr(eq + 1);
+  auto result = toml::parse("value = " + text);
+  Json value;
+  std::map<std::string, std::string> ignored;
+  if (result) {
+    value = to_json(*result.table().get("value"), "", where, ignored);
+  } else {
+    value = text;
+  }
+  Json* at = &tree_;
+  std::string rest = path;
+  for (size_t dot; (dot = rest.find('.')) != std::string::npos; rest = rest.substr(dot + 1)) {
+    at = &(*at)[rest.substr(0, dot)];
+    if (!at->is_object() && !at->is_null()) throw UserError(where, "names a key inside a value", "write section.key=value");
+  }
+  (*at)[rest] = value;
+  origin_[path] = "--set";
+}
+
+void Config::read(const std::string& section, const Fields& fields, const std::vector<std::string>& others) const {
+  if (!section.empty() && !tree_.contains(section)) return;
+  const Json& table = section.empty() ? tree_ : tree_.at(section);
+  if (!table.is_object()) throw UserError(place("", section), "is not a section", "write [" + section + "]");
+  std::vector<std::string> known;
+  for (const auto& f : fields.list()) known.push_back(f.name);
+  known.insert(known.end(), others.begin(), others.end());
+  for (const auto& [key, value] : table.items()) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      throw UserError(place(section, key), value.is_object() ? "unknown section" : "unknown key", suggestion(key, known));
+    }
+  }
+  for (const auto& f : fields.list()) {
+    if (!table.contains(f.name)) continue;
+    const Json& v = table.at(f.name);
+    const std::string where = place(section, f.name);
+    try {
+      std::visit([&](auto* target) { take(v, *target); }, f.target);
+    } catch (const Mismatch& m) {
+      throw UserError(where, fmt::format("{} is {}", v.dump(), type_name(v)), fmt::format("write {}", m.wanted));
+    }
+    for (double x : numbers(v)) {
+      const bool good = (f.low_open ? x > f.low : x >= f.low) && (f.high_open ? x < f.high : x <= f.high);
+      if (!good) throw UserError(where, fmt::format("{} is out of range", format_number(x)), "must be " + f.range());
+    }
+    if (!f.choices.empty()) {
+      const auto word = v.get<std::string>();
+      if (std::find(f.choices.begin(), f.choices.end(), word) == f.choices.end()) {
+        throw UserError(where, fmt::format("\"{}\" is not known", word), suggestion(word, f.choices));
+      }
+    }
+  }
+}
+
+std::string Config::word(const std::string& section, const std::string& key, const std::string& fallback) const {
+  if (!has(section, key)) return fallback;
+  const Json& v = tree_.at(section).at(key);
+  if (!v.is_string()) throw UserError(place(section, key), fmt::format("{} is {}", v.dump(), type_name(v)), "write a string in quotes");
+  return v.get<std::string>();
+}
+
+bool Config::has(const std::string& section, const std::string& key) const {
+  return tree_.contains(section) && tree_.at(section).is_object() && tree_.at(section).contains(key);
+}
+
+std::string Config::place(const std::string& section, const std::string& key) const {
+  const auto it = origin_.find(join(section, key));
+  const std::string origin = it == origin_.end() ? file_ : it->second;
+  return section.empty() ? fmt::format("{}: {}", origin, key) : fmt::format("{}: [{}] {}", origin, section, key);
+}
+
+std::string to_toml(const Fields& fields) {
+  std::string out;
+  for (const auto& f : fields.list()) {
+    const std::string range = f.range();
+    out += fmt::format("{} = {}  # {}{}\n", f.name, toml_value(f.value()), f.doc, range.empty() ? "" : " (" + range + ")");
+  }
+  return out;
+}
+
+}  // namespace symma

@@ -1,0 +1,93 @@
+// Options: what a person sets in an experiment file, read into plain structs.
+//
+// A part describes its options once, in `fields`. From that come reading with errors that name the place, the
+// file with every default filled in, `symma list` and the docs table:
+//
+//   struct Options {
+//     double inner_lr = 0.01;
+//     void fields(Fields& f) { f.add("inner_lr", inner_lr, "step size of the inner loop").above(0); }
+//   };
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+namespace symma {
+
+using Json = nlohmann::ordered_json;
+using Pairs = std::vector<std::array<int64_t, 2>>;
+
+struct Field {
+  using Target = std::variant<bool*, int64_t*, double*, std::string*, std::vector<double>*, std::vector<int64_t>*,
+                              std::vector<std::string>*, Pairs*>;
+  std::string name;
+  Target target;
+  std::string doc;
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+  bool low_open = false, high_open = false;
+  std::vector<std::string> choices;
+
+  // Bounds hold for every number of a list.
+  Field& at_least(double x) { low = x, low_open = false; return *this; }
+  Field& at_most(double x) { high = x, high_open = false; return *this; }
+  Field& above(double x) { low = x, low_open = true; return *this; }
+  Field& below(double x) { high = x, high_open = true; return *this; }
+  Field& one_of(std::vector<std::string> words) { choices = std::move(words); return *this; }
+
+  Json value() const;         // what the target holds now
+  std::string range() const;  // "> 0", "one of a, b", or ""
+};
+
+class Fields {
+ public:
+  template <class T>
+  Field& add(std::string name, T& target, std::string doc) {
+    list_.push_back({std::move(name), &target, std::move(doc)});
+    return list_.back();
+  }
+  const std::vector<Field>& list() const { return list_; }
+
+ private:
+  std::vector<Field> list_;
+};
+
+// A TOML file, or several settings laid over one, with the line that each key came from.
+class Config {
+ public:
+  // Throws UserError where the file cannot be read or is not TOML.
+  static Config load(const std::string& path);
+  static Config parse(const std::string& text, const std::string& name);
+
+  // Lays "learner.inner_lr=0.1" over what is there. The value is TOML; a bare word is taken as a string.
+  void set(const std::string& assignment);
+
+  // Reads the section ("" is the top of the file) into the fields. Throws UserError for an unknown key, a wrong type
+  // or a value out of range. `others` are keys and sections that are read elsewhere.
+  void read(const std::string& section, const Fields& fields, const std::vector<std::string>& others = {}) const;
+
+  // The string at section.key, or `fallback` where it is absent.
+  std::string word(const std::string& section, const std::string& key, const std::string& fallback) const;
+  bool has(const std::string& section, const std::string& key) const;
+
+  // "file.toml:12: [learner] inner_lr", for messages.
+  std::string place(const std::string& section, const std::string& key) const;
+  const std::string& file() const { return file_; }
+
+ private:
+  std::string file_;
+  Json tree_ = Json::object();
+  std::map<std::string, std::string> origin_;  // "learner.inner_lr" -> "file.toml:12"
+};
+
+// The fields as lines of TOML, with their docs as comments.
+std::string to_toml(const Fields& fields);
+
+}  // namespace symma

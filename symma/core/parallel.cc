@@ -1,0 +1,144 @@
+#include "symma/core/parallel.h"
+
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace symma {
+namespace {
+
+// One parallel_for in progress. Pieces are taken by an atomic counter; which thread takes which does not matter.
+struct Job {
+  int64_t n, grain, pieces;
+  const std::function<void(int64_t, int64_t)>* work;
+  std::atomic<int64_t> next{0};
+  std::atomic<int64_t> done{0};
+  std::mutex mutex;
+  std::exception_ptr error;
+
+  void run() {
+    for (int64_t i; (i = next.fetch_add(1)) < pieces;) {
+      try {
+        (*work)(i * grain, std::min(n, (i + 1) * grain));
+      } catch (...) {
+        std::lock_guard lock(mutex);
+        if (!error) error = std::current_exception();
+      }
+      done.fetch_add(1, std::memory_order_release);
+    }
+  }
+};
+
+thread_local bool inside = false;
+
+// OpenBLAS splits a product over threads in ways that change its rounding. It is found at run time, since
+// libtorch may be linked to another BLAS.
+void make_operations_serial() {
+  at::set_num_threads(1);
+  using SetThreads = void (*)(int);
+  if (auto set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) set(1);
+}
+
+class Pool {
+ public:
+  explicit Pool(int threads) {
+    make_operations_serial();
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { serve(); });
+  }
+  ~Pool() {
+    {
+      std::lock_guard lock(mutex_);
+      stop_ = true;
+      epoch_.fetch_add(1);
+    }
+    wake_.notify_all();
+    for (auto& w : workers_) w.join();
+  }
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  void run(const std::shared_ptr<Job>& job) {
+    {
+      std::lock_guard lock(mutex_);
+      job_ = job;
+      epoch_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    inside = true;
+    job->run();
+    inside = false;
+    while (job->done.load(std::memory_order_acquire) < job->pieces) std::this_thread::yield();
+    std::lock_guard lock(mutex_);
+    job_.reset();
+  }
+
+ private:
+  void serve() {
+    make_operations_serial();
+    inside = true;
+    uint64_t seen = 0;
+    for (;;) {
+      // Small jobs follow each other within microseconds, less than waking from a condition takes: look a while.
+      for (int spin = 0; spin < 2000 && epoch_.load(std::memory_order_acquire) == seen; ++spin) {
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+      }
+      std::shared_ptr<Job> job;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [&] { return epoch_.load() != seen; });
+        seen = epoch_.load();
+        if (stop_) return;
+        job = job_;
+      }
+      if (job) job->run();
+    }
+  }
+
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<uint64_t> epoch_{0};
+  std::shared_ptr<Job> job_;
+  bool stop_ = false;
+};
+
+std::unique_ptr<Pool>& pool() {
+  static auto p = std::make_unique<Pool>(static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
+  return p;
+}
+
+}  // namespace
+
+void set_threads(int threads) {
+  if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  if (pool()->threads() != threads) pool() = std::make_unique<Pool>(threads);
+}
+
+int threads() { return pool()->threads(); }
+
+void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t, int64_t)>& work) {
+  if (n <= 0) return;
+  grain = std::max<int64_t>(1, grain);
+  const int64_t pieces = (n + grain - 1) / grain;
+  if (pieces == 1 || inside || pool()->threads() == 1) {
+    for (int64_t i = 0; i < pieces; ++i) work(i * grain, std::min(n, (i + 1) * grain));
+    return;
+  }
+  auto job = std::make_shared<Job>();
+  job->n = n;
+  job->grain = grain;
+  job->pieces = pieces;
+  job->work = &work;
+  pool()->run(job);
+  if (job->error) std::rethrow_exception(job->error);
+}
+
+}  // namespace symma

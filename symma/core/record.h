@@ -1,0 +1,33 @@
+// What a run leaves behind for people and programs: rows of numbers in metrics.jsonl, one JSON object a line.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "symma/core/options.h"
+
+namespace symma {
+
+class Recorder {
+ public:
+  // Goes on with the file at `path`, without the rows whose "round" is past `last_round`: those a killed run wrote
+  // after its checkpoint. last_round = -1 starts anew.
+  Recorder(std::string path, int64_t last_round);
+  ~Recorder();
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+
+  void add(const Json& row);  // appends a line and flushes it
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+};
+
+// The rows of a metrics.jsonl. Throws UserError that names the line which is not JSON; a last line cut short by a
+// crash is left out.
+std::vector<Json> read_records(const std::string& path);
+
+Json read_json(const std::string& path);
+
+}  // namespace symma

@@ -1,0 +1,18 @@
+#include "symma/core/registry.h"
+
+namespace symma {
+
+std::map<std::string, std::map<std::string, PartInfo>>& catalog() {
+  static std::map<std::string, std::map<std::string, PartInfo>> parts;
+  return parts;
+}
+
+Json describe(const Fields& fields) {
+  Json out = Json::array();
+  for (const auto& f : fields.list()) {
+    out.push_back({{"name", f.name}, {"default", f.value()}, {"doc", f.doc}, {"range", f.range()}});
+  }
+  return out;
+}
+
+}  // namespace symma

@@ -1,0 +1,95 @@
+// Parts register themselves: one file, one line at its end.
+//
+//   SYMMA_REGISTER(Learner, "maml", Maml, "learns an initial point ...", "Finn et al. 2017, arXiv:1703.03400");
+//
+// A part `P` of a kind has a struct `P::Options` with `fields(Fields&)`, and a constructor P(Options, args...), where
+// args are what the kind hands to all its parts. The library is shared, so no linker drops these lines.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "symma/core/errors.h"
+#include "symma/core/options.h"
+
+namespace symma {
+
+// A part that has been chosen but not built: its options can still be set.
+template <class Part, class... Args>
+class Draft {
+ public:
+  virtual ~Draft() = default;
+  virtual void fields(Fields&) = 0;
+  virtual std::unique_ptr<Part> build(Args...) const = 0;
+};
+
+struct PartInfo {
+  std::string name, summary, source;
+  std::function<Json()> options;  // a list of {name, default, doc, range}
+};
+
+// Every part of every kind, for `symma list` and the docs: kind -> name -> what it is.
+std::map<std::string, std::map<std::string, PartInfo>>& catalog();
+
+Json describe(const Fields& fields);
+
+template <class Part, class... Args>
+class Registry {
+ public:
+  using DraftPtr = std::unique_ptr<Draft<Part, Args...>>;
+
+  static Registry& instance() {
+    static Registry r;
+    return r;
+  }
+
+  template <class P>
+  bool add(const std::string& kind, const std::string& name, const std::string& summary, const std::string& source) {
+    struct Of : Draft<Part, Args...> {
+      typename P::Options options;
+      void fields(Fields& f) override { options.fields(f); }
+      std::unique_ptr<Part> build(Args... args) const override { return std::make_unique<P>(options, args...); }
+    };
+    makers_[name] = [] { return std::make_unique<Of>(); };
+    catalog()[kind][name] = {name, summary, source, [] {
+                               typename P::Options options;
+                               Fields f;
+                               options.fields(f);
+                               return describe(f);
+                             }};
+    return true;
+  }
+
+  // The part called `name`, with default options. `place` names where the name was read.
+  DraftPtr draft(const std::string& name, const std::string& place) const {
+    const auto it = makers_.find(name);
+    if (it == makers_.end()) throw UserError(place, "\"" + name + "\" is not known", suggestion(name, names()));
+    return it->second();
+  }
+
+  std::vector<std::string> names() const {
+    std::vector<std::string> out;
+    for (const auto& [name, make] : makers_) out.push_back(name);
+    return out;
+  }
+
+ private:
+  std::map<std::string, std::function<DraftPtr()>> makers_;
+};
+
+// An Options struct for parts that have nothing to set.
+struct NoOptions {
+  void fields(Fields&) {}
+};
+
+}  // namespace symma
+
+#define SYMMA_JOIN2(a, b) a##b
+#define SYMMA_JOIN(a, b) SYMMA_JOIN2(a, b)
+// `Kind` is an interface `Kind` with a registry type `KindRegistry`.
+#define SYMMA_REGISTER(Kind, name, Class, summary, source)     \
+  [[maybe_unused]] static const bool SYMMA_JOIN(registered_, __LINE__) = \
+      ::symma::Kind##Registry::instance().add<Class>(#Kind, name, summary, source)

@@ -1,0 +1,23 @@
+// The safetensors file format: an 8-byte length, a JSON header, raw little-endian tensors.
+// Source: https://huggingface.co/docs/safetensors, "Format".
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "symma/core/tensor.h"
+
+namespace symma {
+
+struct Safetensors {
+  TensorDict tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+// Types float32, float64, int64, int32 and uint8. Replaces the file as a whole.
+void write_safetensors(const std::string& path, const Safetensors& content);
+
+// Throws UserError for a file that is missing, truncated, or not safetensors.
+Safetensors read_safetensors(const std::string& path);
+
+}  // namespace symma

@@ -1,0 +1,45 @@
+// Learners: how rows learn.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "symma/core/registry.h"
+#include "symma/core/rng.h"
+#include "symma/core/tensor.h"
+#include "symma/nn/model.h"
+#include "symma/tasks/task.h"
+
+namespace symma {
+
+// Everything that changes while a fleet learns. Every tensor's first dimension is the agent, so a slice of a State is
+// the state of those agents alone, and a checkpoint of it is complete.
+struct State {
+  Tensor theta;    // [N, Q]: what agents share. Columns [0, P) are the model's parameters
+  TensorDict own;  // [N, ...] each: what stays home (an optimiser's moments)
+  int64_t step = 0;
+
+  State agents(int64_t begin, int64_t end) const;  // a view
+};
+
+// A batch given to a learner has B = N T tasks, T for each agent, agent-major: task b belongs to agent b / T.
+class Learner {
+ public:
+  virtual ~Learner() = default;
+  virtual State init(int64_t agents, Rng) const = 0;
+  // One local (meta-)update of every agent. Returns what to log, [N] each ("loss": the query loss after adapting).
+  virtual Scores step(State&, const TaskBatch&, Rng) const = 0;
+  // The model's rows after 0, 1, ..., steps steps of adaptation: steps + 1 tensors [B, P].
+  virtual std::vector<Tensor> adapt(const State&, const TaskBatch&, int64_t steps, Rng) const = 0;
+};
+
+// What every learner is built on.
+struct LearnerSetting {
+  const Model& model;
+  TaskSpec spec;
+};
+
+using LearnerRegistry = Registry<Learner, const LearnerSetting&>;
+
+}  // namespace symma
