@@ -50,7 +50,11 @@ class Fields {
  public:
   template <class T>
   Field& add(std::string name, T& target, std::string doc) {
-    list_.push_back({std::move(name), &target, std::move(doc)});
+    Field field;
+    field.name = std::move(name);
+    field.target = &target;
+    field.doc = std::move(doc);
+    list_.push_back(std::move(field));
     return list_.back();
   }
   const std::vector<Field>& list() const { return list_; }

@@ -1,0 +1,137 @@
+// The convolutional net of few-shot learning: blocks of 3x3 convolution, stride 2, batch norm, ReLU; then the mean over
+// places, then a linear head. Finn et al. 2017 (the strided variant for Omniglot); Vinyals et al. 2016.
+//
+// Rows are batched: the patches of every image, times each row's own filters, in one bmm. Batch norm's shift replaces the
+// convolution's bias, which it would cancel.
+//
+// Batch norm's protocol is part of what a number means, so it has a name:
+//   transductive  statistics of the batch at hand, at training and at evaluation (MAML's published code). The predictions for a
+//                 query depend on the other queries.
+//   running       statistics of the batch while learning; when judged, running means of what training saw, which travel in the row
+//                 as buffers. Nothing about other queries is used.
+#include "symma/nn/init.h"
+#include "symma/nn/kernels/patches.h"
+
+namespace symma {
+namespace {
+
+constexpr double kEpsilon = 1e-5;
+constexpr double kMomentum = 0.1;  // PyTorch's: running = 0.9 running + 0.1 batch
+
+class Conv : public Model, public HasStatistics {
+ public:
+  struct Options {
+    int64_t channels = 64;
+    int64_t blocks = 4;
+    std::string norm = "transductive";
+    void fields(Fields& f) {
+      f.add("channels", channels, "filters in each block").at_least(1);
+      f.add("blocks", blocks, "convolutions, each halving the image").at_least(1).at_most(6);
+      f.add("norm", norm, "batch norm's statistics when judged: those of the batch, or running ones").one_of({"transductive", "running"});
+    }
+  };
+
+  Conv(const Options& options, const ModelShape& shape) : options_(options), in_(shape.in) {
+    if (in_.size() == 2) in_.push_back(1);
+    if (in_.size() != 3) throw UserError("[model] kind", "\"conv\" takes images, and this task's inputs are not", "use kind = \"mlp\"");
+    int64_t c = in_[2];
+    for (int64_t i = 0; i < options.blocks; ++i) {
+      layout_.add(block(i) + ".weight", {9 * c, options.channels});
+      layout_.add(block(i) + ".gamma", {options.channels});
+      layout_.add(block(i) + ".beta", {options.channels});
+      c = options.channels;
+    }
+    if (running()) {
+      for (int64_t i = 0; i < options.blocks; ++i) {
+        layout_.add(block(i) + ".running_mean", {c}, true);
+        layout_.add(block(i) + ".running_var", {c}, true);
+      }
+    }
+    layout_.add("head.weight", {c, shape.out});
+    layout_.add("head.bias", {shape.out});
+  }
+
+  const Layout& layout() const override { return layout_; }
+
+  // Xavier's uniform for filters, PyTorch's Linear for the head; gamma 1, beta 0.
+  Tensor init(int64_t rows, Rng rng) const override {
+    Tensor theta = at::zeros({rows, layout_.size()}, at::kFloat);
+    for (const auto& e : layout_.entries()) {
+      const bool one = e.name.ends_with(".gamma") || e.name.ends_with(".running_var");
+      if (one) theta.narrow(1, e.offset, e.size()).fill_(1);
+      if (!e.name.ends_with(".weight")) continue;
+      const bool head = e.name == "head.weight";
+      const double fan_in = static_cast<double>(e.shape[0]), fan_out = 9.0 * static_cast<double>(e.shape[1]);
+      const double bound = head ? 1 / std::sqrt(fan_in) : std::sqrt(6 / (fan_in + fan_out));
+      for (int64_t r = 0; r < rows; ++r) fill_uniform(theta, layout_, e.name, r, bound, rng.split("row", r));
+    }
+    return theta;
+  }
+
+  Tensor forward(const Tensor& theta, const Tensor& x, Mode mode) const override {
+    return at::baddbmm(layout_.view(theta, "head.bias").unsqueeze(1), features(theta, x, mode), layout_.view(theta, "head.weight"));
+  }
+
+  Tensor features(const Tensor& theta, const Tensor& x, Mode mode) const override {
+    return run(theta, x, mode == Mode::kEval && running(), nullptr);
+  }
+
+  Tensor observe(const Tensor& theta, const Tensor& x) const override {
+    if (!running()) return theta;
+    at::NoGradGuard no_grad;
+    Tensor out = theta.clone();
+    run(theta, x, false, &out);
+    return out;
+  }
+
+  std::string protocol() const override { return options_.norm; }
+
+ private:
+  bool running() const { return options_.norm == "running"; }
+  static std::string block(int64_t i) { return "block" + std::to_string(i); }
+
+  // Features [B, K, F]. With `use_running`, batch norm takes the row's running statistics; with `observed`, those of each block
+  // are moved toward the batch's.
+  Tensor run(const Tensor& theta, const Tensor& x, bool use_running, Tensor* observed) const {
+    const int64_t b = x.size(0), k = x.size(1);
+    Tensor h = x.reshape({b * k, in_[0], in_[1], in_[2]});
+    for (int64_t i = 0; i < options_.blocks; ++i) {
+      const Tensor p = kernels::patches(h);
+      const int64_t oh = p.size(1), ow = p.size(2), places = oh * ow;
+      const Tensor y = at::bmm(p.view({b, k * places, p.size(3)}), layout_.view(theta, block(i) + ".weight"));
+      Tensor mean, var;  // [B, 1, C]
+      if (use_running) {
+        mean = layout_.view(theta, block(i) + ".running_mean").unsqueeze(1).detach();
+        var = layout_.view(theta, block(i) + ".running_var").unsqueeze(1).detach();
+      } else {
+        mean = y.mean(1, true);
+        var = (y - mean).square().mean(1, true);
+      }
+      if (observed) {
+        blend(*observed, block(i) + ".running_mean", mean);
+        const double n = static_cast<double>(k * places);
+        blend(*observed, block(i) + ".running_var", var * (n / std::max(1.0, n - 1)));
+      }
+      const Tensor scale = layout_.view(theta, block(i) + ".gamma").unsqueeze(1) * (var + kEpsilon).rsqrt();
+      h = at::addcmul(layout_.view(theta, block(i) + ".beta").unsqueeze(1), y - mean, scale).relu();
+      h = h.view({b * k, oh, ow, options_.channels});
+    }
+    return h.mean(at::IntArrayRef{1, 2}).view({b, k, options_.channels});
+  }
+
+  void blend(Tensor& rows, const std::string& name, const Tensor& value) const {
+    const auto& e = layout_.at(name);
+    Tensor part = rows.narrow(1, e.offset, e.size());
+    part.lerp_(value.reshape({rows.size(0), e.size()}), kMomentum);
+  }
+
+  Options options_;
+  std::vector<int64_t> in_;
+  Layout layout_;
+};
+
+SYMMA_REGISTER(Model, "conv", Conv, "blocks of strided 3x3 convolution, batch norm and ReLU, then a linear head",
+               "Finn et al. 2017, arXiv:1703.03400; Vinyals et al. 2016, arXiv:1606.04080");
+
+}  // namespace
+}  // namespace symma

@@ -1,0 +1,98 @@
+// im2col for channels-last images. A window's row is 3 C contiguous numbers of the image, so a patch is three copies.
+#include "symma/nn/kernels/patches.h"
+
+#include <cstring>
+
+namespace symma::kernels {
+namespace {
+
+constexpr int64_t kWindow = 3, kStride = 2, kPad = 1;
+
+struct Geometry {
+  int64_t n, h, w, c, oh, ow;
+};
+
+Geometry geometry(at::IntArrayRef s) {
+  return {s[0], s[1], s[2], s[3], (s[1] + 1) / kStride, (s[2] + 1) / kStride};
+}
+
+// Calls body(patch offset, image offset, length) for every run of numbers that a patch shares with its image.
+template <class Body>
+void runs(const Geometry& g, Body body) {
+  const int64_t patch = kWindow * kWindow * g.c;
+  for (int64_t i = 0; i < g.n; ++i) {
+    for (int64_t oy = 0; oy < g.oh; ++oy) {
+      for (int64_t ox = 0; ox < g.ow; ++ox) {
+        const int64_t at = ((i * g.oh + oy) * g.ow + ox) * patch;
+        const int64_t x0 = ox * kStride - kPad;
+        const int64_t left = std::max<int64_t>(x0, 0), right = std::min(x0 + kWindow, g.w);
+        for (int64_t r = 0; r < kWindow; ++r) {
+          const int64_t y = oy * kStride - kPad + r;
+          if (y < 0 || y >= g.h) continue;
+          body(at + (r * kWindow + left - x0) * g.c, ((i * g.h + y) * g.w + left) * g.c, (right - left) * g.c);
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void gather(const Geometry& g, const T* image, T* out) {
+  runs(g, [&](int64_t p, int64_t x, int64_t n) { std::memcpy(out + p, image + x, n * sizeof(T)); });
+}
+
+template <class T>
+void scatter(const Geometry& g, const T* in, T* image) {
+  runs(g, [&](int64_t p, int64_t x, int64_t n) {
+    for (int64_t k = 0; k < n; ++k) image[x + k] += in[p + k];
+  });
+}
+
+Tensor spread(const Tensor& x);
+Tensor fold(const Tensor& p, at::IntArrayRef image);
+
+struct Spread : torch::autograd::Function<Spread> {
+  static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& x) {
+    ctx->saved_data["sizes"] = x.sizes().vec();
+    const Geometry g = geometry(x.sizes());
+    const Tensor image = x.contiguous();
+    // Only windows over the border have gaps, yet zeroing all is cheaper than finding them.
+    Tensor out = at::zeros({g.n, g.oh, g.ow, kWindow * kWindow * g.c}, x.options());
+    AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "patches", [&] { gather(g, image.data_ptr<scalar_t>(), out.data_ptr<scalar_t>()); });
+    return out;
+  }
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::tensor_list grads) {
+    return {fold(grads[0], ctx->saved_data["sizes"].toIntVector())};
+  }
+};
+
+struct Fold : torch::autograd::Function<Fold> {
+  static Tensor forward(torch::autograd::AutogradContext*, const Tensor& p, at::IntArrayRef sizes) {
+    const Geometry g = geometry(sizes);
+    const Tensor in = p.contiguous();
+    Tensor image = at::zeros(sizes, p.options());
+    AT_DISPATCH_FLOATING_TYPES(p.scalar_type(), "fold", [&] { scatter(g, in.data_ptr<scalar_t>(), image.data_ptr<scalar_t>()); });
+    return image;
+  }
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext*, torch::autograd::tensor_list grads) {
+    return {spread(grads[0]), Tensor()};
+  }
+};
+
+Tensor spread(const Tensor& x) { return Spread::apply(x); }
+Tensor fold(const Tensor& p, at::IntArrayRef image) { return Fold::apply(p, image); }
+
+}  // namespace
+
+Tensor patches(const Tensor& x) {
+  TORCH_CHECK(x.dim() == 4, "patches: expected [N, H, W, C], found ", x.sizes());
+  if (!x.is_cpu()) {
+    // unfold gives (channel, row, column); the rows here are (row, column, channel).
+    const Geometry g = geometry(x.sizes());
+    const Tensor columns = at::im2col(x.permute({0, 3, 1, 2}), {kWindow, kWindow}, {1, 1}, {kPad, kPad}, {kStride, kStride});
+    return columns.view({g.n, g.c, kWindow * kWindow, g.oh, g.ow}).permute({0, 3, 4, 2, 1}).reshape({g.n, g.oh, g.ow, kWindow * kWindow * g.c});
+  }
+  return spread(x);
+}
+
+}  // namespace symma::kernels

@@ -1,0 +1,114 @@
+#include "symma/tasks/drawings.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fmt/format.h>
+#include <png.h>
+
+#include <filesystem>
+#include <map>
+#include <set>
+
+#include "symma/core/errors.h"
+#include "symma/core/files.h"
+
+namespace symma {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Calls use(inner path, bytes) for every regular file in the archive.
+template <class Use>
+void read_archive(const std::string& path, Use use) {
+  std::unique_ptr<archive, int (*)(archive*)> in(archive_read_new(), archive_read_free);
+  archive_read_support_format_zip(in.get());
+  archive_read_support_format_tar(in.get());
+  archive_read_support_filter_all(in.get());
+  const auto bad = [&] { return UserError(path, fmt::format("is not a readable archive ({})", archive_error_string(in.get())), "name a folder or a whole zip file"); };
+  if (archive_read_open_filename(in.get(), path.c_str(), 1 << 16) != ARCHIVE_OK) throw bad();
+  archive_entry* entry;
+  int status;
+  while ((status = archive_read_next_header(in.get(), &entry)) == ARCHIVE_OK) {
+    if (archive_entry_filetype(entry) != AE_IFREG) continue;
+    std::string bytes;
+    char buffer[1 << 14];
+    la_ssize_t n;
+    const std::string name = archive_entry_pathname(entry);
+    while ((n = archive_read_data(in.get(), buffer, sizeof buffer)) > 0) bytes.append(buffer, static_cast<size_t>(n));
+    if (n < 0) throw bad();
+    use(name, bytes);
+  }
+  if (status != ARCHIVE_EOF) throw bad();
+}
+
+// Shrinks by area: each target pixel is the mean of the ink under it.
+Tensor shrink(const Tensor& ink /*[h, w] double*/, int64_t side) {
+  const auto weights = [&](int64_t n) {
+    Tensor w = at::zeros({side, n}, at::kDouble);
+    const double scale = static_cast<double>(n) / static_cast<double>(side);
+    for (int64_t i = 0; i < side; ++i) {
+      const double low = scale * static_cast<double>(i), high = scale * static_cast<double>(i + 1);
+      for (auto j = static_cast<int64_t>(low); j < n && static_cast<double>(j) < high; ++j) {
+        w[i][j] = (std::min(high, j + 1.0) - std::max(low, static_cast<double>(j))) / scale;
+      }
+    }
+    return w;
+  };
+  return weights(ink.size(0)).mm(ink).mm(weights(ink.size(1)).t());
+}
+
+}  // namespace
+
+Tensor read_drawing(const std::string& png, const std::string& place, int64_t side) {
+  const auto bad = [&](const std::string& why) { return UserError(place, "is not a readable PNG image (" + why + ")", "replace or remove the file"); };
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  if (!png_image_begin_read_from_memory(&image, png.data(), png.size())) throw bad(image.message);
+  image.format = PNG_FORMAT_GRAY;
+  const int64_t h = image.height, w = image.width;
+  if (h > 4096 || w > 4096) {
+    png_image_free(&image);
+    throw bad(fmt::format("{} x {} pixels, 4096 at most", w, h));
+  }
+  Tensor gray = at::empty({h, w}, at::kByte);
+  const png_color white{255, 255, 255};
+  if (!png_image_finish_read(&image, &white, gray.data_ptr(), 0, nullptr)) throw bad(image.message);
+  const Tensor ink = 255 - gray.to(at::kDouble);
+  return shrink(ink, side).round().clamp(0, 255).to(at::kByte);
+}
+
+Drawings Drawings::load(const std::vector<std::string>& paths, int64_t side) {
+  std::map<std::pair<std::string, std::string>, std::vector<Tensor>> found;
+  for (const auto& path : paths) {
+    std::map<std::pair<std::string, std::string>, std::map<std::string, Tensor>> here;
+    const auto use = [&](const fs::path& inner, const std::string& bytes) {
+      if (inner.extension() != ".png" || inner.filename().string().starts_with("._")) return;
+      const std::string character = inner.parent_path().filename(), alphabet = inner.parent_path().parent_path().filename();
+      const std::string place = (fs::path(path) / inner).string();
+      if (alphabet.empty()) throw UserError(place, "is not in alphabet/character/", "arrange drawings as alphabet/character/*.png");
+      here[{alphabet, character}][inner.filename()] = read_drawing(bytes, place, side);
+    };
+    std::error_code ec;
+    if (!fs::exists(path, ec)) throw UserError(path, "no such file or folder", "name a folder alphabet/character/*.png, or a zip of one");
+    if (fs::is_directory(path)) {
+      std::set<fs::path> files;
+      for (const auto& entry : fs::recursive_directory_iterator(path)) {
+        if (entry.is_regular_file()) files.insert(entry.path());
+      }
+      for (const auto& file : files) use(fs::relative(file, path), file.extension() == ".png" ? read_file(file) : "");
+    } else {
+      read_archive(path, [&](const std::string& name, const std::string& bytes) { use(name, bytes); });
+    }
+    if (here.empty()) throw UserError(path, "holds no drawings", "arrange them as alphabet/character/*.png");
+    for (auto& [key, images] : here) {
+      auto& list = found[key];
+      if (!list.empty()) continue;  // an earlier path had this character
+      for (auto& [name, image] : images) list.push_back(image);
+    }
+  }
+  Drawings out;
+  for (auto& [key, images] : found) out.classes.push_back({key.first, key.second, at::stack(images)});
+  return out;
+}
+
+}  // namespace symma

@@ -1,0 +1,111 @@
+// Sine waves: y = amplitude sin(x - phase), amplitude and phase drawn for each task, x drawn for each point.
+// Finn et al. 2017 (regression); sliced over agents by amplitude in Kayaalp et al. 2022 (Dif-MAML).
+#include <fmt/format.h>
+
+#include <numbers>
+
+#include "symma/tasks/csv.h"
+#include "symma/tasks/supervised.h"
+
+namespace symma {
+namespace {
+
+class Sinusoid : public TaskFamily, public FewShot, public Shares {
+ public:
+  struct Options {
+    int64_t shots = 10, queries = 10, test_shots = 0, test_queries = 100;
+    std::vector<double> amplitude{0.1, 5.0}, phase{0.0, std::numbers::pi}, x{-5.0, 5.0};
+    std::vector<double> ood_amplitude{5.0, 7.0}, ood_phase{0.0, std::numbers::pi};
+    double noise = 0;
+    std::string slice_by = "amplitude";
+    void fields(Fields& f) {
+      f.add("shots", shots, "points to learn from").at_least(1);
+      f.add("queries", queries, "points to be judged on, while training").at_least(1);
+      f.add("test_shots", test_shots, "points to learn from when evaluated; 0: as shots").at_least(0);
+      f.add("test_queries", test_queries, "points to be judged on when evaluated").at_least(1);
+      f.add("amplitude", amplitude, "range of amplitudes");
+      f.add("phase", phase, "range of phases, radians");
+      f.add("x", x, "range of inputs");
+      f.add("ood_amplitude", ood_amplitude, "amplitudes of the out-of-distribution test");
+      f.add("ood_phase", ood_phase, "phases of the out-of-distribution test, radians");
+      f.add("noise", noise, "standard deviation of noise on the targets").at_least(0);
+      f.add("slice_by", slice_by, "what each agent holds an equal part of").one_of({"amplitude", "phase", "none"});
+    }
+  };
+
+  Sinusoid(const Options& o, int64_t agents) : o_(o), agents_(agents) {
+    for (const auto& [name, range] : {std::pair{"amplitude", &o.amplitude}, {"phase", &o.phase}, {"x", &o.x},
+                                      {"ood_amplitude", &o.ood_amplitude}, {"ood_phase", &o.ood_phase}}) {
+      if (range->size() != 2 || !((*range)[0] <= (*range)[1])) {
+        throw UserError(std::string("[task] ") + name, "is not a range", "write [low, high] with low <= high");
+      }
+    }
+  }
+
+  TaskSpec spec() const override { return {.shape = {{1}, 1}, .kind = Kind::kRegression, .metric = "mse"}; }
+
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split, Rng rng) const override {
+    const bool train = split == Split::kTrain;
+    const auto b = static_cast<int64_t>(agents.size());
+    const int64_t shots = train || o_.test_shots == 0 ? o_.shots : o_.test_shots;
+    const int64_t queries = train ? o_.queries : o_.test_queries;
+    const int64_t k = shots + queries;
+    Tensor x = at::empty({b, k, 1}), y = at::empty({b, k, 1});
+    Episodes e;
+    if (!train) {
+      e.curve_x = at::linspace(o_.x[0], o_.x[1], kCurve).view({1, kCurve, 1}).repeat({b, 1, 1});
+      e.curve_y = at::empty_like(e.curve_x);
+    }
+    for (int64_t i = 0; i < b; ++i) {
+      Draws d(rng.split(split_name(split)).split("task", i));
+      const Range a = range(agents[i], split, "amplitude"), p = range(agents[i], split, "phase");
+      const double amplitude = d.uniform(a.low, a.high), phase = d.uniform(p.low, p.high);
+      float *xs = x[i].data_ptr<float>(), *ys = y[i].data_ptr<float>();
+      for (int64_t j = 0; j < k; ++j) {
+        const double v = d.uniform(o_.x[0], o_.x[1]);
+        xs[j] = static_cast<float>(v);
+        ys[j] = static_cast<float>(amplitude * std::sin(v - phase) + (o_.noise > 0 ? o_.noise * d.normal() : 0));
+      }
+      if (!train) {
+        e.curve_y[i] = amplitude * (e.curve_x[i] - phase).sin();
+        e.titles.push_back(fmt::format("amplitude {:.2f}, phase {:.2f}", amplitude, phase));
+      }
+    }
+    e.support_x = x.slice(1, 0, shots).contiguous();
+    e.support_y = y.slice(1, 0, shots).contiguous();
+    e.query_x = x.slice(1, shots, k).contiguous();
+    e.query_y = y.slice(1, shots, k).contiguous();
+    return std::make_unique<SupervisedBatch>(model, Kind::kRegression, std::move(e), train ? Mode::kTrain : Mode::kEval);
+  }
+
+  Reading read(const std::string& path) const override { return read_points(CsvFile::load(path), {"x"}, "y"); }
+
+  std::string share(int64_t agent) const override {
+    const Range a = range(agent, Split::kTrain, "amplitude"), p = range(agent, Split::kTrain, "phase");
+    return fmt::format("amplitude {:.2f} to {:.2f}, phase {:.2f} to {:.2f}", a.low, a.high, p.low, p.high);
+  }
+
+ private:
+  static constexpr int64_t kCurve = 101;
+  struct Range {
+    double low, high;
+  };
+
+  // The range of one of the two for an agent: its own equal part of what is sliced, all of the other.
+  Range range(int64_t agent, Split split, const std::string& what) const {
+    const bool amplitude = what == "amplitude";
+    if (split == Split::kOod) return amplitude ? Range{o_.ood_amplitude[0], o_.ood_amplitude[1]} : Range{o_.ood_phase[0], o_.ood_phase[1]};
+    const auto& r = amplitude ? o_.amplitude : o_.phase;
+    if (agent == kEveryone || o_.slice_by != what) return {r[0], r[1]};
+    const double width = (r[1] - r[0]) / static_cast<double>(agents_);
+    return {r[0] + width * static_cast<double>(agent), r[0] + width * static_cast<double>(agent + 1)};
+  }
+
+  Options o_;
+  int64_t agents_;
+};
+
+SYMMA_REGISTER(TaskFamily, "sinusoid", Sinusoid, "regression to sine waves of varying amplitude and phase", "Finn et al. 2017, arXiv:1703.03400");
+
+}  // namespace
+}  // namespace symma

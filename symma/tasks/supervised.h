@@ -1,0 +1,73 @@
+// Supervised tasks: labelled points to learn from, and others to be judged on.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "symma/tasks/task.h"
+
+namespace symma {
+
+// B episodes. Regression targets are [B, K, out] floats, class labels [B, K] int64.
+struct Episodes {
+  Tensor support_x;  // [B, Ks, in...]
+  Tensor support_y;
+  Tensor query_x;    // [B, Kq, in...]
+  Tensor query_y;
+  // The labels' numbers among all training classes, [B, K] int64; undefined where a family has none.
+  Tensor support_class, query_class;
+  // The true curve, for drawing tasks with one input: [B, G, 1] each; undefined where a family has none.
+  Tensor curve_x, curve_y;
+  std::vector<std::string> titles;  // B of them, or empty
+};
+
+class SupervisedBatch : public TaskBatch {
+ public:
+  // `mode` is kTrain for tasks of the training split. Labels are judged by cross-entropy, numbers by squared error.
+  SupervisedBatch(const Model& model, Kind kind, Episodes data, Mode mode);
+
+  int64_t size() const override;
+  std::unique_ptr<TaskBatch> slice(int64_t begin, int64_t end) const override;
+  Tensor loss(const Tensor& theta, Stage, Rng) const override;
+  Scores score(const Tensor& theta, Rng) const override;
+
+  const Episodes& data() const { return data_; }
+  Kind kind() const { return kind_; }
+  Mode mode() const { return mode_; }
+  Tensor x(Stage s) const { return s == Stage::kSupport ? data_.support_x : data_.query_x; }
+  Tensor y(Stage s) const { return s == Stage::kSupport ? data_.support_y : data_.query_y; }
+  Tensor predict(const Tensor& theta, const Tensor& x) const;  // [B, K, out]: numbers, or logits
+
+ private:
+  const Model& model_;
+  Kind kind_;
+  Episodes data_;
+  Mode mode_;
+};
+
+// Mean cross-entropy of logits [B, K, n] with labels [B, K], or mean squared error with targets [B, K, n]: [B].
+Tensor supervised_loss(Kind, const Tensor& output, const Tensor& target);
+
+// Optional: a family that can read a handful of examples of a new task from a CSV file, for `symma adapt`. Rows without a
+// target become the query, with a target of zero.
+class FewShot {
+ public:
+  virtual ~FewShot() = default;
+  struct Reading {
+    Episodes episode;                     // one task
+    std::vector<std::string> query_names; // how each query row is called in the file
+    std::vector<std::string> labels;      // the class names, in the order of the outputs; empty for regression
+    std::vector<double> target_shift, target_scale;  // prediction = shift + scale * output; empty for none
+  };
+  virtual Reading read(const std::string& csv) const = 0;
+};
+
+// Optional: words for what each agent holds, for people.
+class Shares {
+ public:
+  virtual ~Shares() = default;
+  virtual std::string share(int64_t agent) const = 0;
+};
+
+}  // namespace symma
