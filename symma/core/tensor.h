@@ -25,6 +25,9 @@ using Scores = std::map<std::string, Tensor>;
 // Zero where the loss does not depend on the rows.
 Tensor row_gradient(const Tensor& loss, const Tensor& rows, bool create_graph);
 
+// v^T d(output)/d(rows), [B, P], for an output [B, P] that has a graph. The graph is kept, for another v.
+Tensor vector_jacobian(const Tensor& output, const Tensor& rows, const Tensor& v);
+
 // `t` without its history, ready to be differentiated in. Shares memory with `t`.
 inline Tensor leaf(const Tensor& t) { return t.detach().requires_grad_(true); }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,8 @@ class Learner {
   virtual State init(int64_t agents, Rng) const = 0;
   // One local (meta-)update of every agent. Returns what to log, [N] each ("loss": the query loss after adapting).
   virtual Scores step(State&, const TaskBatch&, Rng) const = 0;
-  // The model's rows after 0, 1, ..., steps steps of adaptation: steps + 1 tensors [B, P].
-  virtual std::vector<Tensor> adapt(const State&, const TaskBatch&, int64_t steps, Rng) const = 0;
+  // The model's rows after each of `steps` (ascending) steps of adaptation, [B, P] each, without history.
+  virtual std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps, Rng) const = 0;
 };
 
 // What every learner is built on.

@@ -123,6 +123,7 @@ FewShot::Reading read_points(const CsvFile& csv, const std::vector<std::string>&
   if (support.empty()) throw UserError(csv.path, "has no row with a " + target, "give at least one example to learn from");
   if (query.empty()) query = support;
   FewShot::Reading out;
+  for (const auto& name : inputs) out.query_header += (out.query_header.empty() ? "" : ",") + name;
   const auto points = [&](const std::vector<size_t>& chosen, Tensor& x, Tensor* targets) {
     x = at::empty({1, static_cast<int64_t>(chosen.size()), static_cast<int64_t>(columns.size())});
     float* at_x = x.data_ptr<float>();

@@ -18,7 +18,7 @@ namespace {
 class Images : public TaskFamily, public FewShot, public Shares {
  public:
   struct Options {
-    std::vector<std::string> path;
+    std::vector<std::string> path, test_path;
     int64_t ways = 5, shots = 1, queries = 5, test_queries = 15, side = 28;
     bool rotations = true, within_alphabet = false;
     std::string split_by = "alphabet", deal = "alphabet";
@@ -26,6 +26,7 @@ class Images : public TaskFamily, public FewShot, public Shares {
     double validation_fraction = 0.0, test_fraction = 0.2;
     void fields(Fields& f) {
       f.add("path", path, "folders alphabet/character/*.png, or zips of them");
+      f.add("test_path", test_path, "folders or zips whose classes, all of them, are the test in place of any in path");
       f.add("ways", ways, "classes in an episode").at_least(2);
       f.add("shots", shots, "images of each class to learn from").at_least(1);
       f.add("queries", queries, "images of each class to be judged on, while training").at_least(1);
@@ -52,6 +53,15 @@ class Images : public TaskFamily, public FewShot, public Shares {
       classes_.push_back({a, c.character, c.images});
     }
     divide();
+    if (!o.test_path.empty()) {
+      test_.clear();
+      for (auto& c : Drawings::load(o.test_path, o.side).classes) {
+        test_.push_back(static_cast<int64_t>(classes_.size()));
+        const int64_t a = alphabet_number(c.alphabet);
+        classes_.push_back({a, c.character, c.images});
+        class_index_.push_back(0);
+      }
+    }
     check();
   }
 
@@ -107,6 +117,7 @@ class Images : public TaskFamily, public FewShot, public Shares {
     const CsvFile csv = CsvFile::load(path);
     const size_t file = csv.column("file"), label = csv.column("label");
     Reading out;
+    out.query_header = "file";
     std::vector<Tensor> support, query;
     std::vector<int64_t> labels;
     for (size_t r = 0; r < csv.rows.size(); ++r) {

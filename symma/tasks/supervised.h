@@ -56,7 +56,8 @@ class FewShot {
   virtual ~FewShot() = default;
   struct Reading {
     Episodes episode;                     // one task
-    std::vector<std::string> query_names; // how each query row is called in the file
+    std::string query_header;             // the input columns, as in the file
+    std::vector<std::string> query_names; // the input cells of each query row
     std::vector<std::string> labels;      // the class names, in the order of the outputs; empty for regression
     std::vector<double> target_shift, target_scale;  // prediction = shift + scale * output; empty for none
   };

@@ -15,12 +15,13 @@ namespace {
 class Table : public TaskFamily, public FewShot, public Shares {
  public:
   struct Options {
-    std::string path, group = "task", target = "y", kind = "regression";
+    std::string path, test_path, group = "task", target = "y", kind = "regression";
     std::vector<std::string> features, ood_groups;
     int64_t shots = 10, queries = 10, test_queries = 100;
     double validation_fraction = 0.0, test_fraction = 0.2;
     void fields(Fields& f) {
       f.add("path", path, "CSV file with a header row, plain or gzipped");
+      f.add("test_path", test_path, "CSV file whose groups, all of them, are the test in place of any in path");
       f.add("group", group, "column that names the task of a row");
       f.add("target", target, "column to predict");
       f.add("features", features, "columns to predict from; empty: all others");

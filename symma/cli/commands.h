@@ -1,0 +1,28 @@
+// The program's commands: each adds itself to the command line and runs when chosen.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <vector>
+
+#include "symma/fleet/experiment.h"
+
+namespace symma {
+
+void add_train(CLI::App&);
+void add_eval(CLI::App&);
+void add_adapt(CLI::App&);
+void add_compare(CLI::App&);
+void add_report(CLI::App&);
+void add_list(CLI::App&);
+
+// The experiment of a run folder, with settings laid over it. Throws UserError where the folder holds no run.
+Experiment open_experiment(const std::string& folder, const std::vector<std::string>& settings);
+
+std::string in_folder(const std::string& folder, const std::string& file);
+
+// "after   mean ± 95%   median   quartiles" and a line for each agent, from a summary's "eval".
+std::string eval_table(const Json& eval, const Json& shares);
+
+}  // namespace symma

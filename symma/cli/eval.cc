@@ -1,0 +1,55 @@
+// symma eval RUN: judges a trained fleet again, with other settings or on other data.
+#include <fmt/format.h>
+
+#include "symma/cli/commands.h"
+#include "symma/core/errors.h"
+#include "symma/core/files.h"
+#include "symma/fleet/train.h"
+#include "symma/report/report.h"
+
+namespace symma {
+namespace {
+
+struct EvalArguments {
+  std::string run, data;
+  std::vector<std::string> settings;
+};
+
+void run_eval(const EvalArguments& a) {
+  std::vector<std::string> settings = a.settings;
+  if (!a.data.empty()) {
+    // A family that reads test data from a file says so by having the option.
+    const Experiment plain = open_experiment(a.run, {});
+    if (!plain.settings["task"].contains("test_path")) throw UserError("--data", "task \"" + plain.task_kind + "\" reads no files", "leave it out");
+    const bool list = plain.settings["task"]["test_path"].is_array();
+    settings.push_back("task.test_path=" + (list ? Json::array({a.data}).dump() : Json(a.data).dump()));
+  }
+  const Experiment e = open_experiment(a.run, settings);
+  const RunState state = load_checkpoint(in_folder(a.run, "checkpoint.safetensors"), e);
+  if (settings.empty()) {
+    const Json summary = conclude(e, {.folder = a.run}, state);
+    write_report({a.run}, in_folder(a.run, "report.html"));
+    fmt::print("{}", eval_table(summary["eval"], summary["agent_share"]));
+    if (summary.contains("ood")) fmt::print("{}", eval_table(summary["ood"], Json::array()));
+    return;
+  }
+  // Judged otherwise than the run's file says: beside its summary, not over it.
+  const Subject subject{*e.learner, *e.model, *e.family, state.learner};
+  const Rng rng = Rng(e.fleet.seed).split("test");
+  const Json result = eval_json(evaluate(subject, Split::kTest, e.eval.tasks, e.eval.steps, e.eval.from == "own", rng), e.spec, e.protocol());
+  write_file(in_folder(a.run, "eval.json"), result.dump(1) + "\n");
+  fmt::print("{}written: {}\n", eval_table(result, Json::array()), in_folder(a.run, "eval.json"));
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app) {
+  auto a = std::make_shared<EvalArguments>();
+  auto* c = app.add_subcommand("eval", "judge a trained fleet again");
+  c->add_option("run", a->run, "folder of the run")->required();
+  c->add_option("--data", a->data, "test on the tasks in this file or folder");
+  c->add_option("--set", a->settings, "lay a setting over the run's, such as eval.tasks=2000")->take_all()->allow_extra_args(false);
+  c->callback([a] { run_eval(*a); });
+}
+
+}  // namespace symma

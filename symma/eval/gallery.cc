@@ -1,0 +1,108 @@
+// Some tasks to look at, as data for a report.
+#include "symma/eval/evaluate.h"
+#include "symma/tasks/supervised.h"
+
+namespace symma {
+namespace {
+
+std::string base64(const uint8_t* bytes, int64_t n) {
+  static const char* letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (int64_t i = 0; i < n; i += 3) {
+    const uint32_t word = bytes[i] << 16 | (i + 1 < n ? bytes[i + 1] << 8 : 0) | (i + 2 < n ? bytes[i + 2] : 0);
+    out += letters[word >> 18];
+    out += letters[word >> 12 & 63];
+    out += i + 1 < n ? letters[word >> 6 & 63] : '=';
+    out += i + 2 < n ? letters[word & 63] : '=';
+  }
+  return out;
+}
+
+Json list(const Tensor& t) {
+  const Tensor d = t.to(at::kCPU, at::kDouble).contiguous().view(-1);
+  Json out = Json::array();
+  for (int64_t i = 0; i < d.numel(); ++i) {
+    const double x = d.data_ptr<double>()[i];
+    out.push_back(std::isfinite(x) ? Json(std::round(x * 1e4) / 1e4) : Json(nullptr));
+  }
+  return out;
+}
+
+Json curve(const SupervisedBatch& batch, const Tensor& before, const Tensor& after) {
+  const Episodes& d = batch.data();
+  return {{"support", {{"x", list(d.support_x)}, {"y", list(d.support_y)}}},
+          {"truth", {{"x", list(d.curve_x)}, {"y", list(d.curve_y)}}},
+          {"before", list(batch.predict(before, d.curve_x))},
+          {"after", list(batch.predict(after, d.curve_x))}};
+}
+
+Json image(const Tensor& x) {
+  const Tensor bytes = (x.clamp(0, 1) * 255).round().to(at::kByte).contiguous();
+  return base64(bytes.data_ptr<uint8_t>(), bytes.numel());
+}
+
+Json images(const SupervisedBatch& batch, const Tensor& after) {
+  const Episodes& d = batch.data();
+  const Tensor predicted = batch.predict(after, d.query_x).argmax(2);
+  Json support = Json::array(), query = Json::array();
+  for (int64_t i = 0; i < d.support_x.size(1); ++i) support.push_back({{"pixels", image(d.support_x[0][i])}, {"label", d.support_y[0][i].item<int64_t>()}});
+  // A row of the picture for each class is enough to look at.
+  for (int64_t i = 0; i < std::min<int64_t>(15, d.query_x.size(1)); ++i) {
+    query.push_back({{"pixels", image(d.query_x[0][i])}, {"label", d.query_y[0][i].item<int64_t>()}, {"predicted", predicted[0][i].item<int64_t>()}});
+  }
+  return {{"height", d.support_x.size(2)}, {"width", d.support_x.size(3)}, {"support", support}, {"query", query}};
+}
+
+Json points(const SupervisedBatch& batch, const Tensor& after) {
+  const Episodes& d = batch.data();
+  const auto pairs = [](const Tensor& x) {
+    Json out = Json::array();
+    for (int64_t i = 0; i < x.size(1); ++i) out.push_back(list(x[0][i]));
+    return out;
+  };
+  return {{"support", {{"x", pairs(d.support_x)}, {"label", list(d.support_y)}}},
+          {"query", {{"x", pairs(d.query_x)}, {"label", list(d.query_y)}, {"predicted", list(batch.predict(after, d.query_x).argmax(2))}}}};
+}
+
+}  // namespace
+
+Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, Rng rng) {
+  at::NoGradGuard no_grad;
+  const int64_t agents = subject.state.theta.size(0);
+  const TaskSpec spec = subject.family.spec();
+  Json drawn = Json::array();
+  std::string kind;
+  for (int64_t t = 0; t < tasks; ++t) {
+    const int64_t agent = t % agents;
+    const std::vector<int64_t> who{kEveryone};
+    const auto batch = subject.family.sample(subject.model, who, split, rng.split("task", t));
+    const auto* points_of = dynamic_cast<const SupervisedBatch*>(batch.get());
+    if (!points_of) return nullptr;
+    std::vector<Tensor> rows;
+    {
+      at::AutoGradMode on(true);
+      const std::vector<int64_t> when{0, steps};
+      rows = subject.learner.adapt(subject.state.agents(agent, agent + 1), *batch, when, rng.split("adapt", t));
+    }
+    const Episodes& d = points_of->data();
+    Json one;
+    if (d.curve_x.defined()) {
+      kind = "curve";
+      one = curve(*points_of, rows[0], rows[1]);
+    } else if (spec.kind == Kind::kClassification && d.support_x.dim() == 5 && d.support_x.size(4) == 1) {
+      kind = "images";
+      one = images(*points_of, rows[1]);
+    } else if (spec.kind == Kind::kClassification && d.support_x.dim() == 3 && d.support_x.size(2) == 2) {
+      kind = "points";
+      one = points(*points_of, rows[1]);
+    } else {
+      return nullptr;
+    }
+    one["title"] = "agent " + std::to_string(agent) + (d.titles.empty() ? "" : ", " + d.titles[0]);
+    one["steps"] = steps;
+    drawn.push_back(one);
+  }
+  return {{"kind", kind}, {"tasks", drawn}};
+}
+
+}  // namespace symma

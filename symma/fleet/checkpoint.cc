@@ -1,0 +1,83 @@
+#include "symma/fleet/checkpoint.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "symma/core/errors.h"
+#include "symma/core/safetensors.h"
+
+namespace symma {
+namespace {
+
+Tensor counts(const std::vector<int64_t>& v) { return at::tensor(v, at::kLong); }
+
+std::string layout_json(const Layout& layout) {
+  Json out = Json::array();
+  for (const auto& e : layout.entries()) out.push_back({{"name", e.name}, {"shape", e.shape}, {"offset", e.offset}});
+  return out.dump();
+}
+
+}  // namespace
+
+void save_checkpoint(const std::string& path, const Experiment& experiment, const RunState& run) {
+  Safetensors file;
+  file.tensors["theta"] = run.learner.theta;
+  for (const auto& [name, t] : run.learner.own) file.tensors["own." + name] = t;
+  file.tensors["ledger.bits"] = counts(run.exchange.bits);
+  if (run.exchange.reference.defined()) file.tensors["exchange.reference"] = run.exchange.reference;
+  file.tensors["log.loss_sum"] = run.loss_sum;
+  file.tensors["counters"] = counts({run.round, run.learner.step, run.exchange.rounds, run.loss_count});
+  file.tensors["seconds"] = at::tensor({run.seconds}, at::kDouble);
+  file.metadata = {{"format", "symma run 1"},
+                   {"learner", experiment.learner_kind},
+                   {"model", experiment.model_kind},
+                   {"layout", layout_json(experiment.model->layout())}};
+  write_safetensors(path, file);
+}
+
+RunState load_checkpoint(const std::string& path, const Experiment& experiment) {
+  const Safetensors file = read_safetensors(path);
+  const auto format = file.metadata.find("format");
+  if (format == file.metadata.end() || format->second != "symma run 1") {
+    throw UserError(path, "is a safetensors file of another program", "name the folder of a symma run");
+  }
+  const auto take = [&](const std::string& name) {
+    const auto it = file.tensors.find(name);
+    if (it == file.tensors.end()) throw UserError(path, "has no tensor \"" + name + "\"", "it is not the checkpoint of this experiment");
+    return it->second;
+  };
+  // What a fresh start looks like tells what must be there, and in which shape.
+  RunState run;
+  run.learner = experiment.learner->init(experiment.fleet.agents, Rng(0));
+  const auto fit = [&](Tensor& into, const std::string& name) {
+    const Tensor t = take(name);
+    if (t.sizes() != into.sizes()) {
+      throw UserError(path, fmt::format("tensor \"{}\" has shape [{}], and this experiment needs [{}]", name, fmt::join(t.sizes(), ", "), fmt::join(into.sizes(), ", ")),
+                      "the checkpoint is of another experiment, or its experiment.toml was changed");
+    }
+    into = t;
+  };
+  fit(run.learner.theta, "theta");
+  for (auto& [name, t] : run.learner.own) fit(t, "own." + name);
+  run.exchange = exchange_start(experiment.exchange, run.learner.theta);
+  Tensor bits = counts(run.exchange.bits), counters = at::zeros({4}, at::kLong), seconds = at::zeros({1}, at::kDouble);
+  fit(bits, "ledger.bits");
+  fit(counters, "counters");
+  fit(seconds, "seconds");
+  run.loss_sum = at::zeros({experiment.fleet.agents}, at::kDouble);
+  fit(run.loss_sum, "log.loss_sum");
+  if (run.exchange.reference.defined()) fit(run.exchange.reference, "exchange.reference");
+  if (bits.scalar_type() != at::kLong || counters.scalar_type() != at::kLong || seconds.scalar_type() != at::kDouble || run.loss_sum.scalar_type() != at::kDouble) {
+    throw UserError(path, "holds counters of the wrong type", "it is not a checkpoint that symma wrote");
+  }
+  const int64_t* c = counters.data_ptr<int64_t>();
+  run.round = c[0];
+  run.learner.step = c[1];
+  run.exchange.rounds = c[2];
+  run.loss_count = c[3];
+  run.seconds = seconds.item<double>();
+  std::copy_n(bits.data_ptr<int64_t>(), run.exchange.bits.size(), run.exchange.bits.begin());
+  return run;
+}
+
+}  // namespace symma

@@ -1,0 +1,24 @@
+// Everything a run needs to go on, in one safetensors file: "theta", what each agent keeps ("own.*"), the ledger.
+#pragma once
+
+#include <string>
+
+#include "symma/fleet/experiment.h"
+
+namespace symma {
+
+struct RunState {
+  State learner;
+  ExchangeState exchange;
+  int64_t round = 0;   // rounds done
+  double seconds = 0;  // spent on them
+  Tensor loss_sum;     // [N] float64: losses since the last row of metrics.jsonl
+  int64_t loss_count = 0;
+};
+
+void save_checkpoint(const std::string& path, const Experiment&, const RunState&);
+
+// Throws UserError for a file that is missing, cut short, foreign, or of another experiment.
+RunState load_checkpoint(const std::string& path, const Experiment&);
+
+}  // namespace symma

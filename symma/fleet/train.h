@@ -1,0 +1,44 @@
+// The round loop: sample, learn, exchange, record, checkpoint.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "symma/fleet/checkpoint.h"
+#include "symma/fleet/experiment.h"
+
+namespace symma {
+
+struct Progress {
+  int64_t round, rounds;
+  double rounds_per_s, seconds_left;
+  double loss;   // mean query loss since the last row of metrics.jsonl
+  double score;  // the last validation's, after the most steps; NaN before the first
+  bool logged;   // this round wrote a row of metrics.jsonl
+};
+
+struct TrainHooks {
+  std::function<void(const Progress&)> progress = [](const Progress&) {};
+  std::function<bool()> stop = [] { return false; };  // asked after every round
+};
+
+struct RunOptions {
+  std::string folder;
+  bool resume = false, force = false;
+  std::string device = "cpu";
+};
+
+// A fresh fleet, before its first round.
+RunState start_run(const Experiment&);
+
+// One round for all agents, without files: returns each agent's loss [N].
+Tensor run_round(const Experiment&, RunState&);
+
+// Trains to the last round, or until hooks.stop. Writes experiment.toml, metrics.jsonl, checkpoint.safetensors and TensorBoard's
+// events in `run.folder`. Returns whether all rounds are done; `state` is where it stopped.
+bool train(const Experiment&, const RunOptions& run, const TrainHooks&, RunState& state);
+
+// Judges the fleet on the test tasks, and writes summary.json and gallery.json. Returns the summary.
+Json conclude(const Experiment&, const RunOptions& run, const RunState&);
+
+}  // namespace symma

@@ -1,0 +1,98 @@
+// Implicit MAML: the inner problem has a proximal term and is solved well; the meta-gradient comes from its solution, not from
+// the path to it. Rajeswaran et al. 2019, arXiv:1909.04630.
+//
+//   phi = argmin L_support(phi) + lambda/2 |phi - theta|^2
+//   meta-gradient g solves (I + H / lambda) g = grad L_query(phi),  H the Hessian of L_support at phi     (equation 6)
+//
+// by conjugate gradients, one system for each row, all rows at once.
+#include "symma/learners/outer.h"
+#include "symma/learners/rows.h"
+#include "symma/learners/statistics.h"
+
+namespace symma {
+namespace {
+
+class Imaml : public Learner {
+ public:
+  struct Options {
+    int64_t inner_steps = 16, cg_steps = 5;
+    double inner_lr = 0.1, lambda = 2.0;
+    OuterOptions outer;
+    void fields(Fields& f) {
+      f.add("inner_steps", inner_steps, "gradient steps on the inner problem").at_least(1);
+      f.add("inner_lr", inner_lr, "step size on the inner problem").above(0);
+      f.add("lambda", lambda, "weight of the proximal term").above(0);
+      f.add("cg_steps", cg_steps, "steps of conjugate gradients").at_least(1);
+      outer.fields(f);
+    }
+  };
+
+  Imaml(const Options& options, const LearnerSetting& setting) : o_(options), model_(setting.model) {}
+
+  State init(int64_t agents, Rng rng) const override {
+    State state{model_.init(agents, rng.split("model")), {}, 0};
+    outer_init(o_.outer, state);
+    return state;
+  }
+
+  Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
+    const auto g = gather(state, batch, piece_size(model_), rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
+      return meta_gradient(rows, tasks, own);
+    });
+    outer_step(o_.outer, state, g.grad);
+    observe_statistics(model_, state, batch);
+    return {{"loss", g.loss}};
+  }
+
+  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps, Rng rng) const override {
+    const Tensor start = hand_out(state.theta, batch.size());
+    std::vector<Tensor> out;
+    Tensor phi = start;
+    int64_t done = 0;
+    for (int64_t until : steps) {
+      for (; done < until; ++done) phi = proximal_step(phi, start, batch, rng.split("inner", done));
+      out.push_back(phi);
+    }
+    return out;
+  }
+
+ private:
+  Tensor proximal_step(const Tensor& phi, const Tensor& start, const TaskBatch& batch, Rng rng) const {
+    const Tensor at = leaf(phi);
+    const Tensor grad = row_gradient(batch.loss(at, Stage::kSupport, rng), at, false);
+    return phi - o_.inner_lr * (grad + o_.lambda * (phi - start));
+  }
+
+  Gradients meta_gradient(const Tensor& rows, const TaskBatch& batch, Rng rng) const {
+    Tensor phi = rows;
+    for (int64_t k = 0; k < o_.inner_steps; ++k) phi = proximal_step(phi, rows, batch, rng.split("inner", k));
+    const Tensor at = leaf(phi);
+    const Tensor loss = batch.loss(at, Stage::kQuery, rng.split("outer"));
+    const Tensor b = row_gradient(loss, at, false);
+    // The support gradient's graph, kept for one Hessian-vector product after another.
+    const Tensor grad = row_gradient(batch.loss(at, Stage::kSupport, rng.split("hessian")), at, true);
+    const auto product = [&](const Tensor& v) { return v + vector_jacobian(grad, at, v) / o_.lambda; };
+    const auto dot = [](const Tensor& x, const Tensor& y) { return (x * y).sum(1, true); };
+    Tensor x = b, r = b - product(x), p = r, rr = dot(r, r);
+    for (int64_t k = 0; k < o_.cg_steps; ++k) {
+      const Tensor ap = product(p);
+      // A row that has converged has r = 0: its step is 0, not 0/0.
+      const Tensor curvature = dot(p, ap);
+      const Tensor alpha = at::where(curvature.abs() > 0, rr / curvature, at::zeros_like(rr));
+      x = x + alpha * p;
+      r = r - alpha * ap;
+      const Tensor next = dot(r, r);
+      p = r + at::where(rr > 0, next / rr, at::zeros_like(rr)) * p;
+      rr = next;
+    }
+    return {x, loss.detach()};
+  }
+
+  Options o_;
+  const Model& model_;
+};
+
+SYMMA_REGISTER(Learner, "imaml", Imaml, "meta-gradients from the solution of a proximal inner problem", "Rajeswaran et al. 2019, arXiv:1909.04630");
+
+}  // namespace
+}  // namespace symma

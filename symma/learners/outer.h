@@ -1,0 +1,27 @@
+// The outer optimiser: each agent's own Adam or SGD on its row. Kingma & Ba 2015, arXiv:1412.6980.
+#pragma once
+
+#include "symma/learners/learner.h"
+
+namespace symma {
+
+struct OuterOptions {
+  std::string optimizer = "adam";
+  double meta_lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip_norm = 0;
+  void fields(Fields& f) {
+    f.add("optimizer", optimizer, "of the outer loop, one for each agent").one_of({"adam", "sgd"});
+    f.add("meta_lr", meta_lr, "step size of the outer loop").at_least(0);
+    f.add("beta1", beta1, "Adam's decay of the mean gradient").at_least(0).below(1);
+    f.add("beta2", beta2, "Adam's decay of the mean square").at_least(0).below(1);
+    f.add("eps", eps, "Adam's guard against division by zero").above(0);
+    f.add("clip_norm", clip_norm, "longest gradient of an agent; longer ones are scaled down; 0: no limit").at_least(0);
+  }
+};
+
+// Adds what the optimiser keeps to state.own: "adam.m", "adam.v" [N, Q].
+void outer_init(const OuterOptions&, State&);
+
+// Moves state.theta against `grad` [N, Q] and counts the step.
+void outer_step(const OuterOptions&, State&, Tensor grad);
+
+}  // namespace symma
