@@ -1,0 +1,118 @@
+#include "symma/report/format.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace symma {
+namespace {
+
+std::string scaled(double x, double base, const char* const* units, int count) {
+  int u = 0;
+  while (u + 1 < count && x >= base * 0.9995) {
+    x /= base;
+    ++u;
+  }
+  if (u == 0 && x == std::floor(x)) return fmt::format("{:.0f} {}", x, units[0]);
+  return fmt::format("{} {}", number(x), units[u]);
+}
+
+}  // namespace
+
+std::string escape(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    switch (c) {
+      case '&': out += "&amp;"; break;
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '"': out += "&quot;"; break;
+      case '\'': out += "&#39;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+std::string script_json(const Json& value) {
+  // Not UTF-8 in a name is no reason to fail: the replacement character stands in.
+  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '<' || c == '>' || c == '&') {
+      out += fmt::format("\\u{:04x}", static_cast<int>(c));
+    } else if (text.compare(i, 3, "\u2028") == 0 || text.compare(i, 3, "\u2029") == 0) {
+      out += text[i + 2] == '\xa8' ? "\\u2028" : "\\u2029";
+      i += 2;
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string number(double x) {
+  if (!std::isfinite(x)) return "not finite";
+  const double a = std::abs(x);
+  if (a == 0) return "0";
+  if (a < 1e-3 || a >= 1e6) return fmt::format("{:.2e}", x);
+  // Three significant digits, trailing zeros kept, so that columns of numbers compare at a glance.
+  const int whole = static_cast<int>(std::floor(std::log10(a) + 1e-12));
+  return fmt::format("{:.{}f}", x, std::clamp(2 - whole, 0, 6));
+}
+
+std::string score(double x, bool percent) {
+  if (!percent || !std::isfinite(x)) return number(x);
+  return fmt::format("{:.1f} %", 100 * x);
+}
+
+std::string with_interval(double mean, double half_width, bool percent) {
+  if (!std::isfinite(mean)) return "not finite";
+  if (!std::isfinite(half_width)) return score(mean, percent);
+  if (percent) return fmt::format("{:.1f} ± {:.1f} %", 100 * mean, 100 * half_width);
+  if (std::abs(mean) >= 1e6 || half_width >= 1e6 || (mean != 0 && std::abs(mean) < 1e-3)) {
+    return fmt::format("{} ± {}", number(mean), number(half_width));
+  }
+  // Two digits of the interval; further ones of the mean would say nothing.
+  const int digits = half_width > 0 ? 1 - static_cast<int>(std::floor(std::log10(half_width))) : 3;
+  const int d = std::clamp(digits, 0, 4);
+  return fmt::format("{:.{}f} ± {:.{}f}", mean, d, half_width, d);
+}
+
+std::string bits(double count) {
+  static constexpr const char* kUnits[] = {"bit", "kbit", "Mbit", "Gbit", "Tbit", "Pbit"};
+  return scaled(count, 1000, kUnits, 6);
+}
+
+std::string bytes_of_bits(double count) {
+  static constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+  return scaled(count / 8, 1000, kUnits, 6);
+}
+
+std::string duration(double seconds) {
+  if (!std::isfinite(seconds)) return "—";
+  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
+  const auto s = static_cast<int64_t>(std::llround(seconds));
+  if (s < 3600) return fmt::format("{} min {} s", s / 60, s % 60);
+  return fmt::format("{} h {} min", s / 3600, s % 3600 / 60);
+}
+
+std::string grouped(double count) {
+  std::string text = fmt::format("{:.0f}", count);
+  const size_t first = text.starts_with('-') ? 1 : 0;
+  for (size_t at = text.size(); at > first + 3;) {
+    at -= 3;
+    text.insert(at, ",");
+  }
+  return text;
+}
+
+int64_t width(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xc0) != 0x80; });
+}
+
+}  // namespace symma

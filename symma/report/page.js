@@ -1,0 +1,288 @@
+// Draws the page's charts from the JSON in #data. Every <canvas data-chart="kind"> has a function of that name below,
+// which gives a Chart.js configuration. Colours come from the style sheet, so light, dark and print share one code.
+(function () {
+"use strict";
+const root = document.documentElement;
+window.addEventListener("error", e => { root.dataset.error = String(e.message); });
+const data = JSON.parse(document.getElementById("data").textContent);
+const color = name => getComputedStyle(root).getPropertyValue("--" + name).trim();
+const fade = (hex, share) => hex + Math.round(255 * share).toString(16).padStart(2, "0");
+const agentColor = i => color("c" + i % 8);
+const dash = i => [[], [7, 4], [2, 3], [9, 3, 2, 3]][Math.floor(i / 8) % 4];
+
+function short(x) {
+  if (x === null || !Number.isFinite(x)) return "not finite";
+  const a = Math.abs(x);
+  if (a === 0) return "0";
+  return a < 1e-3 || a >= 1e6 ? x.toExponential(2) : a >= 100 ? x.toFixed(a >= 1e4 ? 0 : 1) : x.toPrecision(3);
+}
+const percentText = x => x === null ? "not finite" : (100 * x).toFixed(1) + " %";
+const shown = percent => percent ? percentText : short;
+function amount(x, units, base) {
+  let u = 0;
+  while (u + 1 < units.length && x >= base) { x /= base; ++u; }
+  return +x.toPrecision(3) + " " + units[u];
+}
+const axes = {
+  round: { title: "round", text: x => Number(x).toLocaleString("en") },
+  seconds: { title: "time", text: x => x < 120 ? +Number(x).toPrecision(3) + " s" : x < 7200 ? +(x / 60).toPrecision(3) + " min" : +(x / 3600).toPrecision(3) + " h" },
+  bits: { title: "sent by all agents", text: x => amount(x, ["bit", "kbit", "Mbit", "Gbit", "Tbit"], 1000) },
+};
+const zip = (xs, ys) => xs.map((x, i) => ({ x, y: ys[i] }));
+
+// A mean over the last rows, a twentieth of the run wide. A row that is not finite breaks it.
+function running(ys) {
+  const width = Math.max(1, Math.round(ys.length / 20));
+  let sum = 0;
+  const window = [];
+  return ys.map(y => {
+    if (y === null) { window.length = 0; sum = 0; return null; }
+    window.push(y);
+    if (window.length > width) window.shift();
+    sum = window.reduce((a, b) => a + b, 0);
+    return sum / window.length;
+  });
+}
+
+function scale(title, options) {
+  const o = options || {};
+  const s = {
+    type: o.log ? "logarithmic" : "linear",
+    title: { display: !!title, text: title, color: color("muted") },
+    grid: { color: color("grid"), borderColor: color("line"), tickColor: color("line") },
+    ticks: { color: color("muted"), maxRotation: 0, autoSkipPadding: 14 },
+  };
+  if (o.text) s.ticks.callback = v => o.text(v);
+  if (o.ticks) { s.afterBuildTicks = axis => { axis.ticks = o.ticks.map(value => ({ value })); }; s.ticks.autoSkip = o.ticks.length > 12; }
+  if (o.log) {
+    const wide = o.decades > 2.5;
+    s.ticks.autoSkip = false;
+    s.ticks.callback = v => {
+      const m = Math.round(v / Math.pow(10, Math.floor(Math.log10(v) + 1e-9)));
+      return m === 1 || (!wide && (m === 2 || m === 5)) ? String(v < 1e-3 || v >= 1e5 ? v.toExponential(0) : +v.toPrecision(1)) : "";
+    };
+  }
+  if (o.min !== undefined) s.min = o.min;
+  if (o.max !== undefined) s.max = o.max;
+  return s;
+}
+
+// A logarithmic axis ends at whole steps below and above the positive values, and says how many decades it spans.
+function logRange(datasets, except) {
+  let lo = Infinity, hi = 0;
+  for (const d of datasets) {
+    if (except && except(d)) continue;
+    for (const p of d.data) if (p.y !== null && p.y > 0) { lo = Math.min(lo, p.y); hi = Math.max(hi, p.y); }
+  }
+  if (hi === 0) return { log: false };
+  const step = (x, up) => {
+    const base = Math.pow(10, Math.floor(Math.log10(x)));
+    const steps = up ? [1, 2, 5, 10] : [10, 5, 2, 1];
+    return base * steps.find(m => up ? m * base >= x * 0.999 : m * base <= x * 1.001);
+  };
+  const min = step(lo, false), max = step(hi, true);
+  return { log: true, min: min, max: max > min ? max : 10 * min, decades: Math.log10(max / min) };
+}
+
+function lines(datasets, x, y, tooltip) {
+  if (y.log) for (const d of datasets) {
+    // The lower edge of an interval may fall below zero: there the band reaches down to the axis.
+    if (d.band) for (const p of d.data) if (p.y !== null && p.y < y.min) p.y = y.min;
+    if (!d.band) for (const p of d.data) if (p.y !== null && p.y <= 0) p.y = null;
+  }
+  return {
+    type: "line",
+    data: { datasets },
+    options: {
+      responsive: true, maintainAspectRatio: false, animation: false, normalized: true,
+      interaction: { mode: "index", axis: "x", intersect: false },
+      elements: { point: { radius: 0, hitRadius: 6 }, line: { borderWidth: 2.2, tension: 0 } },
+      scales: { x: scale(x.title, Object.assign({ min: x.min, max: x.max }, x)), y: scale(y.title, y) },
+      plugins: {
+        legend: {
+          display: datasets.filter(d => !d.quiet).length > 1, position: "bottom", onClick: null,
+          labels: { color: color("ink"), boxWidth: 22, boxHeight: 0, padding: 12, filter: (item, all) => !all.datasets[item.datasetIndex].quiet,
+            generateLabels: chart => Chart.defaults.plugins.legend.labels.generateLabels(chart).map(item => Object.assign(item, { lineWidth: 3, fillStyle: "transparent" })) },
+        },
+        tooltip: {
+          filter: item => !item.dataset.quiet,
+          callbacks: Object.assign({
+            title: items => items.length ? (x.tip || x.text || String)(items[0].parsed.x) + (x.unit || "") : "",
+            label: item => " " + item.dataset.label + ": " + (item.raw.words || (y.text || short)(item.parsed.y)),
+          }, tooltip || {}),
+        },
+      },
+    },
+  };
+}
+
+const line = (label, points, stroke, more) => Object.assign({ label, data: points, borderColor: stroke, backgroundColor: stroke, pointBackgroundColor: stroke }, more || {});
+// Two quiet datasets with the space between them filled.
+const band = (xs, low, high, fill) => [
+  { label: "", data: zip(xs, low), quiet: true, band: true, borderWidth: 0, borderColor: "transparent" },
+  { label: "", data: zip(xs, high), quiet: true, band: true, borderWidth: 0, borderColor: "transparent", backgroundColor: fill, fill: "-1" },
+];
+
+function stepAxis(steps) {
+  return { title: "steps of adaptation", min: steps[0], max: steps[steps.length - 1], ticks: steps, tip: s => "after " + s + (s === 1 ? " step" : " steps") };
+}
+// Percent axes do not run past what a share can be.
+function scoreAxis(metric, percent, log, datasets) {
+  if (percent) return { title: metric, max: 1, text: v => Math.round(1000 * v) / 10 + " %" };
+  return log ? Object.assign({ title: metric }, logRange(datasets, d => d.band && d.interval)) : { title: metric };
+}
+function meanPoints(e) {
+  const text = shown(e.percent);
+  return e.steps.map((x, i) => ({ x, y: e.mean[i], words: text(e.mean[i]) + (e.ci95[i] === null ? "" : " ± " + text(e.ci95[i])) }));
+}
+const intervalBand = (e, fill) => band(e.steps, e.lower, e.upper, fill).map(d => Object.assign(d, { interval: true }));
+
+function adaptation(e) {
+  if (!e) return null;
+  const main = color("c0"), second = color("c1"), text = shown(e.percent);
+  const medians = e.steps.map((x, i) => ({ x, y: e.median[i], words: text(e.median[i]) + " (" + text(e.q1[i]) + " – " + text(e.q3[i]) + ")" }));
+  const sets = [
+    line("mean", meanPoints(e), main, { pointRadius: 3.5, borderWidth: 2.6 }),
+    line("median (quartiles)", medians, second, { pointRadius: 2.5, borderDash: [6, 4], borderWidth: 1.8 }),
+    ...intervalBand(e, fade(main, 0.28)),
+    ...band(e.steps, e.q1, e.q3, fade(second, 0.12)),
+  ];
+  return lines(sets, stepAxis(e.steps), scoreAxis(e.metric, e.percent, e.log, sets));
+}
+
+function xAxis(kind) {
+  return Object.assign({}, axes[kind], { tip: x => (kind === "round" ? "round " : "") + axes[kind].text(x) });
+}
+function lossAxis(title, log, sets) { return log ? Object.assign({ title }, logRange(sets)) : { title }; }
+
+const kinds = {
+  eval: i => adaptation(data.runs[i].eval),
+  ood: i => adaptation(data.runs[i].ood),
+  loss(i, axis) {
+    const t = data.runs[i].training, c = color("c0");
+    const sets = [
+      line("running mean", zip(t[axis], running(t.loss)), c),
+      line("as recorded", zip(t[axis], t.loss), fade(c, 0.3), { borderWidth: 1 }),
+    ];
+    return lines(sets, xAxis(axis), lossAxis("loss", t.log, sets));
+  },
+  validation(i, axis) {
+    const v = data.runs[i].validation;
+    const sets = v.steps.map((s, k) => line(s === 1 ? "1 step" : s + " steps", zip(v[axis], v.mean[k]), agentColor(k), { pointRadius: v.round.length < 40 ? 2.5 : 0 }));
+    const y = scoreAxis(v.metric, v.percent, v.log, sets);
+    if (v.percent) { delete y.max; y.text = x => Math.round(1000 * x) / 10 + " %"; }
+    return lines(sets, xAxis(axis), y);
+  },
+  disagreement(i, axis) {
+    const t = data.runs[i].training;
+    const sets = [line("disagreement", zip(t[axis], t.disagreement), color("c2"))];
+    return lines(sets, xAxis(axis), Object.assign({ title: "disagreement" }, logRange(sets)));
+  },
+  agents_loss(i, axis) {
+    const t = data.runs[i].training;
+    let sets;
+    if (t.loss_per_agent) sets = t.loss_per_agent.map((ys, a) => line("agent " + a, zip(t[axis], running(ys)), agentColor(a), { borderWidth: 1.6, borderDash: dash(a) }));
+    else sets = [line("median agent", zip(t[axis], running(t.loss_spread.median)), color("c0")), ...band(t[axis], t.loss_spread.least, t.loss_spread.most, fade(color("c0"), 0.18))];
+    return lines(sets, xAxis(axis), lossAxis("loss", t.log, sets));
+  },
+  agents(i) {
+    const e = data.runs[i].eval, n = e.per_agent.length, many = n > 40, text = shown(e.percent);
+    const sets = e.steps.map((s, k) => {
+      let values = e.per_agent.map((row, a) => ({ a, v: row[k] }));
+      if (many) values = values.filter(p => p.v !== null).sort((p, q) => p.v - q.v);
+      return line(s === 1 ? "1 step" : s + " steps", values.map((p, r) => ({ x: many ? r + 1 : p.a, y: p.v, words: text(p.v) })), agentColor(k),
+        { showLine: many, pointRadius: many ? 0 : 5, pointStyle: ["circle", "rectRot", "triangle", "rect", "star"][k % 5] });
+    });
+    const ids = many ? undefined : e.per_agent.map((_, a) => a);
+    const x = { title: many ? "agents, sorted by score" : "agent", min: many ? 1 : -0.5, max: many ? n : n - 0.5, ticks: ids, tip: a => (many ? "rank " : "agent ") + a };
+    const y = scoreAxis(e.metric, e.percent, e.log_agents, sets);
+    const config = lines(sets, x, y);
+    config.options.plugins.legend.labels = { color: color("ink"), usePointStyle: !many, padding: 12, boxHeight: many ? 0 : 7 };
+    return config;
+  },
+  compare(g) { return compared(g, false); },
+  compare_median(g) { return compared(g, true); },
+  compare_loss(_, axis) {
+    const sets = data.runs.map((r, i) => line(r.name, zip(r.training[axis], running(r.training.loss)), agentColor(i), { borderDash: dash(i) }));
+    return overlaid(sets, axis, lossAxis("loss", data.runs.some(r => r.training.log), sets));
+  },
+  compare_validation(_, axis) {
+    const withScores = data.runs.map((r, i) => [r, i]).filter(([r]) => r.validation.round.length);
+    const first = withScores[0][0].validation;
+    const same = withScores.filter(([r]) => r.validation.metric === first.metric);
+    const sets = same.map(([r, i]) => line(r.name, zip(r.validation[axis], r.validation.mean[r.validation.mean.length - 1]), agentColor(i), { borderDash: dash(i), pointRadius: 2 }));
+    const y = scoreAxis(first.metric, first.percent, same.some(([r]) => r.validation.log), sets);
+    if (first.percent) delete y.max;
+    return overlaid(sets, axis, y);
+  },
+  compare_disagreement(_, axis) {
+    const sets = data.runs.map((r, i) => line(r.name, zip(r.training[axis], r.training.disagreement), agentColor(i), { borderDash: dash(i) }))
+      .filter(s => s.data.some(p => p.y !== null));
+    return overlaid(sets, axis, Object.assign({ title: "disagreement" }, logRange(sets)));
+  },
+};
+
+function compared(g, median) {
+  const group = data.groups[g];
+  const steps = [...new Set(group.runs.flatMap(i => data.runs[i].eval.steps))].sort((a, b) => a - b);
+  const top = [], below = [];
+  for (const i of group.runs) {
+    const e = data.runs[i].eval, c = agentColor(i), text = shown(e.percent);
+    const points = median ? e.steps.map((x, k) => ({ x, y: e.median[k], words: text(e.median[k]) + " (" + text(e.q1[k]) + " – " + text(e.q3[k]) + ")" })) : meanPoints(e);
+    top.push(line(data.runs[i].name, points, c, { pointRadius: 3, borderDash: dash(i) }));
+    below.push(...(median ? band(e.steps, e.q1, e.q3, fade(c, 0.1)) : intervalBand(e, fade(c, 0.2))));
+  }
+  const sets = [...top, ...below], first = data.runs[group.runs[0]].eval;
+  return lines(sets, stepAxis(steps), scoreAxis(group.metric, first.percent, group.log, sets));
+}
+// Runs of unequal length share no index: the nearest point of each line is shown.
+function overlaid(sets, axis, y) {
+  const config = lines(sets, xAxis(axis), y);
+  config.options.interaction = { mode: "nearest", axis: "xy", intersect: false };
+  config.options.scales.x.min = 0;
+  return config;
+}
+
+function drawImages() {
+  for (const canvas of document.querySelectorAll("canvas[data-pixels]")) {
+    const bytes = atob(canvas.dataset.pixels), ctx = canvas.getContext("2d");
+    const image = ctx.createImageData(canvas.width, canvas.height);
+    for (let i = 0; i < canvas.width * canvas.height; ++i) {
+      const ink = bytes.charCodeAt(i);
+      image.data[4 * i] = image.data[4 * i + 1] = image.data[4 * i + 2] = 255 - ink;
+      image.data[4 * i + 3] = 255;
+    }
+    ctx.putImageData(image, 0, 0);
+  }
+}
+
+const drawn = new Map();
+function draw(canvas) {
+  if (drawn.has(canvas)) drawn.get(canvas).destroy();
+  drawn.delete(canvas);
+  const section = canvas.closest("section.training");
+  const config = kinds[canvas.dataset.chart](Number(canvas.dataset.index), (section && section.dataset.axis) || "round");
+  if (config) drawn.set(canvas, new Chart(canvas, config));
+}
+function drawAll() {
+  Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
+  Chart.defaults.font.size = 12;
+  document.querySelectorAll("canvas[data-chart]").forEach(draw);
+  root.dataset.charts = drawn.size;
+}
+
+document.addEventListener("click", e => {
+  const button = e.target.closest("button[data-axis]");
+  if (!button) return;
+  const section = button.closest("section");
+  section.dataset.axis = button.dataset.axis;
+  section.querySelectorAll("button[data-axis]").forEach(b => b.setAttribute("aria-pressed", String(b === button)));
+  section.querySelectorAll("canvas[data-chart]").forEach(draw);
+});
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+// Paper is white whatever the screen's theme.
+window.addEventListener("beforeprint", () => { root.classList.add("print"); drawAll(); });
+window.addEventListener("afterprint", () => { root.classList.remove("print"); drawAll(); });
+drawAll();
+drawImages();
+})();

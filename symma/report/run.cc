@@ -1,0 +1,261 @@
+#include "symma/report/run.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "symma/core/errors.h"
+#include "symma/core/record.h"
+
+namespace symma {
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+// One object of a file, with the words to complain about it.
+class Part {
+ public:
+  Part(const Json& json, std::string file, std::string at) : json_(json), file_(std::move(file)), at_(std::move(at)) {
+    if (!json_.is_object()) fail(at_.empty() ? "is not a JSON object" : "\"" + at_ + "\" is not an object");
+  }
+
+  [[noreturn]] void fail(const std::string& wrong) const {
+    throw UserError(file_, wrong, "the file is damaged or from another version of symma; evaluate or train this run again");
+  }
+  bool has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }
+  std::string name(const char* key) const { return at_.empty() ? key : at_ + "." + key; }
+  const Json& at(const char* key) const {
+    if (!json_.contains(key)) fail("has no \"" + name(key) + "\"");
+    return json_.at(key);
+  }
+  Part part(const char* key) const { return Part(at(key), file_, name(key)); }
+
+  std::string text(const char* key) const {
+    if (!at(key).is_string()) fail("\"" + name(key) + "\" is not text");
+    return at(key).get<std::string>();
+  }
+  double real(const char* key) const { return real_of(at(key), name(key)); }
+  int64_t whole(const char* key) const {
+    if (!at(key).is_number_integer()) fail("\"" + name(key) + "\" is not a whole number");
+    return at(key).get<int64_t>();
+  }
+  bool truth(const char* key) const {
+    if (!at(key).is_boolean()) fail("\"" + name(key) + "\" is neither true nor false");
+    return at(key).get<bool>();
+  }
+  std::string text_or(const char* key, const std::string& other) const { return has(key) ? text(key) : other; }
+  double real_or(const char* key, double other) const { return has(key) ? real(key) : other; }
+  int64_t whole_or(const char* key, int64_t other) const { return has(key) ? whole(key) : other; }
+  bool truth_or(const char* key, bool other) const { return has(key) ? truth(key) : other; }
+
+  std::vector<int64_t> wholes(const char* key) const {
+    std::vector<int64_t> out;
+    for (const Json& x : list(at(key), name(key))) {
+      if (!x.is_number_integer()) fail("\"" + name(key) + "\" holds something that is not a whole number");
+      out.push_back(x.get<int64_t>());
+    }
+    return out;
+  }
+  std::vector<double> reals(const char* key) const { return reals_of(at(key), name(key)); }
+  std::vector<double> reals(const char* key, size_t count) const {
+    auto out = reals(key);
+    if (out.size() != count) {
+      fail(fmt::format("\"{}\" has {} numbers where {} are due", name(key), out.size(), count));
+    }
+    return out;
+  }
+  std::vector<std::vector<double>> matrix(const char* key) const {
+    std::vector<std::vector<double>> out;
+    for (const Json& row : list(at(key), name(key))) out.push_back(reals_of(row, name(key)));
+    return out;
+  }
+  std::vector<Part> parts(const char* key) const {
+    std::vector<Part> out;
+    for (const Json& x : list(at(key), name(key))) out.emplace_back(x, file_, name(key));
+    return out;
+  }
+
+ private:
+  const Json& list(const Json& x, const std::string& what) const {
+    if (!x.is_array()) fail("\"" + what + "\" is not a list");
+    return x;
+  }
+  double real_of(const Json& x, const std::string& what) const {
+    if (x.is_null()) return kNone;
+    if (!x.is_number()) fail("\"" + what + "\" is not a number");
+    return x.get<double>();
+  }
+  std::vector<double> reals_of(const Json& x, const std::string& what) const {
+    std::vector<double> out;
+    for (const Json& item : list(x, what)) out.push_back(real_of(item, what));
+    return out;
+  }
+
+  const Json& json_;
+  std::string file_, at_;
+};
+
+Evaluation read_evaluation(const Part& p, int64_t agents) {
+  Evaluation e;
+  e.split = p.text("split");
+  e.metric = p.text("metric");
+  e.protocol = p.text_or("protocol", "");
+  e.higher_is_better = p.truth_or("higher_is_better", false);
+  e.tasks = p.whole("tasks");
+  e.steps = p.wholes("steps");
+  const size_t s = e.steps.size();
+  if (s == 0) p.fail("\"" + p.name("steps") + "\" is empty");
+  e.mean = p.reals("mean", s);
+  e.ci95 = p.reals("ci95", s);
+  e.median = p.reals("median", s);
+  e.q1 = p.reals("q1", s);
+  e.q3 = p.reals("q3", s);
+  if (!p.has("per_agent")) return e;
+  e.per_agent = p.matrix("per_agent");
+  if (!e.per_agent.empty() && static_cast<int64_t>(e.per_agent.size()) != agents) {
+    p.fail(fmt::format("\"{}\" has {} lists for {} agents", p.name("per_agent"), e.per_agent.size(), agents));
+  }
+  for (const auto& row : e.per_agent) {
+    if (row.size() != s) p.fail(fmt::format("\"{}\" has a list of {} numbers for {} steps", p.name("per_agent"), row.size(), s));
+  }
+  return e;
+}
+
+Communication read_communication(const Part& p, int64_t agents) {
+  Communication c;
+  c.topology = p.text_or("topology", "none");
+  c.strategy = p.text_or("strategy", "");
+  c.rounds = p.whole_or("rounds", 0);
+  c.bits = p.real_or("bits", 0);
+  c.disagreement = p.real_or("disagreement", kNone);
+  c.lambda2 = p.real_or("lambda2", kNone);
+  c.server = p.truth_or("server", false);
+  if (p.has("weights")) c.weights = p.matrix("weights");
+  const int64_t nodes = agents + (c.server ? 1 : 0);
+  if (!p.has("edges")) return c;
+  for (const Part& e : p.parts("edges")) {
+    const Link link{e.whole("from"), e.whole("to"), e.real_or("bits", 0)};
+    if (std::min(link.from, link.to) < 0 || std::max(link.from, link.to) >= nodes) {
+      p.fail(fmt::format("\"{}\" joins {} and {}, but there are {} nodes", p.name("edges"), link.from, link.to, nodes));
+    }
+    c.links.push_back(link);
+  }
+  return c;
+}
+
+Training read_training(const std::string& file) {
+  Training t;
+  double bits = 0, seconds = 0;
+  for (const Json& row : read_records(file)) {
+    const Part p(row, file, "");
+    const double round = p.real("round");
+    seconds = p.real_or("seconds", seconds);
+    bits = p.real_or("bits", bits);
+    if (row.contains("loss")) {
+      t.round.push_back(round);
+      t.seconds.push_back(seconds);
+      t.bits.push_back(bits);
+      t.loss.push_back(p.real("loss"));
+      t.disagreement.push_back(p.real_or("disagreement", kNone));
+      t.loss_per_agent.push_back(p.has("loss_per_agent") ? p.reals("loss_per_agent") : std::vector<double>{});
+    }
+    if (!p.has("validation")) continue;
+    const Part v = p.part("validation");
+    const auto steps = v.wholes("steps");
+    if (t.steps.empty()) {
+      t.steps = steps;
+      t.metric = v.text("metric");
+    }
+    if (steps != t.steps) v.fail("the validation's \"steps\" change along the run");
+    t.validation.push_back({round, seconds, bits, v.reals("mean", steps.size())});
+  }
+  return t;
+}
+
+}  // namespace
+
+Run read_run(const std::string& folder) {
+  std::error_code ec;
+  if (!std::filesystem::exists(folder, ec)) throw UserError(folder, "no such folder", "name a folder that symma train wrote");
+  if (!std::filesystem::is_directory(folder, ec)) throw UserError(folder, "is not a folder", "name a folder that symma train wrote");
+  const auto file = [&](const char* name) { return (std::filesystem::path(folder) / name).string(); };
+  const auto need = [&](const char* name) {
+    if (std::filesystem::exists(file(name), ec)) return;
+    throw UserError(file(name), "no such file", "is this a run's folder? Name one that symma train wrote and finished");
+  };
+  need("summary.json");
+  need("metrics.jsonl");
+
+  Run r;
+  r.folder = folder;
+  const Json summary = read_json(file("summary.json"));
+  const Part p(summary, file("summary.json"), "");
+  r.name = p.text("experiment");
+  r.version = p.text_or("symma", "");
+  r.description = p.text_or("description", "");
+  r.device = p.text_or("device", "");
+  r.task = p.text_or("task", "");
+  r.model = p.text_or("model", "");
+  r.learner = p.text_or("learner", "");
+  r.seed = p.whole_or("seed", 0);
+  r.agents = p.whole("agents");
+  if (r.agents < 1) p.fail("\"agents\" is below 1");
+  r.rounds = p.whole_or("rounds", 0);
+  r.parameters = p.whole_or("parameters", 0);
+  r.threads = p.whole_or("threads", 0);
+  r.wall_s = p.real_or("wall_s", kNone);
+  r.tasks_per_s = p.real_or("tasks_per_s", kNone);
+  r.finished = p.truth_or("finished", true);
+  if (p.has("settings")) {
+    r.settings = p.at("settings");
+    for (const auto& [name, value] : r.settings.items()) {
+      if (!value.is_object()) p.fail("\"settings." + name + "\" is not an object");
+    }
+  }
+  if (p.has("agent_share")) {
+    for (const Json& line : p.at("agent_share")) {
+      if (!line.is_string()) p.fail("\"agent_share\" holds something that is not text");
+      r.agent_share.push_back(line.get<std::string>());
+    }
+    if (!r.agent_share.empty() && static_cast<int64_t>(r.agent_share.size()) != r.agents) {
+      p.fail(fmt::format("\"agent_share\" has {} lines for {} agents", r.agent_share.size(), r.agents));
+    }
+  }
+  // A run that was stopped early may have no evaluation yet; the page says so.
+  if (p.has("eval")) r.eval = read_evaluation(p.part("eval"), r.agents);
+  if (p.has("ood")) r.ood = read_evaluation(p.part("ood"), r.agents);
+  if (p.has("exchange")) r.exchange = read_communication(p.part("exchange"), r.agents);
+  r.training = read_training(file("metrics.jsonl"));
+  if (std::filesystem::exists(file("gallery.json"), ec)) r.gallery = read_json(file("gallery.json"));
+  return r;
+}
+
+std::vector<Run> read_runs(const std::vector<std::string>& folders) {
+  if (folders.empty()) throw UserError("report", "no run is named", "name at least one folder that symma train wrote");
+  std::vector<Run> runs;
+  for (const auto& folder : folders) runs.push_back(read_run(folder));
+  const auto distinct = [&](auto&& longer) {
+    std::map<std::string, int> count;
+    for (const auto& r : runs) ++count[r.name];
+    std::map<std::string, int> seen;
+    for (auto& r : runs) {
+      if (count[r.name] > 1) r.name = longer(r, ++seen[r.name]);
+    }
+  };
+  std::set<int64_t> seeds;
+  for (const auto& r : runs) seeds.insert(r.seed);
+  if (seeds.size() > 1) distinct([](const Run& r, int) { return fmt::format("{}, seed {}", r.name, r.seed); });
+  distinct([](const Run& r, int) {
+    auto path = std::filesystem::path(r.folder).lexically_normal();
+    if (!path.has_filename()) path = path.parent_path();
+    return fmt::format("{} ({})", r.name, path.filename().string());
+  });
+  distinct([](const Run& r, int k) { return fmt::format("{} #{}", r.name, k); });
+  return runs;
+}
+
+}  // namespace symma

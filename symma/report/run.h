@@ -1,0 +1,72 @@
+// A run folder as the report sees it: summary.json, metrics.jsonl and, where there is one, gallery.json.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "symma/core/options.h"
+
+namespace symma {
+
+// Scores over T unseen tasks after S numbers of adaptation steps. NaN where a score was null: not finite.
+struct Evaluation {
+  std::string split, metric, protocol;
+  bool higher_is_better = false;
+  int64_t tasks = 0;
+  std::vector<int64_t> steps;                        // [S]
+  std::vector<double> mean, ci95, median, q1, q3;    // [S] each; ci95 is half the interval's width
+  std::vector<std::vector<double>> per_agent;        // [agents][S], or empty
+  bool percent() const { return metric == "accuracy"; }  // a share of 1, read as percent
+};
+
+struct Link {
+  int64_t from = 0, to = 0;
+  double bits = 0;
+};
+
+struct Communication {
+  std::string topology, strategy;
+  int64_t rounds = 0;
+  double bits = 0;
+  double disagreement = 0, lambda2 = 0;      // NaN where it is not known
+  bool server = false;                       // then node number `agents` is the server
+  std::vector<std::vector<double>> weights;  // [nodes][nodes], or empty
+  std::vector<Link> links;                   // directed
+};
+
+struct Validation {
+  double round = 0, seconds = 0, bits = 0;
+  std::vector<double> mean;
+};
+
+struct Training {  // one entry a row of metrics.jsonl
+  std::vector<double> round, seconds, bits, loss, disagreement;
+  std::vector<std::vector<double>> loss_per_agent;  // [rows][agents], or empty lists
+  std::string metric;                               // of the validation
+  std::vector<int64_t> steps;                       // of the validation
+  std::vector<Validation> validation;
+};
+
+struct Run {
+  std::string folder, name, version, description, device, task, model, learner;
+  int64_t seed = 0, agents = 0, rounds = 0, parameters = 0, threads = 0;
+  double wall_s = 0, tasks_per_s = 0;
+  bool finished = true;
+  Json settings = Json::object();
+  std::vector<std::string> agent_share;  // [agents], or empty
+  std::optional<Evaluation> eval, ood;
+  Communication exchange;
+  Training training;
+  Json gallery;  // null where there is none
+
+  std::string topology() const { return exchange.topology.empty() ? "none" : exchange.topology; }
+};
+
+// Throws UserError that names the file, what is wrong in it and the remedy.
+Run read_run(const std::string& folder);
+
+// Reads all, and gives runs of the same name distinct ones: the seed is added, or the folder's name, or a number.
+std::vector<Run> read_runs(const std::vector<std::string>& folders);
+
+}  // namespace symma
