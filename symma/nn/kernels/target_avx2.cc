@@ -1,0 +1,20 @@
+// The row kernels for processors with AVX2 and FMA.
+#include "symma/nn/kernels/plan.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+// In force to the end of the file, so that templates instantiated there have it too. No header may follow but ours.
+#pragma GCC target("avx2,fma")
+#define HAS_FMA
+#define BIG_BYTES 32
+#define SMALL_BYTES 32
+#define TILE_ROWS 4
+
+namespace symma::kernels::avx2 {
+#include "symma/nn/kernels/simd-inl.h"
+#include "symma/nn/kernels/matmul-inl.h"
+#include "symma/nn/kernels/activations-inl.h"
+#include "symma/nn/kernels/rows-inl.h"
+}  // namespace symma::kernels::avx2
+#endif

@@ -1,0 +1,21 @@
+// The row kernels for processors with AVX-512 (F, VL, BW, DQ).
+#include "symma/nn/kernels/plan.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+// In force to the end of the file, so that templates instantiated there have it too. No header may follow but ours.
+#pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
+#define HAS_FMA
+#define HAS_AVX512
+#define BIG_BYTES 64
+#define SMALL_BYTES 32
+#define TILE_ROWS 8
+
+namespace symma::kernels::avx512 {
+#include "symma/nn/kernels/simd-inl.h"
+#include "symma/nn/kernels/matmul-inl.h"
+#include "symma/nn/kernels/activations-inl.h"
+#include "symma/nn/kernels/rows-inl.h"
+}  // namespace symma::kernels::avx512
+#endif

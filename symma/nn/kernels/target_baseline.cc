@@ -1,0 +1,15 @@
+// The row kernels in what every processor of the build's architecture has.
+#include "symma/nn/kernels/plan.h"
+
+// 32-byte vectors are made of two here. They are only passed to functions that are inlined.
+#pragma GCC diagnostic ignored "-Wpsabi"
+#define BIG_BYTES 16
+#define SMALL_BYTES 16
+#define TILE_ROWS 4
+
+namespace symma::kernels::baseline {
+#include "symma/nn/kernels/simd-inl.h"
+#include "symma/nn/kernels/matmul-inl.h"
+#include "symma/nn/kernels/activations-inl.h"
+#include "symma/nn/kernels/rows-inl.h"
+}  // namespace symma::kernels::baseline
