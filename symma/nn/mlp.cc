@@ -3,6 +3,7 @@
 // Weights stand as [in, out], so that a row's product with a few points streams over contiguous outputs. Initial values are
 // U(-1/sqrt(in), 1/sqrt(in)) for weights and biases, as in PyTorch's Linear.
 #include "symma/nn/init.h"
+#include "symma/nn/kernels/mlp.h"
 
 namespace symma {
 namespace {
@@ -18,15 +19,19 @@ class Mlp : public Model {
     }
   };
 
-  Mlp(const Options& options, const ModelShape& shape) : options_(options) {
+  Mlp(const Options& options, const ModelShape& shape) {
+    static const std::map<std::string, Activation> activations{
+        {"relu", Activation::kRelu}, {"tanh", Activation::kTanh}, {"gelu", Activation::kGelu}, {"identity", Activation::kIdentity}};
+    shape_.activation = activations.at(options.activation);
+    std::vector<int64_t>& widths = shape_.widths;
     int64_t in = 1;
     for (int64_t n : shape.in) in *= n;
-    widths_.push_back(in);
-    widths_.insert(widths_.end(), options.hidden.begin(), options.hidden.end());
-    widths_.push_back(shape.out);
-    for (size_t i = 0; i + 1 < widths_.size(); ++i) {
-      layout_.add(name(i) + ".weight", {widths_[i], widths_[i + 1]});
-      layout_.add(name(i) + ".bias", {widths_[i + 1]});
+    widths.push_back(in);
+    widths.insert(widths.end(), options.hidden.begin(), options.hidden.end());
+    widths.push_back(shape.out);
+    for (size_t i = 0; i + 1 < widths.size(); ++i) {
+      layout_.add(name(i) + ".weight", {widths[i], widths[i + 1]});
+      layout_.add(name(i) + ".bias", {widths[i + 1]});
     }
   }
 
@@ -34,9 +39,10 @@ class Mlp : public Model {
 
   Tensor init(int64_t rows, Rng rng) const override {
     Tensor theta = at::empty({rows, layout_.size()}, at::kFloat);
+    const auto& widths = shape_.widths;
     for (int64_t r = 0; r < rows; ++r) {
-      for (size_t i = 0; i + 1 < widths_.size(); ++i) {
-        const double bound = 1 / std::sqrt(static_cast<double>(widths_[i]));
+      for (size_t i = 0; i + 1 < widths.size(); ++i) {
+        const double bound = 1 / std::sqrt(static_cast<double>(widths[i]));
         fill_uniform(theta, layout_, name(i) + ".weight", r, bound, rng.split("row", r));
         fill_uniform(theta, layout_, name(i) + ".bias", r, bound, rng.split("row", r));
       }
@@ -44,32 +50,29 @@ class Mlp : public Model {
     return theta;
   }
 
-  Tensor forward(const Tensor& theta, const Tensor& x, Mode mode) const override {
-    return layer(theta, features(theta, x, mode), widths_.size() - 2);
-  }
+  Tensor forward(const Tensor& theta, const Tensor& x, Mode) const override { return mlp_forward(theta, flat(x), shape_); }
 
+  // The network without its head, whose last layer then has an activation too.
   Tensor features(const Tensor& theta, const Tensor& x, Mode) const override {
-    Tensor h = x.reshape({x.size(0), x.size(1), widths_[0]});
-    for (size_t i = 0; i + 2 < widths_.size(); ++i) h = activate(layer(theta, h, i));
-    return h;
+    if (shape_.widths.size() == 2) return flat(x);
+    MlpShape body = shape_;
+    body.widths.pop_back();
+    const Tensor z = mlp_forward(theta, flat(x), body);
+    switch (shape_.activation) {
+      case Activation::kRelu: return z.relu();
+      case Activation::kTanh: return z.tanh();
+      case Activation::kGelu: return at::gelu(z);
+      case Activation::kIdentity: return z;
+    }
+    TORCH_CHECK(false, "no such activation");
   }
 
  private:
-  std::string name(size_t i) const { return i + 2 == widths_.size() ? "head" : "layer" + std::to_string(i); }
+  std::string name(size_t i) const { return i + 2 == shape_.widths.size() ? "head" : "layer" + std::to_string(i); }
 
-  Tensor layer(const Tensor& theta, const Tensor& h, size_t i) const {
-    return at::baddbmm(layout_.view(theta, name(i) + ".bias").unsqueeze(1), h, layout_.view(theta, name(i) + ".weight"));
-  }
+  Tensor flat(const Tensor& x) const { return x.reshape({x.size(0), x.size(1), shape_.widths[0]}); }
 
-  Tensor activate(const Tensor& h) const {
-    if (options_.activation == "relu") return h.relu();
-    if (options_.activation == "tanh") return h.tanh();
-    if (options_.activation == "gelu") return at::gelu(h);
-    return h;
-  }
-
-  Options options_;
-  std::vector<int64_t> widths_;
+  MlpShape shape_;
   Layout layout_;
 };
 

@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <numeric>
+#include <map>
+#include <set>
 
 #include "symma/tasks/csv.h"
 #include "symma/tasks/deal.h"
@@ -128,36 +129,48 @@ class Table : public TaskFamily, public FewShot, public Shares {
       }
     }
     if (features_.empty()) throw UserError(o_.path + ":1", "has no column to predict from", "add feature columns");
-    std::vector<size_t> columns;
-    for (const auto& name : features_) columns.push_back(csv.column(name));
-    const auto n = static_cast<int64_t>(csv.rows.size());
-    x_ = at::empty({n, static_cast<int64_t>(columns.size())});
-    y_ = at::empty({n});
-    const bool classes = o_.kind == "classification";
-    if (classes) {
-      std::map<std::string, int64_t> seen;
-      for (const auto& row : csv.rows) seen.emplace(row[target], 0);
-      for (auto& [label, number] : seen) {
-        number = static_cast<int64_t>(labels_.size());
-        labels_.push_back(label);
-      }
+    if (o_.kind == "classification") {
+      std::set<std::string> seen;
+      for (const auto& row : csv.rows) seen.insert(row[target]);
+      labels_.assign(seen.begin(), seen.end());
     }
-    float *x = x_.data_ptr<float>(), *y = y_.data_ptr<float>();
-    for (int64_t r = 0; r < n; ++r) {
-      for (size_t c : columns) *x++ = static_cast<float>(csv.number(r, c));
-      if (classes) {
-        y[r] = static_cast<float>(std::find(labels_.begin(), labels_.end(), csv.rows[r][target]) - labels_.begin());
-      } else {
-        y[r] = static_cast<float>(csv.number(r, target));
-      }
-      const std::string& name = csv.rows[r][group];
-      auto it = std::find_if(groups_.begin(), groups_.end(), [&](const Group& g) { return g.name == name; });
-      if (it == groups_.end()) it = groups_.insert(groups_.end(), {name, {}});
-      it->rows.push_back(r);
-    }
+    append(csv);
     split_groups();
+    if (!o_.test_path.empty()) {
+      const size_t known = groups_.size();
+      append(CsvFile::load(o_.test_path));
+      test_.clear();
+      for (size_t g = known; g < groups_.size(); ++g) test_.push_back(static_cast<int64_t>(g));
+    }
     for (const Group& g : groups_) check(g);
     normalise();
+  }
+
+  // Adds a file's rows, and its groups as new ones.
+  void append(const CsvFile& csv) {
+    const size_t group = csv.column(o_.group), target = csv.column(o_.target), known = groups_.size();
+    std::vector<size_t> columns;
+    for (const auto& name : features_) columns.push_back(csv.column(name));
+    const auto n = static_cast<int64_t>(csv.rows.size()), first = x_.defined() ? x_.size(0) : 0;
+    Tensor x = at::empty({n, static_cast<int64_t>(columns.size())}), y = at::empty({n});
+    float *at_x = x.data_ptr<float>(), *at_y = y.data_ptr<float>();
+    std::map<std::string, size_t> number;
+    for (int64_t r = 0; r < n; ++r) {
+      for (size_t c : columns) *at_x++ = static_cast<float>(csv.number(r, c));
+      const std::string& cell = csv.rows[r][target];
+      if (labels_.empty()) {
+        at_y[r] = static_cast<float>(csv.number(r, target));
+      } else {
+        const auto it = std::find(labels_.begin(), labels_.end(), cell);
+        if (it == labels_.end()) throw UserError(csv.place(r, target), "\"" + cell + "\" is not a class of the training data", suggestion(cell, labels_));
+        at_y[r] = static_cast<float>(it - labels_.begin());
+      }
+      const auto [it, fresh] = number.emplace(csv.rows[r][group], known + number.size());
+      if (fresh) groups_.push_back({it->first, {}});
+      groups_[it->second].rows.push_back(first + r);
+    }
+    x_ = first ? at::cat({x_, x}) : x;
+    y_ = first ? at::cat({y_, y}) : y;
   }
 
   void check(const Group& g) const {
@@ -167,7 +180,7 @@ class Table : public TaskFamily, public FewShot, public Shares {
                       "lower [task] shots, or leave the group out");
     }
     std::vector<int64_t> counts(labels_.size());
-    for (int64_t r : g.rows) ++counts[static_cast<size_t>(y_[r].item<float>())];
+    for (int64_t r : g.rows) ++counts[static_cast<size_t>(y_.data_ptr<float>()[r])];
     for (size_t c = 0; c < counts.size(); ++c) {
       if (counts[c] >= o_.shots + 1) continue;
       throw UserError(o_.path, fmt::format("group \"{}\" has {} rows of class \"{}\", and shots = {} need one more to judge", g.name, counts[c], labels_[c], o_.shots),
