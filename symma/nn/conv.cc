@@ -10,6 +10,7 @@
 //   running       statistics of the batch while learning; when judged, running means of what training saw, which travel in the row
 //                 as buffers. Nothing about other queries is used.
 #include "symma/nn/init.h"
+#include "symma/nn/kernels/norm.h"
 #include "symma/nn/kernels/patches.h"
 
 namespace symma {
@@ -99,21 +100,20 @@ class Conv : public Model, public HasStatistics {
       const Tensor p = kernels::patches(h);
       const int64_t oh = p.size(1), ow = p.size(2), places = oh * ow;
       const Tensor y = at::bmm(p.view({b, k * places, p.size(3)}), layout_.view(theta, block(i) + ".weight"));
-      Tensor mean, var;  // [B, 1, C]
-      if (use_running) {
-        mean = layout_.view(theta, block(i) + ".running_mean").unsqueeze(1).detach();
-        var = layout_.view(theta, block(i) + ".running_var").unsqueeze(1).detach();
-      } else {
-        mean = y.mean(1, true);
-        var = (y - mean).square().mean(1, true);
-      }
+      const Tensor gamma = layout_.view(theta, block(i) + ".gamma"), beta = layout_.view(theta, block(i) + ".beta");
       if (observed) {
-        blend(*observed, block(i) + ".running_mean", mean);
+        const Tensor mean = y.mean(1, true);
         const double n = static_cast<double>(k * places);
-        blend(*observed, block(i) + ".running_var", var * (n / std::max(1.0, n - 1)));
+        blend(*observed, block(i) + ".running_mean", mean);
+        blend(*observed, block(i) + ".running_var", (y - mean).square().sum(1, true) / std::max(1.0, n - 1));
       }
-      const Tensor scale = layout_.view(theta, block(i) + ".gamma").unsqueeze(1) * (var + kEpsilon).rsqrt();
-      h = at::addcmul(layout_.view(theta, block(i) + ".beta").unsqueeze(1), y - mean, scale).relu();
+      if (use_running) {
+        const Tensor mean = layout_.view(theta, block(i) + ".running_mean").unsqueeze(1).detach();
+        const Tensor var = layout_.view(theta, block(i) + ".running_var").unsqueeze(1).detach();
+        h = at::addcmul(beta.unsqueeze(1), y - mean, gamma.unsqueeze(1) * (var + kEpsilon).rsqrt()).relu();
+      } else {
+        h = norm_relu(y, gamma, beta, kEpsilon);
+      }
       h = h.view({b * k, oh, ow, options_.channels});
     }
     return h.mean(at::IntArrayRef{1, 2}).view({b, k, options_.channels});
