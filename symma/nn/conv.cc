@@ -70,18 +70,20 @@ class Conv : public Model, public HasStatistics {
   }
 
   Tensor forward(const Tensor& theta, const Tensor& x, Mode mode) const override {
-    return at::baddbmm(layout_.view(theta, "head.bias").unsqueeze(1), features(theta, x, mode), layout_.view(theta, "head.weight"));
+    const auto parts = layout_.split(theta);
+    const Tensor f = run(parts, x, judged_by_running(mode), nullptr);
+    return at::baddbmm(parts[parts.size() - 1].unsqueeze(1), f, parts[parts.size() - 2]);
   }
 
   Tensor features(const Tensor& theta, const Tensor& x, Mode mode) const override {
-    return run(theta, x, mode == Mode::kEval && running(), nullptr);
+    return run(layout_.split(theta), x, judged_by_running(mode), nullptr);
   }
 
   Tensor observe(const Tensor& theta, const Tensor& x) const override {
     if (!running()) return theta;
     at::NoGradGuard no_grad;
     Tensor out = theta.clone();
-    run(theta, x, false, &out);
+    run(layout_.split(theta), x, false, &out);
     return out;
   }
 
@@ -91,16 +93,18 @@ class Conv : public Model, public HasStatistics {
   bool running() const { return options_.norm == "running"; }
   static std::string block(int64_t i) { return "block" + std::to_string(i); }
 
-  // Features [B, K, F]. With `use_running`, batch norm takes the row's running statistics; with `observed`, those of each block
-  // are moved toward the batch's.
-  Tensor run(const Tensor& theta, const Tensor& x, bool use_running, Tensor* observed) const {
+  bool judged_by_running(Mode mode) const { return mode == Mode::kEval && running(); }
+
+  // Features [B, K, F] of rows that `parts` are the entries of. With `use_running`, batch norm takes the row's running statistics;
+  // with `observed`, those of each block are moved toward the batch's.
+  Tensor run(const std::vector<Tensor>& parts, const Tensor& x, bool use_running, Tensor* observed) const {
     const int64_t b = x.size(0), k = x.size(1);
     Tensor h = x.reshape({b * k, in_[0], in_[1], in_[2]});
     for (int64_t i = 0; i < options_.blocks; ++i) {
+      const Tensor &weight = parts[3 * i], &gamma = parts[3 * i + 1], &beta = parts[3 * i + 2];
       const Tensor p = kernels::patches(h);
       const int64_t oh = p.size(1), ow = p.size(2), places = oh * ow;
-      const Tensor y = at::bmm(p.view({b, k * places, p.size(3)}), layout_.view(theta, block(i) + ".weight"));
-      const Tensor gamma = layout_.view(theta, block(i) + ".gamma"), beta = layout_.view(theta, block(i) + ".beta");
+      const Tensor y = at::bmm(p.view({b, k * places, p.size(3)}), weight);
       if (observed) {
         const Tensor mean = y.mean(1, true);
         const double n = static_cast<double>(k * places);
@@ -108,8 +112,8 @@ class Conv : public Model, public HasStatistics {
         blend(*observed, block(i) + ".running_var", (y - mean).square().sum(1, true) / std::max(1.0, n - 1));
       }
       if (use_running) {
-        const Tensor mean = layout_.view(theta, block(i) + ".running_mean").unsqueeze(1).detach();
-        const Tensor var = layout_.view(theta, block(i) + ".running_var").unsqueeze(1).detach();
+        const Tensor mean = parts[3 * options_.blocks + 2 * i].unsqueeze(1).detach();
+        const Tensor var = parts[3 * options_.blocks + 2 * i + 1].unsqueeze(1).detach();
         h = at::addcmul(beta.unsqueeze(1), y - mean, gamma.unsqueeze(1) * (var + kEpsilon).rsqrt()).relu();
       } else {
         h = norm_relu(y, gamma, beta, kEpsilon);

@@ -28,4 +28,16 @@ Tensor Layout::view(const Tensor& theta, const std::string& name) const {
   return theta.narrow(1, e.offset, e.size()).reshape(shape);
 }
 
+std::vector<Tensor> Layout::split(const Tensor& theta) const {
+  std::vector<int64_t> sizes;
+  for (const auto& e : entries_) sizes.push_back(e.size());
+  std::vector<Tensor> parts = at::split_with_sizes(theta, sizes, 1);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    std::vector<int64_t> shape{theta.size(0)};
+    shape.insert(shape.end(), entries_[i].shape.begin(), entries_[i].shape.end());
+    parts[i] = parts[i].view(shape);
+  }
+  return parts;
+}
+
 }  // namespace symma

@@ -33,6 +33,10 @@ class Layout {
   // View of one entry in all rows, [B, shape...].
   Tensor view(const Tensor& theta /*[B, P]*/, const std::string& name) const;
 
+  // All entries in all rows, in their order, [B, shape...] each. One operation for autograd, whose backward writes each row once;
+  // the backward of view() writes a whole row for each entry.
+  std::vector<Tensor> split(const Tensor& theta /*[B, P]*/) const;
+
  private:
   std::vector<Entry> entries_;
   int64_t size_ = 0;

@@ -82,6 +82,9 @@ class Images : public TaskFamily, public FewShot, public Shares {
     e.query_x = at::empty({b, o_.ways * queries, o_.side, o_.side, 1});
     e.support_class = at::empty({b, o_.ways * o_.shots}, at::kLong);
     e.query_class = at::empty({b, o_.ways * queries}, at::kLong);
+    float *support_x = e.support_x.data_ptr<float>(), *query_x = e.query_x.data_ptr<float>();
+    int64_t *support_class = e.support_class.data_ptr<int64_t>(), *query_class = e.query_class.data_ptr<int64_t>();
+    const int64_t pixels = o_.side * o_.side;
     for (int64_t i = 0; i < b; ++i) {
       Draws d(rng.split(split_name(split)).split("task", i));
       const auto chosen = choose(d, agents[i], split);
@@ -96,15 +99,13 @@ class Images : public TaskFamily, public FewShot, public Shares {
           // Points stand shot by shot, one of each class in turn.
           const bool support = at < o_.shots;
           const int64_t place = (support ? at : at - o_.shots) * o_.ways + w;
-          Tensor x = (support ? e.support_x : e.query_x)[i][place];
-          x.copy_(turned(c.images[shots[s]], chosen[w].turn).unsqueeze(2));
-          (support ? e.support_class : e.query_class)[i][place] = global;
+          const int64_t points = o_.ways * (support ? o_.shots : queries), at_point = i * points + place;
+          draw(c.images.data_ptr<uint8_t>() + shots[s] * pixels, chosen[w].turn, (support ? support_x : query_x) + at_point * pixels);
+          (support ? support_class : query_class)[at_point] = global;
         }
       }
       e.titles.push_back(fmt::format("{}", fmt::join(from, ", ")));
     }
-    e.support_x.div_(255);
-    e.query_x.div_(255);
     if (!train) e.support_class = e.query_class = Tensor();
     const Tensor labels = at::arange(o_.ways, at::kLong);
     e.support_y = labels.repeat({b, o_.shots});
@@ -292,7 +293,16 @@ class Images : public TaskFamily, public FewShot, public Shares {
     return out;
   }
 
-  static Tensor turned(const Tensor& image, int64_t turn) { return turn == 0 ? image : image.rot90(turn, {0, 1}); }
+  // Ink 0..255 to 0..1, turned counter-clockwise by quarters.
+  void draw(const uint8_t* ink, int64_t turn, float* to) const {
+    const int64_t n = o_.side;
+    for (int64_t y = 0; y < n; ++y) {
+      for (int64_t x = 0; x < n; ++x) {
+        const int64_t from = turn == 0 ? y * n + x : turn == 1 ? x * n + (n - 1 - y) : turn == 2 ? (n - 1 - y) * n + (n - 1 - x) : (n - 1 - x) * n + y;
+        *to++ = static_cast<float>(ink[from]) / 255.0f;
+      }
+    }
+  }
 
   Options o_;
   int64_t agents_;
