@@ -9,7 +9,7 @@ namespace symma {
 namespace {
 
 constexpr size_t kMostRows = 2000;
-constexpr double kWide = 12;  // greatest over least, from which an axis is logarithmic
+constexpr double kWide = 8;  // greatest over least, from which an axis is logarithmic
 constexpr int64_t kAgentsDrawn = 12;
 
 Json json_of(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }

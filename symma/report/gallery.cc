@@ -210,10 +210,10 @@ std::string gallery_html(const Run& run, const std::string& id) {
     if (count == 0) return "";
     std::string key;
     if (kind == "curve") {
-      key = "<p class=\"key\"><i class=\"truth\"></i>truth <i class=\"before\"></i>before adaptation <i class=\"after\"></i>after "
-            "adaptation <i class=\"dot\"></i>points learned from</p>";
+      key = "<p class=\"key\"><span><i class=\"truth\"></i>truth</span> <span><i class=\"before\"></i>before adaptation</span> "
+            "<span><i class=\"after\"></i>after adaptation</span> <span><i class=\"dot\"></i>points learned from</span></p>";
     } else if (kind == "points") {
-      key = "<p class=\"key\">Large: learned from. Small: asked, coloured as predicted. <i class=\"ring\"></i>wrong</p>";
+      key = "<p class=\"key\">Large: learned from. Small: asked, coloured as predicted. <span><i class=\"ring\"></i>wrong</span></p>";
     }
     return key + out + "</div>";
   } catch (const Json::exception& e) {

@@ -159,7 +159,7 @@ std::string graph_svg(const Run& run) {
   }
   const Drawing d = layout(run, pairs);
   double most = 0;
-  bool even = true;  // the same words on every edge are said once, below
+  bool even = true;  // then "each way" is said once, below
   for (const auto& p : pairs) {
     most = std::max({most, p.there, p.back});
     even = even && words(p) == words(pairs.front());
@@ -170,8 +170,8 @@ std::string graph_svg(const Run& run) {
     Point at;
     lines += fmt::format("<g><title>{}</title>", escape(fmt::format("{} – {}: {}", p.a, p.b, words(p))));
     lines += edge(d, p, (pairs.size() > 60 ? 1.2 : 4) * std::max(share, 0.12), &at) + "</g>";
-    if (pairs.size() > kMostLabels || (even && pairs.size() > 1) || most == 0) continue;
-    labels += fmt::format("<text class=\"traffic\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", at.x, at.y, escape(words(p)));
+    if (pairs.size() > kMostLabels || most == 0) continue;
+    labels += fmt::format("<text class=\"traffic\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", at.x, at.y, escape(even && p.two_way ? bits(p.there) : words(p)));
   }
   for (size_t i = 0; i < d.at.size(); ++i) nodes += node(run, d, static_cast<int64_t>(i));
   std::string caption;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "symma/core/files.h"
@@ -137,7 +138,7 @@ std::string agents(const Run& run, size_t i) {
   if (run.eval && !run.eval->per_agent.empty() && run.agents > 1) {
     cards += chart("agents", i, "Score by agent", "The same unseen tasks, each agent starting from its own parameters.");
   }
-  return "<section><h3>Agents</h3><div class=\"cards\">" + cards + card("What each agent holds and how it does", table) + "</div></section>";
+  return "<section><h3>Agents</h3><div class=\"stack\">" + card("What each agent holds and how it does", table) + cards + "</div></section>";
 }
 
 std::string run_html(const Run& run, size_t i, bool several) {
@@ -163,8 +164,33 @@ std::string run_html(const Run& run, size_t i, bool several) {
   return out + "</article>";
 }
 
+// "Lowest mse after 10 steps: full, 0.330 ± 0.028; then edges 0.360 ± 0.031; ..." of the runs that can stand in one row.
+std::string ranking(const std::vector<Run>& runs) {
+  std::vector<const Run*> rows;
+  for (const Run& r : runs) {
+    if (r.eval) rows.push_back(&r);
+  }
+  if (rows.size() < 2) return "";
+  const Evaluation& first = *rows.front()->eval;
+  for (const Run* r : rows) {
+    if (r->eval->metric != first.metric || r->eval->steps.back() != first.steps.back()) return "";
+  }
+  const auto key = [&](const Run* r) {  // a mean that is not finite comes last
+    const double x = r->eval->mean.back();
+    return std::isfinite(x) ? (first.higher_is_better ? -x : x) : INFINITY;
+  };
+  std::stable_sort(rows.begin(), rows.end(), [&](const Run* a, const Run* b) { return key(a) < key(b); });
+  std::string out = fmt::format("{} {} after {}: ", first.higher_is_better ? "Highest" : "Lowest", escape(first.metric), steps_text(first.steps.back()));
+  for (size_t k = 0; k < std::min<size_t>(rows.size(), 5); ++k) {
+    const Evaluation& e = *rows[k]->eval;
+    out += fmt::format("{}{} {}", k == 0 ? "" : k == 1 ? "; then " : "; ", "<strong>" + escape(rows[k]->name) + "</strong>",
+                       with_interval(e.mean.back(), e.ci95.back(), e.percent()));
+  }
+  return "<p class=\"headline\">" + out + ".</p>";
+}
+
 std::string comparison(const std::vector<Run>& runs, const Json& data) {
-  std::string out = fmt::format("<article id=\"comparison\"><header><p class=\"kicker\">comparison</p><h1>{} runs side by side</h1></header>", runs.size());
+  std::string out = fmt::format("<article id=\"comparison\"><header><p class=\"kicker\">comparison</p><h1>{} runs side by side</h1>{}</header>", runs.size(), ranking(runs));
   out += "<nav>";
   for (size_t i = 0; i < runs.size(); ++i) out += fmt::format("<a href=\"#run-{}\">{}</a>", i, escape(runs[i].name));
   out += "</nav><section><h3>Adaptation</h3><div class=\"card\">" + comparison_html(runs) + "</div><div class=\"cards\">";
