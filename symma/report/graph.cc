@@ -170,7 +170,7 @@ std::string graph_svg(const Run& run) {
     Point at;
     lines += fmt::format("<g><title>{}</title>", escape(fmt::format("{} – {}: {}", p.a, p.b, words(p))));
     lines += edge(d, p, (pairs.size() > 60 ? 1.2 : 4) * std::max(share, 0.12), &at) + "</g>";
-    if (pairs.size() > kMostLabels || most == 0) continue;
+    if (pairs.size() > (even ? kMostLabels / 2 : kMostLabels) || most == 0) continue;
     labels += fmt::format("<text class=\"traffic\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", at.x, at.y, escape(even && p.two_way ? bits(p.there) : words(p)));
   }
   for (size_t i = 0; i < d.at.size(); ++i) nodes += node(run, d, static_cast<int64_t>(i));

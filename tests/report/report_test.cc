@@ -292,7 +292,7 @@ TEST_F(Report, TheTerminalTableIsAligned) {
   other["eval"] = evaluation(4, 6);
   const std::string table = comparison_table({run("a", summary("edges")), run("b", other)});
   EXPECT_EQ(table,
-            "run     learner  topology              mse @0                 mse @1                 mse @5                 mse @10       bits\n"
+            "run     learner  topology              mse @0                 mse @1                 mse @5                mse @10       bits\n"
             "edges   maml     edges     3.12 ± 0.25 (2.88)  0.891 ± 0.062 (0.710)  0.450 ± 0.036 (0.300)  0.360 ± 0.020 (0.200)  13.5 Gbit\n"
             "größer  maml     edges      12.5 ± 1.0 (11.5)     3.56 ± 0.25 (2.84)     1.80 ± 0.14 (1.20)  1.440 ± 0.080 (0.800)  13.5 Gbit\n"
             "mse: mean ± 95 % interval (median) after @ steps of adaptation, lower is better\n");
