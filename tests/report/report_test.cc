@@ -18,8 +18,12 @@ namespace symma {
 namespace {
 
 Json evaluation(double scale, int64_t agents) {
-  Json e = {{"split", "test"}, {"metric", "mse"}, {"higher_is_better", false}, {"protocol", "support and query apart"},
-            {"tasks", 600},    {"steps", {0, 1, 5, 10}}};
+  Json e = {{"split", "test"},
+            {"metric", "mse"},
+            {"higher_is_better", false},
+            {"protocol", "support and query apart"},
+            {"tasks", 600},
+            {"steps", {0, 1, 5, 10}}};
   const auto scaled = [&](std::vector<double> xs) {
     for (double& x : xs) x *= scale;
     return Json(xs);
@@ -38,9 +42,20 @@ Json evaluation(double scale, int64_t agents) {
 
 Json summary(const std::string& name) {
   const std::vector<std::pair<int, int>> pairs = {{0, 2}, {1, 2}, {2, 3}, {2, 4}, {3, 4}, {4, 5}};
-  Json s = {{"symma", "0.1.0"}, {"experiment", name}, {"description", "shares < half & \"more\""}, {"seed", 1},
-            {"agents", 6},      {"rounds", 20000},    {"wall_s", 94.5},  {"tasks_per_s", 12700.0}, {"parameters", 1761},
-            {"device", "cpu"},  {"threads", 2},       {"finished", true}, {"task", "sinusoid"},    {"model", "mlp"},
+  Json s = {{"symma", "0.1.0"},
+            {"experiment", name},
+            {"description", "shares < half & \"more\""},
+            {"seed", 1},
+            {"agents", 6},
+            {"rounds", 20000},
+            {"wall_s", 94.5},
+            {"tasks_per_s", 12700.0},
+            {"parameters", 1761},
+            {"device", "cpu"},
+            {"threads", 2},
+            {"finished", true},
+            {"task", "sinusoid"},
+            {"model", "mlp"},
             {"learner", "maml"}};
   s["settings"] = {{"", {{"seed", 1}}},
                    {"task", {{"amplitude", {0.1, 5.0}}, {"shots", 10}}},
@@ -48,8 +63,9 @@ Json summary(const std::string& name) {
                    {"exchange", {{"topology", "edges"}}}};
   for (int a = 0; a < 6; ++a) s["agent_share"].push_back(fmt::format("amplitude {}-{} <of> 6", a, a + 1));
   s["eval"] = evaluation(1, 6);
-  s["exchange"] = {{"topology", "edges"}, {"strategy", "adapt-then-combine"}, {"rounds", 20000}, {"bits", 13524480000},
-                   {"disagreement", 0.0021}, {"lambda2", 0.864}, {"server", false}};
+  s["exchange"] = {{"topology", "edges"}, {"strategy", "adapt-then-combine"}, {"rounds", 20000},
+                   {"bits", 13524480000}, {"disagreement", 0.0021},           {"lambda2", 0.864},
+                   {"server", false}};
   for (const auto& [a, b] : pairs) {
     s["exchange"]["edges"].push_back({{"from", a}, {"to", b}, {"bits", 1127040000}});
     s["exchange"]["edges"].push_back({{"from", b}, {"to", a}, {"bits", 1127040000}});
@@ -60,10 +76,16 @@ Json summary(const std::string& name) {
 std::string metrics(int rows) {
   std::string out;
   for (int k = 1; k <= rows; ++k) {
-    Json row = {{"round", 100 * k}, {"seconds", 0.5 * k}, {"tasks", 600 * k}, {"loss", 4.0 / k}, {"disagreement", 1.0 / (k * k)}, {"bits", 67622400 * k}};
+    Json row = {{"round", 100 * k},
+                {"seconds", 0.5 * k},
+                {"tasks", 600 * k},
+                {"loss", 4.0 / k},
+                {"disagreement", 1.0 / (k * k)},
+                {"bits", 67622400 * k}};
     for (int a = 0; a < 6; ++a) row["loss_per_agent"].push_back(4.0 / k + 0.125 * a);
     if (k == 3) row["loss"] = nullptr;  // one diverged
-    if (k % 5 == 0) row["validation"] = {{"metric", "mse"}, {"steps", {0, 1}}, {"mean", {3.0 + 1.0 / k, 1.0 + 1.0 / k}}};
+    if (k % 5 == 0)
+      row["validation"] = {{"metric", "mse"}, {"steps", {0, 1}}, {"mean", {3.0 + 1.0 / k, 1.0 + 1.0 / k}}};
     out += row.dump() + "\n";
   }
   return out;
@@ -72,23 +94,37 @@ std::string metrics(int rows) {
 Json curves() {
   const Json xs = {-5.0, -2.5, 0.0, 2.5, 5.0};
   return {{"kind", "curve"},
-          {"tasks", {{{"title", "agent 0, amplitude 2.1 <phase> 0.4"}, {"support", {{"x", {-1.0, 2.0}}, {"y", {0.5, 1.5}}}},
-                      {"truth", {{"x", xs}, {"y", {1.0, -1.0, 0.0, 1.0, -1.0}}}}, {"before", {0.1, 0.2, 0.3, 0.4, nullptr}},
-                      {"after", {0.9, -0.9, 0.0, 0.9, -0.9}}, {"steps", 10}}}}};
+          {"tasks",
+           {{{"title", "agent 0, amplitude 2.1 <phase> 0.4"},
+             {"support", {{"x", {-1.0, 2.0}}, {"y", {0.5, 1.5}}}},
+             {"truth", {{"x", xs}, {"y", {1.0, -1.0, 0.0, 1.0, -1.0}}}},
+             {"before", {0.1, 0.2, 0.3, 0.4, nullptr}},
+             {"after", {0.9, -0.9, 0.0, 0.9, -0.9}},
+             {"steps", 10}}}}};
 }
 
 Json images() {
   const std::string pixels = "AP8A/wD/AP8A";  // 3 x 3
   return {{"kind", "images"},
-          {"tasks", {{{"title", "five-way"}, {"steps", 3}, {"height", 3}, {"width", 3},
-                      {"support", {{{"pixels", pixels}, {"label", 0}}, {{"pixels", pixels}, {"label", 1}}}},
-                      {"query", {{{"pixels", pixels}, {"label", 0}, {"predicted", 0}}, {{"pixels", pixels}, {"label", 1}, {"predicted", 0}}}}}}}};
+          {"tasks",
+           {{{"title", "five-way"},
+             {"steps", 3},
+             {"height", 3},
+             {"width", 3},
+             {"support", {{{"pixels", pixels}, {"label", 0}}, {{"pixels", pixels}, {"label", 1}}}},
+             {"query",
+              {{{"pixels", pixels}, {"label", 0}, {"predicted", 0}},
+               {{"pixels", pixels}, {"label", 1}, {"predicted", 0}}}}}}}};
 }
 
 Json points() {
-  return {{"kind", "points"},
-          {"tasks", {{{"title", "moons"}, {"support", {{"x", {{0.0, 1.0}, {2.0, 3.0}}}, {"label", {0, 1}}}},
-                      {"query", {{"x", {{0.5, 1.0}, {2.0, 2.5}, {1.0, 1.0}}}, {"label", {0, 1, 1}}, {"predicted", {0, 1, 0}}}}}}}};
+  return {
+      {"kind", "points"},
+      {"tasks",
+       {{{"title", "moons"},
+         {"support", {{"x", {{0.0, 1.0}, {2.0, 3.0}}}, {"label", {0, 1}}}},
+         {"query",
+          {{"x", {{0.5, 1.0}, {2.0, 2.5}, {1.0, 1.0}}}, {"label", {0, 1, 1}}, {"predicted", {0, 1, 0}}}}}}}};
 }
 
 size_t count(const std::string& text, const std::string& what) {
@@ -106,7 +142,8 @@ Json page_data(const std::string& page) {
 class Report : public ::testing::Test {
  protected:
   void SetUp() override {
-    root_ = (std::filesystem::temp_directory_path() / ("symma_report_" + std::to_string(::getpid()))).string();
+    root_ =
+        (std::filesystem::temp_directory_path() / ("symma_report_" + std::to_string(::getpid()))).string();
     make_folder(root_);
   }
   void TearDown() override { std::filesystem::remove_all(root_); }
@@ -138,7 +175,9 @@ TEST_F(Report, HasEverySectionAndTheHeadline) {
   Json s = summary("collaborate");
   s["ood"] = evaluation(2, 6);
   const std::string page = report_html({run("a", s)});
-  EXPECT_NE(page.find("mse 0.360 ± 0.020 after 10 steps on 600 unseen test tasks; 6 agents on <code>edges</code>"), std::string::npos);
+  EXPECT_NE(
+      page.find("mse 0.360 ± 0.020 after 10 steps on 600 unseen test tasks; 6 agents on <code>edges</code>"),
+      std::string::npos);
   for (const char* section : {"Adaptation", "Tasks", "Training", "Communication", "Agents", "Settings"}) {
     EXPECT_EQ(count(page, std::string("<h3>") + section + "</h3>"), 1u) << section;
   }
@@ -151,8 +190,11 @@ TEST_F(Report, HasEverySectionAndTheHeadline) {
   EXPECT_NE(page.find("1.13 Gbit each way on each of 6 edges"), std::string::npos);
   EXPECT_NE(page.find("13.5 Gbit (1.69 GB)"), std::string::npos);
   // Medians and quartiles stand beside the means.
-  EXPECT_NE(page.find("<th scope=\"row\">10</th><td class=\"number\">0.360 ± 0.020</td><td class=\"number\">0.200</td>"
-                      "<td class=\"number\">0.0800 – 0.450</td>"), std::string::npos);
+  EXPECT_NE(
+      page.find(
+          "<th scope=\"row\">10</th><td class=\"number\">0.360 ± 0.020</td><td class=\"number\">0.200</td>"
+          "<td class=\"number\">0.0800 – 0.450</td>"),
+      std::string::npos);
   EXPECT_NE(page.find("support and query apart"), std::string::npos);
   EXPECT_NE(page.find("0.864"), std::string::npos);
 }
@@ -161,7 +203,8 @@ TEST_F(Report, ChartsHoldTheFilesNumbers) {
   const Json s = summary("collaborate");
   const Json data = page_data(report_html({run("a", s)}));
   const Json& e = data["runs"][0]["eval"];
-  for (const char* key : {"steps", "mean", "ci95", "median", "q1", "q3", "per_agent"}) EXPECT_EQ(e[key], s["eval"][key]) << key;
+  for (const char* key : {"steps", "mean", "ci95", "median", "q1", "q3", "per_agent"})
+    EXPECT_EQ(e[key], s["eval"][key]) << key;
   EXPECT_EQ(e["lower"], Json({2.875, 0.828125, 0.45 - 0.036, 0.36 - 0.02}));
   EXPECT_EQ(e["upper"], Json({3.375, 0.953125, 0.45 + 0.036, 0.36 + 0.02}));
   EXPECT_TRUE(e["log"]);
@@ -183,7 +226,11 @@ TEST_F(Report, ChartsHoldTheFilesNumbers) {
 TEST_F(Report, ThinningLosesNoSpike) {
   const std::string folder = run("long", summary("long"), nullptr, 1);
   std::string rows;
-  for (int k = 1; k <= 30000; ++k) rows += fmt::format("{{\"round\":{},\"loss\":{}}}\n", k, k == 17777 ? "99.5" : k == 23456 ? "null" : "1.0");
+  for (int k = 1; k <= 30000; ++k)
+    rows += fmt::format("{{\"round\":{},\"loss\":{}}}\n", k,
+                        k == 17777   ? "99.5"
+                        : k == 23456 ? "null"
+                                     : "1.0");
   write_file(folder + "/metrics.jsonl", rows);
   const Json t = page_data(report_html({folder}))["runs"][0]["training"];
   EXPECT_TRUE(t["thinned"]);
@@ -213,9 +260,11 @@ TEST_F(Report, LoadsNothing) {
   const size_t at = page.find(assets::chart_js);
   ASSERT_NE(at, std::string::npos);
   // Chart.js names two pages in its licence comments, and nothing else.
-  EXPECT_EQ(count(std::string(assets::chart_js), "http://") + count(std::string(assets::chart_js), "https://"), 2u);
+  EXPECT_EQ(
+      count(std::string(assets::chart_js), "http://") + count(std::string(assets::chart_js), "https://"), 2u);
   page.erase(at, assets::chart_js.size());
-  for (const char* load : {"http://", "https://", "src=", "@import", "url(\"", "<link", "fetch(", "import("}) EXPECT_EQ(count(page, load), 0u) << load;
+  for (const char* load : {"http://", "https://", "src=", "@import", "url(\"", "<link", "fetch(", "import("})
+    EXPECT_EQ(count(page, load), 0u) << load;
 }
 
 TEST_F(Report, DrawsEachKindOfTask) {
@@ -239,15 +288,18 @@ TEST_F(Report, AMeanThatAFewTasksRuinIsPointedOut) {
   EXPECT_EQ(count(report_html({run("calm", summary("calm"))}), "class=\"caution\""), 0u);
   Json s = summary("wild");
   s["eval"]["mean"][3] = 812.5;
-  EXPECT_NE(report_html({run("wild", s)}).find("After 10 steps the mean lies far outside the quartiles"), std::string::npos);
+  EXPECT_NE(report_html({run("wild", s)}).find("After 10 steps the mean lies far outside the quartiles"),
+            std::string::npos);
   s["eval"]["mean"][3] = nullptr;
-  EXPECT_NE(report_html({run("worse", s)}).find("After 10 steps the mean is not finite: some tasks diverged"), std::string::npos);
+  EXPECT_NE(report_html({run("worse", s)}).find("After 10 steps the mean is not finite: some tasks diverged"),
+            std::string::npos);
 }
 
 TEST_F(Report, GraphsHaveTheirOwnShapes) {
   Json star = summary("star");
   star["exchange"] = {{"topology", "star"}, {"bits", 4096}, {"rounds", 1}, {"server", true}};
-  for (int a = 0; a < 6; ++a) star["exchange"]["edges"].push_back({{"from", a}, {"to", 6}, {"bits", 1000 * (a + 1)}});
+  for (int a = 0; a < 6; ++a)
+    star["exchange"]["edges"].push_back({{"from", a}, {"to", 6}, {"bits", 1000 * (a + 1)}});
   const std::string page = report_html({run("star", star)});
   EXPECT_EQ(count(page, "<g class=\"node server\">"), 1u);
   EXPECT_EQ(count(page, "class=\"head\""), 6u);  // one way only
@@ -256,7 +308,8 @@ TEST_F(Report, GraphsHaveTheirOwnShapes) {
   Json torus = summary("torus");
   torus["exchange"] = {{"topology", "torus"}, {"bits", 4096}, {"rounds", 1}};
   for (int i = 0; i < 6; ++i) {  // 2 x 3
-    for (const int to : {i / 3 * 3 + (i + 1) % 3, (i + 3) % 6}) torus["exchange"]["edges"].push_back({{"from", i}, {"to", to}, {"bits", 8}});
+    for (const int to : {i / 3 * 3 + (i + 1) % 3, (i + 3) % 6})
+      torus["exchange"]["edges"].push_back({{"from", i}, {"to", to}, {"bits", 8}});
   }
   const std::string grid = report_html({run("torus", torus)});
   std::set<std::string> rows;  // the distinct heights of the nodes: two rows
@@ -274,10 +327,13 @@ TEST_F(Report, ComparesSeveralRuns) {
   const auto a = run("a", summary("edges")), b = run("b", alone);
   const std::string page = report_html({a, b});
   EXPECT_LT(page.find("id=\"comparison\""), page.find("id=\"run-0\""));
-  for (const char* kind : {"compare", "compare_median", "compare_loss", "compare_validation", "compare_disagreement"}) {
+  for (const char* kind :
+       {"compare", "compare_median", "compare_loss", "compare_validation", "compare_disagreement"}) {
     EXPECT_EQ(count(page, std::string("data-chart=\"") + kind + "\""), 1u) << kind;
   }
-  EXPECT_NE(page.find("Lowest mse after 10 steps: <strong>edges</strong> 0.360 ± 0.020; then <strong>alone</strong> 1.440 ± 0.080"), std::string::npos);
+  EXPECT_NE(page.find("Lowest mse after 10 steps: <strong>edges</strong> 0.360 ± 0.020; then "
+                      "<strong>alone</strong> 1.440 ± 0.080"),
+            std::string::npos);
   EXPECT_EQ(page_data(page)["groups"], Json::parse(R"([{"metric": "mse", "runs": [0, 1], "log": true}])"));
   EXPECT_EQ(page_data(page)["runs"][1]["eval"]["mean"], alone["eval"]["mean"]);
   // Runs of one name are told apart.
@@ -292,9 +348,12 @@ TEST_F(Report, TheTerminalTableIsAligned) {
   other["eval"] = evaluation(4, 6);
   const std::string table = comparison_table({run("a", summary("edges")), run("b", other)});
   EXPECT_EQ(table,
-            "run     learner  topology              mse @0                 mse @1                 mse @5                mse @10       bits\n"
-            "edges   maml     edges     3.12 ± 0.25 (2.88)  0.891 ± 0.062 (0.710)  0.450 ± 0.036 (0.300)  0.360 ± 0.020 (0.200)  13.5 Gbit\n"
-            "größer  maml     edges      12.5 ± 1.0 (11.5)     3.56 ± 0.25 (2.84)     1.80 ± 0.14 (1.20)  1.440 ± 0.080 (0.800)  13.5 Gbit\n"
+            "run     learner  topology              mse @0                 mse @1                 mse @5     "
+            "           mse @10       bits\n"
+            "edges   maml     edges     3.12 ± 0.25 (2.88)  0.891 ± 0.062 (0.710)  0.450 ± 0.036 (0.300)  "
+            "0.360 ± 0.020 (0.200)  13.5 Gbit\n"
+            "größer  maml     edges      12.5 ± 1.0 (11.5)     3.56 ± 0.25 (2.84)     1.80 ± 0.14 (1.20)  "
+            "1.440 ± 0.080 (0.800)  13.5 Gbit\n"
             "mse: mean ± 95 % interval (median) after @ steps of adaptation, lower is better\n");
 }
 
@@ -326,7 +385,8 @@ TEST_F(Report, DamagedFilesAreNamed) {
   write_file(bad + "/summary.json", "[1, 2]");
   expect_error(bad, {"bad/summary.json", "not a JSON object"});
 
-  const auto broken = [&](const std::string& pointer, const Json& value, const std::vector<std::string>& words) {
+  const auto broken = [&](const std::string& pointer, const Json& value,
+                          const std::vector<std::string>& words) {
     Json s = summary("x");
     s[Json::json_pointer(pointer)] = value;
     auto all = words;
@@ -348,7 +408,8 @@ TEST_F(Report, DamagedFilesAreNamed) {
   write_file(rows + "/metrics.jsonl", "{\"loss\": 1}\n");
   expect_error(rows, {"rows/metrics.jsonl", "\"round\""});
 
-  expect_error(run("g1", summary("x"), Json::parse("{\"kind\": \"opera\", \"tasks\": []}")), {"g1/gallery.json", "opera"});
+  expect_error(run("g1", summary("x"), Json::parse("{\"kind\": \"opera\", \"tasks\": []}")),
+               {"g1/gallery.json", "opera"});
   Json short_curve = curves();
   short_curve["tasks"][0]["after"].erase(0);
   expect_error(run("g2", summary("x"), short_curve), {"g2/gallery.json", "differ in length"});
@@ -372,7 +433,8 @@ TEST_F(Report, WritesTheFileWhole) {
 TEST_F(Report, RunsInABrowserWithoutErrors) {
   std::string browser;
   for (const char* name : {"chromium", "chromium-browser", "google-chrome"}) {
-    if (browser.empty() && std::system(fmt::format("command -v {} >/dev/null 2>&1", name).c_str()) == 0) browser = name;
+    if (browser.empty() && std::system(fmt::format("command -v {} >/dev/null 2>&1", name).c_str()) == 0)
+      browser = name;
   }
   if (browser.empty()) GTEST_SKIP() << "no chromium here: the page's script was not run";
   Json wild = summary("wild");
@@ -389,13 +451,16 @@ TEST_F(Report, RunsInABrowserWithoutErrors) {
   hundred["eval"] = evaluation(1, 100);
   const std::vector<std::vector<std::string>> pages = {
       {run("a", wild)},
-      {run("b", wild), run("c", accuracy, images()), run("d", stopped, points()), run("e", hundred, nullptr)}};
+      {run("b", wild), run("c", accuracy, images()), run("d", stopped, points()),
+       run("e", hundred, nullptr)}};
   for (const auto& folders : pages) {
     const std::string path = root_ + "/report.html";
     write_report(folders, path);
     const std::string command = fmt::format(
-        "HOME={0} timeout 100 {1} --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir={0}/browser "
-        "--enable-logging=stderr --virtual-time-budget=5000 --dump-dom file://{2} >{0}/dom.html 2>{0}/log.txt",
+        "HOME={0} timeout 100 {1} --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage "
+        "--user-data-dir={0}/browser "
+        "--enable-logging=stderr --virtual-time-budget=5000 --dump-dom file://{2} >{0}/dom.html "
+        "2>{0}/log.txt",
         root_, browser, path);
     const int status = std::system(command.c_str());
     const std::string dom = read_file(root_ + "/dom.html"), log = read_file(root_ + "/log.txt");
