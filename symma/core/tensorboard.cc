@@ -81,8 +81,9 @@ uint32_t crc32c(std::string_view bytes) {
 EventFile::EventFile(const std::string& folder, int64_t first_step) {
   static std::atomic<int> count{0};
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  path_ = fmt::format("{}/events.out.tfevents.{:010d}.{}.{}.{}", folder,
-                      std::chrono::duration_cast<std::chrono::seconds>(now).count(), host(), ::getpid(), count++);
+  path_ =
+      fmt::format("{}/events.out.tfevents.{:010d}.{}.{}.{}", folder,
+                  std::chrono::duration_cast<std::chrono::seconds>(now).count(), host(), ::getpid(), count++);
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd_ < 0) {
     throw UserError(path_, std::string("cannot be written: ") + std::strerror(errno),

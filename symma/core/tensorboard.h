@@ -14,16 +14,16 @@ uint32_t crc32c(std::string_view bytes);
 
 class EventFile {
  public:
-  // A new file events.out.tfevents.<seconds>.<host>.<process>.<count> in `folder`, which must exist. A run that goes on
-  // after round r passes first_step = r + 1: readers then drop what a killed run had written from there on.
-  // first_step < 0 starts anew. Throws UserError where the file cannot be written.
+  // A new file events.out.tfevents.<seconds>.<host>.<process>.<count> in `folder`, which must exist. A run
+  // that goes on after round r passes first_step = r + 1: readers then drop what a killed run had written
+  // from there on. first_step < 0 starts anew. Throws UserError where the file cannot be written.
   explicit EventFile(const std::string& folder, int64_t first_step = -1);
   ~EventFile();
   EventFile(const EventFile&) = delete;
   EventFile& operator=(const EventFile&) = delete;
 
-  // Appends one scalar. wall_time in seconds since 1970; below zero it is now. A killed program loses at most the
-  // record it was writing.
+  // Appends one scalar. wall_time in seconds since 1970; below zero it is now. A killed program loses at most
+  // the record it was writing.
   void add(const std::string& tag, int64_t step, double value, double wall_time = -1);
 
   const std::string& path() const { return path_; }

@@ -9,10 +9,12 @@ namespace symma {
 namespace {
 
 constexpr size_t kMostRows = 2000;
-constexpr double kWide = 12;  // greatest over least, from which an axis is logarithmic
+constexpr double kWide = 8;  // greatest over least, from which an axis is logarithmic
 constexpr int64_t kAgentsDrawn = 12;
 
-Json json_of(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
+Json json_of(double x) {
+  return std::isfinite(x) ? Json(x) : Json(nullptr);
+}
 
 Json list_of(const std::vector<double>& xs) {
   Json out = Json::array();
@@ -49,11 +51,13 @@ Json evaluation_data(const Evaluation& e) {
     agents.push_back(list_of(row));
     all_agents.insert(all_agents.end(), row.begin(), row.end());
   }
-  return {{"metric", e.metric},         {"higher", e.higher_is_better}, {"percent", e.percent()},
-          {"steps", e.steps},           {"mean", list_of(e.mean)},      {"ci95", list_of(e.ci95)},
-          {"lower", list_of(lower)},    {"upper", list_of(upper)},      {"median", list_of(e.median)},
-          {"q1", list_of(e.q1)},        {"q3", list_of(e.q3)},          {"per_agent", agents},
-          {"log", wants_log({&e})},     {"log_agents", !e.percent() && wide(all_agents)}};
+  return {{"metric", e.metric},          {"higher", e.higher_is_better},
+          {"percent", e.percent()},      {"steps", e.steps},
+          {"mean", list_of(e.mean)},     {"ci95", list_of(e.ci95)},
+          {"lower", list_of(lower)},     {"upper", list_of(upper)},
+          {"median", list_of(e.median)}, {"q1", list_of(e.q1)},
+          {"q3", list_of(e.q3)},         {"per_agent", agents},
+          {"log", wants_log({&e})},      {"log_agents", !e.percent() && wide(all_agents)}};
 }
 
 std::vector<size_t> kept_rows(const std::vector<double>& loss) {
@@ -66,7 +70,8 @@ std::vector<size_t> kept_rows(const std::vector<double>& loss) {
     const size_t begin = k * loss.size() / stretches, end = (k + 1) * loss.size() / stretches;
     size_t least = begin, most = begin;
     for (size_t i = begin; i < end; ++i) {
-      if (!std::isnan(loss[least]) && !(loss[i] >= loss[least])) least = i;  // a NaN is kept: the gap must show
+      if (!std::isnan(loss[least]) && !(loss[i] >= loss[least]))
+        least = i;  // a NaN is kept: the gap must show
       if (loss[i] > loss[most] || std::isnan(loss[most])) most = i;
     }
     rows.push_back(std::min(least, most));
@@ -87,8 +92,8 @@ Json training_data(const Run& run) {
               {"log", wide(t.loss)}};
   const auto agents = static_cast<size_t>(run.agents);
   const bool complete = agents > 1 && !rows.empty() && std::all_of(rows.begin(), rows.end(), [&](size_t r) {
-    return t.loss_per_agent[r].size() == agents;
-  });
+                          return t.loss_per_agent[r].size() == agents;
+                        });
   if (!complete) return out;
   if (run.agents <= kAgentsDrawn) {
     Json lines = Json::array();
@@ -107,7 +112,8 @@ Json training_data(const Run& run) {
     std::sort(sorted.begin(), sorted.end());
     const double none = std::numeric_limits<double>::quiet_NaN();
     least.push_back(sorted.empty() ? none : sorted.front());
-    middle.push_back(sorted.empty() ? none : (sorted[(sorted.size() - 1) / 2] + sorted[sorted.size() / 2]) / 2);
+    middle.push_back(sorted.empty() ? none
+                                    : (sorted[(sorted.size() - 1) / 2] + sorted[sorted.size() / 2]) / 2);
     most.push_back(sorted.empty() ? none : sorted.back());
   }
   out["loss_spread"] = {{"least", list_of(least)}, {"median", list_of(middle)}, {"most", list_of(most)}};
@@ -127,9 +133,14 @@ Json validation_data(const Run& run) {
   }
   Json means = Json::array();
   for (const auto& line : mean) means.push_back(list_of(line));
-  return {{"metric", t.metric},          {"steps", t.steps},          {"percent", t.metric == "accuracy"},
-          {"round", list_of(round)},     {"seconds", list_of(seconds)}, {"bits", list_of(bits)},
-          {"mean", means},               {"log", t.metric != "accuracy" && wide(all)}};
+  return {{"metric", t.metric},
+          {"steps", t.steps},
+          {"percent", t.metric == "accuracy"},
+          {"round", list_of(round)},
+          {"seconds", list_of(seconds)},
+          {"bits", list_of(bits)},
+          {"mean", means},
+          {"log", t.metric != "accuracy" && wide(all)}};
 }
 
 }  // namespace
@@ -138,7 +149,8 @@ bool wants_log(const std::vector<const Evaluation*>& all) {
   std::vector<double> shown;
   for (const Evaluation* e : all) {
     if (e->percent()) return false;
-    for (const auto* list : {&e->mean, &e->median, &e->q1, &e->q3}) shown.insert(shown.end(), list->begin(), list->end());
+    for (const auto* list : {&e->mean, &e->median, &e->q1, &e->q3})
+      shown.insert(shown.end(), list->begin(), list->end());
   }
   return wide(shown);
 }
@@ -154,7 +166,8 @@ Json chart_data(const std::vector<Run>& runs) {
                     {"training", training_data(r)},
                     {"validation", validation_data(r)}});
     if (!r.eval) continue;
-    auto at = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == r.eval->metric; });
+    auto at =
+        std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == r.eval->metric; });
     if (at == groups.end()) at = groups.insert(at, {r.eval->metric, {}});
     at->second.push_back(i);
   }

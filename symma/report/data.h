@@ -7,9 +7,10 @@
 
 namespace symma {
 
-// {"runs": [{"name", "metric", "percent", "eval", "ood", "training", "validation", ...}], "groups": [...]}. Numbers
-// are those of the run's files, unchanged; null where not finite. Of more than 2000 training rows, those with the
-// least and the greatest loss of each stretch are kept, so that no spike is lost ("thinned": true then).
+// {"runs": [{"name", "metric", "percent", "eval", "ood", "training", "validation", ...}], "groups": [...]}.
+// Numbers are those of the run's files, unchanged; null where not finite. Of more than 2000 training rows,
+// those with the least and the greatest loss of each stretch are kept, so that no spike is lost ("thinned":
+// true then).
 Json chart_data(const std::vector<Run>& runs);
 
 // Whether positive scores range so widely that only a logarithmic axis shows them.

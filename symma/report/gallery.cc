@@ -32,7 +32,8 @@ class Axis {  // data to pixels, with some four round ticks
   double operator()(double x) const { return from_ + (x - lo_) / (hi_ - lo_) * (to_ - from_); }
   std::vector<double> ticks() const {
     std::vector<double> out;
-    for (double t = std::ceil(lo_ / step_ - 1e-9); t * step_ <= hi_ + 1e-9 * step_; ++t) out.push_back(t == 0 ? 0 : t * step_);
+    for (double t = std::ceil(lo_ / step_ - 1e-9); t * step_ <= hi_ + 1e-9 * step_; ++t)
+      out.push_back(t == 0 ? 0 : t * step_);
     return out;
   }
 
@@ -43,17 +44,22 @@ class Axis {  // data to pixels, with some four round ticks
 std::string frame(const Axis& x, const Axis& y) {
   std::string out;
   for (const double t : x.ticks()) {
-    out += fmt::format("<path class=\"grid\" d=\"M{0:.1f},{1}V{2}\"/><text class=\"tick\" x=\"{0:.1f}\" y=\"{3}\">{4:g}</text>", x(t),
-                       kTop, kH - kBottom, kH - 7, t);
+    out += fmt::format(
+        "<path class=\"grid\" d=\"M{0:.1f},{1}V{2}\"/><text class=\"tick\" x=\"{0:.1f}\" "
+        "y=\"{3}\">{4:g}</text>",
+        x(t), kTop, kH - kBottom, kH - 7, t);
   }
   for (const double t : y.ticks()) {
-    out += fmt::format("<path class=\"grid\" d=\"M{1},{0:.1f}H{2}\"/><text class=\"tick side\" x=\"{3}\" y=\"{0:.1f}\">{4:g}</text>",
-                       y(t), kLeft, kW - kRight, kLeft - 5, t);
+    out += fmt::format(
+        "<path class=\"grid\" d=\"M{1},{0:.1f}H{2}\"/><text class=\"tick side\" x=\"{3}\" "
+        "y=\"{0:.1f}\">{4:g}</text>",
+        y(t), kLeft, kW - kRight, kLeft - 5, t);
   }
   return out;
 }
 
-std::string line(const char* kind, const std::vector<double>& xs, const std::vector<double>& ys, const Axis& x, const Axis& y) {
+std::string line(const char* kind, const std::vector<double>& xs, const std::vector<double>& ys,
+                 const Axis& x, const Axis& y) {
   std::string d;
   bool pen = false;  // a value that is not finite breaks the line
   for (size_t i = 0; i < xs.size(); ++i) {
@@ -74,38 +80,47 @@ std::vector<double> reals(const Json& list) {
   return out;
 }
 
-std::pair<double, double> extent(const std::vector<double>& xs, std::pair<double, double> e = {INFINITY, -INFINITY}) {
+std::pair<double, double> extent(const std::vector<double>& xs,
+                                 std::pair<double, double> e = {INFINITY, -INFINITY}) {
   for (const double x : xs) {
     if (std::isfinite(x)) e = {std::min(e.first, x), std::max(e.second, x)};
   }
   return e;
 }
 
-[[noreturn]] void unequal(const std::string& what) { throw std::invalid_argument(what); }
+[[noreturn]] void unequal(const std::string& what) {
+  throw std::invalid_argument(what);
+}
 
 std::string curve(const Json& task, const std::string& id) {
   const auto tx = reals(task.at("truth").at("x")), ty = reals(task.at("truth").at("y"));
   const auto sx = reals(task.at("support").at("x")), sy = reals(task.at("support").at("y"));
   const auto before = reals(task.at("before")), after = reals(task.at("after"));
-  if (tx.size() != ty.size() || before.size() != tx.size() || after.size() != tx.size()) unequal("the curves of a task differ in length");
+  if (tx.size() != ty.size() || before.size() != tx.size() || after.size() != tx.size())
+    unequal("the curves of a task differ in length");
   if (sx.size() != sy.size()) unequal("the support points of a task have unequal x and y");
   const auto ex = extent(sx, extent(tx));
   auto ey = extent(sy, extent(ty));
   if (!std::isfinite(ex.first) || !std::isfinite(ey.first)) unequal("a task has no finite point");
   const double room = std::max(ey.second - ey.first, 1e-9);
-  // What the model draws may leave the frame, by half its height: a diverged curve must not flatten the truth.
+  // What the model draws may leave the frame, by half its height: a diverged curve must not flatten the
+  // truth.
   const auto model = extent(after, extent(before, ey));
-  ey = {std::max(model.first, ey.first - room / 2) - 0.05 * room, std::min(model.second, ey.second + room / 2) + 0.05 * room};
+  ey = {std::max(model.first, ey.first - room / 2) - 0.05 * room,
+        std::min(model.second, ey.second + room / 2) + 0.05 * room};
   const Axis x(ex.first, ex.second, kLeft, kW - kRight), y(ey.first, ey.second, kH - kBottom, kTop);
   std::string points;
   for (size_t i = 0; i < sx.size(); ++i) {
     if (!std::isfinite(sx[i]) || !std::isfinite(sy[i])) continue;
-    points += fmt::format("<circle class=\"support\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/>", x(sx[i]), y(sy[i]));
+    points +=
+        fmt::format("<circle class=\"support\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\"/>", x(sx[i]), y(sy[i]));
   }
-  return fmt::format("<svg class=\"plot\" viewBox=\"0 0 {} {}\" role=\"img\"><clipPath id=\"{}\"><rect x=\"{}\" y=\"{}\" width=\"{}\" "
-                     "height=\"{}\"/></clipPath>{}<g clip-path=\"url(#{})\">{}{}{}</g>{}</svg>",
-                     kW, kH, id, kLeft, kTop, kW - kLeft - kRight, kH - kTop - kBottom, frame(x, y), id, line("truth", tx, ty, x, y),
-                     line("before", tx, before, x, y), line("after", tx, after, x, y), points);
+  return fmt::format(
+      "<svg class=\"plot\" viewBox=\"0 0 {} {}\" role=\"img\"><clipPath id=\"{}\"><rect x=\"{}\" y=\"{}\" "
+      "width=\"{}\" "
+      "height=\"{}\"/></clipPath>{}<g clip-path=\"url(#{})\">{}{}{}</g>{}</svg>",
+      kW, kH, id, kLeft, kTop, kW - kLeft - kRight, kH - kTop - kBottom, frame(x, y), id,
+      line("truth", tx, ty, x, y), line("before", tx, before, x, y), line("after", tx, after, x, y), points);
 }
 
 // Shape and colour both tell the class, so that neither alone has to.
@@ -113,7 +128,8 @@ std::string mark(double x, double y, int64_t label, double r, const std::string&
   const int64_t k = ((label % 5) + 5) % 5;
   static constexpr std::array<int, 5> kSides = {0, 4, 3, 4, 6};
   const std::string cls = fmt::format("{} k{}", kind, k);
-  if (kSides[static_cast<size_t>(k)] == 0) return fmt::format("<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\"/>", cls, x, y, r);
+  if (kSides[static_cast<size_t>(k)] == 0)
+    return fmt::format("<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\"/>", cls, x, y, r);
   const int sides = kSides[static_cast<size_t>(k)];
   const double turn = k == 1 ? M_PI / 4 : k == 3 ? 0 : -M_PI / 2;
   std::string points;
@@ -127,18 +143,23 @@ std::string mark(double x, double y, int64_t label, double r, const std::string&
 std::string points(const Json& task) {
   std::vector<double> xs, ys;
   for (const char* part : {"support", "query"}) {
-    if (task.at(part).at("x").size() != task.at(part).at("label").size()) unequal("a task has unequal numbers of points and labels");
+    if (task.at(part).at("x").size() != task.at(part).at("label").size())
+      unequal("a task has unequal numbers of points and labels");
     for (const Json& p : task.at(part).at("x")) {
       xs.push_back(p.at(0).get<double>());
       ys.push_back(p.at(1).get<double>());
     }
   }
-  if (task.at("query").at("predicted").size() != task.at("query").at("label").size()) unequal("a task has unequal numbers of labels and predictions");
+  if (task.at("query").at("predicted").size() != task.at("query").at("label").size())
+    unequal("a task has unequal numbers of labels and predictions");
   const auto ex = extent(xs), ey = extent(ys);
-  if (xs.empty() || !std::isfinite(ex.first) || !std::isfinite(ey.first)) unequal("a task has no finite point");
+  if (xs.empty() || !std::isfinite(ex.first) || !std::isfinite(ey.first))
+    unequal("a task has no finite point");
   const double px = 0.06 * (ex.second - ex.first), py = 0.06 * (ey.second - ey.first);
-  const Axis x(ex.first - px, ex.second + px, kLeft, kW - kRight), y(ey.first - py, ey.second + py, kH - kBottom, kTop);
-  std::string out = fmt::format("<svg class=\"plot\" viewBox=\"0 0 {} {}\" role=\"img\">{}", kW, kH, frame(x, y));
+  const Axis x(ex.first - px, ex.second + px, kLeft, kW - kRight),
+      y(ey.first - py, ey.second + py, kH - kBottom, kTop);
+  std::string out =
+      fmt::format("<svg class=\"plot\" viewBox=\"0 0 {} {}\" role=\"img\">{}", kW, kH, frame(x, y));
   size_t at = 0;
   int64_t right = 0;
   for (const Json& label : task.at("support").at("label")) {
@@ -147,43 +168,57 @@ std::string points(const Json& task) {
   }
   const Json& query = task.at("query");
   for (size_t i = 0; i < query.at("label").size(); ++i, ++at) {
-    const auto label = query.at("label")[i].get<int64_t>(), predicted = query.at("predicted")[i].get<int64_t>();
+    const auto label = query.at("label")[i].get<int64_t>(),
+               predicted = query.at("predicted")[i].get<int64_t>();
     right += label == predicted;
     out += mark(x(xs[at]), y(ys[at]), predicted, 3, "asked");
-    if (label != predicted) out += fmt::format("<circle class=\"miss\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"7.5\"/>", x(xs[at]), y(ys[at]));
+    if (label != predicted)
+      out +=
+          fmt::format("<circle class=\"miss\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"7.5\"/>", x(xs[at]), y(ys[at]));
   }
   return out + fmt::format("</svg><p class=\"tally\">{} of {} right</p>", right, query.at("label").size());
 }
 
 std::string image(const Json& picture, int64_t height, int64_t width, const std::string& alt) {
   const auto pixels = picture.at("pixels").get<std::string>();
-  const auto allowed = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '+' || c == '/' || c == '='; };
-  if (!std::all_of(pixels.begin(), pixels.end(), allowed) || static_cast<int64_t>(pixels.size()) != (height * width + 2) / 3 * 4) {
+  const auto allowed = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '+' || c == '/' || c == '=';
+  };
+  if (!std::all_of(pixels.begin(), pixels.end(), allowed) ||
+      static_cast<int64_t>(pixels.size()) != (height * width + 2) / 3 * 4) {
     unequal(fmt::format("an image is not base64 of {} x {} bytes", height, width));
   }
-  return fmt::format("<canvas class=\"image\" width=\"{}\" height=\"{}\" role=\"img\" aria-label=\"{}\" data-pixels=\"{}\"></canvas>", width,
-                     height, alt, pixels);
+  return fmt::format(
+      "<canvas class=\"image\" width=\"{}\" height=\"{}\" role=\"img\" aria-label=\"{}\" "
+      "data-pixels=\"{}\"></canvas>",
+      width, height, alt, pixels);
 }
 
 std::string images(const Json& task) {
   const auto height = task.at("height").get<int64_t>(), width = task.at("width").get<int64_t>();
-  if (height < 1 || width < 1 || height > 1024 || width > 1024) unequal("an image's height or width is not in 1..1024");
+  if (height < 1 || width < 1 || height > 1024 || width > 1024)
+    unequal("an image's height or width is not in 1..1024");
   std::string given, asked;
   size_t right = 0;
   for (const Json& s : task.at("support")) {
     const auto label = s.at("label").get<int64_t>();
-    given += fmt::format("<span class=\"tile\">{}<b>{}</b></span>", image(s, height, width, fmt::format("class {}", label)), label);
+    given += fmt::format("<span class=\"tile\">{}<b>{}</b></span>",
+                         image(s, height, width, fmt::format("class {}", label)), label);
   }
   for (const Json& q : task.at("query")) {
     const auto label = q.at("label").get<int64_t>(), predicted = q.at("predicted").get<int64_t>();
     const bool good = label == predicted;
     right += good;
-    asked += fmt::format("<span class=\"tile {}\">{}<b>{}</b></span>", good ? "right" : "wrong",
-                         image(q, height, width, fmt::format("class {}, called {}", label, predicted)),
-                         good ? fmt::format("✓ {}", predicted) : fmt::format("✗ {}, is {}", predicted, label));
+    asked +=
+        fmt::format("<span class=\"tile {}\">{}<b>{}</b></span>", good ? "right" : "wrong",
+                    image(q, height, width, fmt::format("class {}, called {}", label, predicted)),
+                    good ? fmt::format("✓ {}", predicted) : fmt::format("✗ {}, is {}", predicted, label));
   }
-  return fmt::format("<div class=\"episode\"><h5>learned from</h5><div class=\"tiles\">{}</div><h5>asked, and called: {} of {} right</h5>"
-                     "<div class=\"tiles\">{}</div></div>", given, right, task.at("query").size(), asked);
+  return fmt::format(
+      "<div class=\"episode\"><h5>learned from</h5><div class=\"tiles\">{}</div><h5>asked, and called: {} of "
+      "{} right</h5>"
+      "<div class=\"tiles\">{}</div></div>",
+      given, right, task.at("query").size(), asked);
 }
 
 }  // namespace
@@ -194,7 +229,8 @@ std::string gallery_html(const Run& run, const std::string& id) {
   const std::string remedy = "the file is damaged; evaluate this run again, or remove the file";
   try {
     const auto kind = run.gallery.at("kind").get<std::string>();
-    if (kind != "curve" && kind != "images" && kind != "points") throw UserError(file, "does not know the kind \"" + kind + "\"", remedy);
+    if (kind != "curve" && kind != "images" && kind != "points")
+      throw UserError(file, "does not know the kind \"" + kind + "\"", remedy);
     std::string out = "<div class=\"gallery " + kind + "\">";
     int64_t count = 0;
     for (const Json& task : run.gallery.at("tasks")) {
@@ -203,17 +239,24 @@ std::string gallery_html(const Run& run, const std::string& id) {
         const auto s = task.at("steps").get<int64_t>();
         title += fmt::format(" · {} step{}", s, s == 1 ? "" : "s");
       }
-      std::string drawn = kind == "curve" ? curve(task, fmt::format("{}-{}", id, count)) : kind == "images" ? images(task) : points(task);
+      std::string drawn = kind == "curve"    ? curve(task, fmt::format("{}-{}", id, count))
+                          : kind == "images" ? images(task)
+                                             : points(task);
       out += fmt::format("<figure><figcaption>{}</figcaption>{}</figure>", escape(title), drawn);
       ++count;
     }
     if (count == 0) return "";
     std::string key;
     if (kind == "curve") {
-      key = "<p class=\"key\"><i class=\"truth\"></i>truth <i class=\"before\"></i>before adaptation <i class=\"after\"></i>after "
-            "adaptation <i class=\"dot\"></i>points learned from</p>";
+      key =
+          "<p class=\"key\"><span><i class=\"truth\"></i>truth</span> <span><i class=\"before\"></i>before "
+          "adaptation</span> "
+          "<span><i class=\"after\"></i>after adaptation</span> <span><i class=\"dot\"></i>points learned "
+          "from</span></p>";
     } else if (kind == "points") {
-      key = "<p class=\"key\">Large: learned from. Small: asked, coloured as predicted. <i class=\"ring\"></i>wrong</p>";
+      key =
+          "<p class=\"key\">Large: learned from. Small: asked, coloured as predicted. <span><i "
+          "class=\"ring\"></i>wrong</span></p>";
     }
     return key + out + "</div>";
   } catch (const Json::exception& e) {

@@ -7,7 +7,8 @@
 
 namespace symma {
 
-// "" where the run has no gallery. `id` is unique on the page. Throws UserError naming gallery.json where it is damaged.
+// "" where the run has no gallery. `id` is unique on the page. Throws UserError naming gallery.json where it
+// is damaged.
 std::string gallery_html(const Run& run, const std::string& id);
 
 }  // namespace symma

@@ -48,10 +48,13 @@ std::vector<Pair> pairs_of(const std::vector<Link>& links) {
   return out;
 }
 
-// Rows and columns of the grid on which every pair is a neighbour, wrapped around; nothing where there is no such grid.
+// Rows and columns of the grid on which every pair is a neighbour, wrapped around; nothing where there is no
+// such grid.
 std::optional<std::pair<int64_t, int64_t>> torus_of(const Run& run, const std::vector<Pair>& pairs) {
   if (run.exchange.topology != "torus" || run.exchange.server) return std::nullopt;
-  const auto near = [](int64_t i, int64_t j, int64_t n) { return std::abs(i - j) == 1 || std::abs(i - j) == n - 1; };
+  const auto near = [](int64_t i, int64_t j, int64_t n) {
+    return std::abs(i - j) == 1 || std::abs(i - j) == n - 1;
+  };
   for (auto rows = static_cast<int64_t>(std::sqrt(static_cast<double>(run.agents))); rows >= 2; --rows) {
     if (run.agents % rows != 0) continue;
     for (const auto& [r, c] : {std::pair{rows, run.agents / rows}, std::pair{run.agents / rows, rows}}) {
@@ -78,10 +81,12 @@ Drawing layout(const Run& run, const std::vector<Pair>& pairs) {
   const Point middle{kWidth / 2, kHeight / 2};
   if (d.grid) {
     const auto [rows, columns] = *d.grid;
-    const double step = std::min({kWidth / static_cast<double>(columns + 1), kHeight / static_cast<double>(rows + 1), 110.});
+    const double step =
+        std::min({kWidth / static_cast<double>(columns + 1), kHeight / static_cast<double>(rows + 1), 110.});
     for (int64_t i = 0; i < run.agents; ++i) {
-      d.at.push_back({middle.x + step * (static_cast<double>(i % columns) - static_cast<double>(columns - 1) / 2),
-                      middle.y + step * (static_cast<double>(i / columns) - static_cast<double>(rows - 1) / 2)});
+      d.at.push_back(
+          {middle.x + step * (static_cast<double>(i % columns) - static_cast<double>(columns - 1) / 2),
+           middle.y + step * (static_cast<double>(i / columns) - static_cast<double>(rows - 1) / 2)});
     }
     d.radius = std::min(20., step / 4);
     return d;
@@ -113,9 +118,11 @@ std::string node(const Run& run, const Drawing& d, int64_t i) {
   const bool server = run.exchange.server && i == run.agents;
   std::string title = server ? "server" : fmt::format("agent {}", i);
   if (!server && !run.agent_share.empty()) title += ": " + run.agent_share[static_cast<size_t>(i)];
-  std::string out = fmt::format("<g class=\"node{}\"><title>{}</title>", server ? " server" : "", escape(title));
+  std::string out =
+      fmt::format("<g class=\"node{}\"><title>{}</title>", server ? " server" : "", escape(title));
   if (server) {
-    out += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"68\" height=\"34\" rx=\"8\"/>", p.x - 34, p.y - 17);
+    out += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"68\" height=\"34\" rx=\"8\"/>", p.x - 34,
+                       p.y - 17);
     out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\">server</text>", p.x, p.y);
   } else {
     out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\"/>", p.x, p.y, d.radius);
@@ -139,13 +146,16 @@ std::string edge(const Drawing& d, const Pair& p, double stroke, Point* label) {
     const double way = p.one_way_back ? -1 : 1, ux = way * dx / length, uy = way * dy / length, h = 7;
     const Point at{a.x + dx * 0.3 * (p.one_way_back ? 1 : 2) + 0, a.y + dy * 0.3 * (p.one_way_back ? 1 : 2)};
     if (bend == 0) {
-      arrow = fmt::format("<path class=\"head\" d=\"M{:.1f},{:.1f}L{:.1f},{:.1f}L{:.1f},{:.1f}Z\"/>", at.x + h * ux, at.y + h * uy,
-                          at.x - h * ux - h * 0.7 * uy, at.y - h * uy + h * 0.7 * ux, at.x - h * ux + h * 0.7 * uy,
+      arrow = fmt::format("<path class=\"head\" d=\"M{:.1f},{:.1f}L{:.1f},{:.1f}L{:.1f},{:.1f}Z\"/>",
+                          at.x + h * ux, at.y + h * uy, at.x - h * ux - h * 0.7 * uy,
+                          at.y - h * uy + h * 0.7 * ux, at.x - h * ux + h * 0.7 * uy,
                           at.y - h * uy - h * 0.7 * ux);
     }
   }
-  return fmt::format("<path class=\"edge\" d=\"M{:.1f},{:.1f}Q{:.1f},{:.1f} {:.1f},{:.1f}\" stroke-width=\"{:.2f}\"/>", a.x, a.y,
-                     c.x, c.y, b.x, b.y, stroke) +
+  return fmt::format(
+             "<path class=\"edge\" d=\"M{:.1f},{:.1f}Q{:.1f},{:.1f} {:.1f},{:.1f}\" "
+             "stroke-width=\"{:.2f}\"/>",
+             a.x, a.y, c.x, c.y, b.x, b.y, stroke) +
          arrow;
 }
 
@@ -154,12 +164,12 @@ std::string edge(const Drawing& d, const Pair& p, double stroke, Point* label) {
 std::string graph_svg(const Run& run) {
   const auto pairs = pairs_of(run.exchange.links);
   if (pairs.size() > kMostEdges) {
-    return fmt::format("<p class=\"note\">{} edges among {} agents: too many to draw.</p>", grouped(static_cast<double>(pairs.size())),
-                       run.agents);
+    return fmt::format("<p class=\"note\">{} edges among {} agents: too many to draw.</p>",
+                       grouped(static_cast<double>(pairs.size())), run.agents);
   }
   const Drawing d = layout(run, pairs);
   double most = 0;
-  bool even = true;  // the same words on every edge are said once, below
+  bool even = true;  // then "each way" is said once, below
   for (const auto& p : pairs) {
     most = std::max({most, p.there, p.back});
     even = even && words(p) == words(pairs.front());
@@ -170,22 +180,26 @@ std::string graph_svg(const Run& run) {
     Point at;
     lines += fmt::format("<g><title>{}</title>", escape(fmt::format("{} – {}: {}", p.a, p.b, words(p))));
     lines += edge(d, p, (pairs.size() > 60 ? 1.2 : 4) * std::max(share, 0.12), &at) + "</g>";
-    if (pairs.size() > kMostLabels || (even && pairs.size() > 1) || most == 0) continue;
-    labels += fmt::format("<text class=\"traffic\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", at.x, at.y, escape(words(p)));
+    if (pairs.size() > (even ? kMostLabels / 2 : kMostLabels) || most == 0) continue;
+    labels += fmt::format("<text class=\"traffic\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", at.x, at.y,
+                          escape(even && p.two_way ? bits(p.there) : words(p)));
   }
   for (size_t i = 0; i < d.at.size(); ++i) nodes += node(run, d, static_cast<int64_t>(i));
   std::string caption;
   if (pairs.empty()) {
-    caption = run.agents == 1 ? "One agent, nobody to talk to." : "No edges: the agents do not share anything.";
+    caption =
+        run.agents == 1 ? "One agent, nobody to talk to." : "No edges: the agents do not share anything.";
   } else if (even && most > 0) {
     caption = fmt::format("{} on each of {} edges over the whole run.", words(pairs.front()), pairs.size());
     if (pairs.size() == 1) caption = words(pairs.front()) + " over the whole run.";
   } else if (most > 0) {
     caption = fmt::format("Over the whole run; the widest line carries {} one way.", bits(most));
   }
-  return fmt::format("<figure><svg class=\"graph\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"communication graph, {}\">"
-                     "{}{}{}</svg><figcaption>{}</figcaption></figure>",
-                     kWidth, kHeight, escape(run.topology()), lines, nodes, labels, escape(caption));
+  return fmt::format(
+      "<figure><svg class=\"graph\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"communication graph, "
+      "{}\">"
+      "{}{}{}</svg><figcaption>{}</figcaption></figure>",
+      kWidth, kHeight, escape(run.topology()), lines, nodes, labels, escape(caption));
 }
 
 std::string weights_table(const Run& run) {
@@ -196,9 +210,12 @@ std::string weights_table(const Run& run) {
     for (const double x : row) most = std::max(most, std::abs(x));
   }
   const auto label = [&](size_t i) {
-    return run.exchange.server && static_cast<int64_t>(i) == run.agents ? std::string("server") : std::to_string(i);
+    return run.exchange.server && static_cast<int64_t>(i) == run.agents ? std::string("server")
+                                                                        : std::to_string(i);
   };
-  std::string out = "<div class=\"wide\"><table class=\"weights\"><caption>Mixing weights: row takes from column</caption><thead><tr><td></td>";
+  std::string out =
+      "<div class=\"wide\"><table class=\"weights\"><caption>Mixing weights: row takes from "
+      "column</caption><thead><tr><td></td>";
   for (size_t j = 0; j < w.size(); ++j) out += "<th scope=\"col\">" + label(j) + "</th>";
   out += "</tr></thead><tbody>";
   for (size_t i = 0; i < w.size(); ++i) {

@@ -1,5 +1,5 @@
-// The communication graph as inline SVG: agents on a circle, or on a grid where the edges are a torus's, the server in
-// the middle; an edge's width and label are the traffic on it.
+// The communication graph as inline SVG: agents on a circle, or on a grid where the edges are a torus's, the
+// server in the middle; an edge's width and label are the traffic on it.
 #pragma once
 
 #include <string>

@@ -30,17 +30,16 @@ const axes = {
 };
 const zip = (xs, ys) => xs.map((x, i) => ({ x, y: ys[i] }));
 
-// A mean over the last rows, a twentieth of the run wide. A row that is not finite breaks it.
+// A mean over the rows around each, up to a fortieth of the run to either side and the same to both, so that the line
+// neither lags nor leans. Rows that are not finite stay gaps and count for nothing.
 function running(ys) {
-  const width = Math.max(1, Math.round(ys.length / 20));
-  let sum = 0;
-  const window = [];
-  return ys.map(y => {
-    if (y === null) { window.length = 0; sum = 0; return null; }
-    window.push(y);
-    if (window.length > width) window.shift();
-    sum = window.reduce((a, b) => a + b, 0);
-    return sum / window.length;
+  const reach = Math.round(ys.length / 40);
+  return ys.map((y, i) => {
+    if (y === null) return null;
+    const r = Math.min(reach, i, ys.length - 1 - i);
+    let sum = 0, count = 0;
+    for (let k = i - r; k <= i + r; ++k) if (ys[k] !== null) { sum += ys[k]; ++count; }
+    return sum / count;
   });
 }
 
@@ -116,7 +115,7 @@ function lines(datasets, x, y, tooltip) {
   };
 }
 
-const line = (label, points, stroke, more) => Object.assign({ label, data: points, borderColor: stroke, backgroundColor: stroke, pointBackgroundColor: stroke }, more || {});
+const line = (label, points, stroke, more) => Object.assign({ label, data: points, borderColor: stroke, backgroundColor: stroke, pointBackgroundColor: stroke, clip: 8 }, more || {});
 // Two quiet datasets with the space between them filled.
 const band = (xs, low, high, fill) => [
   { label: "", data: zip(xs, low), quiet: true, band: true, borderWidth: 0, borderColor: "transparent" },
@@ -126,9 +125,14 @@ const band = (xs, low, high, fill) => [
 function stepAxis(steps) {
   return { title: "steps of adaptation", min: steps[0], max: steps[steps.length - 1], ticks: steps, tip: s => "after " + s + (s === 1 ? " step" : " steps") };
 }
-// Percent axes do not run past what a share can be.
+// From the tenth below the least share to the tenth above the greatest.
+function shareRange(datasets) {
+  const all = datasets.flatMap(d => d.data.map(p => p.y)).filter(y => y !== null);
+  const lo = Math.max(0, Math.floor(10 * Math.min(...all) + 1e-9) / 10), hi = Math.min(1, Math.ceil(10 * Math.max(...all) - 1e-9) / 10);
+  return all.length && lo < hi ? { min: lo, max: hi } : { min: 0, max: 1 };
+}
 function scoreAxis(metric, percent, log, datasets) {
-  if (percent) return { title: metric, max: 1, text: v => Math.round(1000 * v) / 10 + " %" };
+  if (percent) return Object.assign({ title: metric, text: v => Math.round(1000 * v) / 10 + " %" }, shareRange(datasets));
   return log ? Object.assign({ title: metric }, logRange(datasets, d => d.band && d.interval)) : { title: metric };
 }
 function meanPoints(e) {
@@ -162,16 +166,14 @@ const kinds = {
     const t = data.runs[i].training, c = color("c0");
     const sets = [
       line("running mean", zip(t[axis], running(t.loss)), c),
-      line("as recorded", zip(t[axis], t.loss), fade(c, 0.3), { borderWidth: 1 }),
+      line("as recorded", zip(t[axis], t.loss), fade(c, 0.45), { borderWidth: 1 }),
     ];
     return lines(sets, xAxis(axis), lossAxis("loss", t.log, sets));
   },
   validation(i, axis) {
     const v = data.runs[i].validation;
     const sets = v.steps.map((s, k) => line(s === 1 ? "1 step" : s + " steps", zip(v[axis], v.mean[k]), agentColor(k), { pointRadius: v.round.length < 40 ? 2.5 : 0 }));
-    const y = scoreAxis(v.metric, v.percent, v.log, sets);
-    if (v.percent) { delete y.max; y.text = x => Math.round(1000 * x) / 10 + " %"; }
-    return lines(sets, xAxis(axis), y);
+    return lines(sets, xAxis(axis), scoreAxis(v.metric, v.percent, v.log, sets));
   },
   disagreement(i, axis) {
     const t = data.runs[i].training;
@@ -212,7 +214,6 @@ const kinds = {
     const same = withScores.filter(([r]) => r.validation.metric === first.metric);
     const sets = same.map(([r, i]) => line(r.name, zip(r.validation[axis], r.validation.mean[r.validation.mean.length - 1]), agentColor(i), { borderDash: dash(i), pointRadius: 2 }));
     const y = scoreAxis(first.metric, first.percent, same.some(([r]) => r.validation.log), sets);
-    if (first.percent) delete y.max;
     return overlaid(sets, axis, y);
   },
   compare_disagreement(_, axis) {

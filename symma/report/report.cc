@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "symma/core/files.h"
@@ -16,15 +17,22 @@
 namespace symma {
 namespace {
 
-std::string steps_text(int64_t steps) { return steps == 1 ? "1 step" : fmt::format("{} steps", steps); }
+std::string steps_text(int64_t steps) {
+  return steps == 1 ? "1 step" : fmt::format("{} steps", steps);
+}
 
-std::string agents_text(int64_t agents) { return agents == 1 ? "1 agent" : fmt::format("{} agents", agents); }
+std::string agents_text(int64_t agents) {
+  return agents == 1 ? "1 agent" : fmt::format("{} agents", agents);
+}
 
 // A card that page.js fills with a chart. `run` is an index into the data, or a group's for the comparison.
-std::string chart(const std::string& kind, size_t index, const std::string& title, const std::string& note, const std::string& below = "") {
-  return fmt::format("<div class=\"card\"><h4>{}</h4><div class=\"canvas\"><canvas data-chart=\"{}\" data-index=\"{}\" role=\"img\" "
-                     "aria-label=\"{}\"></canvas></div>{}{}</div>",
-                     title, kind, index, title, note.empty() ? "" : "<p class=\"note\">" + note + "</p>", below);
+std::string chart(const std::string& kind, size_t index, const std::string& title, const std::string& note,
+                  const std::string& below = "") {
+  return fmt::format(
+      "<div class=\"card\"><h4>{}</h4><div class=\"canvas\"><canvas data-chart=\"{}\" data-index=\"{}\" "
+      "role=\"img\" "
+      "aria-label=\"{}\"></canvas></div>{}{}</div>",
+      title, kind, index, title, note.empty() ? "" : "<p class=\"note\">" + note + "</p>", below);
 }
 
 std::string card(const std::string& title, const std::string& body) {
@@ -32,37 +40,45 @@ std::string card(const std::string& title, const std::string& body) {
 }
 
 std::string axis_choice(bool bits) {
-  return std::string("<div class=\"choice\" role=\"group\" aria-label=\"horizontal axis\">against "
-                     "<button data-axis=\"round\" aria-pressed=\"true\">rounds</button>"
-                     "<button data-axis=\"seconds\" aria-pressed=\"false\">time</button>") +
+  return std::string(
+             "<div class=\"choice\" role=\"group\" aria-label=\"horizontal axis\">against "
+             "<button data-axis=\"round\" aria-pressed=\"true\">rounds</button>"
+             "<button data-axis=\"seconds\" aria-pressed=\"false\">time</button>") +
          (bits ? "<button data-axis=\"bits\" aria-pressed=\"false\">bits sent</button>" : "") + "</div>";
 }
 
 std::string headline(const Run& run) {
-  const std::string who = fmt::format("{} on <code>{}</code>", agents_text(run.agents), escape(run.topology()));
+  const std::string who =
+      fmt::format("{} on <code>{}</code>", agents_text(run.agents), escape(run.topology()));
   if (!run.eval) return "Not evaluated yet; " + who;
   const Evaluation& e = *run.eval;
-  return fmt::format("{} {} after {} on {} unseen {} tasks; {}", escape(e.metric), with_interval(e.mean.back(), e.ci95.back(), e.percent()),
-                     steps_text(e.steps.back()), grouped(static_cast<double>(e.tasks)), escape(e.split), who);
+  return fmt::format("{} {} after {} on {} unseen {} tasks; {}", escape(e.metric),
+                     with_interval(e.mean.back(), e.ci95.back(), e.percent()), steps_text(e.steps.back()),
+                     grouped(static_cast<double>(e.tasks)), escape(e.split), who);
 }
 
 std::string tiles(const Run& run) {
   std::string out = "<dl class=\"facts\">";
   const auto tile = [&](const std::string& term, const std::string& value, const std::string& small = "") {
-    out += fmt::format("<div><dt>{}</dt><dd>{}{}</dd></div>", term, value, small.empty() ? "" : " <small>" + small + "</small>");
+    out += fmt::format("<div><dt>{}</dt><dd>{}{}</dd></div>", term, value,
+                       small.empty() ? "" : " <small>" + small + "</small>");
   };
   if (run.eval) {
     const Evaluation& e = *run.eval;
     const std::string metric = escape(e.metric);
-    if (e.steps.size() > 1) tile(fmt::format("{} after {}", metric, steps_text(e.steps.front())), score(e.mean.front(), e.percent()));
+    if (e.steps.size() > 1)
+      tile(fmt::format("{} after {}", metric, steps_text(e.steps.front())),
+           score(e.mean.front(), e.percent()));
     tile(fmt::format("{} after {}", metric, steps_text(e.steps.back())), score(e.mean.back(), e.percent()),
          "median " + score(e.median.back(), e.percent()));
   }
   if (run.agents > 1) {
     tile("sent", bits(run.exchange.bits), bytes_of_bits(run.exchange.bits));
-    if (std::isfinite(run.exchange.disagreement)) tile("disagreement at the end", number(run.exchange.disagreement));
+    if (std::isfinite(run.exchange.disagreement))
+      tile("disagreement at the end", number(run.exchange.disagreement));
   }
-  tile("time", duration(run.wall_s), std::isfinite(run.tasks_per_s) ? grouped(run.tasks_per_s) + " tasks/s" : "");
+  tile("time", duration(run.wall_s),
+       std::isfinite(run.tasks_per_s) ? grouped(run.tasks_per_s) + " tasks/s" : "");
   return out + "</dl>";
 }
 
@@ -70,22 +86,28 @@ std::string adaptation(const Run& run, size_t i) {
   std::string out;
   if (run.eval) {
     std::string below = evaluation_table(*run.eval);
-    if (const auto words = caution(*run.eval); !words.empty()) below += "<p class=\"caution\">" + words + "</p>";
-    if (!run.eval->protocol.empty()) below += "<p class=\"note\">Protocol: " + escape(run.eval->protocol) + "</p>";
+    if (const auto words = caution(*run.eval); !words.empty())
+      below += "<p class=\"caution\">" + words + "</p>";
+    if (!run.eval->protocol.empty())
+      below += "<p class=\"note\">Protocol: " + escape(run.eval->protocol) + "</p>";
     out += chart("eval", i, "Adaptation to unseen tasks",
-                 fmt::format("Score after so many steps of adaptation, {} {} tasks. Narrow band: 95 % interval of the mean; wide band: "
+                 fmt::format("Score after so many steps of adaptation, {} {} tasks. Narrow band: 95 % "
+                             "interval of the mean; wide band: "
                              "the middle half of the tasks.",
                              grouped(static_cast<double>(run.eval->tasks)), escape(run.eval->split)),
                  below);
   }
   if (run.ood) {
     std::string below = evaluation_table(*run.ood);
-    if (const auto words = caution(*run.ood); !words.empty()) below += "<p class=\"caution\">" + words + "</p>";
-    if (!run.ood->protocol.empty()) below += "<p class=\"note\">Protocol: " + escape(run.ood->protocol) + "</p>";
-    out += chart("ood", i, "Out of distribution",
-                 fmt::format("The same on {} tasks of the split <code>{}</code>, from ranges that training never saw.",
-                             grouped(static_cast<double>(run.ood->tasks)), escape(run.ood->split)),
-                 below);
+    if (const auto words = caution(*run.ood); !words.empty())
+      below += "<p class=\"caution\">" + words + "</p>";
+    if (!run.ood->protocol.empty())
+      below += "<p class=\"note\">Protocol: " + escape(run.ood->protocol) + "</p>";
+    out += chart(
+        "ood", i, "Out of distribution",
+        fmt::format("The same on {} tasks of the split <code>{}</code>, from ranges that training never saw.",
+                    grouped(static_cast<double>(run.ood->tasks)), escape(run.ood->split)),
+        below);
   }
   return out;
 }
@@ -93,22 +115,31 @@ std::string adaptation(const Run& run, size_t i) {
 std::string training(const Run& run, size_t i) {
   const Training& t = run.training;
   std::string out;
-  const std::string thinned = t.loss.size() > 2000 ? " Of each stretch of rows the least and the greatest are drawn; metrics.jsonl has all." : "";
-  if (!t.loss.empty()) out += chart("loss", i, "Training loss", "Faint: as recorded; bold: running mean." + thinned);
-  if (!t.validation.empty()) out += chart("validation", i, "Validation score", "On tasks set aside, after so many steps of adaptation.");
+  const std::string thinned =
+      t.loss.size() > 2000
+          ? " Of each stretch of rows the least and the greatest are drawn; metrics.jsonl has all."
+          : "";
+  if (!t.loss.empty())
+    out += chart("loss", i, "Training loss", "Faint: as recorded; bold: running mean." + thinned);
+  if (!t.validation.empty())
+    out +=
+        chart("validation", i, "Validation score", "On tasks set aside, after so many steps of adaptation.");
   bool disagreed = false;
   for (const double d : t.disagreement) disagreed = disagreed || std::isfinite(d);
   if (run.agents > 1 && disagreed) {
-    out += chart("disagreement", i, "Disagreement", "How far the agents' parameters lie from their mean; logarithmic.");
+    out += chart("disagreement", i, "Disagreement",
+                 "How far the agents' parameters lie from their mean; logarithmic.");
   }
   bool apart = run.agents > 1 && !t.loss.empty();
   for (const auto& row : t.loss_per_agent) apart = apart && row.size() == static_cast<size_t>(run.agents);
   if (apart) {
     out += chart("agents_loss", i, "Each agent's loss",
-                 run.agents <= 12 ? "Running means; each agent on its own share of the tasks." : "Median over the agents; band: least to greatest.");
+                 run.agents <= 12 ? "Running means; each agent on its own share of the tasks."
+                                  : "Median over the agents; band: least to greatest.");
   }
   if (out.empty()) return "";
-  return "<section class=\"training\"><h3>Training</h3>" + axis_choice(run.exchange.bits > 0) + "<div class=\"cards\">" + out + "</div></section>";
+  return "<section class=\"training\"><h3>Training</h3>" + axis_choice(run.exchange.bits > 0) +
+         "<div class=\"cards\">" + out + "</div></section>";
 }
 
 std::string communication(const Run& run) {
@@ -121,11 +152,15 @@ std::string communication(const Run& run) {
   if (!c.strategy.empty()) row("strategy", escape(c.strategy));
   row("rounds of exchange", grouped(static_cast<double>(c.rounds)));
   row("sent in all", fmt::format("{} ({})", bits(c.bits), bytes_of_bits(c.bits)));
-  if (c.rounds > 0 && run.agents > 0) row("an agent and round", bits(c.bits / static_cast<double>(c.rounds) / static_cast<double>(run.agents)));
+  if (c.rounds > 0 && run.agents > 0)
+    row("an agent and round", bits(c.bits / static_cast<double>(c.rounds) / static_cast<double>(run.agents)));
   if (std::isfinite(c.lambda2)) row("λ₂ of the weights", fmt::format("{:.3f}", c.lambda2));
   if (std::isfinite(c.disagreement)) row("disagreement at the end", number(c.disagreement));
   facts += "</tbody></table>";
-  if (std::isfinite(c.lambda2)) facts += "<p class=\"note\">λ₂: the share of disagreement that one exchange leaves; 0 is agreement at once, 1 is none ever.</p>";
+  if (std::isfinite(c.lambda2))
+    facts +=
+        "<p class=\"note\">λ₂: the share of disagreement that one exchange leaves; 0 is agreement at once, 1 "
+        "is none ever.</p>";
   return "<section><h3>Communication</h3><div class=\"cards\">" + card("Who talks to whom", graph_svg(run)) +
          card("What it cost", facts + weights_table(run)) + "</div></section>";
 }
@@ -135,24 +170,29 @@ std::string agents(const Run& run, size_t i) {
   if (table.empty()) return "";
   std::string cards;
   if (run.eval && !run.eval->per_agent.empty() && run.agents > 1) {
-    cards += chart("agents", i, "Score by agent", "The same unseen tasks, each agent starting from its own parameters.");
+    cards += chart("agents", i, "Score by agent",
+                   "The same unseen tasks, each agent starting from its own parameters.");
   }
-  return "<section><h3>Agents</h3><div class=\"cards\">" + cards + card("What each agent holds and how it does", table) + "</div></section>";
+  return "<section><h3>Agents</h3><div class=\"stack\">" +
+         card("What each agent holds and how it does", table) + cards + "</div></section>";
 }
 
 std::string run_html(const Run& run, size_t i, bool several) {
   std::string out = fmt::format("<article id=\"run-{}\">", i);
   std::string about = several ? "" : headline(run);
-  const std::string parts = fmt::format("{} · {} · {} · seed {}", escape(run.learner), escape(run.model), escape(run.task), run.seed);
+  const std::string parts = fmt::format("{} · {} · {} · seed {}", escape(run.learner), escape(run.model),
+                                        escape(run.task), run.seed);
   if (several) {
     out += fmt::format("<header><h2>{}</h2><p class=\"headline\">{}</p>", escape(run.name), headline(run));
   } else {
     out += fmt::format("<header><p class=\"kicker\">{}</p><h1>{}</h1>", escape(run.name), about);
   }
-  out += "<p class=\"parts\">" + parts + (run.finished ? "" : " <span class=\"badge\">unfinished</span>") + "</p>";
+  out += "<p class=\"parts\">" + parts + (run.finished ? "" : " <span class=\"badge\">unfinished</span>") +
+         "</p>";
   if (!run.description.empty()) out += "<p>" + escape(run.description) + "</p>";
   out += tiles(run) + "</header>";
-  if (const auto cards = adaptation(run, i); !cards.empty()) out += "<section><h3>Adaptation</h3><div class=\"cards\">" + cards + "</div></section>";
+  if (const auto cards = adaptation(run, i); !cards.empty())
+    out += "<section><h3>Adaptation</h3><div class=\"cards\">" + cards + "</div></section>";
   if (const auto drawn = gallery_html(run, fmt::format("task-{}", i)); !drawn.empty()) {
     out += "<section><h3>Tasks</h3><div class=\"card\">" + drawn + "</div></section>";
   }
@@ -163,15 +203,54 @@ std::string run_html(const Run& run, size_t i, bool several) {
   return out + "</article>";
 }
 
+// "Lowest mse after 10 steps: full, 0.330 ± 0.028; then edges 0.360 ± 0.031; ..." of the runs that can stand
+// in one row.
+std::string ranking(const std::vector<Run>& runs) {
+  std::vector<const Run*> rows;
+  for (const Run& r : runs) {
+    if (r.eval) rows.push_back(&r);
+  }
+  if (rows.size() < 2) return "";
+  const Evaluation& first = *rows.front()->eval;
+  for (const Run* r : rows) {
+    if (r->eval->metric != first.metric || r->eval->steps.back() != first.steps.back()) return "";
+  }
+  const auto key = [&](const Run* r) {  // a mean that is not finite comes last
+    const double x = r->eval->mean.back();
+    return std::isfinite(x) ? (first.higher_is_better ? -x : x) : INFINITY;
+  };
+  std::stable_sort(rows.begin(), rows.end(), [&](const Run* a, const Run* b) { return key(a) < key(b); });
+  std::string out = fmt::format("{} {} after {}: ", first.higher_is_better ? "Highest" : "Lowest",
+                                escape(first.metric), steps_text(first.steps.back()));
+  for (size_t k = 0; k < std::min<size_t>(rows.size(), 5); ++k) {
+    const Evaluation& e = *rows[k]->eval;
+    out += fmt::format("{}{} {}",
+                       k == 0   ? ""
+                       : k == 1 ? "; then "
+                                : "; ",
+                       "<strong>" + escape(rows[k]->name) + "</strong>",
+                       with_interval(e.mean.back(), e.ci95.back(), e.percent()));
+  }
+  return "<p class=\"headline\">" + out + ".</p>";
+}
+
 std::string comparison(const std::vector<Run>& runs, const Json& data) {
-  std::string out = fmt::format("<article id=\"comparison\"><header><p class=\"kicker\">comparison</p><h1>{} runs side by side</h1></header>", runs.size());
+  std::string out = fmt::format(
+      "<article id=\"comparison\"><header><p class=\"kicker\">comparison</p><h1>{} runs side by "
+      "side</h1>{}</header>",
+      runs.size(), ranking(runs));
   out += "<nav>";
-  for (size_t i = 0; i < runs.size(); ++i) out += fmt::format("<a href=\"#run-{}\">{}</a>", i, escape(runs[i].name));
-  out += "</nav><section><h3>Adaptation</h3><div class=\"card\">" + comparison_html(runs) + "</div><div class=\"cards\">";
+  for (size_t i = 0; i < runs.size(); ++i)
+    out += fmt::format("<a href=\"#run-{}\">{}</a>", i, escape(runs[i].name));
+  out += "</nav><section><h3>Adaptation</h3><div class=\"card\">" + comparison_html(runs) +
+         "</div><div class=\"cards\">";
   for (size_t g = 0; g < data.at("groups").size(); ++g) {
-    out += chart("compare", g, "Adaptation to unseen tasks: " + escape(data.at("groups")[g].at("metric").get<std::string>()),
-                 "Lines: means with their 95 % intervals.");
-    out += chart("compare_median", g, "The same, medians", "Lines: medians; bands: the middle half of the tasks.");
+    out +=
+        chart("compare", g,
+              "Adaptation to unseen tasks: " + escape(data.at("groups")[g].at("metric").get<std::string>()),
+              "Lines: means with their 95 % intervals.");
+    out += chart("compare_median", g, "The same, medians",
+                 "Lines: medians; bands: the middle half of the tasks.");
   }
   out += "</div></section>";
   bool bits = false;
@@ -181,10 +260,14 @@ std::string comparison(const std::vector<Run>& runs, const Json& data) {
   bool validated = false, disagreed = false;
   for (const Run& r : runs) {
     validated = validated || !r.training.validation.empty();
-    for (const double d : r.training.disagreement) disagreed = disagreed || (r.agents > 1 && std::isfinite(d));
+    for (const double d : r.training.disagreement)
+      disagreed = disagreed || (r.agents > 1 && std::isfinite(d));
   }
-  if (validated) out += chart("compare_validation", 0, "Validation score", "After the most steps of adaptation that each run was validated with.");
-  if (disagreed) out += chart("compare_disagreement", 0, "Disagreement", "Of the agents' parameters; logarithmic.");
+  if (validated)
+    out += chart("compare_validation", 0, "Validation score",
+                 "After the most steps of adaptation that each run was validated with.");
+  if (disagreed)
+    out += chart("compare_disagreement", 0, "Disagreement", "Of the agents' parameters; logarithmic.");
   return out + "</div></section></article>";
 }
 
@@ -197,14 +280,17 @@ std::string report_html(const std::vector<std::string>& folders) {
   std::string body = several ? comparison(runs, data) : "";
   for (size_t i = 0; i < runs.size(); ++i) body += run_html(runs[i], i, several);
   const std::string title = several ? fmt::format("{} runs compared", runs.size()) : runs.front().name;
-  std::string page = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+  std::string page =
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       // The page loads nothing, and the browser is told to hold it to that.
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">\n";
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+      "script-src 'unsafe-inline'; img-src data:\">\n";
   page += "<title>" + escape(title) + " · symma</title>\n<style>\n";
   page += assets::page_css;
   page += "</style>\n</head>\n<body>\n<main>\n" + body + "</main>\n";
-  page += "<footer>symma " + escape(runs.front().version) + " · charts drawn by Chart.js 3, MIT licence</footer>\n";
+  page += "<footer>symma " + escape(runs.front().version) +
+          " · charts drawn by Chart.js 3, MIT licence</footer>\n";
   page += "<script type=\"application/json\" id=\"data\">" + script_json(data) + "</script>\n<script>\n";
   page += assets::chart_js;
   page += "\n</script>\n<script>\n";
@@ -213,8 +299,12 @@ std::string report_html(const std::vector<std::string>& folders) {
   return page;
 }
 
-void write_report(const std::vector<std::string>& run_folders, const std::string& path) { write_file(path, report_html(run_folders)); }
+void write_report(const std::vector<std::string>& run_folders, const std::string& path) {
+  write_file(path, report_html(run_folders));
+}
 
-std::string comparison_table(const std::vector<std::string>& runs) { return comparison_text(read_runs(runs)); }
+std::string comparison_table(const std::vector<std::string>& runs) {
+  return comparison_text(read_runs(runs));
+}
 
 }  // namespace symma

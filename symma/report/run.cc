@@ -19,12 +19,14 @@ constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 // One object of a file, with the words to complain about it.
 class Part {
  public:
-  Part(const Json& json, std::string file, std::string at) : json_(json), file_(std::move(file)), at_(std::move(at)) {
+  Part(const Json& json, std::string file, std::string at)
+      : json_(json), file_(std::move(file)), at_(std::move(at)) {
     if (!json_.is_object()) fail(at_.empty() ? "is not a JSON object" : "\"" + at_ + "\" is not an object");
   }
 
   [[noreturn]] void fail(const std::string& wrong) const {
-    throw UserError(file_, wrong, "the file is damaged or from another version of symma; evaluate or train this run again");
+    throw UserError(file_, wrong,
+                    "the file is damaged or from another version of symma; evaluate or train this run again");
   }
   bool has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }
   std::string name(const char* key) const { return at_.empty() ? key : at_ + "." + key; }
@@ -47,7 +49,9 @@ class Part {
     if (!at(key).is_boolean()) fail("\"" + name(key) + "\" is neither true nor false");
     return at(key).get<bool>();
   }
-  std::string text_or(const char* key, const std::string& other) const { return has(key) ? text(key) : other; }
+  std::string text_or(const char* key, const std::string& other) const {
+    return has(key) ? text(key) : other;
+  }
   double real_or(const char* key, double other) const { return has(key) ? real(key) : other; }
   int64_t whole_or(const char* key, int64_t other) const { return has(key) ? whole(key) : other; }
   bool truth_or(const char* key, bool other) const { return has(key) ? truth(key) : other; }
@@ -120,7 +124,8 @@ Evaluation read_evaluation(const Part& p, int64_t agents) {
     p.fail(fmt::format("\"{}\" has {} lists for {} agents", p.name("per_agent"), e.per_agent.size(), agents));
   }
   for (const auto& row : e.per_agent) {
-    if (row.size() != s) p.fail(fmt::format("\"{}\" has a list of {} numbers for {} steps", p.name("per_agent"), row.size(), s));
+    if (row.size() != s)
+      p.fail(fmt::format("\"{}\" has a list of {} numbers for {} steps", p.name("per_agent"), row.size(), s));
   }
   return e;
 }
@@ -140,7 +145,8 @@ Communication read_communication(const Part& p, int64_t agents) {
   for (const Part& e : p.parts("edges")) {
     const Link link{e.whole("from"), e.whole("to"), e.real_or("bits", 0)};
     if (std::min(link.from, link.to) < 0 || std::max(link.from, link.to) >= nodes) {
-      p.fail(fmt::format("\"{}\" joins {} and {}, but there are {} nodes", p.name("edges"), link.from, link.to, nodes));
+      p.fail(fmt::format("\"{}\" joins {} and {}, but there are {} nodes", p.name("edges"), link.from,
+                         link.to, nodes));
     }
     c.links.push_back(link);
   }
@@ -180,12 +186,15 @@ Training read_training(const std::string& file) {
 
 Run read_run(const std::string& folder) {
   std::error_code ec;
-  if (!std::filesystem::exists(folder, ec)) throw UserError(folder, "no such folder", "name a folder that symma train wrote");
-  if (!std::filesystem::is_directory(folder, ec)) throw UserError(folder, "is not a folder", "name a folder that symma train wrote");
+  if (!std::filesystem::exists(folder, ec))
+    throw UserError(folder, "no such folder", "name a folder that symma train wrote");
+  if (!std::filesystem::is_directory(folder, ec))
+    throw UserError(folder, "is not a folder", "name a folder that symma train wrote");
   const auto file = [&](const char* name) { return (std::filesystem::path(folder) / name).string(); };
   const auto need = [&](const char* name) {
     if (std::filesystem::exists(file(name), ec)) return;
-    throw UserError(file(name), "no such file", "is this a run's folder? Name one that symma train wrote and finished");
+    throw UserError(file(name), "no such file",
+                    "is this a run's folder? Name one that symma train wrote and finished");
   };
   need("summary.json");
   need("metrics.jsonl");
@@ -235,7 +244,8 @@ Run read_run(const std::string& folder) {
 }
 
 std::vector<Run> read_runs(const std::vector<std::string>& folders) {
-  if (folders.empty()) throw UserError("report", "no run is named", "name at least one folder that symma train wrote");
+  if (folders.empty())
+    throw UserError("report", "no run is named", "name at least one folder that symma train wrote");
   std::vector<Run> runs;
   for (const auto& folder : folders) runs.push_back(read_run(folder));
   const auto distinct = [&](auto&& longer) {
@@ -248,7 +258,8 @@ std::vector<Run> read_runs(const std::vector<std::string>& folders) {
   };
   std::set<int64_t> seeds;
   for (const auto& r : runs) seeds.insert(r.seed);
-  if (seeds.size() > 1) distinct([](const Run& r, int) { return fmt::format("{}, seed {}", r.name, r.seed); });
+  if (seeds.size() > 1)
+    distinct([](const Run& r, int) { return fmt::format("{}, seed {}", r.name, r.seed); });
   distinct([](const Run& r, int) {
     auto path = std::filesystem::path(r.folder).lexically_normal();
     if (!path.has_filename()) path = path.parent_path();

@@ -14,9 +14,9 @@ struct Evaluation {
   std::string split, metric, protocol;
   bool higher_is_better = false;
   int64_t tasks = 0;
-  std::vector<int64_t> steps;                        // [S]
-  std::vector<double> mean, ci95, median, q1, q3;    // [S] each; ci95 is half the interval's width
-  std::vector<std::vector<double>> per_agent;        // [agents][S], or empty
+  std::vector<int64_t> steps;                            // [S]
+  std::vector<double> mean, ci95, median, q1, q3;        // [S] each; ci95 is half the interval's width
+  std::vector<std::vector<double>> per_agent;            // [agents][S], or empty
   bool percent() const { return metric == "accuracy"; }  // a share of 1, read as percent
 };
 
@@ -66,7 +66,8 @@ struct Run {
 // Throws UserError that names the file, what is wrong in it and the remedy.
 Run read_run(const std::string& folder);
 
-// Reads all, and gives runs of the same name distinct ones: the seed is added, or the folder's name, or a number.
+// Reads all, and gives runs of the same name distinct ones: the seed is added, or the folder's name, or a
+// number.
 std::vector<Run> read_runs(const std::vector<std::string>& folders);
 
 }  // namespace symma

@@ -11,7 +11,9 @@
 namespace symma {
 namespace {
 
-std::string after(int64_t steps) { return steps == 1 ? "after 1 step" : fmt::format("after {} steps", steps); }
+std::string after(int64_t steps) {
+  return steps == 1 ? "after 1 step" : fmt::format("after {} steps", steps);
+}
 
 std::string cell(const std::string& text, const char* kind = "number") {
   return fmt::format("<td class=\"{}\">{}</td>", kind, text);
@@ -67,13 +69,15 @@ std::string unlike(const std::vector<const Run*>& runs) {
 std::string caution(const Evaluation& e) {
   for (size_t s = e.steps.size(); s-- > 0;) {
     if (!std::isfinite(e.mean[s])) {
-      return fmt::format("{}{} the mean is not finite: some tasks diverged. Read the median and the quartiles.",
-                         "A", after(e.steps[s]).substr(1));
+      return fmt::format(
+          "{}{} the mean is not finite: some tasks diverged. Read the median and the quartiles.", "A",
+          after(e.steps[s]).substr(1));
     }
     const double spread = e.q3[s] - e.q1[s];
     if (std::isfinite(spread) && (e.mean[s] > e.q3[s] + spread || e.mean[s] < e.q1[s] - spread)) {
-      return fmt::format("{}{} the mean lies far outside the quartiles: a few tasks dominate it. Read the median beside it.",
-                         "A", after(e.steps[s]).substr(1));
+      return fmt::format(
+          "{}{} the mean lies far outside the quartiles: a few tasks dominate it. Read the median beside it.",
+          "A", after(e.steps[s]).substr(1));
     }
   }
   return "";
@@ -81,11 +85,14 @@ std::string caution(const Evaluation& e) {
 
 std::string evaluation_table(const Evaluation& e) {
   std::string out = fmt::format(
-      "<div class=\"wide\"><table><thead><tr><th scope=\"col\">steps</th><th scope=\"col\" class=\"number\">{} (mean, 95 %)</th>"
-      "<th scope=\"col\" class=\"number\">median</th><th scope=\"col\" class=\"number\">quartiles</th></tr></thead><tbody>",
+      "<div class=\"wide\"><table><thead><tr><th scope=\"col\">steps</th><th scope=\"col\" "
+      "class=\"number\">{} (mean, 95 %)</th>"
+      "<th scope=\"col\" class=\"number\">median</th><th scope=\"col\" "
+      "class=\"number\">quartiles</th></tr></thead><tbody>",
       escape(e.metric));
   for (size_t s = 0; s < e.steps.size(); ++s) {
-    out += fmt::format("<tr><th scope=\"row\">{}</th>{}{}{}</tr>", e.steps[s], cell(with_interval(e.mean[s], e.ci95[s], e.percent())),
+    out += fmt::format("<tr><th scope=\"row\">{}</th>{}{}{}</tr>", e.steps[s],
+                       cell(with_interval(e.mean[s], e.ci95[s], e.percent())),
                        cell(score(e.median[s], e.percent())),
                        cell(score(e.q1[s], e.percent()) + " – " + score(e.q3[s], e.percent())));
   }
@@ -120,7 +127,8 @@ std::string settings_tables(const Run& run) {
     if (values.empty()) return;
     out += fmt::format("<table><caption>{}</caption><tbody>", escape(title));
     for (const auto& [key, value] : values.items()) {
-      out += fmt::format("<tr><th scope=\"row\">{}</th>{}</tr>", escape(key), cell(escape(value_text(value)), "words"));
+      out += fmt::format("<tr><th scope=\"row\">{}</th>{}</tr>", escape(key),
+                         cell(escape(value_text(value)), "words"));
     }
     out += "</tbody></table>";
   };
@@ -142,11 +150,14 @@ std::string comparison_html(const std::vector<Run>& runs) {
   for (const auto& [metric, members] : by_metric(runs)) {
     const auto steps = all_steps(members);
     const Evaluation& first = *members.front()->eval;
-    out += fmt::format("<div class=\"wide\"><table><caption>{} {}, mean ± 95 % interval, median below</caption>"
-                       "<thead><tr><th scope=\"col\">run</th><th scope=\"col\">learner</th><th scope=\"col\">graph</th>",
-                       escape(metric), first.higher_is_better ? "(higher is better)" : "(lower is better)");
+    out += fmt::format(
+        "<div class=\"wide\"><table><caption>{} {}, mean ± 95 % interval, median below</caption>"
+        "<thead><tr><th scope=\"col\">run</th><th scope=\"col\">learner</th><th scope=\"col\">graph</th>",
+        escape(metric), first.higher_is_better ? "(higher is better)" : "(lower is better)");
     for (const int64_t s : steps) out += fmt::format("<th scope=\"col\" class=\"number\">{}</th>", after(s));
-    out += "<th scope=\"col\" class=\"number\">sent</th><th scope=\"col\" class=\"number\">time</th></tr></thead><tbody>";
+    out +=
+        "<th scope=\"col\" class=\"number\">sent</th><th scope=\"col\" "
+        "class=\"number\">time</th></tr></thead><tbody>";
     std::vector<double> best(steps.size(), std::numeric_limits<double>::quiet_NaN());
     const auto at = [&](const Run& r, size_t k) { return column_of(*r.eval, steps[k]); };
     for (size_t k = 0; k < steps.size(); ++k) {
@@ -157,8 +168,8 @@ std::string comparison_html(const std::vector<Run>& runs) {
       }
     }
     for (const Run* r : members) {
-      out += fmt::format("<tr><th scope=\"row\">{}</th>{}{}", escape(r->name), cell(escape(r->learner), "words"),
-                         cell(escape(r->topology()), "words"));
+      out += fmt::format("<tr><th scope=\"row\">{}</th>{}{}", escape(r->name),
+                         cell(escape(r->learner), "words"), cell(escape(r->topology()), "words"));
       for (size_t k = 0; k < steps.size(); ++k) {
         const int64_t c = at(*r, k);
         if (c < 0) {
@@ -196,7 +207,9 @@ std::string comparison_text(const std::vector<Run>& runs) {
       for (const int64_t s : steps) {
         const int64_t c = column_of(e, s);
         const auto k = static_cast<size_t>(std::max<int64_t>(c, 0));
-        rows.back().push_back(c < 0 ? "-" : fmt::format("{} ({})", with_interval(e.mean[k], e.ci95[k], e.percent()), score(e.median[k], e.percent())));
+        rows.back().push_back(c < 0 ? "-"
+                                    : fmt::format("{} ({})", with_interval(e.mean[k], e.ci95[k], e.percent()),
+                                                  score(e.median[k], e.percent())));
       }
       rows.back().push_back(bits(r->exchange.bits));
     }
@@ -210,12 +223,13 @@ std::string comparison_text(const std::vector<Run>& runs) {
       for (size_t c = 0; c < row.size(); ++c) {
         const int64_t pad = widths[c] - width(row[c]) + (c == 0 ? 0 : 2);
         const int64_t gap = c == 0 ? 0 : 2;  // words stand to the left, numbers to the right
-        line += c < 3 ? fmt::format("{0:{1}}{2}{0:{3}}", "", gap, row[c], pad - gap) : fmt::format("{:{}}{}", "", pad, row[c]);
+        line += c < 3 ? fmt::format("{0:{1}}{2}{0:{3}}", "", gap, row[c], pad - gap)
+                      : fmt::format("{:{}}{}", "", pad, row[c]);
       }
       out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
     }
-    out += fmt::format("{}: mean ± 95 % interval (median) after @ steps of adaptation, {} is better\n", metric,
-                       members.front()->eval->higher_is_better ? "higher" : "lower");
+    out += fmt::format("{}: mean ± 95 % interval (median) after @ steps of adaptation, {} is better\n",
+                       metric, members.front()->eval->higher_is_better ? "higher" : "lower");
     if (const auto note = unlike(members); !note.empty()) out += note + "\n";
   }
   for (const Run& r : runs) {

@@ -101,7 +101,8 @@ std::vector<std::string> records(const std::string& path) {
 class Events : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = (std::filesystem::temp_directory_path() / ("symma_events_" + std::to_string(::getpid()))).string();
+    folder_ =
+        (std::filesystem::temp_directory_path() / ("symma_events_" + std::to_string(::getpid()))).string();
     make_folder(folder_);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
@@ -160,7 +161,7 @@ TEST_F(Events, AResumedRunSaysFromWhichStep) {
   const auto start = decode(all[1]);
   ASSERT_EQ(start.size(), 3u);
   EXPECT_EQ(start[1].number, 101u);
-  EXPECT_EQ(start[2].field, 7);                          // session_log
+  EXPECT_EQ(start[2].field, 7);                        // session_log
   EXPECT_EQ(decode(start[2].bytes).at(0).number, 1u);  // START
 }
 
