@@ -161,6 +161,13 @@ Config Config::parse(const std::string& text, const std::string& name) {
   return config;
 }
 
+Config Config::of(const Json& settings, const std::string& name) {
+  Config config;
+  config.file_ = name;
+  if (!settings.is_null()) config.tree_ = settings;
+  return config;
+}
+
 Config Config::load(const std::string& path) {
   std::error_code ec;
   if (std::filesystem::is_directory(path, ec)) throw UserError(path, "is a folder", "name an experiment file, *.toml");

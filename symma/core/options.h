@@ -69,6 +69,8 @@ class Config {
   // Throws UserError where the file cannot be read or is not TOML.
   static Config load(const std::string& path);
   static Config parse(const std::string& text, const std::string& name);
+  // Settings that are there already; `name` stands for the file in messages.
+  static Config of(const Json& settings, const std::string& name);
 
   // Lays "learner.inner_lr=0.1" over what is there. The value is TOML; a bare word is taken as a string.
   void set(const std::string& assignment);

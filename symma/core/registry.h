@@ -80,6 +80,20 @@ class Registry {
   std::map<std::string, std::function<DraftPtr()>> makers_;
 };
 
+// The part called `name` of a registry, with settings given in place of an experiment file's section:
+//
+//   auto model = make<ModelRegistry>("mlp", {{"hidden", {32, 32}}}, shape);
+//
+// Throws UserError for a part or a setting that is not known, or out of range.
+template <class R, class... Args>
+auto make(const std::string& name, const Json& settings, Args&&... args) {
+  const auto draft = R::instance().draft(name, "make");
+  Fields fields;
+  draft->fields(fields);
+  Config::of(settings, name).read("", fields);
+  return draft->build(std::forward<Args>(args)...);
+}
+
 // An Options struct for parts that have nothing to set.
 struct NoOptions {
   void fields(Fields&) {}

@@ -34,7 +34,15 @@ Exchange build_exchange(Experiment& e, const Config& config) {
   x.options.topology = config.word("exchange", "topology", x.options.topology);
   const auto draft = TopologyRegistry::instance().draft(x.options.topology, config.place("exchange", "topology"));
   draft->fields(fields);
-  config.read("exchange", fields);
+  // One file serves to compare graphs with --set exchange.topology: what another graph would read may stand there too.
+  std::vector<std::string> others;
+  for (const auto& name : TopologyRegistry::instance().names()) {
+    const auto other = TopologyRegistry::instance().draft(name, "");
+    Fields theirs;
+    other->fields(theirs);
+    for (const auto& f : theirs.list()) others.push_back(f.name);
+  }
+  config.read("exchange", fields, others);
   record(e, "exchange", Json::object(), fields);
   x.graph = draft->build()->build(e.fleet.agents, Rng(e.fleet.seed).split("topology"));
   x.weights = mixing_weights(x.graph);

@@ -1,0 +1,11 @@
+# `cmake --install build/release --prefix DIR`: the library, its headers, the program, and find_package(symma).
+include(CMakePackageConfigHelpers)
+set(SYMMA_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/symma)
+install(TARGETS symma symma_torch EXPORT symmaTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS symma_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/symma DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h" PATTERN "cli" EXCLUDE)
+install(FILES ${CMAKE_BINARY_DIR}/generated/symma/core/version.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/symma/core)
+install(EXPORT symmaTargets NAMESPACE symma:: DESTINATION ${SYMMA_CMAKE_DIR})
+configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/symmaConfig.cmake.in ${CMAKE_BINARY_DIR}/symmaConfig.cmake INSTALL_DESTINATION ${SYMMA_CMAKE_DIR})
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/symmaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/symmaConfig.cmake ${CMAKE_BINARY_DIR}/symmaConfigVersion.cmake DESTINATION ${SYMMA_CMAKE_DIR})

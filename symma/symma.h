@@ -1,0 +1,21 @@
+// The library, in one header.
+#pragma once
+
+#include "symma/core/errors.h"
+#include "symma/core/options.h"
+#include "symma/core/parallel.h"
+#include "symma/core/registry.h"
+#include "symma/core/rng.h"
+#include "symma/core/safetensors.h"
+#include "symma/core/tensor.h"
+#include "symma/core/version.h"
+#include "symma/eval/evaluate.h"
+#include "symma/exchange/exchange.h"
+#include "symma/fleet/checkpoint.h"
+#include "symma/fleet/experiment.h"
+#include "symma/fleet/train.h"
+#include "symma/learners/learner.h"
+#include "symma/nn/model.h"
+#include "symma/report/report.h"
+#include "symma/tasks/supervised.h"
+#include "symma/tasks/task.h"
