@@ -11,6 +11,7 @@
 #include <initializer_list>
 #include <memory>
 
+#include "symma/nn/kernels/maml_mlp.h"
 #include "symma/nn/kernels/mlp.h"
 
 namespace symma::kernels {
@@ -51,6 +52,41 @@ struct Plan {
 template <class T>
 std::shared_ptr<const Plan> make_plan(const MlpShape& shape, int64_t samples);
 
+// One row of MAML (maml_mlp.h), all in padded memory. Buffers of the inner steps lie `*_step` elements apart, 0 where
+// one is used for all steps.
+template <class T>
+struct MamlRow {
+  const Plan* support;
+  const Plan* query;
+  HeadLoss loss;
+  int64_t steps;
+  int order;
+  bool recompute;
+  T rate;                          // used when `rates` is null
+  const T* rates;                  // [padded]
+  const T* support_x;
+  const T* query_x;
+  const void* support_y;           // T [K, out], or int64_t [K]
+  const void* query_y;
+  T* thetas;                       // [steps + 1, padded]; the first is given
+  T* transposes;
+  T* acts;
+  T* deltas;
+  T* outputs;                      // y, which becomes dL/dy; [K, ld_y]
+  int64_t transposes_step, acts_step, deltas_step, outputs_step;
+  T* gradients;                    // [steps, padded] when the gradient in the rates is wanted, else [1, padded]
+  int64_t gradients_step;
+  T* direction;                    // [padded]
+  T* direction_transposes;
+  T* product;                      // [padded]
+  T* racts;
+  T* routput;
+  T* scratch;                      // 2 widest
+  T* meta;                         // [padded], the meta-gradient: a result
+  T* rate_gradient;                // [padded], a result, or null
+  T support_loss, query_loss;      // results
+};
+
 // One row's work. All pointers are to padded, row-local memory; `x` is [K, in] without padding.
 // R{.} is the derivative in the direction (v, s): v for the parameters, s for the inputs (Pearlmutter 1994, "Fast exact
 // multiplication by the Hessian").
@@ -60,7 +96,7 @@ struct RowKernels {
   void (*unpack)(const Plan&, const T* padded, T* row);
   void (*transpose)(const Plan&, const T* theta, bool first_too, T* transposes);
   void (*forward)(const Plan&, const T* theta, const T* x, T* acts, T* y /*[K, ld_y]*/);
-  // deltas, and the gradients in the parameters (padded) and in x ([K, pad(in)], when not null).
+  // deltas, and the gradients in the parameters (padded) and in x ([K, pad(in)]) where those are not null.
   void (*backward)(const Plan&, const T* theta, const T* transposes, const T* x, const T* acts, const T* gy, T* deltas,
                    T* gtheta, T* gx);
   void (*forward_r)(const Plan&, const T* theta, const T* v, const T* x, const T* s, const T* acts, T* racts, T* ry);
@@ -68,6 +104,8 @@ struct RowKernels {
   void (*backward_r)(const Plan&, const T* theta, const T* transposes, const T* v, const T* v_transposes, const T* x,
                      const T* s, const T* acts, const T* deltas, const T* racts, const T* gy, const T* rgy, T* scratch,
                      T* hv, T* hx);
+  void (*maml)(MamlRow<T>&);
+  void (*adapt)(MamlRow<T>&);  // the inner steps alone
 };
 
 enum class Simd { kBaseline, kAvx2, kAvx512 };

@@ -118,7 +118,7 @@ void backward(const Plan& plan, const T* theta, const T* transposes, const T* x,
   for (int64_t l = plan.depth - 1; l >= 0; --l) {
     const T* delta = l + 1 == plan.depth ? gy : deltas + plan.layer[l].hidden;
     const T* a = l == 0 ? x : acts + plan.layer[l - 1].hidden;
-    weight_gradient(plan, l, 1, &a, &delta, delta, gtheta);
+    if (gtheta) weight_gradient(plan, l, 1, &a, &delta, delta, gtheta);
     if (l == 0 && !gx) return;
     T* e = l == 0 ? gx : deltas + plan.layer[l - 1].hidden;
     input_gradient(plan, l, 1, &delta, &theta, &transposes, e);
@@ -187,12 +187,3 @@ void backward_r(const Plan& plan, const T* theta, const T* transposes, const T* 
     }
   }
 }
-
-template <class T>
-const RowKernels<T>& table() {
-  static constexpr RowKernels<T> kTable{pack<T>,     unpack<T>,    transpose_weights<T>, forward<T>,
-                                        backward<T>, forward_r<T>, backward_r<T>};
-  return kTable;
-}
-template const RowKernels<float>& table<float>();
-template const RowKernels<double>& table<double>();

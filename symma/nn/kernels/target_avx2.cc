@@ -16,5 +16,6 @@ namespace symma::kernels::avx2 {
 #include "symma/nn/kernels/matmul-inl.h"
 #include "symma/nn/kernels/activations-inl.h"
 #include "symma/nn/kernels/rows-inl.h"
+#include "symma/nn/kernels/maml-inl.h"
 }  // namespace symma::kernels::avx2
 #endif

@@ -17,5 +17,6 @@ namespace symma::kernels::avx512 {
 #include "symma/nn/kernels/matmul-inl.h"
 #include "symma/nn/kernels/activations-inl.h"
 #include "symma/nn/kernels/rows-inl.h"
+#include "symma/nn/kernels/maml-inl.h"
 }  // namespace symma::kernels::avx512
 #endif

@@ -12,4 +12,5 @@ namespace symma::kernels::baseline {
 #include "symma/nn/kernels/matmul-inl.h"
 #include "symma/nn/kernels/activations-inl.h"
 #include "symma/nn/kernels/rows-inl.h"
+#include "symma/nn/kernels/maml-inl.h"
 }  // namespace symma::kernels::baseline
