@@ -154,11 +154,59 @@ void dots(int64_t rows, int64_t outs, const Product<T>* products, int count, con
   }
 }
 
+// A square block of `from`, one vector to a side, turned.
+#ifdef HAS_FMA
+SYMMA_INLINE void transpose_block(const float* from, int64_t ld_from, float* to, int64_t ld_to) {
+  __m256 a[8], b[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) a[i] = _mm256_loadu_ps(from + i * ld_from);
+#pragma GCC unroll 4
+  for (int i = 0; i < 8; i += 2) {
+    b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+    b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) {
+    a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
+    a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
+    a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+    a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    _mm256_storeu_ps(to + i * ld_to, _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
+    _mm256_storeu_ps(to + (i + 4) * ld_to, _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
+  }
+}
+SYMMA_INLINE void transpose_block(const double* from, int64_t ld_from, double* to, int64_t ld_to) {
+  __m256d a[4], b[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) a[i] = _mm256_loadu_pd(from + i * ld_from);
+  b[0] = _mm256_unpacklo_pd(a[0], a[1]);
+  b[1] = _mm256_unpackhi_pd(a[0], a[1]);
+  b[2] = _mm256_unpacklo_pd(a[2], a[3]);
+  b[3] = _mm256_unpackhi_pd(a[2], a[3]);
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    _mm256_storeu_pd(to + i * ld_to, _mm256_permute2f128_pd(b[i], b[i + 2], 0x20));
+    _mm256_storeu_pd(to + (i + 2) * ld_to, _mm256_permute2f128_pd(b[i], b[i + 2], 0x31));
+  }
+}
+#endif
+
 // to [n, ld_to] = from [m, ld_from]^T, with columns m.. of `to` set to zero.
 template <class T>
 void transpose(int64_t m, int64_t n, const T* from, int64_t ld_from, T* to, int64_t ld_to) {
+  int64_t whole_m = 0, whole_n = 0;
+#ifdef HAS_FMA
+  constexpr int64_t kSide = 32 / sizeof(T);
+  whole_m = m / kSide * kSide, whole_n = n / kSide * kSide;
+  for (int64_t j = 0; j < whole_n; j += kSide) {
+    for (int64_t i = 0; i < whole_m; i += kSide) transpose_block(from + i * ld_from + j, ld_from, to + j * ld_to + i, ld_to);
+  }
+#endif
   for (int64_t j = 0; j < n; ++j) {
-    for (int64_t i = 0; i < m; ++i) to[j * ld_to + i] = from[i * ld_from + j];
+    for (int64_t i = j < whole_n ? whole_m : 0; i < m; ++i) to[j * ld_to + i] = from[i * ld_from + j];
     for (int64_t i = m; i < ld_to; ++i) to[j * ld_to + i] = 0;
   }
 }
