@@ -1,11 +1,12 @@
-// Second-order MAML on the sinusoid set-up (MLP 1-40-40-1 relu, 10 shots, 25 tasks at a time) three ways, and the rate
-// of the machine's own sgemm beside them.
+// Second-order MAML on the sinusoid set-up (MLP 1-40-40-1 relu, 10 shots, 25 tasks at a time) three ways, and
+// the rate of the machine's own sgemm beside them.
 //
 //   mlp_bench [--benchmark_filter=...]        names: maml/<path>/<inner steps>/<threads>
 //
-// Count of operations, a multiply and an add as two, matrix products only. With M the number of weights and M0 those of
-// the first layer, for each example: forward M; backward 2M - M0 (no gradient in x); forward of derivatives 2M - M0;
-// backward of derivatives 4M - 3M0. A task with S inner steps has S + 1 forward and backward passes and S of derivatives.
+// Count of operations, a multiply and an add as two, matrix products only. With M the number of weights and
+// M0 those of the first layer, for each example: forward M; backward 2M - M0 (no gradient in x); forward of
+// derivatives 2M - M0; backward of derivatives 4M - 3M0. A task with S inner steps has S + 1 forward and
+// backward passes and S of derivatives.
 #include <benchmark/benchmark.h>
 #include <dlfcn.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -38,7 +39,8 @@ Sinusoids draw() {
   int64_t at = 0;
   for (size_t l = 0; l + 1 < kShape.widths.size(); ++l) {
     const int64_t in = kShape.widths[l], out = kShape.widths[l + 1];
-    s.theta.narrow(1, at, in * out) = normal(rng.split("init", l), {1, in * out}) * std::sqrt(2.0 / static_cast<double>(in));
+    s.theta.narrow(1, at, in * out) =
+        normal(rng.split("init", l), {1, in * out}) * std::sqrt(2.0 / static_cast<double>(in));
     at += (in + 1) * out;
   }
   s.theta = s.theta.expand({kTasks, kShape.params()}).contiguous();
@@ -47,15 +49,18 @@ Sinusoids draw() {
 
 double operations_per_task(int64_t steps) {
   double m = 0;
-  for (size_t l = 0; l + 1 < kShape.widths.size(); ++l) m += static_cast<double>(kShape.widths[l] * kShape.widths[l + 1]);
+  for (size_t l = 0; l + 1 < kShape.widths.size(); ++l)
+    m += static_cast<double>(kShape.widths[l] * kShape.widths[l + 1]);
   const double m0 = static_cast<double>(kShape.widths[0] * kShape.widths[1]);
-  return 2.0 * kShots * (static_cast<double>(steps + 1) * (3 * m - m0) + static_cast<double>(steps) * (6 * m - 4 * m0));
+  return 2.0 * kShots *
+         (static_cast<double>(steps + 1) * (3 * m - m0) + static_cast<double>(steps) * (6 * m - 4 * m0));
 }
 
 void report(benchmark::State& state, int64_t steps) {
   const double tasks = static_cast<double>(kTasks) * static_cast<double>(state.iterations());
   state.counters["tasks/s"] = benchmark::Counter(tasks, benchmark::Counter::kIsRate);
-  state.counters["GFLOP/s"] = benchmark::Counter(tasks * operations_per_task(steps) * 1e-9, benchmark::Counter::kIsRate);
+  state.counters["GFLOP/s"] =
+      benchmark::Counter(tasks * operations_per_task(steps) * 1e-9, benchmark::Counter::kIsRate);
 }
 
 void fused(benchmark::State& state) {
@@ -85,7 +90,9 @@ void graph(benchmark::State& state, int64_t steps) {
   report(state, steps);
 }
 
-void autograd_over_fused(benchmark::State& state) { graph(state, state.range(0)); }
+void autograd_over_fused(benchmark::State& state) {
+  graph(state, state.range(0));
+}
 
 void composite(benchmark::State& state) {
   const CompositePath path;
@@ -96,23 +103,37 @@ void sgemm(benchmark::State& state) {
   set_threads(1);
   const int n = 1024;
   const float one = 1, zero = 0;
-  using Sgemm = void (*)(const char*, const char*, const int*, const int*, const int*, const float*, const float*,
-                         const int*, const float*, const int*, const float*, float*, const int*);
+  using Sgemm =
+      void (*)(const char*, const char*, const int*, const int*, const int*, const float*, const float*,
+               const int*, const float*, const int*, const float*, float*, const int*);
   // The BLAS that libtorch brought with it.
   const auto sgemm_ = reinterpret_cast<Sgemm>(dlsym(RTLD_DEFAULT, "sgemm_"));
   if (!sgemm_) return state.SkipWithError("no sgemm_ in this process");
   const Tensor a = normal(Rng(1), {n, n}), b = normal(Rng(2), {n, n}), c = at::empty({n, n});
   for (auto _ : state) {
-    sgemm_("N", "N", &n, &n, &n, &one, a.data_ptr<float>(), &n, b.data_ptr<float>(), &n, &zero, c.data_ptr<float>(), &n);
+    sgemm_("N", "N", &n, &n, &n, &one, a.data_ptr<float>(), &n, b.data_ptr<float>(), &n, &zero,
+           c.data_ptr<float>(), &n);
   }
   state.counters["GFLOP/s"] = benchmark::Counter(2e-9 * n * n * n * static_cast<double>(state.iterations()),
                                                  benchmark::Counter::kIsRate);
 }
 
 BENCHMARK(sgemm)->Name("sgemm/1024")->UseRealTime();
-BENCHMARK(fused)->Name("maml/fused")->ArgNames({"steps", "threads"})->ArgsProduct({{1, 5}, {1, 2}})->UseRealTime();
-BENCHMARK(autograd_over_fused)->Name("maml/autograd")->ArgNames({"steps", "threads"})->ArgsProduct({{1, 5}, {1, 2}})->UseRealTime();
-BENCHMARK(composite)->Name("maml/composite")->ArgNames({"steps", "threads"})->ArgsProduct({{1, 5}, {1, 2}})->UseRealTime();
+BENCHMARK(fused)
+    ->Name("maml/fused")
+    ->ArgNames({"steps", "threads"})
+    ->ArgsProduct({{1, 5}, {1, 2}})
+    ->UseRealTime();
+BENCHMARK(autograd_over_fused)
+    ->Name("maml/autograd")
+    ->ArgNames({"steps", "threads"})
+    ->ArgsProduct({{1, 5}, {1, 2}})
+    ->UseRealTime();
+BENCHMARK(composite)
+    ->Name("maml/composite")
+    ->ArgNames({"steps", "threads"})
+    ->ArgsProduct({{1, 5}, {1, 2}})
+    ->UseRealTime();
 
 }  // namespace
 }  // namespace symma

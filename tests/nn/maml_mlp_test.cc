@@ -28,14 +28,17 @@ struct Case {
   void draw(bool per_parameter) {
     const Rng rng(3);
     const int64_t in = shape.widths[0], out = shape.widths.back();
-    theta = normal(rng.split("theta"), {rows, shape.params() + extra}, type) * 0.2;  // small enough for the inner loops to be stable
+    theta = normal(rng.split("theta"), {rows, shape.params() + extra}, type) *
+            0.2;  // small enough for the inner loops to be stable
     rates = per_parameter ? uniform(rng.split("rates"), theta.sizes(), 0.005, 0.05, type)
                           : uniform(rng.split("rates"), {rows}, 0.005, 0.05, type);
     const auto examples = [&](const char* name, int64_t k) {
       const Rng r = rng.split(name);
       const Tensor x = normal(r.split("x"), {rows, k, in}, type);
       if (loss == HeadLoss::kSquaredError) return Examples{x, normal(r.split("y"), {rows, k, out}, type)};
-      return Examples{x, uniform(r.split("y"), {rows, k}, 0, static_cast<double>(out), at::kDouble).floor().to(at::kLong)};
+      return Examples{
+          x,
+          uniform(r.split("y"), {rows, k}, 0, static_cast<double>(out), at::kDouble).floor().to(at::kLong)};
     };
     s = examples("support", support);
     q = examples("query", query);
@@ -44,7 +47,8 @@ struct Case {
 
 MamlMlpResult by_autograd(const Case& c, const MamlMlpOptions& options, std::vector<Tensor>* path = nullptr) {
   const Tensor start = leaf(c.theta);
-  const Tensor rates = leaf(c.rates.dim() == 2 ? c.rates : c.rates.unsqueeze(1).expand(c.theta.sizes()).contiguous());
+  const Tensor rates =
+      leaf(c.rates.dim() == 2 ? c.rates : c.rates.unsqueeze(1).expand(c.theta.sizes()).contiguous());
   Tensor theta = start;
   MamlMlpResult r;
   for (int64_t k = 0; k <= options.inner_steps; ++k) {
@@ -89,15 +93,18 @@ TEST(MamlMlp, AgreesWithAutograd) {
     for (auto type : {at::kDouble, at::kFloat}) {
       const double tolerance = type == at::kDouble ? 1e-10 : 1e-5;
       for (HeadLoss loss : {HeadLoss::kSquaredError, HeadLoss::kCrossEntropy}) {
-        for (Activation f : {Activation::kIdentity, Activation::kRelu, Activation::kTanh, Activation::kGelu}) {
-          for (const auto& widths : std::vector<std::vector<int64_t>>{{1, 40, 40, 1}, {7, 33, 65, 5}, {3, 1, 2}, {5, 3}}) {
+        for (Activation f :
+             {Activation::kIdentity, Activation::kRelu, Activation::kTanh, Activation::kGelu}) {
+          for (const auto& widths :
+               std::vector<std::vector<int64_t>>{{1, 40, 40, 1}, {7, 33, 65, 5}, {3, 1, 2}, {5, 3}}) {
             for (int64_t steps : {0, 1, 2, 5}) {
               Case c{{widths, f}, loss, 3, 10, 7, type};
               c.draw(steps == 2);
               MamlMlpOptions options{.loss = loss, .inner_steps = steps, .order = 2, .rate_gradient = true};
               const std::string what = std::to_string(widths.size()) + " widths, activation " +
-                                       std::to_string(static_cast<int>(f)) + ", steps " + std::to_string(steps) +
-                                       ", loss " + std::to_string(static_cast<int>(loss)) + ", " + at::toString(type);
+                                       std::to_string(static_cast<int>(f)) + ", steps " +
+                                       std::to_string(steps) + ", loss " +
+                                       std::to_string(static_cast<int>(loss)) + ", " + at::toString(type);
               const auto truth = by_autograd(c, options);
               expect_equal(fused(c, options), truth, tolerance, what);
               options.recompute = true;
@@ -151,7 +158,8 @@ TEST(MamlMlp, AdaptGivesTheRowsOfEachStepAndExtraColumnsStay) {
     const auto slow = by_autograd(c, options, &truth);
     const auto rows = maml_mlp_adapt(c.theta, c.s, c.rates, c.shape, loss, 4);
     ASSERT_EQ(rows.size(), truth.size());
-    for (size_t k = 0; k < rows.size(); ++k) EXPECT_LT(relative_error(rows[k], truth[k]), 1e-10) << "step " << k;
+    for (size_t k = 0; k < rows.size(); ++k)
+      EXPECT_LT(relative_error(rows[k], truth[k]), 1e-10) << "step " << k;
     expect_equal(fused(c, options), slow, 1e-10, "extra columns");
     EXPECT_EQ(fused(c, options).gradient.narrow(1, c.shape.params(), 3).abs().max().item<double>(), 0);
   }
@@ -160,7 +168,9 @@ TEST(MamlMlp, AdaptGivesTheRowsOfEachStepAndExtraColumnsStay) {
 TEST(MamlMlp, OneRateForAllAndOneRowOfRates) {
   Case c{{{3, 8, 1}, Activation::kRelu}, HeadLoss::kSquaredError, 5, 6, 6, at::kFloat};
   c.draw(true);
-  const auto with = [&](const Tensor& rates) { return maml_mlp(c.theta, c.s, c.q, rates, c.shape, {.inner_steps = 2}).gradient; };
+  const auto with = [&](const Tensor& rates) {
+    return maml_mlp(c.theta, c.s, c.q, rates, c.shape, {.inner_steps = 2}).gradient;
+  };
   EXPECT_TRUE(with(at::full({}, 0.05)).equal(with(at::full({5}, 0.05))));
   EXPECT_TRUE(with(at::full({}, 0.05)).equal(with(at::full({1, c.shape.params()}, 0.05))));
   EXPECT_TRUE(with(c.rates[0].unsqueeze(0)).equal(with(c.rates[0].unsqueeze(0).expand(c.rates.sizes()))));

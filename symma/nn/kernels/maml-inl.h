@@ -42,7 +42,8 @@ SYMMA_INLINE T loss_head(const Plan& plan, HeadLoss loss, T* y, const void* targ
   return cross_entropy(plan, y, static_cast<const int64_t*>(target));
 }
 
-// R{y} becomes R{dL/dy}: the loss's own Hessian times it. Softmax p is had back from dL/dy = (p - [label]) / K.
+// R{y} becomes R{dL/dy}: the loss's own Hessian times it. Softmax p is had back from dL/dy = (p - [label]) /
+// K.
 template <class T>
 void loss_head_r(const Plan& plan, HeadLoss loss, const T* gy, const void* target, T* ry) {
   const int64_t out = plan.layer[plan.depth - 1].out, ld = plan.ld_y(), samples = plan.samples;
@@ -65,8 +66,8 @@ void loss_head_r(const Plan& plan, HeadLoss loss, const T* gy, const void* targe
 
 // Forward, loss and deltas at theta; the gradient where it is wanted. Returns the loss.
 template <class T>
-SYMMA_INLINE T learn(const Plan& plan, HeadLoss loss, const T* theta, const T* x, const void* target, T* transposes,
-                     T* acts, T* deltas, T* y, T* gradient) {
+SYMMA_INLINE T learn(const Plan& plan, HeadLoss loss, const T* theta, const T* x, const void* target,
+                     T* transposes, T* acts, T* deltas, T* y, T* gradient) {
   transpose_weights(plan, theta, false, transposes);
   forward(plan, theta, x, acts, y);
   const T value = loss_head(plan, loss, y, target);
@@ -82,9 +83,9 @@ void adapt(MamlRow<T>& row) {
     const T* __restrict theta = row.thetas + k * n;
     T* __restrict next = row.thetas + (k + 1) * n;
     T* __restrict g = row.gradients + k * row.gradients_step;
-    const T loss = learn<T>(plan, row.loss, theta, row.support_x, row.support_y, row.transposes + k * row.transposes_step,
-                            row.acts + k * row.acts_step, row.deltas + k * row.deltas_step,
-                            row.outputs + k * row.outputs_step, g);
+    const T loss = learn<T>(plan, row.loss, theta, row.support_x, row.support_y,
+                            row.transposes + k * row.transposes_step, row.acts + k * row.acts_step,
+                            row.deltas + k * row.deltas_step, row.outputs + k * row.outputs_step, g);
     if (k == 0) row.support_loss = loss;
     if (row.rates) {
       for (int64_t i = 0; i < n; ++i) next[i] = theta[i] - row.rates[i] * g[i];
@@ -104,9 +105,10 @@ void maml(MamlRow<T>& row) {
     row.support_loss = loss_head(plan, row.loss, row.outputs, row.support_y);
   }
   // The query's buffers are the step after the last; with recompute they are the only ones.
-  row.query_loss = learn<T>(*row.query, row.loss, row.thetas + steps * n, row.query_x, row.query_y,
-                            row.transposes + steps * row.transposes_step, row.acts + steps * row.acts_step,
-                            row.deltas + steps * row.deltas_step, row.outputs + steps * row.outputs_step, row.meta);
+  row.query_loss =
+      learn<T>(*row.query, row.loss, row.thetas + steps * n, row.query_x, row.query_y,
+               row.transposes + steps * row.transposes_step, row.acts + steps * row.acts_step,
+               row.deltas + steps * row.deltas_step, row.outputs + steps * row.outputs_step, row.meta);
   T* __restrict meta = row.meta;
   T* __restrict v = row.direction;
   T* __restrict rg = row.rate_gradient;
@@ -135,8 +137,8 @@ void maml(MamlRow<T>& row) {
     transpose_weights<T>(plan, v, false, row.direction_transposes);
     forward_r<T>(plan, theta, v, row.support_x, nullptr, acts, row.racts, row.routput);
     loss_head_r(plan, row.loss, gy, row.support_y, row.routput);
-    backward_r<T>(plan, theta, transposes, v, row.direction_transposes, row.support_x, nullptr, acts, deltas, row.racts,
-                  gy, row.routput, row.scratch, row.product, nullptr);
+    backward_r<T>(plan, theta, transposes, v, row.direction_transposes, row.support_x, nullptr, acts, deltas,
+                  row.racts, gy, row.routput, row.scratch, row.product, nullptr);
     const T* __restrict h = row.product;
     for (int64_t i = 0; i < n; ++i) meta[i] -= h[i];
   }
@@ -144,8 +146,9 @@ void maml(MamlRow<T>& row) {
 
 template <class T>
 const RowKernels<T>& table() {
-  static constexpr RowKernels<T> kTable{pack<T>,     unpack<T>,    transpose_weights<T>, forward<T>,
-                                        backward<T>, forward_r<T>, backward_r<T>,        maml<T>,    adapt<T>};
+  static constexpr RowKernels<T> kTable{pack<T>,       unpack<T>,   transpose_weights<T>,
+                                        forward<T>,    backward<T>, forward_r<T>,
+                                        backward_r<T>, maml<T>,     adapt<T>};
   return kTable;
 }
 template const RowKernels<float>& table<float>();

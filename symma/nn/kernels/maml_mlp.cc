@@ -13,20 +13,23 @@ using kernels::Scratch;
 
 void check_examples(const Tensor& theta, const Examples& e, const MlpShape& shape, HeadLoss loss) {
   const int64_t rows = theta.size(0), out = shape.widths.back();
-  TORCH_CHECK(e.x.dim() == 3 && e.x.size(0) == rows && e.x.size(1) > 0 && e.x.size(2) == shape.widths[0], "x is [", rows,
-              ", K, ", shape.widths[0], "], found ", e.x.sizes());
+  TORCH_CHECK(e.x.dim() == 3 && e.x.size(0) == rows && e.x.size(1) > 0 && e.x.size(2) == shape.widths[0],
+              "x is [", rows, ", K, ", shape.widths[0], "], found ", e.x.sizes());
   TORCH_CHECK(e.x.scalar_type() == theta.scalar_type(), "x is ", theta.scalar_type(), " as theta, found ",
               e.x.scalar_type());
   if (loss == HeadLoss::kSquaredError) {
-    TORCH_CHECK(e.y.sizes() == at::IntArrayRef({rows, e.x.size(1), out}) && e.y.scalar_type() == theta.scalar_type(),
-                "y is [", rows, ", ", e.x.size(1), ", ", out, "] of ", theta.scalar_type(), ", found ", e.y.sizes(),
-                " of ", e.y.scalar_type());
+    TORCH_CHECK(
+        e.y.sizes() == at::IntArrayRef({rows, e.x.size(1), out}) && e.y.scalar_type() == theta.scalar_type(),
+        "y is [", rows, ", ", e.x.size(1), ", ", out, "] of ", theta.scalar_type(), ", found ", e.y.sizes(),
+        " of ", e.y.scalar_type());
     return;
   }
-  TORCH_CHECK(e.y.sizes() == at::IntArrayRef({rows, e.x.size(1)}) && e.y.scalar_type() == at::kLong, "labels are [",
-              rows, ", ", e.x.size(1), "] of int64, found ", e.y.sizes(), " of ", e.y.scalar_type());
+  TORCH_CHECK(e.y.sizes() == at::IntArrayRef({rows, e.x.size(1)}) && e.y.scalar_type() == at::kLong,
+              "labels are [", rows, ", ", e.x.size(1), "] of int64, found ", e.y.sizes(), " of ",
+              e.y.scalar_type());
   if (e.y.numel() > 0) {
-    TORCH_CHECK(e.y.min().item<int64_t>() >= 0 && e.y.max().item<int64_t>() < out, "labels are in 0..", out - 1);
+    TORCH_CHECK(e.y.min().item<int64_t>() >= 0 && e.y.max().item<int64_t>() < out, "labels are in 0..",
+                out - 1);
   }
 }
 
@@ -34,28 +37,34 @@ void check_theta(const Tensor& theta, const MlpShape& shape) {
   TORCH_CHECK(shape.widths.size() >= 2, "an MLP has at least the widths of its input and its output");
   TORCH_CHECK(theta.is_cpu() && (theta.scalar_type() == at::kFloat || theta.scalar_type() == at::kDouble),
               "theta is float32 or float64 on the CPU");
-  TORCH_CHECK(theta.dim() == 2 && theta.size(1) >= shape.params(), "theta is [B, >= ", shape.params(), "], found ",
-              theta.sizes());
+  TORCH_CHECK(theta.dim() == 2 && theta.size(1) >= shape.params(), "theta is [B, >= ", shape.params(),
+              "], found ", theta.sizes());
 }
 
 // What a call needs, in plain pointers.
 template <class T>
 struct Job {
-  Job(const Tensor& theta_in, const Examples& s, const Examples& q, const Tensor& rates_in, const MlpShape& shape,
-      HeadLoss head)
-      : loss(head), theta(theta_in.detach().contiguous()), sx(s.x.contiguous()), sy(s.y.contiguous()), qx(q.x.contiguous()),
-        qy(q.y.contiguous()), support(kernels::make_plan<T>(shape, s.x.size(1))),
+  Job(const Tensor& theta_in, const Examples& s, const Examples& q, const Tensor& rates_in,
+      const MlpShape& shape, HeadLoss head)
+      : loss(head),
+        theta(theta_in.detach().contiguous()),
+        sx(s.x.contiguous()),
+        sy(s.y.contiguous()),
+        qx(q.x.contiguous()),
+        qy(q.y.contiguous()),
+        support(kernels::make_plan<T>(shape, s.x.size(1))),
         query(kernels::make_plan<T>(shape, q.x.size(1))) {
     rates = rates_in.detach().to(theta.scalar_type()).contiguous();
     const int64_t rows = theta.size(0);
     per_parameter = rates.dim() == 2;
     if (per_parameter) {
       TORCH_CHECK((rates.size(0) == rows || rates.size(0) == 1) && rates.size(1) >= support->params,
-                  "rates per parameter are [", rows, " or 1, >= ", support->params, "], found ", rates.sizes());
+                  "rates per parameter are [", rows, " or 1, >= ", support->params, "], found ",
+                  rates.sizes());
       rate_stride = rates.size(0) == 1 ? 0 : rates.size(1);
     } else {
-      TORCH_CHECK(rates.numel() == 1 || (rates.dim() == 1 && rates.size(0) == rows), "rates are one number or [", rows,
-                  "], found ", rates.sizes());
+      TORCH_CHECK(rates.numel() == 1 || (rates.dim() == 1 && rates.size(0) == rows),
+                  "rates are one number or [", rows, "], found ", rates.sizes());
       rate_stride = rates.numel() == 1 ? 0 : 1;
     }
   }
@@ -119,11 +128,23 @@ MamlMlpResult run(const Job<T>& job, const MamlMlpOptions& options) {
   const int64_t n_racts = s.ract_slots() * s.slot;
   const auto& kernel = kernels::row_kernels<T>();
   parallel_for(rows, grain_of(s, 3 + (second ? 9 : 3) * steps), [&](int64_t begin, int64_t end) {
-    const int64_t parts[] = {(steps + 1) * s.padded, kept * turn_step, kept * act_step, kept * delta_step,
-                             kept * out_step, n_gradients, s.padded, s.transposes, s.padded, n_racts,
-                             s.samples * s.ld_y(), 2 * s.widest, s.padded, s.padded, s.padded};
-    Scratch<T> scratch({parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], parts[6], parts[7], parts[8],
-                        parts[9], parts[10], parts[11], parts[12], parts[13], parts[14]});
+    const int64_t parts[] = {(steps + 1) * s.padded,
+                             kept * turn_step,
+                             kept * act_step,
+                             kept * delta_step,
+                             kept * out_step,
+                             n_gradients,
+                             s.padded,
+                             s.transposes,
+                             s.padded,
+                             n_racts,
+                             s.samples * s.ld_y(),
+                             2 * s.widest,
+                             s.padded,
+                             s.padded,
+                             s.padded};
+    Scratch<T> scratch({parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], parts[6], parts[7],
+                        parts[8], parts[9], parts[10], parts[11], parts[12], parts[13], parts[14]});
     MamlRow<T> row{};
     row.support = &s, row.query = &q, row.loss = job.loss;
     row.steps = steps, row.order = options.order, row.recompute = options.recompute;
@@ -150,7 +171,9 @@ MamlMlpResult run(const Job<T>& job, const MamlMlpOptions& options) {
     for (int64_t b = begin; b < end; ++b) {
       job.point(row, b, rate_space);
       row.meta = s.identical ? gradient + b * columns : meta_space;
-      row.rate_gradient = !rate_gradient ? nullptr : s.identical ? rate_gradient + b * columns : rate_gradient_space;
+      row.rate_gradient = !rate_gradient ? nullptr
+                          : s.identical  ? rate_gradient + b * columns
+                                         : rate_gradient_space;
       kernel.maml(row);
       query_loss[b] = row.query_loss;
       support_loss[b] = row.support_loss;
@@ -174,7 +197,8 @@ std::vector<Tensor> run_adapt(const Job<T>& job, int64_t steps) {
   }
   const auto& kernel = kernels::row_kernels<T>();
   parallel_for(rows, grain_of(s, 3 * steps), [&](int64_t begin, int64_t end) {
-    const int64_t n_thetas = (steps + 1) * s.padded, n_acts = s.act_slots() * s.slot, n_deltas = s.delta_slots() * s.slot;
+    const int64_t n_thetas = (steps + 1) * s.padded, n_acts = s.act_slots() * s.slot,
+                  n_deltas = s.delta_slots() * s.slot;
     const int64_t n_out = s.samples * s.ld_y();
     Scratch<T> scratch({n_thetas, s.transposes, n_acts, n_deltas, n_out, s.padded, s.padded});
     MamlRow<T> row{};
@@ -189,7 +213,8 @@ std::vector<Tensor> run_adapt(const Job<T>& job, int64_t steps) {
     for (int64_t b = begin; b < end; ++b) {
       job.point(row, b, rate_space);
       kernel.adapt(row);
-      for (int64_t k = 1; k <= steps; ++k) kernel.unpack(s, row.thetas + k * s.padded, data[k - 1] + b * columns);
+      for (int64_t k = 1; k <= steps; ++k)
+        kernel.unpack(s, row.thetas + k * s.padded, data[k - 1] + b * columns);
     }
   });
   return out;
@@ -197,14 +222,15 @@ std::vector<Tensor> run_adapt(const Job<T>& job, int64_t steps) {
 
 }  // namespace
 
-MamlMlpResult maml_mlp(const Tensor& theta, const Examples& support, const Examples& query, const Tensor& rates,
-                       const MlpShape& shape, const MamlMlpOptions& options) {
+MamlMlpResult maml_mlp(const Tensor& theta, const Examples& support, const Examples& query,
+                       const Tensor& rates, const MlpShape& shape, const MamlMlpOptions& options) {
   check_theta(theta, shape);
   check_examples(theta, support, shape, options.loss);
   check_examples(theta, query, shape, options.loss);
   TORCH_CHECK(options.inner_steps >= 0, "inner_steps is at least 0, found ", options.inner_steps);
   TORCH_CHECK(options.order == 1 || options.order == 2, "order is 1 or 2, found ", options.order);
-  if (theta.scalar_type() == at::kFloat) return run(Job<float>(theta, support, query, rates, shape, options.loss), options);
+  if (theta.scalar_type() == at::kFloat)
+    return run(Job<float>(theta, support, query, rates, shape, options.loss), options);
   return run(Job<double>(theta, support, query, rates, shape, options.loss), options);
 }
 
@@ -213,7 +239,8 @@ std::vector<Tensor> maml_mlp_adapt(const Tensor& theta, const Examples& support,
   check_theta(theta, shape);
   check_examples(theta, support, shape, loss);
   TORCH_CHECK(steps >= 0, "steps is at least 0, found ", steps);
-  if (theta.scalar_type() == at::kFloat) return run_adapt(Job<float>(theta, support, support, rates, shape, loss), steps);
+  if (theta.scalar_type() == at::kFloat)
+    return run_adapt(Job<float>(theta, support, support, rates, shape, loss), steps);
   return run_adapt(Job<double>(theta, support, support, rates, shape, loss), steps);
 }
 

@@ -1,11 +1,12 @@
 // MAML of an MLP with a standard loss and plain gradient descent inside, without an autograd graph.
 //
-//   theta_{k+1} = theta_k - r * grad L_s(theta_k), k = 0..S-1;        the meta-gradient is d L_q(theta_S) / d theta_0
+//   theta_{k+1} = theta_k - r * grad L_s(theta_k), k = 0..S-1;        the meta-gradient is d L_q(theta_S) / d
+//   theta_0
 //
-// (Finn et al. 2017, arXiv:1703.03400; rates r per parameter: Li et al. 2017, Meta-SGD, arXiv:1707.09835). Exact for any
-// number of steps: with g = grad L_q(theta_S), for k = S-1..0, g <- g - H_k (r * g), where H_k is the Hessian of L_s at
-// theta_k and its products with vectors cost two passes of derivatives (Pearlmutter 1994). Each row is done in the cache
-// by one thread; nothing is kept per row but the results.
+// (Finn et al. 2017, arXiv:1703.03400; rates r per parameter: Li et al. 2017, Meta-SGD, arXiv:1707.09835).
+// Exact for any number of steps: with g = grad L_q(theta_S), for k = S-1..0, g <- g - H_k (r * g), where H_k
+// is the Hessian of L_s at theta_k and its products with vectors cost two passes of derivatives (Pearlmutter
+// 1994). Each row is done in the cache by one thread; nothing is kept per row but the results.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@
 
 namespace symma {
 
-// Squared error is the mean over K and out; cross-entropy (of softmax, with natural logarithm) the mean over K.
+// Squared error is the mean over K and out; cross-entropy (of softmax, with natural logarithm) the mean over
+// K.
 enum class HeadLoss { kSquaredError, kCrossEntropy };
 
 struct Examples {
@@ -29,7 +31,8 @@ struct MamlMlpOptions {
   int64_t inner_steps = 1;
   int order = 2;               // 1: the Hessians are left out
   bool rate_gradient = false;  // also d L_q / d r
-  bool recompute = false;      // keep only the rows of each inner step, and run it forward once more on the way back
+  bool recompute =
+      false;  // keep only the rows of each inner step, and run it forward once more on the way back
 };
 
 struct MamlMlpResult {
@@ -39,14 +42,16 @@ struct MamlMlpResult {
   Tensor rate_gradient;  // [B, >=P], in rates per parameter; undefined unless asked for
 };
 
-// float32 or float64 on the CPU. `rates` is a number for all, one for each row [B], or one for each row and parameter
-// [B or 1, >=P]. theta may have more columns than the network: they do not move, and their gradients are zero.
-// Results do not depend on the number of threads. Throws c10::Error for shapes that do not fit.
+// float32 or float64 on the CPU. `rates` is a number for all, one for each row [B], or one for each row and
+// parameter [B or 1, >=P]. theta may have more columns than the network: they do not move, and their
+// gradients are zero. Results do not depend on the number of threads. Throws c10::Error for shapes that do
+// not fit.
 MamlMlpResult maml_mlp(const Tensor& theta /*[B,>=P]*/, const Examples& support, const Examples& query,
                        const Tensor& rates, const MlpShape&, const MamlMlpOptions&);
 
-// The rows after 0, 1, ..., steps steps on the support examples: steps + 1 tensors [B, >=P]. Only loss is read of the options.
-std::vector<Tensor> maml_mlp_adapt(const Tensor& theta /*[B,>=P]*/, const Examples& support, const Tensor& rates,
-                                   const MlpShape&, HeadLoss, int64_t steps);
+// The rows after 0, 1, ..., steps steps on the support examples: steps + 1 tensors [B, >=P]. Only loss is
+// read of the options.
+std::vector<Tensor> maml_mlp_adapt(const Tensor& theta /*[B,>=P]*/, const Examples& support,
+                                   const Tensor& rates, const MlpShape&, HeadLoss, int64_t steps);
 
 }  // namespace symma
