@@ -14,10 +14,13 @@
 #define TILE_ROWS 8
 
 namespace symma::kernels::avx512 {
-#include "symma/nn/kernels/activations-inl.h"
-#include "symma/nn/kernels/maml-inl.h"
-#include "symma/nn/kernels/matmul-inl.h"
-#include "symma/nn/kernels/rows-inl.h"
+// Each builds on those before it.
+// clang-format off
 #include "symma/nn/kernels/simd-inl.h"
+#include "symma/nn/kernels/matmul-inl.h"
+#include "symma/nn/kernels/activations-inl.h"
+#include "symma/nn/kernels/rows-inl.h"
+#include "symma/nn/kernels/maml-inl.h"
+// clang-format on
 }  // namespace symma::kernels::avx512
 #endif
