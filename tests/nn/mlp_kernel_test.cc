@@ -11,10 +11,12 @@
 namespace symma {
 namespace {
 
-constexpr Activation kAll[] = {Activation::kIdentity, Activation::kRelu, Activation::kTanh, Activation::kGelu};
+constexpr Activation kAll[] = {Activation::kIdentity, Activation::kRelu, Activation::kTanh,
+                               Activation::kGelu};
 
 Tensor gradient(const Tensor& y, const Tensor& x) {
-  return torch::autograd::grad({y}, {x}, {}, /*retain_graph=*/true, /*create_graph=*/true, /*allow_unused=*/true)[0];
+  return torch::autograd::grad({y}, {x}, {}, /*retain_graph=*/true, /*create_graph=*/true,
+                               /*allow_unused=*/true)[0];
 }
 Tensor plain_gradient(const Tensor& y, const Tensor& x) {
   const Tensor g = torch::autograd::grad({y}, {x}, {}, true, false, true)[0];
@@ -60,7 +62,8 @@ void agree(const MlpShape& shape, int64_t rows, int64_t samples, at::ScalarType 
   const Tensor x = normal(rng.split("x"), {rows, samples, shape.widths[0]}, type);
   const int64_t out = shape.widths.back();
   const auto fused = derivatives([&](auto& t, auto& v) { return mlp_forward(t, v, shape); }, theta, x, out);
-  const auto plain = derivatives([&](auto& t, auto& v) { return mlp_forward_composite(t, v, shape); }, theta, x, out);
+  const auto plain =
+      derivatives([&](auto& t, auto& v) { return mlp_forward_composite(t, v, shape); }, theta, x, out);
   for (size_t i = 0; i < fused.list.size(); ++i) {
     EXPECT_LT(relative_error(fused.list[i].second, plain.list[i].second), tolerance)
         << fused.list[i].first << ", widths " << at::IntArrayRef(shape.widths) << ", activation "
@@ -81,8 +84,15 @@ TEST(MlpKernel, AgreesWithCompositeAtOddSizes) {
   for (auto level : levels()) {
     kernels::select_simd(level);
     for (Activation f : kAll) {
-      for (const auto& widths : std::vector<std::vector<int64_t>>{
-               {1, 1}, {7, 5}, {33, 1}, {1, 7, 1}, {1, 40, 40, 1}, {7, 33, 65, 1}, {65, 1, 7, 2}, {33, 65, 7, 33, 5}, {8, 16, 24, 8}}) {
+      for (const auto& widths : std::vector<std::vector<int64_t>>{{1, 1},
+                                                                  {7, 5},
+                                                                  {33, 1},
+                                                                  {1, 7, 1},
+                                                                  {1, 40, 40, 1},
+                                                                  {7, 33, 65, 1},
+                                                                  {65, 1, 7, 2},
+                                                                  {33, 65, 7, 33, 5},
+                                                                  {8, 16, 24, 8}}) {
         for (int64_t samples : {1, 7, 10}) {
           agree({widths, f}, 3, samples, at::kDouble, 1e-10);
           agree({widths, f}, 3, samples, at::kFloat, 1e-5);
@@ -119,7 +129,9 @@ TEST(MlpKernel, TakesRowsThatStandApartAndInputsThatAreShared) {
   for (const Tensor& in : {x, turned}) {
     EXPECT_LT(relative_error(mlp_forward(theta, in, shape), mlp_forward_composite(theta, in, shape)), 1e-12);
     const Tensor t = leaf(theta);
-    EXPECT_LT(relative_error(gradient(mlp_forward(t, in, shape).sum(), t), gradient(mlp_forward_composite(t, in, shape).sum(), t)), 1e-12);
+    EXPECT_LT(relative_error(gradient(mlp_forward(t, in, shape).sum(), t),
+                             gradient(mlp_forward_composite(t, in, shape).sum(), t)),
+              1e-12);
   }
 }
 
@@ -142,13 +154,18 @@ Tensor differences(F f, const Tensor& at, double h) {
 TEST(MlpKernel, GradientsAreThoseOfFiniteDifferences) {
   for (Activation f : {Activation::kIdentity, Activation::kTanh, Activation::kGelu, Activation::kRelu}) {
     const MlpShape shape{{2, 5, 3, 1}, f};
-    const Tensor theta = normal(Rng(3), {2, shape.params()}, at::kDouble), x = normal(Rng(4), {2, 3, 2}, at::kDouble);
+    const Tensor theta = normal(Rng(3), {2, shape.params()}, at::kDouble),
+                 x = normal(Rng(4), {2, 3, 2}, at::kDouble);
     const auto loss = [&](const Tensor& t, const Tensor& v) { return mlp_forward(t, v, shape).pow(2).sum(); };
     const auto value = [](const Tensor& t) { return t.item<double>(); };
     const Tensor t = leaf(theta), v = leaf(x);
     const Tensor gt = gradient(loss(t, v), t), gx = gradient(loss(t, v), v);
-    EXPECT_LT(relative_error(gt, differences([&](const Tensor& p) { return value(loss(p, x)); }, theta, 1e-6)), 1e-6);
-    EXPECT_LT(relative_error(gx, differences([&](const Tensor& p) { return value(loss(theta, p)); }, x, 1e-6)), 1e-6);
+    EXPECT_LT(
+        relative_error(gt, differences([&](const Tensor& p) { return value(loss(p, x)); }, theta, 1e-6)),
+        1e-6);
+    EXPECT_LT(
+        relative_error(gx, differences([&](const Tensor& p) { return value(loss(theta, p)); }, x, 1e-6)),
+        1e-6);
     // Second derivatives: of u . dL/dtheta + s . dL/dx in both.
     const Tensor u = normal(Rng(5), theta.sizes(), at::kDouble), s = normal(Rng(6), x.sizes(), at::kDouble);
     const auto slope = [&](const Tensor& p, const Tensor& q) {
@@ -158,8 +175,12 @@ TEST(MlpKernel, GradientsAreThoseOfFiniteDifferences) {
     };
     const Tensor l = loss(t, v);
     const Tensor contracted = (gradient(l, t) * u).sum() + (gradient(l, v) * s).sum();
-    EXPECT_LT(relative_error(plain_gradient(contracted, t), differences([&](const Tensor& p) { return slope(p, x); }, theta, 1e-6)), 1e-6);
-    EXPECT_LT(relative_error(plain_gradient(contracted, v), differences([&](const Tensor& p) { return slope(theta, p); }, x, 1e-6)), 1e-6);
+    EXPECT_LT(relative_error(plain_gradient(contracted, t),
+                             differences([&](const Tensor& p) { return slope(p, x); }, theta, 1e-6)),
+              1e-6);
+    EXPECT_LT(relative_error(plain_gradient(contracted, v),
+                             differences([&](const Tensor& p) { return slope(theta, p); }, x, 1e-6)),
+              1e-6);
   }
 }
 
@@ -178,7 +199,8 @@ TEST(MlpKernel, SameBitsForOneAndTwoThreads) {
 
 TEST(MlpKernel, ThirdDerivativeIsRefusedUnlessComposite) {
   const MlpShape shape{{2, 4, 1}, Activation::kTanh};
-  const Tensor theta = leaf(normal(Rng(1), {2, shape.params()}, at::kDouble)), x = normal(Rng(2), {2, 3, 2}, at::kDouble);
+  const Tensor theta = leaf(normal(Rng(1), {2, shape.params()}, at::kDouble)),
+               x = normal(Rng(2), {2, 3, 2}, at::kDouble);
   const auto third = [&] {
     const Tensor g = gradient(mlp_forward(theta, x, shape).pow(2).sum(), theta);
     const Tensor h = gradient(g.pow(2).sum(), theta);
@@ -199,7 +221,8 @@ TEST(MlpKernel, WrongShapesAreRefused) {
   EXPECT_THROW(mlp_forward(at::zeros({2, shape.params() - 1}), at::zeros({2, 3, 2}), shape), c10::Error);
   EXPECT_THROW(mlp_forward(at::zeros({2, shape.params()}), at::zeros({1, 3, 2}), shape), c10::Error);
   EXPECT_THROW(mlp_forward(at::zeros({2, shape.params()}), at::zeros({2, 3, 3}), shape), c10::Error);
-  EXPECT_THROW(mlp_forward(at::zeros({2, shape.params()}), at::zeros({2, 3, 2}, at::kDouble), shape), c10::Error);
+  EXPECT_THROW(mlp_forward(at::zeros({2, shape.params()}), at::zeros({2, 3, 2}, at::kDouble), shape),
+               c10::Error);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Activations f, and what the derivatives need of them, over n contiguous elements.
 //
-// Kept by the forward pass: a = f(z); for gelu also f1 = f'(z) and f2 = f''(z). The others have their derivatives from
-// a: relu f' = [a > 0]; tanh f' = 1 - a^2, f'' = -2 a f'.
+// Kept by the forward pass: a = f(z); for gelu also f1 = f'(z) and f2 = f''(z). The others have their
+// derivatives from a: relu f' = [a > 0]; tanh f' = 1 - a^2, f'' = -2 a f'.
 
 template <class T>
 SYMMA_INLINE T exp_of(T x) {
@@ -11,7 +11,8 @@ SYMMA_INLINE T exp_of(T x) {
 template <class T>
 void activate(Activation f, int64_t n, T* __restrict a, T* __restrict f1, T* __restrict f2) {
   switch (f) {
-    case Activation::kIdentity: return;
+    case Activation::kIdentity:
+      return;
     case Activation::kRelu:
       for (int64_t i = 0; i < n; ++i) a[i] = a[i] > 0 ? a[i] : 0;
       return;
@@ -22,7 +23,8 @@ void activate(Activation f, int64_t n, T* __restrict a, T* __restrict f1, T* __r
       for (int64_t i = 0; i < n; ++i) {
         const T z = a[i];
         const T root = static_cast<T>(0.70710678118654752440);
-        const T below = static_cast<T>(0.5) * (1 + (sizeof(T) == 4 ? __builtin_erff(z * root) : __builtin_erf(z * root)));
+        const T below =
+            static_cast<T>(0.5) * (1 + (sizeof(T) == 4 ? __builtin_erff(z * root) : __builtin_erf(z * root)));
         const T density = static_cast<T>(0.39894228040143267794) * exp_of(static_cast<T>(-0.5) * z * z);
         a[i] = z * below;
         f1[i] = below + z * density;
@@ -34,10 +36,11 @@ void activate(Activation f, int64_t n, T* __restrict a, T* __restrict f1, T* __r
 
 // e = dL/da becomes delta = dL/dz; for gelu, c = f'' dL/da.
 template <class T>
-void activate_backward(Activation f, int64_t n, const T* __restrict a, const T* __restrict f1, const T* __restrict f2,
-                       T* __restrict e, T* __restrict c) {
+void activate_backward(Activation f, int64_t n, const T* __restrict a, const T* __restrict f1,
+                       const T* __restrict f2, T* __restrict e, T* __restrict c) {
   switch (f) {
-    case Activation::kIdentity: return;
+    case Activation::kIdentity:
+      return;
     case Activation::kRelu:
       for (int64_t i = 0; i < n; ++i) e[i] = a[i] > 0 ? e[i] : 0;
       return;
@@ -55,7 +58,8 @@ template <class T>
 void activate_r(Activation f, int64_t n, const T* __restrict a, const T* __restrict f1, T* __restrict ra,
                 T* __restrict rz) {
   switch (f) {
-    case Activation::kIdentity: return;
+    case Activation::kIdentity:
+      return;
     case Activation::kRelu:
       for (int64_t i = 0; i < n; ++i) ra[i] = a[i] > 0 ? ra[i] : 0;
       return;
@@ -71,9 +75,11 @@ void activate_r(Activation f, int64_t n, const T* __restrict a, const T* __restr
 // e = R{dL/da} becomes R{delta} = f' e + f'' dL/da R{z}.
 template <class T>
 void activate_backward_r(Activation f, int64_t n, const T* __restrict a, const T* __restrict f1,
-                         const T* __restrict delta, const T* __restrict c, const T* __restrict rz, T* __restrict e) {
+                         const T* __restrict delta, const T* __restrict c, const T* __restrict rz,
+                         T* __restrict e) {
   switch (f) {
-    case Activation::kIdentity: return;
+    case Activation::kIdentity:
+      return;
     case Activation::kRelu:
       for (int64_t i = 0; i < n; ++i) e[i] = a[i] > 0 ? e[i] : 0;
       return;

@@ -1,9 +1,9 @@
 // The MLP over rows as an autograd operation: forward, backward, and backward of the backward.
 //
-// Write L = sum(gy . y). The backward pass gives dL/dtheta and dL/dx. Its own backward pass, given directions u for the
-// former and s for the latter, differentiates u . dL/dtheta + s . dL/dx = R{L}, where R is the derivative of y in the
-// direction (u, s). So the gradient in gy is R{y}, and those in theta and x are R{dL/dtheta} and R{dL/dx}: one forward and
-// one backward pass of derivatives (Pearlmutter 1994).
+// Write L = sum(gy . y). The backward pass gives dL/dtheta and dL/dx. Its own backward pass, given directions
+// u for the former and s for the latter, differentiates u . dL/dtheta + s . dL/dx = R{L}, where R is the
+// derivative of y in the direction (u, s). So the gradient in gy is R{y}, and those in theta and x are
+// R{dL/dtheta} and R{dL/dx}: one forward and one backward pass of derivatives (Pearlmutter 1994).
 #include "symma/nn/kernels/mlp.h"
 
 #include <cstring>
@@ -74,7 +74,9 @@ const T* spread(int64_t samples, int64_t width, const T* from, int64_t ld_from, 
   return to;
 }
 
-int64_t pad(const Plan& plan, int64_t n) { return (n + plan.unit - 1) / plan.unit * plan.unit; }
+int64_t pad(const Plan& plan, int64_t n) {
+  return (n + plan.unit - 1) / plan.unit * plan.unit;
+}
 
 template <class T>
 const T* padded(const kernels::RowKernels<T>& kernel, const Plan& plan, const T* row, T* space) {
@@ -84,7 +86,8 @@ const T* padded(const kernels::RowKernels<T>& kernel, const Plan& plan, const T*
 }
 
 template <class T>
-void forward_rows(const Plan& plan, const Tensor& theta, const Tensor& x, const Tensor& acts, const Tensor& y) {
+void forward_rows(const Plan& plan, const Tensor& theta, const Tensor& x, const Tensor& acts,
+                  const Tensor& y) {
   const auto& kernel = kernels::row_kernels<T>();
   const auto theta_of = rows<T>(theta), x_of = rows<T>(x), acts_of = rows<T>(acts), y_of = rows<T>(y);
   const int64_t out = plan.layer[plan.depth - 1].out, ld = plan.ld_y();
@@ -104,15 +107,16 @@ void forward_rows(const Plan& plan, const Tensor& theta, const Tensor& x, const 
 }
 
 template <class T>
-void backward_rows(const Plan& plan, const Tensor& theta, const Tensor& x, const Tensor& acts, const Tensor& gy,
-                   const Tensor& deltas, const Tensor& gtheta, const Tensor& gx) {
+void backward_rows(const Plan& plan, const Tensor& theta, const Tensor& x, const Tensor& acts,
+                   const Tensor& gy, const Tensor& deltas, const Tensor& gtheta, const Tensor& gx) {
   const auto& kernel = kernels::row_kernels<T>();
   const auto theta_of = rows<T>(theta), x_of = rows<T>(x), acts_of = rows<T>(acts), gy_of = rows<T>(gy);
   const auto deltas_of = rows<T>(deltas), gtheta_of = rows<T>(gtheta), gx_of = rows<T>(gx);
   const int64_t in = plan.layer[0].in, ld_x = pad(plan, in);
   const int64_t out = plan.layer[plan.depth - 1].out, ld_y = plan.ld_y(), k = plan.samples;
   const int64_t n_theta = plan.identical ? 0 : plan.padded, n_gy = ld_y == out ? 0 : k * ld_y;
-  const int64_t n_gx = gx.defined() ? k * ld_x : 0, n_deltas = deltas.defined() ? 0 : plan.delta_slots() * plan.slot;
+  const int64_t n_gx = gx.defined() ? k * ld_x : 0,
+                n_deltas = deltas.defined() ? 0 : plan.delta_slots() * plan.slot;
   parallel_for(theta.size(0), grain_of(plan, 2), [&](int64_t begin, int64_t end) {
     Scratch<T> scratch({n_theta, n_theta, n_gy, n_gx, n_deltas, plan.transposes});
     T* const theta_space = scratch.take(n_theta);
@@ -134,11 +138,13 @@ void backward_rows(const Plan& plan, const Tensor& theta, const Tensor& x, const
 }
 
 template <class T>
-void double_backward_rows(const Call& call, const Tensor& theta, const Tensor& x, const Tensor& gy, const Tensor& u,
-                          const Tensor& s, const Tensor& ry, const Tensor& htheta, const Tensor& hx) {
+void double_backward_rows(const Call& call, const Tensor& theta, const Tensor& x, const Tensor& gy,
+                          const Tensor& u, const Tensor& s, const Tensor& ry, const Tensor& htheta,
+                          const Tensor& hx) {
   const Plan& plan = *call.plan;
   const auto& kernel = kernels::row_kernels<T>();
-  const auto theta_of = rows<T>(theta), x_of = rows<T>(x), gy_of = rows<T>(gy), u_of = rows<T>(u), s_of = rows<T>(s);
+  const auto theta_of = rows<T>(theta), x_of = rows<T>(x), gy_of = rows<T>(gy), u_of = rows<T>(u),
+             s_of = rows<T>(s);
   const auto acts_of = rows<T>(call.acts), deltas_of = rows<T>(call.deltas);
   const auto ry_of = rows<T>(ry), htheta_of = rows<T>(htheta), hx_of = rows<T>(hx);
   const int64_t in = plan.layer[0].in, ld_x = pad(plan, in);
@@ -165,8 +171,9 @@ void double_backward_rows(const Call& call, const Tensor& theta, const Tensor& x
       kernel.transpose(plan, t, n_hx > 0, transposes);
       kernel.transpose(plan, v, n_hx > 0, u_transposes);
       kernel.forward_r(plan, t, v, x_of[b], s_of[b], acts_of[b], racts, n_y ? ry_space : ry_of[b]);
-      kernel.backward_r(plan, t, transposes, v, u_transposes, x_of[b], s_of[b], acts_of[b], deltas_of[b], racts, g,
-                        nullptr, work, n_theta ? htheta_space : htheta_of[b], n_hx ? hx_space : nullptr);
+      kernel.backward_r(plan, t, transposes, v, u_transposes, x_of[b], s_of[b], acts_of[b], deltas_of[b],
+                        racts, g, nullptr, work, n_theta ? htheta_space : htheta_of[b],
+                        n_hx ? hx_space : nullptr);
       if (n_theta) kernel.unpack(plan, htheta_space, htheta_of[b]);
       if (n_y) spread<T>(k, out, ry_space, ld_y, ry_of[b], out);
       if (n_hx) spread<T>(k, in, hx_space, ld_x, hx_of[b], in);
@@ -183,8 +190,10 @@ Tensor gradient_rows(const Plan& plan, const Tensor& theta) {
 
 template <class Work>
 void by_type(const Tensor& t, Work work) {
-  if (t.scalar_type() == at::kFloat) work(float{});
-  else work(double{});
+  if (t.scalar_type() == at::kFloat)
+    work(float{});
+  else
+    work(double{});
 }
 
 // R of the backward pass: u . dL/dtheta + s . dL/dx differentiated in theta, gy and x.
@@ -192,17 +201,21 @@ struct MlpDoubleBackward : torch::autograd::Function<MlpDoubleBackward> {
   static variable_list forward(AutogradContext* ctx, const Tensor& theta, const Tensor& x, const Tensor& gy,
                                const Tensor& u, const Tensor& s, CallPtr call, bool has_s, bool want_x) {
     const Plan& plan = *call->plan;
-    const Tensor t = with_plain_rows(theta), xs = with_plain_rows(x), g = with_plain_rows(gy), v = with_plain_rows(u);
+    const Tensor t = with_plain_rows(theta), xs = with_plain_rows(x), g = with_plain_rows(gy),
+                 v = with_plain_rows(u);
     const Tensor d = has_s ? with_plain_rows(s) : Tensor();
     const Tensor htheta = gradient_rows(plan, theta), ry = at::empty(gy.sizes(), gy.options());
     const Tensor hx = want_x ? at::empty(x.sizes(), x.options()) : Tensor();
-    by_type(theta, [&](auto zero) { double_backward_rows<decltype(zero)>(*call, t, xs, g, v, d, ry, htheta, hx); });
+    by_type(theta,
+            [&](auto zero) { double_backward_rows<decltype(zero)>(*call, t, xs, g, v, d, ry, htheta, hx); });
     if (want_x) return {htheta, ry, hx};
     return {htheta, ry};
   }
   static variable_list backward(AutogradContext*, const variable_list&) {
-    TORCH_CHECK(false, "mlp_forward is differentiable twice, and a third derivative was asked for; take the composite "
-                       "path (symma::CompositePath), which is differentiable to any order");
+    TORCH_CHECK(
+        false,
+        "mlp_forward is differentiable twice, and a third derivative was asked for; take the composite "
+        "path (symma::CompositePath), which is differentiable to any order");
   }
 };
 
@@ -222,7 +235,9 @@ struct MlpBackward : torch::autograd::Function<MlpBackward> {
       ctx->saved_data["call"] = c10::IValue::make_capsule(std::move(kept));
       ctx->set_materialize_grads(false);
     }
-    by_type(theta, [&](auto zero) { backward_rows<decltype(zero)>(plan, t, xs, call->acts, g, deltas, gtheta, gx); });
+    by_type(theta, [&](auto zero) {
+      backward_rows<decltype(zero)>(plan, t, xs, call->acts, g, deltas, gtheta, gx);
+    });
     if (want_x) return {gtheta, gx};
     return {gtheta};
   }
@@ -231,7 +246,8 @@ struct MlpBackward : torch::autograd::Function<MlpBackward> {
     if (!u.defined() && !s.defined()) return variable_list(6);
     const auto saved = ctx->get_saved_variables();
     // A Function takes no undefined tensor.
-    const Tensor v = u.defined() ? u : at::zeros_like(saved[0]), d = s.defined() ? s : at::empty({0}, saved[1].options());
+    const Tensor v = u.defined() ? u : at::zeros_like(saved[0]),
+                 d = s.defined() ? s : at::empty({0}, saved[1].options());
     const auto h = MlpDoubleBackward::apply(saved[0], saved[1], saved[2], v, d, call_of(ctx), s.defined(),
                                             ctx->needs_input_grad(1));
     return {h[0], h.size() > 2 ? h[2] : Tensor(), h[1], Tensor(), Tensor(), Tensor()};
@@ -254,7 +270,8 @@ struct MlpForward : torch::autograd::Function<MlpForward> {
     if (!gy[0].defined()) return variable_list(3);
     const auto saved = ctx->get_saved_variables();
     const bool want_x = ctx->needs_input_grad(1);
-    const auto g = MlpBackward::apply(saved[0], saved[1], gy[0], call_of(ctx), want_x, at::GradMode::is_enabled());
+    const auto g =
+        MlpBackward::apply(saved[0], saved[1], gy[0], call_of(ctx), want_x, at::GradMode::is_enabled());
     return {g[0], want_x ? g[1] : Tensor(), Tensor()};
   }
 };
@@ -262,10 +279,10 @@ struct MlpForward : torch::autograd::Function<MlpForward> {
 void check(const Tensor& theta, const Tensor& x, const MlpShape& shape) {
   TORCH_CHECK(shape.widths.size() >= 2, "an MLP has at least the widths of its input and its output");
   for (int64_t w : shape.widths) TORCH_CHECK(w > 0, "an MLP's widths are positive, found ", w);
-  TORCH_CHECK(theta.dim() == 2 && theta.size(1) >= shape.params(), "theta is [B, >= ", shape.params(), "], found ",
-              theta.sizes());
-  TORCH_CHECK(x.dim() == 3 && x.size(0) == theta.size(0) && x.size(2) == shape.widths[0], "x is [", theta.size(0),
-              ", K, ", shape.widths[0], "], found ", x.sizes());
+  TORCH_CHECK(theta.dim() == 2 && theta.size(1) >= shape.params(), "theta is [B, >= ", shape.params(),
+              "], found ", theta.sizes());
+  TORCH_CHECK(x.dim() == 3 && x.size(0) == theta.size(0) && x.size(2) == shape.widths[0], "x is [",
+              theta.size(0), ", K, ", shape.widths[0], "], found ", x.sizes());
   TORCH_CHECK(theta.scalar_type() == x.scalar_type(), "theta and x have types ", theta.scalar_type(), " and ",
               x.scalar_type());
 }
@@ -278,9 +295,15 @@ int64_t MlpShape::params() const {
   return n;
 }
 
-CompositePath::CompositePath() { ++composite_depth; }
-CompositePath::~CompositePath() { --composite_depth; }
-bool CompositePath::active() { return composite_depth > 0; }
+CompositePath::CompositePath() {
+  ++composite_depth;
+}
+CompositePath::~CompositePath() {
+  --composite_depth;
+}
+bool CompositePath::active() {
+  return composite_depth > 0;
+}
 
 Tensor mlp_forward_composite(const Tensor& theta, const Tensor& x, const MlpShape& shape) {
   check(theta, x, shape);
@@ -295,18 +318,26 @@ Tensor mlp_forward_composite(const Tensor& theta, const Tensor& x, const MlpShap
     a = at::baddbmm(b, a, w);
     if (l + 1 == depth) break;
     switch (shape.activation) {
-      case Activation::kIdentity: break;
-      case Activation::kRelu: a = at::relu(a); break;
-      case Activation::kTanh: a = at::tanh(a); break;
+      case Activation::kIdentity:
+        break;
+      case Activation::kRelu:
+        a = at::relu(a);
+        break;
+      case Activation::kTanh:
+        a = at::tanh(a);
+        break;
       // Not at::gelu: its second derivative in float32 is wrong in libtorch 1.13.
-      case Activation::kGelu: a = 0.5 * a * (1 + at::erf(a * 0.70710678118654752440)); break;
+      case Activation::kGelu:
+        a = 0.5 * a * (1 + at::erf(a * 0.70710678118654752440));
+        break;
     }
   }
   return a;
 }
 
 Tensor mlp_forward(const Tensor& theta, const Tensor& x, const MlpShape& shape) {
-  const bool ours = theta.is_cpu() && x.is_cpu() && (theta.scalar_type() == at::kFloat || theta.scalar_type() == at::kDouble);
+  const bool ours = theta.is_cpu() && x.is_cpu() &&
+                    (theta.scalar_type() == at::kFloat || theta.scalar_type() == at::kDouble);
   if (CompositePath::active() || !ours) return mlp_forward_composite(theta, x, shape);
   check(theta, x, shape);
   auto call = c10::make_intrusive<Call>();

@@ -1,6 +1,7 @@
 // A multilayer perceptron over rows, as one differentiable operation.
 //
-//   a_0 = x;  z_l = a_{l-1} W_l + b_l;  a_l = f(z_l) for hidden layers;  y = z_L        for every row b by itself.
+//   a_0 = x;  z_l = a_{l-1} W_l + b_l;  a_l = f(z_l) for hidden layers;  y = z_L        for every row b by
+//   itself.
 //
 // A row holds, for each layer in turn, the weight [in, out] row-major and then the bias [out].
 #pragma once
@@ -17,13 +18,13 @@ enum class Activation { kIdentity, kRelu, kTanh, kGelu };  // gelu is the exact 
 struct MlpShape {
   std::vector<int64_t> widths;  // in, hidden..., out
   Activation activation = Activation::kRelu;
-  int64_t params() const;       // P
+  int64_t params() const;  // P
 };
 
-// y [B, K, out]. float32 or float64; theta may have more columns than the network needs, whose gradient is zero.
-// Differentiable twice, in theta and in x; a third derivative is refused (c10::Error) and needs `CompositePath`.
-// Rows run in parallel, and results do not depend on the number of threads.
-// Tensors on other devices or of other types take the composite path.
+// y [B, K, out]. float32 or float64; theta may have more columns than the network needs, whose gradient is
+// zero. Differentiable twice, in theta and in x; a third derivative is refused (c10::Error) and needs
+// `CompositePath`. Rows run in parallel, and results do not depend on the number of threads. Tensors on other
+// devices or of other types take the composite path.
 Tensor mlp_forward(const Tensor& theta /*[B,>=P]*/, const Tensor& x /*[B,K,in]*/, const MlpShape&);
 
 // The same from plain tensor operations: differentiable to any order, on any device.

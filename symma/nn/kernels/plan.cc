@@ -79,7 +79,9 @@ bool has_simd(Simd level) {
   return level == Simd::kBaseline;
 }
 
-Simd simd() { return chosen().load(std::memory_order_relaxed); }
+Simd simd() {
+  return chosen().load(std::memory_order_relaxed);
+}
 
 void select_simd(Simd level) {
   TORCH_CHECK(has_simd(level), "this processor lacks the chosen instruction set");

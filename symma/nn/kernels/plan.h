@@ -1,42 +1,46 @@
-// How one row of an MLP lies in memory while the kernels work on it, and the kernels themselves, one set for each
-// instruction set (target_*.cc). Internal to nn/kernels; the public functions are in mlp.h and maml_mlp.h.
+// How one row of an MLP lies in memory while the kernels work on it, and the kernels themselves, one set for
+// each instruction set (target_*.cc). Internal to nn/kernels; the public functions are in mlp.h and
+// maml_mlp.h.
 //
-// The kernels work on "padded" parameters: a weight [in, out] is kept as [in, pad(out)], its bias behind it as
-// [pad(out)], where pad rounds up to whole vectors. The last layer, when it has only one or two outputs, is kept
-// transposed, [out, pad(in)], since vectors then run along its inputs. Padding is zero, and stays zero through every
-// operation, because every activation maps 0 to 0. When widths are multiples of the vector the padded row is the row.
+// The kernels work on "padded" parameters: a weight [in, out] is kept as [in, pad(out)], its bias behind it
+// as [pad(out)], where pad rounds up to whole vectors. The last layer, when it has only one or two outputs,
+// is kept transposed, [out, pad(in)], since vectors then run along its inputs. Padding is zero, and stays
+// zero through every operation, because every activation maps 0 to 0. When widths are multiples of the vector
+// the padded row is the row.
 #pragma once
 
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
 
+#include "symma/nn/kernels/maml_mlp.h"
 #include "symma/nn/kernels/mlp.h"
 
 namespace symma::kernels {
 
 struct LayerPlan {
   int64_t in, out;
-  int64_t ld_in, ld_out;         // row strides of the layer's input and output; those of x and of a narrow head are exact
-  int64_t weight_at, bias_at;    // offsets in a row of theta
-  int64_t weight, bias;          // offsets in a padded row
-  int64_t transposed;            // offset of [out, pad(in)] among the transposed weights, -1 for a narrow head
-  int64_t hidden;                // offset of the layer's output [K, ld_out] in one slot of activations; hidden layers only
+  int64_t ld_in,
+      ld_out;  // row strides of the layer's input and output; those of x and of a narrow head are exact
+  int64_t weight_at, bias_at;  // offsets in a row of theta
+  int64_t weight, bias;        // offsets in a padded row
+  int64_t transposed;          // offset of [out, pad(in)] among the transposed weights, -1 for a narrow head
+  int64_t hidden;  // offset of the layer's output [K, ld_out] in one slot of activations; hidden layers only
 };
 
 struct Plan {
   Activation activation;
-  int64_t samples;               // K
-  int64_t unit;                  // elements a padded width is a multiple of: 32 bytes
+  int64_t samples;  // K
+  int64_t unit;     // elements a padded width is a multiple of: 32 bytes
   bool narrow_head;
-  bool identical;                // the padded row equals the row
-  int64_t params;                // P: columns of theta that belong to the network
-  int64_t padded;                // elements of a padded row
-  int64_t transposes;            // elements of all transposed weights
-  int64_t slot;                  // elements of one value for each hidden unit and sample
-  int64_t widest;                // elements of the widest [K, ld] of any layer
+  bool identical;      // the padded row equals the row
+  int64_t params;      // P: columns of theta that belong to the network
+  int64_t padded;      // elements of a padded row
+  int64_t transposes;  // elements of all transposed weights
+  int64_t slot;        // elements of one value for each hidden unit and sample
+  int64_t widest;      // elements of the widest [K, ld] of any layer
   int64_t depth;
-  const LayerPlan* layer;        // [depth]
+  const LayerPlan* layer;  // [depth]
 
   bool curved() const { return activation == Activation::kTanh || activation == Activation::kGelu; }
   // Slots kept by the forward pass: activations; for gelu also f' and f''.
@@ -51,23 +55,61 @@ struct Plan {
 template <class T>
 std::shared_ptr<const Plan> make_plan(const MlpShape& shape, int64_t samples);
 
+// One row of MAML (maml_mlp.h), all in padded memory. Buffers of the inner steps lie `*_step` elements apart,
+// 0 where one is used for all steps.
+template <class T>
+struct MamlRow {
+  const Plan* support;
+  const Plan* query;
+  HeadLoss loss;
+  int64_t steps;
+  int order;
+  bool recompute;
+  T rate;          // used when `rates` is null
+  const T* rates;  // [padded]
+  const T* support_x;
+  const T* query_x;
+  const void* support_y;  // T [K, out], or int64_t [K]
+  const void* query_y;
+  T* thetas;  // [steps + 1, padded]; the first is given
+  T* transposes;
+  T* acts;
+  T* deltas;
+  T* outputs;  // y, which becomes dL/dy; [K, ld_y]
+  int64_t transposes_step, acts_step, deltas_step, outputs_step;
+  T* gradients;  // [steps, padded] when the gradient in the rates is wanted, else [1, padded]
+  int64_t gradients_step;
+  T* direction;  // [padded]
+  T* direction_transposes;
+  T* product;  // [padded]
+  T* racts;
+  T* routput;
+  T* scratch;                  // 2 widest
+  T* meta;                     // [padded], the meta-gradient: a result
+  T* rate_gradient;            // [padded], a result, or null
+  T support_loss, query_loss;  // results
+};
+
 // One row's work. All pointers are to padded, row-local memory; `x` is [K, in] without padding.
-// R{.} is the derivative in the direction (v, s): v for the parameters, s for the inputs (Pearlmutter 1994, "Fast exact
-// multiplication by the Hessian").
+// R{.} is the derivative in the direction (v, s): v for the parameters, s for the inputs (Pearlmutter 1994,
+// "Fast exact multiplication by the Hessian").
 template <class T>
 struct RowKernels {
   void (*pack)(const Plan&, const T* row, T* padded);
   void (*unpack)(const Plan&, const T* padded, T* row);
   void (*transpose)(const Plan&, const T* theta, bool first_too, T* transposes);
   void (*forward)(const Plan&, const T* theta, const T* x, T* acts, T* y /*[K, ld_y]*/);
-  // deltas, and the gradients in the parameters (padded) and in x ([K, pad(in)], when not null).
-  void (*backward)(const Plan&, const T* theta, const T* transposes, const T* x, const T* acts, const T* gy, T* deltas,
-                   T* gtheta, T* gx);
-  void (*forward_r)(const Plan&, const T* theta, const T* v, const T* x, const T* s, const T* acts, T* racts, T* ry);
+  // deltas, and the gradients in the parameters (padded) and in x ([K, pad(in)]) where those are not null.
+  void (*backward)(const Plan&, const T* theta, const T* transposes, const T* x, const T* acts, const T* gy,
+                   T* deltas, T* gtheta, T* gx);
+  void (*forward_r)(const Plan&, const T* theta, const T* v, const T* x, const T* s, const T* acts, T* racts,
+                    T* ry);
   // R of the gradients, with R{gy} = rgy (null: zero). Works in `scratch`, 2 * widest elements.
-  void (*backward_r)(const Plan&, const T* theta, const T* transposes, const T* v, const T* v_transposes, const T* x,
-                     const T* s, const T* acts, const T* deltas, const T* racts, const T* gy, const T* rgy, T* scratch,
-                     T* hv, T* hx);
+  void (*backward_r)(const Plan&, const T* theta, const T* transposes, const T* v, const T* v_transposes,
+                     const T* x, const T* s, const T* acts, const T* deltas, const T* racts, const T* gy,
+                     const T* rgy, T* scratch, T* hv, T* hx);
+  void (*maml)(MamlRow<T>&);
+  void (*adapt)(MamlRow<T>&);  // the inner steps alone
 };
 
 enum class Simd { kBaseline, kAvx2, kAvx512 };
@@ -95,8 +137,8 @@ template <class T>
 const RowKernels<T>& table();
 }
 
-// Memory of this thread that is kept between calls, 64-byte aligned, its content whatever was left there. Good until
-// this thread's next call.
+// Memory of this thread that is kept between calls, 64-byte aligned, its content whatever was left there.
+// Good until this thread's next call.
 void* thread_memory(int64_t bytes);
 
 // Cuts thread memory into parts, each on a cache line of its own.

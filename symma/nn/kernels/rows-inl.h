@@ -6,7 +6,9 @@ SYMMA_INLINE Product<T> forward_product(const Plan& plan, int64_t l, const T* a,
   return {a, y.ld_in, 1, theta + y.weight, y.ld_out, y.in};
 }
 
-SYMMA_INLINE bool is_narrow(const Plan& plan, int64_t l) { return plan.narrow_head && l + 1 == plan.depth; }
+SYMMA_INLINE bool is_narrow(const Plan& plan, int64_t l) {
+  return plan.narrow_head && l + 1 == plan.depth;
+}
 
 template <class T>
 void pack(const Plan& plan, const T* __restrict row, T* __restrict padded) {
@@ -32,7 +34,8 @@ void unpack(const Plan& plan, const T* __restrict padded, T* __restrict row) {
     const LayerPlan& y = plan.layer[l];
     if (is_narrow(plan, l)) {
       for (int64_t j = 0; j < y.out; ++j) {
-        for (int64_t i = 0; i < y.in; ++i) row[y.weight_at + i * y.out + j] = padded[y.weight + j * y.ld_in + i];
+        for (int64_t i = 0; i < y.in; ++i)
+          row[y.weight_at + i * y.out + j] = padded[y.weight + j * y.ld_in + i];
         row[y.bias_at + j] = padded[y.bias + j];
       }
       continue;
@@ -88,10 +91,11 @@ SYMMA_INLINE void input_gradient(const Plan& plan, int64_t l, int count, const T
   matmul<T>(plan.samples, ld, p, count, nullptr, 0, e, ld);
 }
 
-// Gradients of layer l in the weight and the bias: sum over pairs of a^T delta; and the column sums of `bias_delta`.
+// Gradients of layer l in the weight and the bias: sum over pairs of a^T delta; and the column sums of
+// `bias_delta`.
 template <class T>
-SYMMA_INLINE void weight_gradient(const Plan& plan, int64_t l, int count, const T* const* as, const T* const* deltas,
-                                  const T* bias_delta, T* gtheta) {
+SYMMA_INLINE void weight_gradient(const Plan& plan, int64_t l, int count, const T* const* as,
+                                  const T* const* deltas, const T* bias_delta, T* gtheta) {
   const LayerPlan& y = plan.layer[l];
   const int64_t k = plan.samples;
   Product<T> p[2];
@@ -113,24 +117,25 @@ SYMMA_INLINE void weight_gradient(const Plan& plan, int64_t l, int count, const 
 }
 
 template <class T>
-void backward(const Plan& plan, const T* theta, const T* transposes, const T* x, const T* acts, const T* gy, T* deltas,
-              T* gtheta, T* gx) {
+void backward(const Plan& plan, const T* theta, const T* transposes, const T* x, const T* acts, const T* gy,
+              T* deltas, T* gtheta, T* gx) {
   for (int64_t l = plan.depth - 1; l >= 0; --l) {
     const T* delta = l + 1 == plan.depth ? gy : deltas + plan.layer[l].hidden;
     const T* a = l == 0 ? x : acts + plan.layer[l - 1].hidden;
-    weight_gradient(plan, l, 1, &a, &delta, delta, gtheta);
+    if (gtheta) weight_gradient(plan, l, 1, &a, &delta, delta, gtheta);
     if (l == 0 && !gx) return;
     T* e = l == 0 ? gx : deltas + plan.layer[l - 1].hidden;
     input_gradient(plan, l, 1, &delta, &theta, &transposes, e);
     if (l > 0) {
-      activate_backward(plan.activation, plan.samples * plan.layer[l].ld_in, a, a + plan.slot, a + 2 * plan.slot, e,
-                        e + plan.slot);
+      activate_backward(plan.activation, plan.samples * plan.layer[l].ld_in, a, a + plan.slot,
+                        a + 2 * plan.slot, e, e + plan.slot);
     }
   }
 }
 
 template <class T>
-void forward_r(const Plan& plan, const T* theta, const T* v, const T* x, const T* s, const T* acts, T* racts, T* ry) {
+void forward_r(const Plan& plan, const T* theta, const T* v, const T* x, const T* s, const T* acts, T* racts,
+               T* ry) {
   const T* a = x;
   const T* ra = s;  // null: zero
   for (int64_t l = 0; l < plan.depth; ++l) {
@@ -155,9 +160,9 @@ void forward_r(const Plan& plan, const T* theta, const T* v, const T* x, const T
 }
 
 template <class T>
-void backward_r(const Plan& plan, const T* theta, const T* transposes, const T* v, const T* v_transposes, const T* x,
-                const T* s, const T* acts, const T* deltas, const T* racts, const T* gy, const T* rgy, T* scratch,
-                T* hv, T* hx) {
+void backward_r(const Plan& plan, const T* theta, const T* transposes, const T* v, const T* v_transposes,
+                const T* x, const T* s, const T* acts, const T* deltas, const T* racts, const T* gy,
+                const T* rgy, T* scratch, T* hv, T* hx) {
   T* spare = scratch + plan.widest;
   const T* rdelta = rgy;  // null: zero
   for (int64_t l = plan.depth - 1; l >= 0; --l) {
@@ -178,8 +183,8 @@ void backward_r(const Plan& plan, const T* theta, const T* transposes, const T* 
     input_gradient(plan, l, rdelta ? 2 : 1, pair, params, turned, e);
     if (l > 0) {
       const T* c = deltas + plan.layer[l - 1].hidden;
-      activate_backward_r(plan.activation, plan.samples * plan.layer[l].ld_in, a, a + plan.slot, c, c + plan.slot,
-                          ra + plan.slot, e);
+      activate_backward_r(plan.activation, plan.samples * plan.layer[l].ld_in, a, a + plan.slot, c,
+                          c + plan.slot, ra + plan.slot, e);
       rdelta = e;
       T* next = spare;
       spare = scratch;
@@ -187,12 +192,3 @@ void backward_r(const Plan& plan, const T* theta, const T* transposes, const T* 
     }
   }
 }
-
-template <class T>
-const RowKernels<T>& table() {
-  static constexpr RowKernels<T> kTable{pack<T>,     unpack<T>,    transpose_weights<T>, forward<T>,
-                                        backward<T>, forward_r<T>, backward_r<T>};
-  return kTable;
-}
-template const RowKernels<float>& table<float>();
-template const RowKernels<double>& table<double>();

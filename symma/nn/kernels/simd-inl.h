@@ -1,6 +1,6 @@
-// Vectors of one instruction set. Included inside the namespace of a target, with that target's options in force; the
-// target file defines BIG_BYTES, SMALL_BYTES (0: none) and TILE_ROWS first. Nothing of std may be instantiated here: the linker
-// could pick that copy for code that runs on any processor.
+// Vectors of one instruction set. Included inside the namespace of a target, with that target's options in
+// force; the target file defines BIG_BYTES, SMALL_BYTES (0: none) and TILE_ROWS first. Nothing of std may be
+// instantiated here: the linker could pick that copy for code that runs on any processor.
 
 #define SYMMA_INLINE inline __attribute__((always_inline))
 

@@ -4,7 +4,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-// In force to the end of the file, so that templates instantiated there have it too. No header may follow but ours.
+// In force to the end of the file, so that templates instantiated there have it too. No header may follow but
+// ours.
 #pragma GCC target("avx2,fma")
 #define HAS_FMA
 #define BIG_BYTES 32
@@ -12,9 +13,13 @@
 #define TILE_ROWS 4
 
 namespace symma::kernels::avx2 {
+// Each builds on those before it.
+// clang-format off
 #include "symma/nn/kernels/simd-inl.h"
 #include "symma/nn/kernels/matmul-inl.h"
 #include "symma/nn/kernels/activations-inl.h"
 #include "symma/nn/kernels/rows-inl.h"
+#include "symma/nn/kernels/maml-inl.h"
+// clang-format on
 }  // namespace symma::kernels::avx2
 #endif

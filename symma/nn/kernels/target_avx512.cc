@@ -4,7 +4,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-// In force to the end of the file, so that templates instantiated there have it too. No header may follow but ours.
+// In force to the end of the file, so that templates instantiated there have it too. No header may follow but
+// ours.
 #pragma GCC target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 #define HAS_FMA
 #define HAS_AVX512
@@ -13,9 +14,13 @@
 #define TILE_ROWS 8
 
 namespace symma::kernels::avx512 {
+// Each builds on those before it.
+// clang-format off
 #include "symma/nn/kernels/simd-inl.h"
 #include "symma/nn/kernels/matmul-inl.h"
 #include "symma/nn/kernels/activations-inl.h"
 #include "symma/nn/kernels/rows-inl.h"
+#include "symma/nn/kernels/maml-inl.h"
+// clang-format on
 }  // namespace symma::kernels::avx512
 #endif

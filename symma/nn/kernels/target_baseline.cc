@@ -8,8 +8,12 @@
 #define TILE_ROWS 4
 
 namespace symma::kernels::baseline {
+// Each builds on those before it.
+// clang-format off
 #include "symma/nn/kernels/simd-inl.h"
 #include "symma/nn/kernels/matmul-inl.h"
 #include "symma/nn/kernels/activations-inl.h"
 #include "symma/nn/kernels/rows-inl.h"
+#include "symma/nn/kernels/maml-inl.h"
+// clang-format on
 }  // namespace symma::kernels::baseline

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Second-order MAML on the sinusoid set-up (MLP 1-40-40-1 relu, 10 shots, 25 tasks) in learn2learn, as its own examples
+write it: a loop over tasks, clone, adapt, backward. Prints one JSON line.
+
+  pip install learn2learn;  python3 bench/peers/learn2learn_maml.py --inner-steps 1 --threads 1
+"""
+import argparse
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import math
+import sys
+import time
+
+
+class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """learn2learn imports torchvision for its data sets, which nothing here uses: where it is absent, something that
+    can be imported and named stands in."""
+
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] == "torchvision":
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        class Anything:
+            pass
+
+        module.__getattr__ = lambda name: Anything if not name.startswith("__") else (_ for _ in ()).throw(AttributeError(name))
+
+
+if importlib.util.find_spec("torchvision") is None:
+    sys.meta_path.append(Absent())
+
+import learn2learn as l2l
+import torch
+from torch import nn
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--inner-steps", type=int, default=1)
+    p.add_argument("--tasks", type=int, default=25)
+    p.add_argument("--shots", type=int, default=10)
+    p.add_argument("--hidden", type=int, default=40)
+    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--seconds", type=float, default=3)
+    a = p.parse_args()
+    torch.set_num_threads(a.threads)
+    torch.manual_seed(0)
+    h = a.hidden
+    maml = l2l.algorithms.MAML(nn.Sequential(nn.Linear(1, h), nn.ReLU(), nn.Linear(h, h), nn.ReLU(), nn.Linear(h, 1)), lr=0.01)
+    loss = nn.MSELoss()
+    amplitude = torch.rand(a.tasks, 1, 1) * 4.9 + 0.1
+    phase = torch.rand(a.tasks, 1, 1) * math.pi
+    sx, qx = (torch.rand(a.tasks, a.shots, 1) * 10 - 5 for _ in range(2))
+    sy, qy = (amplitude * torch.sin(x - phase) for x in (sx, qx))
+
+    def iteration():
+        maml.zero_grad()
+        for t in range(a.tasks):
+            learner = maml.clone()
+            for _ in range(a.inner_steps):
+                learner.adapt(loss(learner(sx[t]), sy[t]))
+            loss(learner(qx[t]), qy[t]).backward()
+
+    iteration()
+    calls, start, cpu = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - start < a.seconds:
+        iteration()
+        calls += 1
+    rate = calls * a.tasks / (time.perf_counter() - start)
+    cpu_rate = calls * a.tasks / (time.process_time() - cpu)  # on a machine shared with others, pinned to one core
+    print(json.dumps({"tool": f"learn2learn {l2l.__version__}, torch {torch.__version__}", "threads": a.threads,
+                      "inner_steps": a.inner_steps, "tasks_per_s": rate,
+                      "tasks_per_cpu_s": cpu_rate}))
+
+
+if __name__ == "__main__":
+    main()

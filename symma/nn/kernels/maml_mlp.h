@@ -1,0 +1,57 @@
+// MAML of an MLP with a standard loss and plain gradient descent inside, without an autograd graph.
+//
+//   theta_{k+1} = theta_k - r * grad L_s(theta_k), k = 0..S-1;        the meta-gradient is d L_q(theta_S) / d
+//   theta_0
+//
+// (Finn et al. 2017, arXiv:1703.03400; rates r per parameter: Li et al. 2017, Meta-SGD, arXiv:1707.09835).
+// Exact for any number of steps: with g = grad L_q(theta_S), for k = S-1..0, g <- g - H_k (r * g), where H_k
+// is the Hessian of L_s at theta_k and its products with vectors cost two passes of derivatives (Pearlmutter
+// 1994). Each row is done in the cache by one thread; nothing is kept per row but the results.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "symma/core/tensor.h"
+#include "symma/nn/kernels/mlp.h"
+
+namespace symma {
+
+// Squared error is the mean over K and out; cross-entropy (of softmax, with natural logarithm) the mean over
+// K.
+enum class HeadLoss { kSquaredError, kCrossEntropy };
+
+struct Examples {
+  Tensor x;  // [B, K, in]
+  Tensor y;  // squared error: [B, K, out], as x; cross-entropy: labels [B, K], int64, in 0..out-1
+};
+
+struct MamlMlpOptions {
+  HeadLoss loss = HeadLoss::kSquaredError;
+  int64_t inner_steps = 1;
+  int order = 2;               // 1: the Hessians are left out
+  bool rate_gradient = false;  // also d L_q / d r
+  bool recompute =
+      false;  // keep only the rows of each inner step, and run it forward once more on the way back
+};
+
+struct MamlMlpResult {
+  Tensor query_loss;     // [B], after the inner steps
+  Tensor support_loss;   // [B], before them
+  Tensor gradient;       // [B, >=P], of each row's own query loss in its start
+  Tensor rate_gradient;  // [B, >=P], in rates per parameter; undefined unless asked for
+};
+
+// float32 or float64 on the CPU. `rates` is a number for all, one for each row [B], or one for each row and
+// parameter [B or 1, >=P]. theta may have more columns than the network: they do not move, and their
+// gradients are zero. Results do not depend on the number of threads. Throws c10::Error for shapes that do
+// not fit.
+MamlMlpResult maml_mlp(const Tensor& theta /*[B,>=P]*/, const Examples& support, const Examples& query,
+                       const Tensor& rates, const MlpShape&, const MamlMlpOptions&);
+
+// The rows after 0, 1, ..., steps steps on the support examples: steps + 1 tensors [B, >=P]. Only loss is
+// read of the options.
+std::vector<Tensor> maml_mlp_adapt(const Tensor& theta /*[B,>=P]*/, const Examples& support,
+                                   const Tensor& rates, const MlpShape&, HeadLoss, int64_t steps);
+
+}  // namespace symma
