@@ -8,6 +8,7 @@
 #include "symma/exchange/rows.h"
 #include "symma/exchange/selection.h"
 #include "symma/exchange/sorted_columns.h"
+#include "exchange/build_part.h"
 
 namespace symma {
 namespace {
@@ -24,25 +25,6 @@ Tensor matrix(std::vector<std::vector<double>> v) {
 
 const std::vector<std::vector<double>> kGolden = {{1, 2, 3}, {2, 1, 4}, {0, 3, 2},  {3, 2, 2},
                                                   {1, 4, 3}, {9, -8, 7}, {-6, 5, 20}};
-
-using Settings = std::map<std::string, std::variant<double, int64_t, std::string>>;
-
-template <class Reg>
-auto built(const std::string& name, const Settings& settings = {}) {
-  auto draft = Reg::instance().draft(name, "test");
-  Fields fields;
-  draft->fields(fields);
-  for (const auto& [key, value] : settings) {
-    bool found = false;
-    for (const Field& f : fields.list()) {
-      if (f.name != key) continue;
-      found = true;
-      std::visit([&](const auto& v) { *std::get<std::decay_t<decltype(v)>*>(f.target) = v; }, value);
-    }
-    if (!found) throw std::runtime_error("no option " + key);
-  }
-  return draft->build();
-}
 
 Tensor run(const std::string& name, const Tensor& rows, int64_t bad, const Tensor& centre = {}, const Settings& s = {}) {
   return aggregate(*built<AggregatorRegistry>(name, s), {rows, bad, centre}, Rng(1));
