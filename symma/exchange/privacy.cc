@@ -97,7 +97,7 @@ struct Loss {
   // The mean over losses within [-limit, limit], times their chance: a trapezoid sum, exact to rounding for a smooth
   // integrand that vanishes at both ends but for its cut.
   double partial_mean(double limit) const {
-    const double low = std::max(-14 * sigma, inverse(removed ? -limit : -limit)), high = std::min(1 + 14 * sigma, inverse(limit));
+    const double low = std::max(-14 * sigma, inverse(-limit)), high = std::min(1 + 14 * sigma, inverse(limit));
     const int64_t n = 200000;
     const double h = (high - low) / static_cast<double>(n);
     double sum = 0;
@@ -120,7 +120,7 @@ Epsilon composed(std::span<const Spending> all, double delta, bool removed, doub
   for (const Spending& s : all) steps += s.steps;
   const double unit = std::sqrt(static_cast<double>(steps) / 2 * std::log(2 / failure));
   int64_t size = 1 << 16;
-  while (size < (1 << 22) && 2 * limit / static_cast<double>(size) * unit > 2e-3) size *= 2;
+  while (size < (1 << 22) && 2 * limit / static_cast<double>(size) * unit > 4e-3) size *= 2;
   const double h = 2 * limit / static_cast<double>(size);
   Tensor spectrum;
   double offset = 0, lost = 0;
