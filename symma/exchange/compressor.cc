@@ -1,0 +1,30 @@
+#include "symma/exchange/compressor.h"
+
+#include <algorithm>
+
+namespace symma {
+
+Bytes encode(const Compressor& compressor, const Tensor& row, Tensor& memory, Rng rng) {
+  if (const auto* warm = dynamic_cast<const WarmStart*>(&compressor)) return warm->encode_warm(row, memory, rng);
+  return compressor.encode(row, rng);
+}
+
+Tensor decode_own(const Compressor& compressor, const Bytes& bytes, int64_t size) {
+  const Decoded decoded = compressor.decode(bytes, size);
+  TORCH_CHECK(decoded.ok(), "a message that its own compressor cannot read: ", decoded.fault);
+  return decoded.row;
+}
+
+std::vector<double> values_of(const Tensor& row) {
+  TORCH_CHECK(row.dim() == 1 && row.size(0) >= 1, "a row is [P], not ", row.sizes());
+  const Tensor x = row.detach().to(at::kCPU, at::kDouble).contiguous();
+  return {x.data_ptr<double>(), x.data_ptr<double>() + x.numel()};
+}
+
+Tensor row_of(const std::vector<double>& values) {
+  Tensor row = at::empty({static_cast<int64_t>(values.size())}, at::kDouble);
+  std::copy(values.begin(), values.end(), row.data_ptr<double>());
+  return row;
+}
+
+}  // namespace symma

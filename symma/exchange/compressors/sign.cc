@@ -1,0 +1,40 @@
+// One bit a value: (|x|_1 / d) sign(x). A contraction with delta = |x|_1^2 / (d |x|^2) >= 1 / d.
+// Karimireddy et al. 2019, "Error feedback fixes signSGD", arXiv:1901.09847.
+#include <cmath>
+
+#include "symma/exchange/compressor.h"
+
+namespace symma {
+namespace {
+
+class Sign final : public Compressor {
+ public:
+  using Options = NoOptions;
+  explicit Sign(Options) {}
+  bool unbiased() const override { return false; }
+  double contraction(int64_t size) const override { return 1 / static_cast<double>(size); }
+  Bytes encode(const Tensor& row, Rng) const override {
+    const std::vector<double> x = values_of(row);
+    double sum = 0;
+    for (double v : x) sum += std::abs(v);
+    BitWriter w;
+    w.put_float(static_cast<float>(sum / static_cast<double>(x.size())));
+    for (double v : x) w.put(v < 0, 1);
+    return w.take();
+  }
+  Decoded decode(std::span<const uint8_t> bytes, int64_t size) const override {
+    BitReader r(bytes);
+    const double mean = r.get_float();
+    std::vector<double> values(size);
+    for (double& v : values) v = r.get(1) == 1 ? -mean : mean;
+    if (!r.finished()) return {{}, "a message of signs of " + std::to_string(bytes.size()) + " bytes for " + std::to_string(size) + " values"};
+    if (mean < 0) return {{}, "a message of signs with a negative mean"};
+    return {row_of(values), ""};
+  }
+};
+
+SYMMA_REGISTER(Compressor, "sign", Sign, "the sign of each value and one mean magnitude",
+               "Karimireddy et al. 2019, arXiv:1901.09847");
+
+}  // namespace
+}  // namespace symma

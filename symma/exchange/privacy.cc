@@ -1,0 +1,294 @@
+#include "symma/exchange/privacy.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "symma/core/errors.h"
+#include "symma/exchange/rows.h"
+
+namespace symma {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+double log_add(double a, double b) {
+  if (a < b) std::swap(a, b);
+  return b == -kInfinity ? a : a + std::log1p(std::exp(b - a));
+}
+
+// log(exp(a) - exp(b)), a >= b.
+double log_subtract(double a, double b) {
+  return a <= b ? -kInfinity : b == -kInfinity ? a : a + std::log(-std::expm1(b - a));
+}
+
+double log_erfc(double x) {
+  if (x < 20) return std::log(std::erfc(x));
+  // The asymptotic series; at 20 its sixth term is below 1e-15.
+  const double y = 1 / (2 * x * x);
+  return -x * x - std::log(x * std::sqrt(std::numbers::pi)) +
+         std::log1p(-y * (1 - 3 * y * (1 - 5 * y * (1 - 7 * y * (1 - 9 * y)))));
+}
+
+// log E[(mixture / centre)^order], order whole: a sum of binomial terms (section 3.3).
+double log_moment_whole(double sigma, double q, int64_t order) {
+  double sum = -kInfinity;
+  const auto a = static_cast<double>(order);
+  for (int64_t k = 0; k <= order; ++k) {
+    const auto i = static_cast<double>(k);
+    const double binomial = std::lgamma(a + 1) - std::lgamma(i + 1) - std::lgamma(a - i + 1);
+    sum = log_add(sum, binomial + i * std::log(q) + (a - i) * std::log1p(-q) + (i * i - i) / (2 * sigma * sigma));
+  }
+  return sum;
+}
+
+// The same for any order: the integral is cut where the mixture's two parts are equal, and each side is a series.
+double log_moment_fractional(double sigma, double q, double order) {
+  double plus = -kInfinity, minus = -kInfinity, log_binomial = 0;
+  bool negative = false;
+  const double cut = sigma * sigma * std::log(1 / q - 1) + 0.5, root = std::numbers::sqrt2 * sigma;
+  for (int64_t k = 0;; ++k) {
+    const auto i = static_cast<double>(k);
+    const double j = order - i;
+    const double left = log_binomial + i * std::log(q) + j * std::log1p(-q) + (i * i - i) / (2 * sigma * sigma) +
+                        std::log(0.5) + log_erfc((i - cut) / root);
+    const double right = log_binomial + j * std::log(q) + i * std::log1p(-q) + (j * j - j) / (2 * sigma * sigma) +
+                         std::log(0.5) + log_erfc((cut - j) / root);
+    double& sum = negative ? minus : plus;
+    sum = log_add(log_add(sum, left), right);
+    if (i > order && std::max(left, right) < plus - 40) break;
+    TORCH_CHECK(k < 100000, "the series for sigma ", sigma, ", q ", q, ", order ", order, " does not end");
+    // binomial(order, i + 1) = binomial(order, i) (order - i) / (i + 1).
+    log_binomial += std::log(std::abs(order - i) / (i + 1));
+    if (order < i) negative = !negative;
+  }
+  return log_subtract(plus, minus);
+}
+
+void check(const Spending& s) {
+  TORCH_CHECK(s.sigma > 0 && s.q > 0 && s.q <= 1 && s.steps >= 0, "noise ", s.sigma, ", sampling ", s.q, ", steps ", s.steps);
+}
+
+double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
+
+// The loss of one step of Gaussian noise with sampling, in the direction where a unit is removed or added.
+struct Loss {
+  double sigma, q;
+  bool removed;
+  double at(double x) const { return q == 1 ? (2 * x - 1) / (2 * sigma * sigma) : mixed(x); }
+  double mixed(double x) const { return log_add(std::log1p(-q), std::log(q) + (2 * x - 1) / (2 * sigma * sigma)); }
+  // Where `at` is t, -inf below its range.
+  double inverse(double t) const {
+    const double above = q == 1 ? t : log_subtract(t, std::log1p(-q)) - std::log(q);
+    return above == -kInfinity ? -kInfinity : sigma * sigma * above + 0.5;
+  }
+  // The chance that the loss is at most t; and above t, without cancellation.
+  double cdf(double t) const {
+    if (!removed) return normal_cdf(-inverse(-t) / sigma);
+    const double x = inverse(t);
+    return (1 - q) * normal_cdf(x / sigma) + q * normal_cdf((x - 1) / sigma);
+  }
+  double tail(double t) const {
+    if (!removed) return normal_cdf(inverse(-t) / sigma);
+    const double x = inverse(t);
+    return (1 - q) * normal_cdf(-x / sigma) + q * normal_cdf((1 - x) / sigma);
+  }
+  // The mean over losses within [-limit, limit], times their chance: a trapezoid sum, exact to rounding for a smooth
+  // integrand that vanishes at both ends but for its cut.
+  double partial_mean(double limit) const {
+    const double low = std::max(-14 * sigma, inverse(-limit)), high = std::min(1 + 14 * sigma, inverse(limit));
+    const int64_t n = 200000;
+    const double h = (high - low) / static_cast<double>(n);
+    double sum = 0;
+    for (int64_t i = 0; i <= n; ++i) {
+      const double x = low + h * static_cast<double>(i);
+      const double centre = std::exp(-x * x / (2 * sigma * sigma));
+      const double shifted = std::exp(-(x - 1) * (x - 1) / (2 * sigma * sigma));
+      const double density = removed ? (1 - q) * centre + q * shifted : centre;
+      sum += (i == 0 || i == n ? 0.5 : 1.0) * density * (removed ? at(x) : -at(x));
+    }
+    return sum * h / (sigma * std::sqrt(2 * std::numbers::pi));
+  }
+};
+
+// One direction. Losses are put on a grid of step h in [-limit, limit), each to its nearest place, and the grid is moved
+// so that the mean is right; sums of k losses then differ from the true ones by a martingale with steps of h at most.
+Epsilon composed(std::span<const Spending> all, double delta, bool removed, double limit) {
+  const double failure = delta * 1e-3;  // chance of a rounding error beyond the slack, paid for out of delta
+  int64_t steps = 0;
+  for (const Spending& s : all) steps += s.steps;
+  const double unit = std::sqrt(static_cast<double>(steps) / 2 * std::log(2 / failure));
+  int64_t size = 1 << 16;
+  while (size < (1 << 22) && 2 * limit / static_cast<double>(size) * unit > 4e-3) size *= 2;
+  const double h = 2 * limit / static_cast<double>(size);
+  Tensor spectrum;
+  double offset = 0, lost = 0;
+  for (const Spending& s : all) {
+    const Loss loss{s.sigma, s.q, removed};
+    Tensor mass = at::zeros({size}, at::kDouble);  // place i holds the loss i h, negative ones at the end
+    double* m = mass.data_ptr<double>();
+    double mean = 0;
+    for (int64_t i = -size / 2; i < size / 2; ++i) {
+      const double low = (static_cast<double>(i) - 0.5) * h, high = low + h;
+      const double chance = low > 0 ? loss.tail(low) - loss.tail(high) : loss.cdf(high) - loss.cdf(low);
+      m[i < 0 ? i + size : i] = std::max(0.0, chance);
+      mean += std::max(0.0, chance) * static_cast<double>(i) * h;
+    }
+    lost += static_cast<double>(s.steps) * loss.tail(limit);
+    offset += static_cast<double>(s.steps) * (loss.partial_mean(limit) - mean);
+    const Tensor one = at::fft_rfft(mass).pow(static_cast<double>(s.steps));
+    spectrum = spectrum.defined() ? spectrum * one : one;
+  }
+  const Tensor sum = at::fft_irfft(spectrum, size).contiguous();
+  const double* p = sum.data_ptr<double>();
+  // delta(e) = sum over losses s > e of p (1 - exp(e - s)) falls with e: find where it is delta.
+  const double target = delta - lost - failure;
+  const auto delta_at = [&](double e) {
+    double total = 0;
+    for (int64_t i = -size / 2; i < size / 2; ++i) {
+      const double s = static_cast<double>(i) * h + offset;
+      if (s > e) total += p[i < 0 ? i + size : i] * -std::expm1(e - s);
+    }
+    return total;
+  };
+  if (target <= 0 || delta_at(limit) > target) return {kInfinity, kInfinity};
+  double low = 0, high = limit;
+  if (delta_at(0) <= target) return {0, h * unit};
+  while (high - low > 1e-7 * (1 + low)) {
+    const double mid = (low + high) / 2;
+    (delta_at(mid) > target ? low : high) = mid;
+  }
+  return {high, high + h * unit};
+}
+
+}  // namespace
+
+const char* unit_name(Unit unit) {
+  return unit == Unit::kExample ? "example" : unit == Unit::kTask ? "task" : "agent";
+}
+
+const std::vector<double>& renyi_orders() {
+  static const std::vector<double> orders = [] {
+    std::vector<double> o;
+    for (int i = 1; i < 100; ++i) o.push_back(1 + i / 10.0);
+    for (int i = 12; i < 64; ++i) o.push_back(i);
+    return o;
+  }();
+  return orders;
+}
+
+double renyi(double sigma, double q, double order) {
+  check({sigma, q, 1});
+  TORCH_CHECK(order > 1, "order ", order);
+  if (q == 1) return order / (2 * sigma * sigma);
+  const double moment = order == std::floor(order) ? log_moment_whole(sigma, q, static_cast<int64_t>(order))
+                                                   : log_moment_fractional(sigma, q, order);
+  return std::max(0.0, moment) / (order - 1);
+}
+
+std::vector<double> renyi_spent(const Spending& s) {
+  check(s);
+  std::vector<double> out;
+  for (double order : renyi_orders()) out.push_back(static_cast<double>(s.steps) * renyi(s.sigma, s.q, order));
+  return out;
+}
+
+double epsilon_of(std::span<const double> spent, double delta) {
+  TORCH_CHECK(spent.size() == renyi_orders().size() && delta > 0 && delta < 1, "delta ", delta);
+  double least = kInfinity;
+  for (size_t i = 0; i < spent.size(); ++i) {
+    const double a = renyi_orders()[i];
+    // Nothing spent is no privacy lost, whatever the conversion says.
+    if (spent[i] == 0) return 0;
+    least = std::min(least, spent[i] + std::log1p(-1 / a) - std::log(delta * a) / (a - 1));
+  }
+  return std::max(0.0, least);
+}
+
+double renyi_epsilon(std::span<const Spending> all, double delta) {
+  std::vector<double> sum(renyi_orders().size(), 0.0);
+  for (const Spending& s : all) {
+    const std::vector<double> one = renyi_spent(s);
+    for (size_t i = 0; i < sum.size(); ++i) sum[i] += one[i];
+  }
+  return epsilon_of(sum, delta);
+}
+
+Epsilon composed_epsilon(std::span<const Spending> all, double delta) {
+  std::vector<Spending> used;
+  for (const Spending& s : all) {
+    check(s);
+    if (s.steps > 0) used.push_back(s);
+  }
+  if (used.empty()) return {};
+  // Sums of losses beyond this are rarer than delta / 1e5, by the Renyi bound; the lower end is rarer still.
+  const double limit = 1.1 * renyi_epsilon(used, delta * 1e-5) + 1;
+  const Epsilon a = composed(used, delta, true, limit), b = composed(used, delta, false, limit);
+  return {std::max(a.estimate, b.estimate), std::max(a.upper, b.upper)};
+}
+
+double calibrate_sigma(double epsilon, double delta, double q, int64_t steps, const std::string& place) {
+  const auto spent = [&](double sigma) {
+    const Spending s{sigma, q, steps};
+    return renyi_epsilon({&s, 1}, delta);
+  };
+  double low = 0.05, high = 1e4;
+  if (spent(high) > epsilon)
+    throw UserError(place, "no noise keeps within epsilon " + std::to_string(epsilon), "allow for more, or for fewer rounds");
+  if (spent(low) <= epsilon) return low;
+  while (high / low > 1 + 1e-4) {
+    const double mid = std::sqrt(low * high);
+    (spent(mid) > epsilon ? low : high) = mid;
+  }
+  return high;
+}
+
+std::string privacy_statement(Unit unit, double epsilon, double delta) {
+  char text[128];
+  std::snprintf(text, sizeof text, "epsilon %.4g at delta %.4g for one %s, present or absent", epsilon, delta, unit_name(unit));
+  return text;
+}
+
+std::vector<int64_t> poisson_sample(int64_t n, double q, Rng rng) {
+  std::vector<int64_t> out;
+  Draws draws(rng);
+  for (int64_t i = 0; i < n; ++i)
+    if (draws.uniform() < q) out.push_back(i);
+  return out;
+}
+
+Clipped clip_rows(const Tensor& rows, double bound) {
+  TORCH_CHECK(bound > 0, "a bound of ", bound);
+  std::vector<double> scales = squared_distances_to(rows, {});
+  int64_t whole = 0;
+  for (double& s : scales) {
+    const double norm = std::sqrt(s);
+    whole += norm <= bound;
+    s = norm <= bound ? 1 : std::isfinite(norm) ? bound / norm : 0;
+  }
+  return {scale_rows(rows, scales, {}), whole};
+}
+
+Tensor private_sum(const Tensor& rows, double bound, double sigma, Rng rng) {
+  const Tensor clipped = clip_rows(rows, bound).rows;
+  const Tensor sum = weighted_sum(clipped, std::vector<double>(rows.size(0), 1.0));
+  return sum + normal(rng.split("noise"), {rows.size(1)}, at::kDouble).mul_(sigma * bound).to(sum.scalar_type());
+}
+
+double AdaptiveClipping::next(double bound, int64_t whole, double expected, Rng rng) const {
+  // Counts are centred at a half, so that one unit moves them by a half: hence the 2 in sum_sigma.
+  const double noise = count_sigma * Draws(rng.split("count")).normal();
+  const double share = (static_cast<double>(whole) + noise) / expected;
+  return bound * std::exp(-rate * (share - quantile));
+}
+
+double AdaptiveClipping::sum_sigma(double sigma, const std::string& place) const {
+  const double left = 1 / (sigma * sigma) - 1 / (4 * count_sigma * count_sigma);
+  if (!(left > 0))
+    throw UserError(place, "the count's noise " + std::to_string(count_sigma) + " spends all that sigma " + std::to_string(sigma) + " allows",
+                    "it must be above half of sigma");
+  return 1 / std::sqrt(left);
+}
+
+}  // namespace symma
