@@ -6,8 +6,8 @@
 // keeps; the other agrees or makes a counter-offer. No deal after max_turns offers is 0 for both. From the third action on,
 // each multiplies what a deal pays by `discount`, and after each offer but the first the talks break off with chance `end`.
 // Actions 0..119 are offers, of all triples that sum to 7 or less, the first number fastest; 120 agrees; 121 waits, which is
-// all that the other player can do. An observation is OpenSpiel's tensor of 93 (for 10 turns), thermometers of the numbers, then
-// 1 where it is one's turn. OpenSpiel counts offers from its first number, which is also its mark of agreement: kept.
+// all that the other player can do. An observation is OpenSpiel's tensor (2.x; 93 numbers for 10 turns): whether there is a deal,
+// one of the numbers of offers made, thermometers of pool, own values and last offer; then 1 where it is one's turn.
 #include <array>
 #include <memory>
 
@@ -205,7 +205,7 @@ class Bargaining final : public Copies {
     for (int player = 0; player < 2; ++player) {
       float* out = obs + player * d;
       if (t.agreed) out[0] = 1;
-      out[t.turn] = 1;
+      out[1 + t.turn] = 1;
       out += 1 + max_turns_ + 1;
       const auto thermometer = [&out](int value, int most) {
         std::fill_n(out, value + 1, 1.f);
