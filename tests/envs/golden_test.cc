@@ -121,7 +121,7 @@ TEST_P(WarehouseTrace, AgreesStepByStep) {
                requests = s.tensors.at("requests"), paid = s.tensors.at("half_rewards");
   const int64_t n = robots.size(0), agents = robots.size(1), steps = pairs.size(1), stride = std::stoll(s.metadata.at("stride"));
   const Tensor given = at::stack({pairs.div(5, "floor"), pairs.remainder(5)}, 3).view({n, steps, 1, agents});
-  auto env = make_world("warehouse", 1, fmt::format("agents = {}\nlimit = {}\nauto_reset = false\nreward = \"{}\"", agents, steps, s.metadata.at("reward")));
+  auto env = make_world("warehouse", 1, fmt::format("agents = {}\nlimit = {}\nauto_reset = false\nreward = \"{}\"\nsize = \"{}\"", agents, steps, s.metadata.at("reward"), s.metadata.at("size")));
   auto& restorable = dynamic_cast<Restorable&>(*env);
   ASSERT_EQ(env->spec().obs, 71);
   Frame f;
@@ -174,38 +174,47 @@ TEST_P(WarehouseTrace, AgreesStepByStep) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, WarehouseTrace,
-                         testing::Values(Depot{"warehouse_tiny-4ag", 10}, Depot{"warehouse_tiny-10ag-guided", 100}, Depot{"warehouse_tiny-6ag-two-stage", 50}),
+                         testing::Values(Depot{"warehouse_tiny-4ag", 10}, Depot{"warehouse_tiny-10ag-guided", 100}, Depot{"warehouse_tiny-6ag-two-stage", 50}, Depot{"warehouse_small-6ag-global", 10}),
                          [](const auto& info) { return std::to_string(info.index); });
 
-class SpreadTrace : public testing::TestWithParam<std::string> {};
+struct Physics {
+  std::string world, variant;
+  int64_t least;  // episodes
+};
 
-TEST_P(SpreadTrace, AgreesStepByStep) {
-  const Safetensors s = trace("spread_" + GetParam());
-  const Tensor place = s.tensors.at("place"), speed = s.tensors.at("speed"), given = s.tensors.at("actions").to(at::kLong), reward = s.tensors.at("reward"), obs = s.tensors.at("obs");
-  const int64_t n = place.size(0);
-  ASSERT_GE(n, 100);
-  auto env = make_world("simple_spread", n, fmt::format("variant = \"{}\"\nauto_reset = false", GetParam()));
+class ParticleTrace : public testing::TestWithParam<Physics> {};
+
+TEST_P(ParticleTrace, AgreesStepByStep) {
+  const Physics& p = GetParam();
+  const Safetensors s = trace(p.world + "_" + p.variant);
+  const Tensor place = s.tensors.at("place"), speed = s.tensors.at("speed"), extra = s.tensors.at("extra"), reward = s.tensors.at("reward"), obs = s.tensors.at("obs");
+  const Tensor given = s.tensors.at("actions").to(at::kLong);
+  const int64_t n = place.size(0), agents = speed.size(1), seen = obs.size(2);
+  ASSERT_GE(n, p.least);
+  auto env = make_world(p.world, n, fmt::format("variant = \"{}\"\nauto_reset = false", p.variant));
   Frame f;
   env->reset(Rng(1), f);
-  for (int64_t e = 0; e < n; ++e) put_state(*env, e, at::cat({place[e].flatten(), speed[e].flatten()}), f);
-  double worst = 0;
+  for (int64_t e = 0; e < n; ++e) put_state(*env, e, at::cat({place[e].flatten(), speed[e].flatten(), extra[e]}), f);
   for (int64_t t = 0; t <= 25; ++t) {
-    const Tensor ours = f.obs.select(1, t % 3);  // [n, 18]
-    EXPECT_EQ(ours.slice(1, 14).abs().max().item<double>(), 0);
-    worst = std::max(worst, (ours.slice(1, 0, 14) - obs.select(1, t)).abs().max().item<double>());
-    ASSERT_LE(worst, 1e-6) << "observations at step " << t;
+    const Tensor ours = f.obs.select(1, t % agents);  // [n, D]
+    EXPECT_EQ(ours.slice(1, seen).abs().sum().item<double>(), 0);
+    ASSERT_LE((ours.slice(1, 0, seen) - obs.select(1, t)).abs().max().item<double>(), 1e-6) << "observations at step " << t;
     if (t == 25) break;
     env->step(given.select(1, t).contiguous(), f);
-    const double gap = (f.reward - reward.select(1, t)).abs().max().item<double>();  // one number stands for all of a common reward
-    // Rewards are sums up to 10 or so, in float: half a unit in the last place is 5e-7.
-    ASSERT_LE(gap, 1e-6) << "rewards at step " << t;
+    // Rewards are of the size of 10, where a float's last place is 1e-6. One number stands for all of a common reward.
+    ASSERT_EQ(reward.size(2) == 1, env->spec().common_reward);
+    const Tensor gap = (f.reward - reward.select(1, t)).abs() / reward.select(1, t).abs().clamp_min(1);
+    ASSERT_LE(gap.max().item<double>(), 1e-6) << "rewards at step " << t;
     ASSERT_FALSE(f.terminated.any().item<bool>());
     ASSERT_EQ(f.truncated.all().item<bool>(), t == 24);
   }
-  RecordProperty("worst", std::to_string(worst));
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, SpreadTrace, testing::Values("mpe2", "openai"), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Golden, ParticleTrace,
+                         testing::Values(Physics{"simple_spread", "mpe2", 100}, Physics{"simple_spread", "openai", 100}, Physics{"simple_tag", "mpe2", 20},
+                                         Physics{"simple_tag", "openai", 20}, Physics{"simple_speaker_listener", "mpe2", 20},
+                                         Physics{"simple_speaker_listener", "openai", 20}),
+                         [](const auto& info) { return info.param.world + "_" + info.param.variant; });
 
 TEST(BargainingTrace, AgreesStepByStep) {
   const Safetensors s = trace("bargaining");
