@@ -26,12 +26,12 @@ Estimate by_chance(const std::string& options, int64_t copies) {
   return {sum.mean().item<double>(), 1.96 * sum.std().item<double>() / std::sqrt(static_cast<double>(copies))};
 }
 
-// The references give .15 and .13 without an interval; a hundred episodes, as were played to make the traces, would know them
-// to about .08.
+// tiny: .15 was measured for this project without an interval; 400 episodes of rware 2.0.0 give it one. small: 300 episodes
+// of rware 2.0.0 give .033 +- .020.
 TEST(WarehouseReturns, RandomPolicy) {
   const Estimate tiny = by_chance("", 8000), small = by_chance("size = \"small\"", 8000);
   EXPECT_NEAR(tiny.mean, 0.15, 0.05 + tiny.ci95) << tiny.ci95;
-  EXPECT_NEAR(small.mean, 0.13, 0.05 + small.ci95) << small.ci95;
+  EXPECT_NEAR(small.mean, 0.033, 0.020 + small.ci95) << small.ci95;
   RecordProperty("tiny", std::to_string(tiny.mean));
   RecordProperty("small", std::to_string(small.mean));
 }
