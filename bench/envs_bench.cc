@@ -1,4 +1,5 @@
-// Environment steps a second of one thread, with random actions drawn beforehand. A step advances one copy, all its agents.
+// Environment steps a second of one thread, with random actions drawn beforehand. A step advances one copy,
+// all its agents.
 #include <benchmark/benchmark.h>
 
 #include "symma/core/options.h"
@@ -21,7 +22,9 @@ void play(benchmark::State& bench, const char* name, const char* options) {
   env->reset(Rng(1), frame);
   constexpr int64_t kPool = 512;
   std::vector<Tensor> actions;
-  for (int64_t i = 0; i < kPool; ++i) actions.push_back((uniform(Rng(2).split("actions", i), {copies, s.agents}, 0, 1) * s.actions).to(at::kLong));
+  for (int64_t i = 0; i < kPool; ++i)
+    actions.push_back(
+        (uniform(Rng(2).split("actions", i), {copies, s.agents}, 0, 1) * s.actions).to(at::kLong));
   int64_t t = 0;
   for (auto _ : bench) {
     env->step(actions[t++ % kPool], frame);
@@ -32,7 +35,8 @@ void play(benchmark::State& bench, const char* name, const char* options) {
 
 BENCHMARK_CAPTURE(play, foraging_8x8_2p_3f, "foraging", "")->Arg(64)->Arg(512);
 BENCHMARK_CAPTURE(play, foraging_10x10_3p_3f, "foraging", "rows = 10\ncolumns = 10\nagents = 3")->Arg(64);
-BENCHMARK_CAPTURE(play, foraging_15x15_3p_5f, "foraging", "rows = 15\ncolumns = 15\nagents = 3\nfoods = 5")->Arg(64);
+BENCHMARK_CAPTURE(play, foraging_15x15_3p_5f, "foraging", "rows = 15\ncolumns = 15\nagents = 3\nfoods = 5")
+    ->Arg(64);
 BENCHMARK_CAPTURE(play, warehouse_tiny_4ag, "warehouse", "")->Arg(64)->Arg(512);
 BENCHMARK_CAPTURE(play, warehouse_small_4ag, "warehouse", "size = \"small\"")->Arg(64);
 BENCHMARK_CAPTURE(play, spread_mpe2, "simple_spread", "variant = \"mpe2\"")->Arg(64)->Arg(512);

@@ -10,11 +10,14 @@
 namespace symma {
 namespace {
 
-// A piece of work is this many copies: enough to be worth a thread's while, and the same for any number of threads.
+// A piece of work is this many copies: enough to be worth a thread's while, and the same for any number of
+// threads.
 constexpr int64_t kGrain = 64;
 constexpr int64_t kHeader = 10;  // steps, episodes, terminated, truncated, three words of either key
 
-std::string sizes(const Tensor& t) { return fmt::format("[{}]", fmt::join(t.sizes().vec(), ", ")); }
+std::string sizes(const Tensor& t) {
+  return fmt::format("[{}]", fmt::join(t.sizes().vec(), ", "));
+}
 
 // A 64-bit key is more than a double holds, so it travels as three numbers of at most 24 bits.
 void carry(Cargo& cargo, Rng& rng) {
@@ -28,8 +31,12 @@ void carry(Cargo& cargo, Rng& rng) {
 
 }  // namespace
 
-Copies::Copies(EnvSpec spec, const CopyOptions& options, std::vector<TaskParameter> parameters, int64_t world_size)
-    : spec_(std::move(spec)), first_(options.first_copy), auto_reset_(options.auto_reset), world_size_(world_size),
+Copies::Copies(EnvSpec spec, const CopyOptions& options, std::vector<TaskParameter> parameters,
+               int64_t world_size)
+    : spec_(std::move(spec)),
+      first_(options.first_copy),
+      auto_reset_(options.auto_reset),
+      world_size_(world_size),
       parameters_(std::move(parameters)) {
   spec_.limit = options.limit;
   spec_.state = spec_.agents * spec_.obs;
@@ -38,8 +45,10 @@ Copies::Copies(EnvSpec spec, const CopyOptions& options, std::vector<TaskParamet
   if (spec_.agent_names.empty()) {
     for (int64_t a = 0; a < spec_.agents; ++a) spec_.agent_names.push_back(fmt::format("agent_{}", a));
   }
-  TORCH_CHECK(static_cast<int64_t>(spec_.action_names.size()) == spec_.actions, spec_.name, ": every action has a name");
-  if (spec_.copies < 1) throw UserError(spec_.name, fmt::format("has {} copies", spec_.copies), "ask for 1 or more");
+  TORCH_CHECK(static_cast<int64_t>(spec_.action_names.size()) == spec_.actions, spec_.name,
+              ": every action has a name");
+  if (spec_.copies < 1)
+    throw UserError(spec_.name, fmt::format("has {} copies", spec_.copies), "ask for 1 or more");
   for (int64_t e = 0; e < spec_.copies; ++e) {
     for (const TaskParameter& p : parameters_) tasks_.push_back(p.value);
   }
@@ -47,7 +56,9 @@ Copies::Copies(EnvSpec spec, const CopyOptions& options, std::vector<TaskParamet
   clocks_.resize(spec_.copies);
 }
 
-std::string Copies::place(int64_t copy) const { return fmt::format("{}, copy {}", spec_.name, copy); }
+std::string Copies::place(int64_t copy) const {
+  return fmt::format("{}, copy {}", spec_.name, copy);
+}
 
 void Copies::allocate(Frame& frame) const {
   const int64_t e = spec_.copies, a = spec_.agents;
@@ -64,9 +75,11 @@ void Copies::allocate(Frame& frame) const {
 
 void Copies::check_frame(const Frame& frame) const {
   const int64_t e = spec_.copies, a = spec_.agents;
-  if (!frame.obs.defined() || !frame.mask.defined() || frame.obs.sizes() != at::IntArrayRef({e, a, spec_.obs}) ||
+  if (!frame.obs.defined() || !frame.mask.defined() ||
+      frame.obs.sizes() != at::IntArrayRef({e, a, spec_.obs}) ||
       frame.mask.sizes() != at::IntArrayRef({e, a, spec_.actions})) {
-    throw UserError(spec_.name, "the frame belongs to another world", "pass the frame that this world's reset filled");
+    throw UserError(spec_.name, "the frame belongs to another world",
+                    "pass the frame that this world's reset filled");
   }
 }
 
@@ -81,8 +94,10 @@ void Copies::start(int64_t copy) {
 }
 
 void Copies::reset(Rng rng, Frame& frame) {
-  if (frame.obs.defined()) check_frame(frame);
-  else allocate(frame);
+  if (frame.obs.defined())
+    check_frame(frame);
+  else
+    allocate(frame);
   float* obs = frame.obs.data_ptr<float>();
   bool* mask = frame.mask.data_ptr<bool>();
   parallel_for(spec_.copies, kGrain, [&](int64_t first, int64_t last) {
@@ -100,17 +115,20 @@ void Copies::reset(Rng rng, Frame& frame) {
 
 void Copies::check(const Tensor& actions, const Frame& frame) const {
   const int64_t a = spec_.agents;
-  if (!started_) throw UserError(spec_.name, "was asked to step before its first episode began", "call reset first");
+  if (!started_)
+    throw UserError(spec_.name, "was asked to step before its first episode began", "call reset first");
   check_frame(frame);
   if (actions.scalar_type() != at::kLong) {
     throw UserError(spec_.name, fmt::format("actions are of type {}", c10::toString(actions.scalar_type())),
                     "actions are int64, the number of one action for each agent");
   }
   if (actions.sizes() != at::IntArrayRef({spec_.copies, a})) {
-    throw UserError(spec_.name, fmt::format("actions have sizes {}", sizes(actions)), fmt::format("[{}, {}] would be right", spec_.copies, a));
+    throw UserError(spec_.name, fmt::format("actions have sizes {}", sizes(actions)),
+                    fmt::format("[{}, {}] would be right", spec_.copies, a));
   }
   if (!actions.device().is_cpu()) {
-    throw UserError(spec_.name, "actions are on " + actions.device().str(), "worlds run on the CPU: pass actions.cpu()");
+    throw UserError(spec_.name, "actions are on " + actions.device().str(),
+                    "worlds run on the CPU: pass actions.cpu()");
   }
 }
 
@@ -127,7 +145,8 @@ void Copies::step(const Tensor& given, Frame& frame) {
       const auto& who = spec_.agent_names[i - e * a];
       std::string allowed;
       for (int64_t k = 0; k < n; ++k) {
-        if (mask[i * n + k] && allowed.size() < 60) allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", k);
+        if (mask[i * n + k] && allowed.size() < 60)
+          allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", k);
       }
       const bool outside = act[i] < 0 || act[i] >= n;
       throw UserError(place(e) + ", " + who,
@@ -168,7 +187,8 @@ void Copies::step(const Tensor& given, Frame& frame) {
 void Copies::set_tasks(const Tensor& tasks) {
   const auto k = static_cast<int64_t>(parameters_.size());
   if (tasks.scalar_type() != at::kDouble || tasks.sizes() != at::IntArrayRef({spec_.copies, k})) {
-    throw UserError(spec_.name, fmt::format("tasks are {} of type {}", sizes(tasks), c10::toString(tasks.scalar_type())),
+    throw UserError(spec_.name,
+                    fmt::format("tasks are {} of type {}", sizes(tasks), c10::toString(tasks.scalar_type())),
                     fmt::format("[{}, {}] float64 would be right", spec_.copies, k));
   }
   const Tensor t = tasks.cpu().contiguous();
@@ -178,7 +198,8 @@ void Copies::set_tasks(const Tensor& tasks) {
       const double x = p[e * k + i];
       const std::string at = fmt::format("{}, copy {}, {}", spec_.name, e, parameters_[i].name);
       if (!std::isfinite(x)) throw UserError(at, fmt::format("is {}", x), "give a finite number");
-      if (parameters_[i].whole && x != std::floor(x)) throw UserError(at, fmt::format("is {}", x), "give a whole number");
+      if (parameters_[i].whole && x != std::floor(x))
+        throw UserError(at, fmt::format("is {}", x), "give a whole number");
     }
     check_task(p + e * k, place(e));
   }
@@ -196,16 +217,19 @@ Tensor Copies::save(int64_t copy) const {
   auto& self = const_cast<Copies&>(*this);  // a cargo that is not loading only reads
   cargo(&self.tasks_[copy * k], k), cargo(&self.next_tasks_[copy * k], k);
   self.visit(copy, cargo);
-  TORCH_CHECK(cargo.at() == out.data_ptr<double>() + out.numel(), spec_.name, ": visit handles another number of values");
+  TORCH_CHECK(cargo.at() == out.data_ptr<double>() + out.numel(), spec_.name,
+              ": visit handles another number of values");
   return out;
 }
 
 void Copies::restore(int64_t copy, const Tensor& saved, Frame& frame) {
   TORCH_CHECK(copy >= 0 && copy < spec_.copies, spec_.name, ": copy ", copy, " of ", spec_.copies);
-  if (!started_) throw UserError(spec_.name, "was asked to restore before its first episode began", "call reset first");
+  if (!started_)
+    throw UserError(spec_.name, "was asked to restore before its first episode began", "call reset first");
   check_frame(frame);
   const auto k = static_cast<int64_t>(parameters_.size());
-  if (saved.scalar_type() != at::kDouble || saved.sizes() != at::IntArrayRef({kHeader + 2 * k + world_size_})) {
+  if (saved.scalar_type() != at::kDouble ||
+      saved.sizes() != at::IntArrayRef({kHeader + 2 * k + world_size_})) {
     throw UserError(place(copy), fmt::format("the saved state has sizes {}", sizes(saved)),
                     fmt::format("[{}] float64 would be right", kHeader + 2 * k + world_size_));
   }
@@ -216,7 +240,8 @@ void Copies::restore(int64_t copy, const Tensor& saved, Frame& frame) {
   carry(cargo, c.stream), carry(cargo, c.episode);
   cargo(&tasks_[copy * k], k), cargo(&next_tasks_[copy * k], k);
   visit(copy, cargo);
-  observe(copy, frame.obs.data_ptr<float>() + copy * spec_.state, frame.mask.data_ptr<bool>() + copy * spec_.agents * spec_.actions);
+  observe(copy, frame.obs.data_ptr<float>() + copy * spec_.state,
+          frame.mask.data_ptr<bool>() + copy * spec_.agents * spec_.actions);
   frame.reward[copy].zero_();
   frame.terminated[copy].fill_(c.terminated);
   frame.truncated[copy].fill_(c.truncated);

@@ -22,7 +22,9 @@ struct CopyOptions {
   void fields(Fields& f) {
     f.add("limit", limit, "steps until an episode is cut off").at_least(1);
     f.add("auto_reset", auto_reset, "whether a copy that ended starts its next episode within the same step");
-    f.add("first_copy", first_copy, "number of the first copy's random stream, for copies spread over objects").at_least(0);
+    f.add("first_copy", first_copy,
+          "number of the first copy's random stream, for copies spread over objects")
+        .at_least(0);
   }
 };
 
@@ -31,14 +33,16 @@ class Cargo {
  public:
   Cargo(double* at, bool loading) : at_(at), loading_(loading) {}
   template <class T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   void operator()(T& x) {
-    if (loading_) x = static_cast<T>(*at_);
-    else *at_ = static_cast<double>(x);
+    if (loading_)
+      x = static_cast<T>(*at_);
+    else
+      *at_ = static_cast<double>(x);
     ++at_;
   }
   template <class T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   void operator()(T* x, int64_t n) {
     for (int64_t i = 0; i < n; ++i) (*this)(x[i]);
   }
@@ -62,19 +66,21 @@ class Copies : public Env, public HasTasks, public Restorable, public Drawable {
   void restore(int64_t copy, const Tensor& saved, Frame&) final;
 
  protected:
-  // `spec` says what the world has set of it; sizes that follow from others are filled in. `place` names the world in
-  // messages. `world_size` is how many numbers `visit` handles. Sizes beyond what any machine holds are a UserError.
+  // `spec` says what the world has set of it; sizes that follow from others are filled in. `place` names the
+  // world in messages. `world_size` is how many numbers `visit` handles. Sizes beyond what any machine holds
+  // are a UserError.
   Copies(EnvSpec spec, const CopyOptions&, std::vector<TaskParameter>, int64_t world_size);
 
   // A copy's first state. Draws from `episode` alone; draws during the episode are split from it by `step`.
   virtual void begin(int64_t copy, Rng episode) = 0;
-  // One step; rewards [A] arrive as zeros. True where the world has ended by its own rules. `now` counts the steps
-  // taken before.
+  // One step; rewards [A] arrive as zeros. True where the world has ended by its own rules. `now` counts the
+  // steps taken before.
   virtual bool advance(int64_t copy, const int64_t* actions, int64_t now, Rng episode, float* reward) = 0;
-  // Writes all of obs [A, D]; of mask [A, n], what can change (it starts as each agent's own actions, all allowed).
+  // Writes all of obs [A, D]; of mask [A, n], what can change (it starts as each agent's own actions, all
+  // allowed).
   virtual void observe(int64_t copy, float* obs, bool* mask) const = 0;
-  // Hands the copy's state to the cargo, in one order. What is derived is made anew where the cargo is loading; a state
-  // that cannot be is a UserError.
+  // Hands the copy's state to the cargo, in one order. What is derived is made anew where the cargo is
+  // loading; a state that cannot be is a UserError.
   virtual void visit(int64_t copy, Cargo&) = 0;
   // A task that the world cannot have is a UserError. Nothing else happens here: `begin` reads the task.
   virtual void check_task(const double* task, const std::string& place) const {}

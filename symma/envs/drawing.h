@@ -12,7 +12,8 @@ class Drawing {
   void rect(double x, double y, double width, double height, const std::string& fill);
   void circle(double x, double y, double radius, const std::string& fill, double opacity = 1);
   void line(double x1, double y1, double x2, double y2, const std::string& stroke, double width);
-  void text(double x, double y, double size, const std::string& words, const std::string& fill = "black");  // centred
+  void text(double x, double y, double size, const std::string& words,
+            const std::string& fill = "black");  // centred
   std::string svg() const { return body_ + "</svg>"; }
 
  private:

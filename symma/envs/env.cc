@@ -12,8 +12,11 @@ Tensor draw_tasks(const HasTasks& world, int64_t copies, TaskRange range, Rng rn
   for (int64_t e = 0; e < copies; ++e) {
     Draws draws(rng.split("task", e));
     for (const TaskParameter& p : parameters) {
-      const auto& [low, high] = range == TaskRange::kTrain ? p.train : range == TaskRange::kTest ? p.test : p.ood;
-      *out++ = p.whole ? low + static_cast<double>(draws.below(static_cast<int64_t>(high - low) + 1)) : draws.uniform(low, high);
+      const auto& [low, high] = range == TaskRange::kTrain  ? p.train
+                                : range == TaskRange::kTest ? p.test
+                                                            : p.ood;
+      *out++ = p.whole ? low + static_cast<double>(draws.below(static_cast<int64_t>(high - low) + 1))
+                       : draws.uniform(low, high);
     }
   }
   return tasks;

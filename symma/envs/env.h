@@ -1,8 +1,8 @@
 // Worlds of many agents: E copies of one world, advanced together over flat arrays.
 //
-// Every agent acts at every step. Where players take turns, the one who waits has a mask with one action left.
-// Copy e draws from rng.split("copy", first_copy + e) alone, so results depend neither on the number of threads nor on
-// how copies are spread over objects.
+// Every agent acts at every step. Where players take turns, the one who waits has a mask with one action
+// left. Copy e draws from rng.split("copy", first_copy + e) alone, so results depend neither on the number of
+// threads nor on how copies are spread over objects.
 #pragma once
 
 #include <array>
@@ -20,15 +20,16 @@ namespace symma {
 
 // What each copy of a world looks like.
 struct EnvSpec {
-  std::string name;           // as registered
-  std::string variant;        // which rules that go by this name, and of what size: numbers compare within one variant
-  int64_t copies = 0;         // E
-  int64_t agents = 0;         // A
-  int64_t obs = 0;            // D, of the agent that sees most; the others' rows end in zeros
-  int64_t actions = 0;        // n, of the agent that can do most; the others' masks end in false
-  int64_t state = 0;          // S = A D: what all agents see, side by side
-  int64_t limit = 0;          // steps until an episode is cut off
-  bool common_reward = false; // every agent is handed the team's reward, so a team's return counts it once
+  std::string name;  // as registered
+  std::string
+      variant;  // which rules that go by this name, and of what size: numbers compare within one variant
+  int64_t copies = 0;          // E
+  int64_t agents = 0;          // A
+  int64_t obs = 0;             // D, of the agent that sees most; the others' rows end in zeros
+  int64_t actions = 0;         // n, of the agent that can do most; the others' masks end in false
+  int64_t state = 0;           // S = A D: what all agents see, side by side
+  int64_t limit = 0;           // steps until an episode is cut off
+  bool common_reward = false;  // every agent is handed the team's reward, so a team's return counts it once
   double obs_low = -std::numeric_limits<double>::infinity();  // bounds of every observation
   double obs_high = std::numeric_limits<double>::infinity();
   std::vector<std::string> agent_names;   // [A]
@@ -37,8 +38,8 @@ struct EnvSpec {
   std::vector<int64_t> agent_actions;     // [A], at most n
 };
 
-// What a world shows after a reset or a step. An undefined frame is allocated by `reset`; after that the world writes in
-// place, so whoever keeps a frame's content copies it.
+// What a world shows after a reset or a step. An undefined frame is allocated by `reset`; after that the
+// world writes in place, so whoever keeps a frame's content copies it.
 struct Frame {
   Tensor obs;         // [E, A, D] float
   Tensor reward;      // [E, A] float, of the step just taken; zeros after a reset
@@ -51,17 +52,19 @@ struct Frame {
   Tensor final_state;  // [E, S] float; the same memory as final_obs
 };
 
-// At the boundary. With `auto_reset` (the default) a copy that ends at a step starts its next episode within it:
-// reward, terminated and truncated are those of the step that ended it, obs, state and mask are the first of the new
-// episode, final_obs and final_state the last of the old. Without, a copy that has ended stays as it is: later actions
-// for it are not looked at, its rewards are zero, and terminated or truncated stays set, until the next `reset`.
+// At the boundary. With `auto_reset` (the default) a copy that ends at a step starts its next episode within
+// it: reward, terminated and truncated are those of the step that ended it, obs, state and mask are the first
+// of the new episode, final_obs and final_state the last of the old. Without, a copy that has ended stays as
+// it is: later actions for it are not looked at, its rewards are zero, and terminated or truncated stays set,
+// until the next `reset`.
 class Env {
  public:
   virtual ~Env() = default;
   virtual const EnvSpec& spec() const = 0;
   // Starts episode 0 of every copy. Throws UserError where the frame belongs to a world of other sizes.
   virtual void reset(Rng, Frame&) = 0;
-  // Throws UserError, and leaves the world as it was, for actions of a wrong type or shape, out of range, or masked.
+  // Throws UserError, and leaves the world as it was, for actions of a wrong type or shape, out of range, or
+  // masked.
   virtual void step(const Tensor& actions /*[E,A] int64*/, Frame&) = 0;
 };
 
@@ -70,10 +73,11 @@ using EnvRegistry = Registry<Env, int64_t /*copies*/>;
 // One number of a world that may differ from copy to copy, such as a payoff, a level or the number of a map.
 struct TaskParameter {
   std::string name, doc;
-  double value;                        // what every copy has until set_tasks
-  bool whole = false;                  // takes whole numbers
-  std::array<double, 2> train, test;   // low and high, both included. Where whole numbers name things (maps), the two
-  std::array<double, 2> ood;           // share none; where they measure, test draws anew from the range of train
+  double value;        // what every copy has until set_tasks
+  bool whole = false;  // takes whole numbers
+  std::array<double, 2> train,
+      test;                   // low and high, both included. Where whole numbers name things (maps), the two
+  std::array<double, 2> ood;  // share none; where they measure, test draws anew from the range of train
 };
 
 enum class TaskRange { kTrain, kTest, kOod };
@@ -83,24 +87,25 @@ class HasTasks {
  public:
   virtual ~HasTasks() = default;
   virtual const std::vector<TaskParameter>& task_parameters() const = 0;  // [K]
-  // Row e holds copy e's parameters from its next reset on. Throws UserError for a wrong shape or an impossible value.
+  // Row e holds copy e's parameters from its next reset on. Throws UserError for a wrong shape or an
+  // impossible value.
   virtual void set_tasks(const Tensor& tasks /*[E,K] float64*/) = 0;
 };
 
-// One task for each copy: [copies, K] float64. Each parameter is drawn evenly from its range; row e draws from
-// rng.split("task", e) alone.
+// One task for each copy: [copies, K] float64. Each parameter is drawn evenly from its range; row e draws
+// from rng.split("task", e) alone.
 Tensor draw_tasks(const HasTasks&, int64_t copies, TaskRange, Rng);
 
 // A world that can be written down and put back: for replays, planning, and runs that resume bit for bit.
 class Restorable {
  public:
   virtual ~Restorable() = default;
-  // Everything that changes of one copy: [K] float64. Its last world_size() numbers are the world's own, and those
-  // before are the episode's: steps taken, ended or not, the random stream, the task.
+  // Everything that changes of one copy: [K] float64. Its last world_size() numbers are the world's own, and
+  // those before are the episode's: steps taken, ended or not, the random stream, the task.
   virtual Tensor save(int64_t copy) const = 0;
   virtual int64_t world_size() const = 0;
-  // Puts the copy into a saved state and writes its rows of the frame. Throws UserError where the size is wrong or the
-  // world's own part is impossible.
+  // Puts the copy into a saved state and writes its rows of the frame. Throws UserError where the size is
+  // wrong or the world's own part is impossible.
   virtual void restore(int64_t copy, const Tensor& saved /*[K] float64*/, Frame&) = 0;
 };
 

@@ -1,11 +1,13 @@
 // Matrix games: two players choose at once and are paid by a table, again and again.
 //
-// Payoffs of prisoner's dilemma: Foerster et al. 2018, arXiv:1709.04326 ("prisoners_dilemma"), and Kim et al. 2021,
-// arXiv:2011.00382 ("prisoners_dilemma_mapg"). Climbing and penalty: Claus and Boutilier 1998, as in Papoudakis et al. 2021,
-// arXiv:2006.07869: 25 rounds, no memory, so an observation is one zero. Rock-paper-scissors is zero-sum.
+// Payoffs of prisoner's dilemma: Foerster et al. 2018, arXiv:1709.04326 ("prisoners_dilemma"), and Kim et al.
+// 2021, arXiv:2011.00382 ("prisoners_dilemma_mapg"). Climbing and penalty: Claus and Boutilier 1998, as in
+// Papoudakis et al. 2021, arXiv:2006.07869: 25 rounds, no memory, so an observation is one zero.
+// Rock-paper-scissors is zero-sum.
 //
-// With memory m, an observation is m blocks, the last round first: one of 1 + n^2 numbers is 1, the first for "not played
-// yet", else 1 + n (own action) + (the other's). With m = 1 a two-action game has the five states of tabular strategies.
+// With memory m, an observation is m blocks, the last round first: one of 1 + n^2 numbers is 1, the first for
+// "not played yet", else 1 + n (own action) + (the other's). With m = 1 a two-action game has the five states
+// of tabular strategies.
 #include <cmath>
 
 #include <fmt/format.h>
@@ -22,8 +24,9 @@ struct Game {
   bool common = false;
 };
 
-const std::vector<std::string> kGames = {"prisoners_dilemma", "prisoners_dilemma_mapg", "stag_hunt", "chicken", "climbing",
-                                         "penalty", "rock_paper_scissors", "custom"};
+const std::vector<std::string> kGames = {
+    "prisoners_dilemma", "prisoners_dilemma_mapg", "stag_hunt", "chicken", "climbing",
+    "penalty",           "rock_paper_scissors",    "custom"};
 
 class MatrixGame final : public Copies {
  public:
@@ -40,7 +43,10 @@ class MatrixGame final : public Copies {
       f.add("row", row, "row player's payoffs of a custom game, n times n numbers, row by row");
       f.add("column", column, "the column player's; none: the same as row, a common reward");
       f.add("memory", memory, "last rounds that players see").at_least(0).at_most(16);
-      f.add("spread", spread, "how far payoffs vary from task to task, as a share of the widest gap in the table").at_least(0).at_most(1);
+      f.add("spread", spread,
+            "how far payoffs vary from task to task, as a share of the widest gap in the table")
+          .at_least(0)
+          .at_most(1);
       CopyOptions::fields(f);
     }
   };
@@ -62,7 +68,8 @@ class MatrixGame final : public Copies {
       d.text(60.0 * i + 90, 30, 10, game_.actions[i], colour(1));
       for (int64_t j = 0; j < n_; ++j) {
         d.rect(60.0 * j + 61, 60.0 * i + 61, 58, 58, last == i * n_ + j ? "#ffe08a" : "#eeeeee");
-        d.text(60.0 * j + 90, 60.0 * i + 90, 11, fmt::format("{:g}, {:g}", payoff(e, 0, i * n_ + j), payoff(e, 1, i * n_ + j)));
+        d.text(60.0 * j + 90, 60.0 * i + 90, 11,
+               fmt::format("{:g}, {:g}", payoff(e, 0, i * n_ + j), payoff(e, 1, i * n_ + j)));
       }
     }
     return d.svg();
@@ -70,28 +77,37 @@ class MatrixGame final : public Copies {
 
  private:
   MatrixGame(const Options& o, Game game, int64_t copies)
-      : Copies(make_spec(o, game, copies), o, make_parameters(o, game), std::max<int64_t>(1, o.memory)), game_(std::move(game)),
-        n_(static_cast<int64_t>(game_.actions.size())), memory_(o.memory), kept_(std::max<int64_t>(1, o.memory)),
+      : Copies(make_spec(o, game, copies), o, make_parameters(o, game), std::max<int64_t>(1, o.memory)),
+        game_(std::move(game)),
+        n_(static_cast<int64_t>(game_.actions.size())),
+        memory_(o.memory),
+        kept_(std::max<int64_t>(1, o.memory)),
         history_(copies * kept_, -1) {}
 
   static Game table(const Options& o) {
     const std::vector<std::string> cd = {"cooperate", "defect"}, abc = {"a", "b", "c"};
     if (o.game != "custom" && !(o.row.empty() && o.column.empty())) {
-      throw UserError("matrix_game, row", "is given for the game of " + o.game, "payoffs are for game = \"custom\"");
+      throw UserError("matrix_game, row", "is given for the game of " + o.game,
+                      "payoffs are for game = \"custom\"");
     }
     if (o.game == "prisoners_dilemma") return {cd, {-1, -3, 0, -2}, {-1, 0, -3, -2}};
     if (o.game == "prisoners_dilemma_mapg") return {cd, {.5, -1.5, 1.5, -.5}, {.5, 1.5, -1.5, -.5}};
     if (o.game == "stag_hunt") return {{"stag", "hare"}, {4, 1, 3, 2}, {4, 3, 1, 2}};
     if (o.game == "chicken") return {{"swerve", "straight"}, {0, -1, 1, -10}, {0, 1, -1, -10}};
-    if (o.game == "climbing") return {abc, {11, -30, 0, -30, 7, 0, 0, 6, 5}, {11, -30, 0, -30, 7, 0, 0, 6, 5}, true};
-    if (o.game == "penalty") return {abc, {-o.k, 0, 10, 0, 2, 0, 10, 0, -o.k}, {-o.k, 0, 10, 0, 2, 0, 10, 0, -o.k}, true};
-    if (o.game == "rock_paper_scissors") return {{"rock", "paper", "scissors"}, {0, -1, 1, 1, 0, -1, -1, 1, 0}, {0, 1, -1, -1, 0, 1, 1, -1, 0}};
+    if (o.game == "climbing")
+      return {abc, {11, -30, 0, -30, 7, 0, 0, 6, 5}, {11, -30, 0, -30, 7, 0, 0, 6, 5}, true};
+    if (o.game == "penalty")
+      return {abc, {-o.k, 0, 10, 0, 2, 0, 10, 0, -o.k}, {-o.k, 0, 10, 0, 2, 0, 10, 0, -o.k}, true};
+    if (o.game == "rock_paper_scissors")
+      return {{"rock", "paper", "scissors"}, {0, -1, 1, 1, 0, -1, -1, 1, 0}, {0, 1, -1, -1, 0, 1, 1, -1, 0}};
     const auto n = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(o.row.size()))));
     if (n < 2 || n * n != static_cast<int64_t>(o.row.size())) {
-      throw UserError("matrix_game, row", fmt::format("has {} payoffs", o.row.size()), "a game of n actions has n times n, n of 2 or more");
+      throw UserError("matrix_game, row", fmt::format("has {} payoffs", o.row.size()),
+                      "a game of n actions has n times n, n of 2 or more");
     }
     if (!o.column.empty() && o.column.size() != o.row.size()) {
-      throw UserError("matrix_game, column", fmt::format("has {} payoffs", o.column.size()), fmt::format("{}, as many as row", o.row.size()));
+      throw UserError("matrix_game, column", fmt::format("has {} payoffs", o.column.size()),
+                      fmt::format("{}, as many as row", o.row.size()));
     }
     std::vector<std::string> names;
     for (int64_t i = 0; i < n; ++i) names.push_back(std::to_string(i));
@@ -102,7 +118,8 @@ class MatrixGame final : public Copies {
     const auto n = static_cast<int64_t>(game.actions.size());
     EnvSpec s;
     s.name = "matrix_game";
-    s.variant = o.game + (o.game == "penalty" ? fmt::format(", k = {:g}", o.k) : "") + (o.memory ? fmt::format(", memory {}", o.memory) : "");
+    s.variant = o.game + (o.game == "penalty" ? fmt::format(", k = {:g}", o.k) : "") +
+                (o.memory ? fmt::format(", memory {}", o.memory) : "");
     s.copies = copies;
     s.agents = 2;
     s.obs = o.memory ? o.memory * (1 + n * n) : 1;
@@ -124,8 +141,12 @@ class MatrixGame final : public Copies {
     for (int player = 0; player < (game.common ? 1 : 2); ++player) {
       for (int64_t i = 0; i < n * n; ++i) {
         const double v = player ? game.column[i] : game.row[i];
-        out.push_back({.name = fmt::format("{}_{}_{}", player ? "column" : "row", game.actions[i / n], game.actions[i % n]),
-                       .doc = "payoff", .value = v, .train = {v - reach, v + reach}, .test = {v - reach, v + reach},
+        out.push_back({.name = fmt::format("{}_{}_{}", player ? "column" : "row", game.actions[i / n],
+                                           game.actions[i % n]),
+                       .doc = "payoff",
+                       .value = v,
+                       .train = {v - reach, v + reach},
+                       .test = {v - reach, v + reach},
                        .ood = {v + reach, v + 2 * reach}});
       }
     }
@@ -163,7 +184,9 @@ class MatrixGame final : public Copies {
     cargo(&history_[e * kept_], kept_);
     for (int64_t m = 0; m < kept_; ++m) {
       const int64_t joint = history_[e * kept_ + m];
-      if (joint < -1 || joint >= n_ * n_) throw UserError(place(e), fmt::format("a saved round is {}", joint), fmt::format("-1..{} would be right", n_ * n_ - 1));
+      if (joint < -1 || joint >= n_ * n_)
+        throw UserError(place(e), fmt::format("a saved round is {}", joint),
+                        fmt::format("-1..{} would be right", n_ * n_ - 1));
     }
   }
 
@@ -172,7 +195,8 @@ class MatrixGame final : public Copies {
   std::vector<int64_t> history_;  // [E, kept]: joint actions, the last first; -1 before the first round
 };
 
-SYMMA_REGISTER(Env, "matrix_game", MatrixGame, "two players and a table of payoffs, repeated, with or without memory",
+SYMMA_REGISTER(Env, "matrix_game", MatrixGame,
+               "two players and a table of payoffs, repeated, with or without memory",
                "Claus and Boutilier 1998; Foerster et al. 2018, arXiv:1709.04326");
 
 }  // namespace

@@ -22,13 +22,15 @@ std::vector<std::string> move_names(const std::string& variant) {
   return {"no_action", "left", "right", "down", "up"};
 }
 
-Particles::Particles(EnvSpec spec, const ParticleOptions& options, std::vector<TaskParameter> parameters, std::vector<Disc> kinds,
-                     int64_t extra)
+Particles::Particles(EnvSpec spec, const ParticleOptions& options, std::vector<TaskParameter> parameters,
+                     std::vector<Disc> kinds, int64_t extra)
     : Copies(std::move(spec), options, std::move(parameters),
              2 * static_cast<int64_t>(kinds.size()) + 2 * spec.agents + extra),
-      openai_(options.variant == "openai"), kinds_(std::move(kinds)) {
+      openai_(options.variant == "openai"),
+      kinds_(std::move(kinds)) {
   if (discs() > kMostDiscs) {
-    throw UserError(this->spec().name, fmt::format("has {} agents and landmarks", discs()), fmt::format("{} at most", kMostDiscs));
+    throw UserError(this->spec().name, fmt::format("has {} agents and landmarks", discs()),
+                    fmt::format("{} at most", kMostDiscs));
   }
   at_.resize(this->spec().copies * discs());
   speed_.resize(this->spec().copies * this->spec().agents);
@@ -68,9 +70,12 @@ void Particles::move(int64_t copy, const int64_t* actions, const Medium& medium,
       if (d2 > near * near) continue;
       const double dist = std::sqrt(d2);
       const double depth = -(dist - radii) / medium.contact_margin;
-      const double soft = (depth > 0 ? depth + std::log1p(std::exp(-depth)) : std::log1p(std::exp(depth))) * medium.contact_margin;
+      const double soft = (depth > 0 ? depth + std::log1p(std::exp(-depth)) : std::log1p(std::exp(depth))) *
+                          medium.contact_margin;
       // Two centres at one point have no direction to part in, and stay.
-      const Point f = dist > 0 ? Point{medium.contact_force * dx / dist * soft, medium.contact_force * dy / dist * soft} : Point{0, 0};
+      const Point f =
+          dist > 0 ? Point{medium.contact_force * dx / dist * soft, medium.contact_force * dy / dist * soft}
+                   : Point{0, 0};
       if (kinds[a].moves) force[a] = {f.x + force[a].x, f.y + force[a].y};
       if (b < agents && kinds[b].moves) force[b] = {-f.x + force[b].x, -f.y + force[b].y};
     }
@@ -82,7 +87,8 @@ void Particles::move(int64_t copy, const int64_t* actions, const Medium& medium,
     v[i] = {v[i].x * keep + force[i].x * dt, v[i].y * keep + force[i].y * dt};
     if (kinds[i].max_speed > 0) {
       const double fast = std::sqrt(v[i].x * v[i].x + v[i].y * v[i].y);
-      if (fast > kinds[i].max_speed) v[i] = {v[i].x / fast * kinds[i].max_speed, v[i].y / fast * kinds[i].max_speed};
+      if (fast > kinds[i].max_speed)
+        v[i] = {v[i].x / fast * kinds[i].max_speed, v[i].y / fast * kinds[i].max_speed};
     }
     if (openai_) p[i] = {p[i].x + v[i].x * dt, p[i].y + v[i].y * dt};
   }
@@ -92,7 +98,8 @@ std::string Particles::text(int64_t copy) const {
   std::string out = fmt::format("step {}\n", steps(copy));
   for (int64_t i = 0; i < discs(); ++i) {
     const bool agent = i < spec().agents;
-    out += fmt::format("{:<12} ({:+.3f}, {:+.3f})\n", agent ? spec().agent_names[i] : fmt::format("landmark_{}", i - spec().agents),
+    out += fmt::format("{:<12} ({:+.3f}, {:+.3f})\n",
+                       agent ? spec().agent_names[i] : fmt::format("landmark_{}", i - spec().agents),
                        at(copy)[i].x, at(copy)[i].y);
   }
   return out;
@@ -104,7 +111,8 @@ std::string Particles::svg(int64_t copy) const {
   const auto scale = [](double x) { return 150 + 100 * std::clamp(x, -1.5, 1.5); };
   for (int64_t i = discs(); i-- > 0;) {
     const bool agent = i < spec().agents;
-    d.circle(scale(at(copy)[i].x), scale(-at(copy)[i].y), 100 * kinds_[i].radius, agent ? colour(i) : "#404040", agent ? 0.7 : 1);
+    d.circle(scale(at(copy)[i].x), scale(-at(copy)[i].y), 100 * kinds_[i].radius,
+             agent ? colour(i) : "#404040", agent ? 0.7 : 1);
     if (agent) d.text(scale(at(copy)[i].x), scale(-at(copy)[i].y), 9, std::to_string(i));
   }
   return d.svg();

@@ -1,8 +1,10 @@
 // The physics of the particle worlds: discs in the plane that push each other apart where they overlap.
 //
 // Two variants, as published:
-//   "openai": OpenAI's multiagent-particle-envs (Lowe et al. 2017, arXiv:1706.02275). Velocities move first, then
-//             positions; action 1 is right. Where a world is cooperative, each agent is handed the sum of all rewards.
+//   "openai": OpenAI's multiagent-particle-envs (Lowe et al. 2017, arXiv:1706.02275). Velocities move first,
+//   then
+//             positions; action 1 is right. Where a world is cooperative, each agent is handed the sum of all
+//             rewards.
 //   "mpe2":   Farama's MPE2 1.x (PettingZoo's successor of the same). Positions move first; action 1 is left.
 // Sums are taken in the originals' order and in double, so that episodes agree to rounding.
 #pragma once
@@ -27,8 +29,8 @@ struct ParticleOptions : CopyOptions {
 struct Disc {
   double radius = 0.05;
   bool collides = true;
-  double push = 5;        // force of an action
-  double max_speed = 0;   // 0: none
+  double push = 5;       // force of an action
+  double max_speed = 0;  // 0: none
   bool moves = true;
 };
 
@@ -43,7 +45,7 @@ inline double squared(Point a, Point b) {
 
 // Constants of one copy's physics.
 struct Medium {
-  double damping = 0.25;       // share of its speed that a disc loses in a step
+  double damping = 0.25;  // share of its speed that a disc loses in a step
   double dt = 0.1;
   double contact_force = 1e2;
   double contact_margin = 1e-3;
@@ -55,18 +57,20 @@ class Particles : public Copies {
   std::string svg(int64_t copy) const override;
 
  protected:
-  Particles(EnvSpec, const ParticleOptions&, std::vector<TaskParameter>, std::vector<Disc>, int64_t extra = 0);
+  Particles(EnvSpec, const ParticleOptions&, std::vector<TaskParameter>, std::vector<Disc>,
+            int64_t extra = 0);
   void visit(int64_t copy, Cargo&) override;
 
   bool openai() const { return openai_; }
   int64_t discs() const { return static_cast<int64_t>(kinds_.size()); }
   const Disc& kind(int64_t i) const { return kinds_[i]; }
-  Point* at(int64_t copy) { return &at_[copy * discs()]; }               // [discs]
+  Point* at(int64_t copy) { return &at_[copy * discs()]; }  // [discs]
   const Point* at(int64_t copy) const { return &at_[copy * discs()]; }
-  Point* speed(int64_t copy) { return &speed_[copy * spec().agents]; }   // [A]
+  Point* speed(int64_t copy) { return &speed_[copy * spec().agents]; }  // [A]
   const Point* speed(int64_t copy) const { return &speed_[copy * spec().agents]; }
 
-  // Agents' places drawn evenly from [-arena, arena]^2, landmarks' from [-landmarks, landmarks]^2; nothing moves.
+  // Agents' places drawn evenly from [-arena, arena]^2, landmarks' from [-landmarks, landmarks]^2; nothing
+  // moves.
   void scatter(int64_t copy, Draws&, double arena, double landmarks);
   // One step. Only agents whose disc moves look at their action. `discs` are the kinds, or this copy's own.
   void move(int64_t copy, const int64_t* actions, const Medium&, const Disc* discs);

@@ -1,9 +1,11 @@
-// Simple spread: N agents cover N landmarks, and should not touch each other (Lowe et al. 2017, arXiv:1706.02275).
+// Simple spread: N agents cover N landmarks, and should not touch each other (Lowe et al. 2017,
+// arXiv:1706.02275).
 //
-// Observation of an agent, 4 + 2N + 4(N-1): its velocity and place, landmarks and other agents as seen from it, and what
-// the others say (nothing: zeros). Let m be the sum over landmarks of the distance to the nearest agent.
-//   "openai": an agent earns -m, and -1 for each agent it overlaps, itself too (so N a step, always); all are handed the sum.
-//   "mpe2":   an agent earns half of -m and half of -1 for each other agent it overlaps.
+// Observation of an agent, 4 + 2N + 4(N-1): its velocity and place, landmarks and other agents as seen from
+// it, and what the others say (nothing: zeros). Let m be the sum over landmarks of the distance to the
+// nearest agent.
+//   "openai": an agent earns -m, and -1 for each agent it overlaps, itself too (so N a step, always); all are
+//   handed the sum. "mpe2":   an agent earns half of -m and half of -1 for each other agent it overlaps.
 // JaxMARL's follows "mpe2".
 #include <cmath>
 
@@ -21,16 +23,33 @@ class SimpleSpread final : public Particles {
     double local_ratio = 0.5;
     void fields(Fields& f) {
       f.add("agents", agents, "agents, and as many landmarks").at_least(1).at_most(32);
-      f.add("local_ratio", local_ratio, "share of an agent's own collisions in its reward (mpe2)").at_least(0).at_most(1);
+      f.add("local_ratio", local_ratio, "share of an agent's own collisions in its reward (mpe2)")
+          .at_least(0)
+          .at_most(1);
       ParticleOptions::fields(f);
     }
   };
 
   SimpleSpread(const Options& o, int64_t copies)
       : Particles(make_spec(o, copies), o,
-                  {{.name = "arena", .doc = "half the side of the square where all start", .value = 1, .train = {0.8, 1.2}, .test = {0.8, 1.2}, .ood = {1.4, 1.8}},
-                   {.name = "damping", .doc = "share of its speed that an agent loses in a step", .value = 0.25, .train = {0.2, 0.3}, .test = {0.2, 0.3}, .ood = {0.4, 0.5}},
-                   {.name = "radius", .doc = "of an agent", .value = 0.15, .train = {0.1, 0.2}, .test = {0.1, 0.2}, .ood = {0.25, 0.3}}},
+                  {{.name = "arena",
+                    .doc = "half the side of the square where all start",
+                    .value = 1,
+                    .train = {0.8, 1.2},
+                    .test = {0.8, 1.2},
+                    .ood = {1.4, 1.8}},
+                   {.name = "damping",
+                    .doc = "share of its speed that an agent loses in a step",
+                    .value = 0.25,
+                    .train = {0.2, 0.3},
+                    .test = {0.2, 0.3},
+                    .ood = {0.4, 0.5}},
+                   {.name = "radius",
+                    .doc = "of an agent",
+                    .value = 0.15,
+                    .train = {0.1, 0.2},
+                    .test = {0.1, 0.2},
+                    .ood = {0.25, 0.3}}},
                   discs_of(o)),
         local_(o.local_ratio) {}
 
@@ -49,13 +68,15 @@ class SimpleSpread final : public Particles {
   }
   static std::vector<Disc> discs_of(const Options& o) {
     std::vector<Disc> d(2 * o.agents, Disc{.radius = 0.15});
-    for (int64_t i = o.agents; i < 2 * o.agents; ++i) d[i] = {.radius = 0.05, .collides = false, .moves = false};
+    for (int64_t i = o.agents; i < 2 * o.agents; ++i)
+      d[i] = {.radius = 0.05, .collides = false, .moves = false};
     return d;
   }
 
   void check_task(const double* t, const std::string& place) const override {
     if (t[0] <= 0) throw UserError(place + ", arena", fmt::format("is {}", t[0]), "it must be > 0");
-    if (t[1] < 0 || t[1] > 1) throw UserError(place + ", damping", fmt::format("is {}", t[1]), "it must be in 0..1");
+    if (t[1] < 0 || t[1] > 1)
+      throw UserError(place + ", damping", fmt::format("is {}", t[1]), "it must be in 0..1");
     if (t[2] <= 0) throw UserError(place + ", radius", fmt::format("is {}", t[2]), "it must be > 0");
   }
 
@@ -111,7 +132,8 @@ class SimpleSpread final : public Particles {
   const double local_;
 };
 
-SYMMA_REGISTER(Env, "simple_spread", SimpleSpread, "agents cover landmarks without touching (openai or mpe2 rules)",
+SYMMA_REGISTER(Env, "simple_spread", SimpleSpread,
+               "agents cover landmarks without touching (openai or mpe2 rules)",
                "Lowe et al. 2017, arXiv:1706.02275");
 
 }  // namespace

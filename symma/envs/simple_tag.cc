@@ -1,8 +1,9 @@
 // Tag: slow predators chase fast prey among obstacles (Lowe et al. 2017, arXiv:1706.02275).
 //
-// Predators come first. Each earns 10 for every overlap of any predator with any prey; prey loses 10 for each predator that it
-// overlaps, and more and more beyond |x| or |y| of 0.9. An observation: own velocity and place, obstacles and other agents from
-// there, and velocities of the other prey; so predators see more numbers than prey.
+// Predators come first. Each earns 10 for every overlap of any predator with any prey; prey loses 10 for each
+// predator that it overlaps, and more and more beyond |x| or |y| of 0.9. An observation: own velocity and
+// place, obstacles and other agents from there, and velocities of the other prey; so predators see more
+// numbers than prey.
 #include <array>
 #include <cmath>
 
@@ -27,9 +28,24 @@ class SimpleTag final : public Particles {
 
   SimpleTag(const Options& o, int64_t copies)
       : Particles(make_spec(o, copies), o,
-                  {{.name = "prey_speed", .doc = "of the prey, as a share of the published: pushes and top speed", .value = 1, .train = {0.75, 1}, .test = {0.75, 1}, .ood = {1.1, 1.3}},
-                   {.name = "obstacle_radius", .doc = "of an obstacle", .value = 0.2, .train = {0.15, 0.25}, .test = {0.15, 0.25}, .ood = {0.3, 0.35}},
-                   {.name = "arena", .doc = "half the side of the square where agents start", .value = 1, .train = {0.8, 1.2}, .test = {0.8, 1.2}, .ood = {1.4, 1.8}}},
+                  {{.name = "prey_speed",
+                    .doc = "of the prey, as a share of the published: pushes and top speed",
+                    .value = 1,
+                    .train = {0.75, 1},
+                    .test = {0.75, 1},
+                    .ood = {1.1, 1.3}},
+                   {.name = "obstacle_radius",
+                    .doc = "of an obstacle",
+                    .value = 0.2,
+                    .train = {0.15, 0.25},
+                    .test = {0.15, 0.25},
+                    .ood = {0.3, 0.35}},
+                   {.name = "arena",
+                    .doc = "half the side of the square where agents start",
+                    .value = 1,
+                    .train = {0.8, 1.2},
+                    .test = {0.8, 1.2},
+                    .ood = {1.4, 1.8}}},
                   discs_of(o)),
         predators_(o.predators) {}
 
@@ -37,7 +53,8 @@ class SimpleTag final : public Particles {
   static EnvSpec make_spec(const Options& o, int64_t copies) {
     EnvSpec s;
     s.name = "simple_tag";
-    s.variant = fmt::format("{}, {} predators, {} prey, {} obstacles", o.variant, o.predators, o.prey, o.obstacles);
+    s.variant =
+        fmt::format("{}, {} predators, {} prey, {} obstacles", o.variant, o.predators, o.prey, o.obstacles);
     s.copies = copies;
     s.agents = o.predators + o.prey;
     const int64_t seen = 4 + 2 * o.obstacles + 2 * (s.agents - 1);
@@ -46,7 +63,8 @@ class SimpleTag final : public Particles {
     s.action_names = move_names(o.variant);
     for (int64_t i = 0; i < s.agents; ++i) {
       const bool chases = i < o.predators;
-      s.agent_names.push_back(chases ? fmt::format("predator_{}", i) : fmt::format("prey_{}", i - o.predators));
+      s.agent_names.push_back(chases ? fmt::format("predator_{}", i)
+                                     : fmt::format("prey_{}", i - o.predators));
       s.agent_obs.push_back(seen + 2 * (chases ? o.prey : o.prey - 1));
     }
     return s;
@@ -81,7 +99,8 @@ class SimpleTag final : public Particles {
     double caught = 0;
     for (int64_t i = predators_; i < agents; ++i) {
       double earned = 0;
-      for (int64_t j = 0; j < predators_; ++j) earned -= touch(p[i], p[j], own[j].radius + own[i].radius) ? 10 : 0;
+      for (int64_t j = 0; j < predators_; ++j)
+        earned -= touch(p[i], p[j], own[j].radius + own[i].radius) ? 10 : 0;
       caught -= earned;
       reward[i] = static_cast<float>(earned - outside(std::abs(p[i].x)) - outside(std::abs(p[i].y)));
     }
@@ -114,7 +133,8 @@ class SimpleTag final : public Particles {
   const int64_t predators_;
 };
 
-SYMMA_REGISTER(Env, "simple_tag", SimpleTag, "predators chase prey among obstacles (openai or mpe2 rules)", "Lowe et al. 2017, arXiv:1706.02275");
+SYMMA_REGISTER(Env, "simple_tag", SimpleTag, "predators chase prey among obstacles (openai or mpe2 rules)",
+               "Lowe et al. 2017, arXiv:1706.02275");
 
 }  // namespace
 }  // namespace symma

@@ -1,12 +1,14 @@
-// Robot warehouse: robots carry requested shelves to the goals, and bring them back (rware 2.x; Christianos et al. 2020,
-// arXiv:2006.07169; Papoudakis et al. 2021, arXiv:2006.07869). The original rules, not the variant that ends on collision.
+// Robot warehouse: robots carry requested shelves to the goals, and bring them back (rware 2.x; Christianos
+// et al. 2020, arXiv:2006.07169; Papoudakis et al. 2021, arXiv:2006.07869). The original rules, not the
+// variant that ends on collision.
 //
-// A robot goes under shelves, and with one on its back only where none stands. A shelf that was requested and is on a goal
-// pays; another is then requested in its place. A shelf is put down anywhere but on a highway. All move at once: see
-// warehouse_traffic.h. An episode has no end but its step limit, which the original reports as termination.
-// An observation, 8 + 7 (2 sight + 1)^2: own x, y, whether it carries, direction (up, down, left, right; one of four is 1), whether
-// it is on a highway; then for each cell in sight, row by row: whether a robot is there, its direction (up where there is
-// none), whether a shelf is there, and whether that shelf is requested.
+// A robot goes under shelves, and with one on its back only where none stands. A shelf that was requested and
+// is on a goal pays; another is then requested in its place. A shelf is put down anywhere but on a highway.
+// All move at once: see warehouse_traffic.h. An episode has no end but its step limit, which the original
+// reports as termination. An observation, 8 + 7 (2 sight + 1)^2: own x, y, whether it carries, direction (up,
+// down, left, right; one of four is 1), whether it is on a highway; then for each cell in sight, row by row:
+// whether a robot is there, its direction (up where there is none), whether a shelf is there, and whether
+// that shelf is requested.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -33,7 +35,7 @@ struct Floor {
   int32_t width = 0, height = 0;
   std::vector<bool> highway;  // [height, width]
   std::vector<Cell> goals;
-  std::vector<Cell> stands;   // where shelves start, row by row
+  std::vector<Cell> stands;  // where shelves start, row by row
 };
 
 class Warehouse final : public Copies {
@@ -43,13 +45,16 @@ class Warehouse final : public Copies {
     int64_t agents = 4, requests = 0, sight = 1, column_height = 8;
     Options() { limit = 500; }
     void fields(Fields& f) {
-      f.add("size", size, "of the floor: rows and columns of shelf blocks are 1x3, 2x3, 2x5, 3x5").one_of({"tiny", "small", "medium", "large"});
+      f.add("size", size, "of the floor: rows and columns of shelf blocks are 1x3, 2x3, 2x5, 3x5")
+          .one_of({"tiny", "small", "medium", "large"});
       f.add("column_height", column_height, "shelves in a column of a block").at_least(1).at_most(32);
-      f.add("layout", layout, "a floor of one's own, lines of x (shelf), . (highway) and g (goal); size is then not used");
+      f.add("layout", layout,
+            "a floor of one's own, lines of x (shelf), . (highway) and g (goal); size is then not used");
       f.add("agents", agents, "robots").at_least(1).at_most(kMostRobots);
       f.add("requests", requests, "shelves requested at any time; 0: as many as robots").at_least(0);
       f.add("sight", sight, "cells that a robot sees each way").at_least(1).at_most(5);
-      f.add("reward", reward, "who earns from a delivery: who brings it, all, or who brings it half and half on return")
+      f.add("reward", reward,
+            "who earns from a delivery: who brings it, all, or who brings it half and half on return")
           .one_of({"individual", "global", "two_stage"});
       CopyOptions::fields(f);
     }
@@ -64,10 +69,14 @@ class Warehouse final : public Copies {
         const int64_t cell = at({x, y});
         const uint8_t robot = robot_at(e)[cell];
         const uint16_t shelf = shelf_at(e)[cell];
-        const bool goal = std::find(floor_.goals.begin(), floor_.goals.end(), Cell{x, y}) != floor_.goals.end();
-        if (robot) out += "^v<>"[robots(e)[robot - 1].direction];
-        else if (shelf) out += requested(e)[shelf] ? 'R' : 'x';
-        else out += goal ? 'g' : '.';
+        const bool goal =
+            std::find(floor_.goals.begin(), floor_.goals.end(), Cell{x, y}) != floor_.goals.end();
+        if (robot)
+          out += "^v<>"[robots(e)[robot - 1].direction];
+        else if (shelf)
+          out += requested(e)[shelf] ? 'R' : 'x';
+        else
+          out += goal ? 'g' : '.';
       }
       out += "\n";
     }
@@ -79,7 +88,8 @@ class Warehouse final : public Copies {
     for (const Cell g : floor_.goals) d.rect(20.0 * g.x, 20.0 * g.y, 20, 20, "#444444");
     for (int32_t y = 0; y < floor_.height; ++y) {
       for (int32_t x = 0; x < floor_.width; ++x) {
-        if (const uint16_t shelf = shelf_at(e)[at({x, y})]) d.rect(20.0 * x + 2, 20.0 * y + 2, 16, 16, requested(e)[shelf] ? "#17becf" : "#9a86c8");
+        if (const uint16_t shelf = shelf_at(e)[at({x, y})])
+          d.rect(20.0 * x + 2, 20.0 * y + 2, 16, 16, requested(e)[shelf] ? "#17becf" : "#9a86c8");
       }
     }
     for (int64_t i = 0; i < spec().agents; ++i) {
@@ -94,15 +104,20 @@ class Warehouse final : public Copies {
  private:
   struct Robot {
     int32_t x, y;
-    uint16_t carries;   // a shelf's number from 1; 0: none
+    uint16_t carries;  // a shelf's number from 1; 0: none
     uint8_t direction;
-    bool delivered;     // for two-stage rewards: brought its shelf to a goal, and has not put it back
+    bool delivered;  // for two-stage rewards: brought its shelf to a goal, and has not put it back
   };
 
   Warehouse(const Options& o, Floor floor, int64_t copies)
-      : Copies(make_spec(o, floor, copies), o, make_parameters(o, floor), 5 * o.agents + most_requests(o) + 2 + 2 * static_cast<int64_t>(floor.stands.size())),
-        o_(o), floor_(std::move(floor)), shelves_(static_cast<int64_t>(floor_.stands.size())), most_requests_(most_requests(o)),
-        pitch_(floor_.width + 2 * o.sight), padded_(pitch_ * (floor_.height + 2 * o.sight)) {
+      : Copies(make_spec(o, floor, copies), o, make_parameters(o, floor),
+               5 * o.agents + most_requests(o) + 2 + 2 * static_cast<int64_t>(floor.stands.size())),
+        o_(o),
+        floor_(std::move(floor)),
+        shelves_(static_cast<int64_t>(floor_.stands.size())),
+        most_requests_(most_requests(o)),
+        pitch_(floor_.width + 2 * o.sight),
+        padded_(pitch_ * (floor_.height + 2 * o.sight)) {
     robots_.resize(copies * o.agents);
     robot_at_.resize(copies * padded_);
     shelf_at_.resize(copies * padded_);
@@ -127,10 +142,26 @@ class Warehouse final : public Copies {
 
   static std::vector<TaskParameter> make_parameters(const Options& o, const Floor& floor) {
     const double n = double(o.requests ? o.requests : o.agents);
-    return {{.name = "requests", .doc = "shelves requested at any time", .value = n, .whole = true, .train = {std::max(1.0, std::floor(n / 2)), n},
-             .test = {std::max(1.0, std::floor(n / 2)), n}, .ood = {n + 1, 2 * n}},
-            {.name = "missing", .doc = "share of the shelves that the floor lacks", .value = 0, .train = {0, 0.2}, .test = {0, 0.2}, .ood = {0.3, 0.5}},
-            {.name = "map", .doc = "number of the map: which shelves are missing", .value = 0, .whole = true, .train = {0, 999}, .test = {1000, 1999}, .ood = {2000, 2999}}};
+    return {{.name = "requests",
+             .doc = "shelves requested at any time",
+             .value = n,
+             .whole = true,
+             .train = {std::max(1.0, std::floor(n / 2)), n},
+             .test = {std::max(1.0, std::floor(n / 2)), n},
+             .ood = {n + 1, 2 * n}},
+            {.name = "missing",
+             .doc = "share of the shelves that the floor lacks",
+             .value = 0,
+             .train = {0, 0.2},
+             .test = {0, 0.2},
+             .ood = {0.3, 0.5}},
+            {.name = "map",
+             .doc = "number of the map: which shelves are missing",
+             .value = 0,
+             .whole = true,
+             .train = {0, 999},
+             .test = {1000, 1999},
+             .ood = {2000, 2999}}};
   }
 
   static Floor make_floor(const Options& o) {
@@ -157,21 +188,30 @@ class Warehouse final : public Copies {
     Floor f;
     std::vector<std::string> lines(1);
     for (const char c : layout) {
-      if (c == '\n') lines.emplace_back();
-      else if (c != ' ' && c != '\r' && c != '\t') lines.back() += c;
+      if (c == '\n')
+        lines.emplace_back();
+      else if (c != ' ' && c != '\r' && c != '\t')
+        lines.back() += c;
     }
     std::erase(lines, "");
     f.height = static_cast<int32_t>(lines.size());
     f.width = lines.empty() ? 0 : static_cast<int32_t>(lines[0].size());
     for (int32_t y = 0; y < f.height; ++y) {
       if (static_cast<int32_t>(lines[y].size()) != f.width) {
-        throw UserError("warehouse, layout", fmt::format("line {} has {} cells and line 1 has {}", y + 1, lines[y].size(), f.width), "make all lines as long");
+        throw UserError(
+            "warehouse, layout",
+            fmt::format("line {} has {} cells and line 1 has {}", y + 1, lines[y].size(), f.width),
+            "make all lines as long");
       }
       for (int32_t x = 0; x < f.width; ++x) {
         const char c = lines[y][x];
-        if (c == 'g' || c == 'G') f.goals.push_back({x, y});
-        else if (c == 'x' || c == 'X') f.stands.push_back({x, y});
-        else if (c != '.') throw UserError("warehouse, layout", fmt::format("line {} has a cell \"{}\"", y + 1, c), "cells are x (shelf), . (highway) and g (goal)");
+        if (c == 'g' || c == 'G')
+          f.goals.push_back({x, y});
+        else if (c == 'x' || c == 'X')
+          f.stands.push_back({x, y});
+        else if (c != '.')
+          throw UserError("warehouse, layout", fmt::format("line {} has a cell \"{}\"", y + 1, c),
+                          "cells are x (shelf), . (highway) and g (goal)");
         f.highway.push_back(c != 'x' && c != 'X');
       }
     }
@@ -181,17 +221,25 @@ class Warehouse final : public Copies {
 
   static EnvSpec make_spec(const Options& o, const Floor& f, int64_t copies) {
     const int64_t cells = int64_t{f.width} * f.height, shelves = static_cast<int64_t>(f.stands.size());
-    if (cells > kMostCells) throw UserError("warehouse, layout", fmt::format("has {} cells", cells), fmt::format("{} at most", kMostCells));
-    if (o.agents > cells) throw UserError("warehouse, agents", fmt::format("{} robots do not fit on {} cells", o.agents, cells), "take fewer, or a larger floor");
+    if (cells > kMostCells)
+      throw UserError("warehouse, layout", fmt::format("has {} cells", cells),
+                      fmt::format("{} at most", kMostCells));
+    if (o.agents > cells)
+      throw UserError("warehouse, agents", fmt::format("{} robots do not fit on {} cells", o.agents, cells),
+                      "take fewer, or a larger floor");
     const int64_t requests = o.requests ? o.requests : o.agents;
     // A delivery replaces a request by a shelf that was not requested, so one must be left.
     if (requests >= shelves) {
-      throw UserError("warehouse, requests", fmt::format("asks for {} of {} shelves at a time", requests, shelves), fmt::format("{} at most", shelves - 1));
+      throw UserError("warehouse, requests",
+                      fmt::format("asks for {} of {} shelves at a time", requests, shelves),
+                      fmt::format("{} at most", shelves - 1));
     }
     EnvSpec s;
     s.name = "warehouse";
-    s.variant = fmt::format("v2, {}-{}ag{}{}{}", o.layout.empty() ? o.size : "own layout", o.agents, requests == o.agents ? "" : fmt::format(", {} requests", requests),
-                            o.reward == "individual" ? "" : ", reward " + o.reward, o.sight == 1 ? "" : fmt::format(", sight {}", o.sight));
+    s.variant = fmt::format("v2, {}-{}ag{}{}{}", o.layout.empty() ? o.size : "own layout", o.agents,
+                            requests == o.agents ? "" : fmt::format(", {} requests", requests),
+                            o.reward == "individual" ? "" : ", reward " + o.reward,
+                            o.sight == 1 ? "" : fmt::format(", sight {}", o.sight));
     s.copies = copies;
     s.agents = o.agents;
     s.obs = 8 + 7 * (2 * o.sight + 1) * (2 * o.sight + 1);
@@ -218,11 +266,14 @@ class Warehouse final : public Copies {
   bool highway(Cell c) const { return floor_.highway[c.y * floor_.width + c.x]; }
 
   void check_task(const double* t, const std::string& where) const override {
-    if (t[1] < 0 || t[1] >= 1) throw UserError(where + ", missing", fmt::format("is {}", t[1]), "it must be in [0, 1)");
+    if (t[1] < 0 || t[1] >= 1)
+      throw UserError(where + ", missing", fmt::format("is {}", t[1]), "it must be in [0, 1)");
     if (t[2] < 0) throw UserError(where + ", map", fmt::format("is {}", t[2]), "it must be >= 0");
     const int64_t left = shelves_ - static_cast<int64_t>(t[1] * double(shelves_));
     const int64_t most = std::min(most_requests_, left - 1);
-    if (t[0] < 1 || t[0] > double(most)) throw UserError(where + ", requests", fmt::format("is {}", t[0]), fmt::format("1..{} would be right", most));
+    if (t[0] < 1 || t[0] > double(most))
+      throw UserError(where + ", requests", fmt::format("is {}", t[0]),
+                      fmt::format("1..{} would be right", most));
   }
 
   void begin(int64_t e, Rng episode) override {
@@ -231,15 +282,17 @@ class Warehouse final : public Copies {
     if (count_[e] == shelves_) {
       std::copy(floor_.stands.begin(), floor_.stands.end(), place_of(e));
     } else {
-      std::vector<int64_t> kept = Draws(Rng(static_cast<uint64_t>(task(e)[2])).split("map")).choose(shelves_, count_[e]);
+      std::vector<int64_t> kept =
+          Draws(Rng(static_cast<uint64_t>(task(e)[2])).split("map")).choose(shelves_, count_[e]);
       std::sort(kept.begin(), kept.end());
       for (int64_t s = 0; s < count_[e]; ++s) place_of(e)[s] = floor_.stands[kept[s]];
     }
     Draws draws(episode);
     const std::vector<int64_t> cells = draws.choose(int64_t{floor_.width} * floor_.height, o_.agents);
     for (int64_t i = 0; i < o_.agents; ++i) {
-      robots(e)[i] = {static_cast<int32_t>(cells[i] % floor_.width), static_cast<int32_t>(cells[i] / floor_.width), 0,
-                      static_cast<uint8_t>(draws.below(4)), false};
+      robots(e)[i] = {static_cast<int32_t>(cells[i] % floor_.width),
+                      static_cast<int32_t>(cells[i] / floor_.width), 0, static_cast<uint8_t>(draws.below(4)),
+                      false};
     }
     queued_[e] = static_cast<uint16_t>(task(e)[0]);
     const std::vector<int64_t> first = draws.choose(count_[e], queued_[e]);
@@ -253,7 +306,8 @@ class Warehouse final : public Copies {
     std::fill_n(shelf_at(e), padded_, uint16_t{0});
     std::fill_n(requested(e), shelves_ + 1, uint8_t{0});
     for (int64_t s = 0; s < count_[e]; ++s) shelf_at(e)[at(place_of(e)[s])] = static_cast<uint16_t>(s + 1);
-    for (int64_t i = 0; i < o_.agents; ++i) robot_at(e)[at({robots(e)[i].x, robots(e)[i].y})] = static_cast<uint8_t>(i + 1);
+    for (int64_t i = 0; i < o_.agents; ++i)
+      robot_at(e)[at({robots(e)[i].x, robots(e)[i].y})] = static_cast<uint8_t>(i + 1);
     for (int64_t i = 0; i < queued_[e]; ++i) requested(e)[queue(e)[i]] = 1;
   }
 
@@ -269,9 +323,11 @@ class Warehouse final : public Copies {
       from[i] = to[i] = {r[i].x, r[i].y};
       if (actions[i] != kForward) continue;
       const Cell way = kAhead[r[i].direction];
-      const Cell want = {std::clamp(r[i].x + way.x, 0, floor_.width - 1), std::clamp(r[i].y + way.y, 0, floor_.height - 1)};
+      const Cell want = {std::clamp(r[i].x + way.x, 0, floor_.width - 1),
+                         std::clamp(r[i].y + way.y, 0, floor_.height - 1)};
       if (want == from[i]) continue;
-      // With a shelf on its back a robot cannot enter where one stands; one that is carried may be on its way out.
+      // With a shelf on its back a robot cannot enter where one stands; one that is carried may be on its way
+      // out.
       const int64_t ahead = at(want);
       if (r[i].carries && shelf[ahead] && !(where[ahead] && r[where[ahead] - 1].carries)) continue;
       to[i] = want;
@@ -294,13 +350,17 @@ class Warehouse final : public Copies {
       }
     }
     for (int64_t i = 0; i < n; ++i) {
-      if (actions[i] == kLeft) r[i].direction = kTurnLeft[r[i].direction];
-      else if (actions[i] == kRight) r[i].direction = kTurnRight[r[i].direction];
-      else if (actions[i] == kToggle) toggle(e, i, reward);
+      if (actions[i] == kLeft)
+        r[i].direction = kTurnLeft[r[i].direction];
+      else if (actions[i] == kRight)
+        r[i].direction = kTurnRight[r[i].direction];
+      else if (actions[i] == kToggle)
+        toggle(e, i, reward);
     }
     for (size_t g = 0; g < floor_.goals.size(); ++g) {
       const uint16_t brought = shelf[at(floor_.goals[g])];
-      if (brought && requested(e)[brought]) deliver(e, floor_.goals[g], brought, episode.split("request", now * floor_.goals.size() + g), reward);
+      if (brought && requested(e)[brought])
+        deliver(e, floor_.goals[g], brought, episode.split("request", now * floor_.goals.size() + g), reward);
     }
     return false;
   }
@@ -346,7 +406,14 @@ class Warehouse final : public Copies {
     facing[0] = 0;
     for (int64_t i = 0; i < n; ++i) facing[i + 1] = static_cast<uint8_t>(3 * (r[i].direction + 1));
     for (int64_t i = 0; i < n; ++i) {
-      const float own[8] = {static_cast<float>(r[i].x), static_cast<float>(r[i].y), r[i].carries ? 1.f : 0.f, 0, 0, 0, 0, highway({r[i].x, r[i].y}) ? 1.f : 0.f};
+      const float own[8] = {static_cast<float>(r[i].x),
+                            static_cast<float>(r[i].y),
+                            r[i].carries ? 1.f : 0.f,
+                            0,
+                            0,
+                            0,
+                            0,
+                            highway({r[i].x, r[i].y}) ? 1.f : 0.f};
       std::memcpy(obs, own, sizeof(own));
       obs[3 + r[i].direction] = 1;
       obs += 8;
@@ -367,8 +434,11 @@ class Warehouse final : public Copies {
       cargo(r.x), cargo(r.y), cargo(r.direction), cargo(r.carries), cargo(r.delivered);
     }
     cargo(queued_[e]), cargo(count_[e]);
-    const auto bad = [&](const std::string& what) { return UserError(place(e), "a saved warehouse has " + what, "restore what save gave"); };
-    if (cargo.loading() && (queued_[e] > most_requests_ || count_[e] > shelves_ || queued_[e] >= count_[e])) throw bad("impossible counts");
+    const auto bad = [&](const std::string& what) {
+      return UserError(place(e), "a saved warehouse has " + what, "restore what save gave");
+    };
+    if (cargo.loading() && (queued_[e] > most_requests_ || count_[e] > shelves_ || queued_[e] >= count_[e]))
+      throw bad("impossible counts");
     for (int64_t i = 0; i < most_requests_; ++i) {
       if (!cargo.loading() && i >= queued_[e]) queue(e)[i] = 0;
       cargo(queue(e)[i]);
@@ -378,16 +448,21 @@ class Warehouse final : public Copies {
       cargo(place_of(e)[s].x), cargo(place_of(e)[s].y);
     }
     if (!cargo.loading()) return;
-    const auto inside = [&](int32_t x, int32_t y) { return x >= 0 && y >= 0 && x < floor_.width && y < floor_.height; };
+    const auto inside = [&](int32_t x, int32_t y) {
+      return x >= 0 && y >= 0 && x < floor_.width && y < floor_.height;
+    };
     for (int64_t i = 0; i < o_.agents; ++i) {
       const Robot& r = robots(e)[i];
-      if (!inside(r.x, r.y) || r.direction > 3 || r.carries > count_[e]) throw bad(fmt::format("an impossible robot {}", i));
+      if (!inside(r.x, r.y) || r.direction > 3 || r.carries > count_[e])
+        throw bad(fmt::format("an impossible robot {}", i));
     }
     for (int64_t i = 0; i < queued_[e]; ++i) {
-      if (queue(e)[i] < 1 || queue(e)[i] > count_[e]) throw bad(fmt::format("a request for shelf {}", queue(e)[i]));
+      if (queue(e)[i] < 1 || queue(e)[i] > count_[e])
+        throw bad(fmt::format("a request for shelf {}", queue(e)[i]));
     }
     for (int64_t s = 0; s < count_[e]; ++s) {
-      if (!inside(place_of(e)[s].x, place_of(e)[s].y)) throw bad(fmt::format("shelf {} off the floor", s + 1));
+      if (!inside(place_of(e)[s].x, place_of(e)[s].y))
+        throw bad(fmt::format("shelf {} off the floor", s + 1));
     }
     lay_out(e);
   }
@@ -395,7 +470,8 @@ class Warehouse final : public Copies {
   const Options o_;
   const Floor floor_;
   const int64_t shelves_, most_requests_, pitch_, padded_;
-  std::array<std::array<float, 7>, 15> seen_;  // what a cell looks like, by 3 (direction + 1 of the robot on it) + (0 no shelf, 1 shelf, 2 requested)
+  std::array<std::array<float, 7>, 15> seen_;  // what a cell looks like, by 3 (direction + 1 of the robot on
+                                               // it) + (0 no shelf, 1 shelf, 2 requested)
   std::vector<Robot> robots_;                  // [E, A]
   std::vector<uint8_t> robot_at_;              // [E, padded]: a robot's number from 1
   std::vector<uint16_t> shelf_at_;             // [E, padded]: a shelf's number from 1

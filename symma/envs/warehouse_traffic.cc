@@ -11,7 +11,8 @@ namespace {
 
 constexpr int kMost = 64;
 
-// CPython's hash of the tuple (x, y) of small non-negative integers: xxHash over the elements (Objects/tupleobject.c).
+// CPython's hash of the tuple (x, y) of small non-negative integers: xxHash over the elements
+// (Objects/tupleobject.c).
 uint64_t tuple_hash(Cell c) {
   constexpr uint64_t p1 = 11400714785074694791ull, p2 = 14029467366897019727ull, p5 = 2870177450012600261ull;
   uint64_t acc = p5;
@@ -22,7 +23,8 @@ uint64_t tuple_hash(Cell c) {
   return acc + (2 ^ (p5 ^ 3527539ull));
 }
 
-// The order in which a CPython set lists its members, after they were added one by one (Objects/setobject.c, 3.7 on).
+// The order in which a CPython set lists its members, after they were added one by one
+// (Objects/setobject.c, 3.7 on).
 class SetOrder {
  public:
   // False where `c` was in the set already.
@@ -84,7 +86,8 @@ class SetOrder {
   uint64_t mask_ = 7, fill_ = 0;
 };
 
-// The graph as networkx holds it: nodes in the order they were named, and for each its edges out and in, in order.
+// The graph as networkx holds it: nodes in the order they were named, and for each its edges out and in, in
+// order.
 struct Graph {
   Graph(std::span<const Cell> from, std::span<const Cell> to) {
     for (size_t i = 0; i < from.size(); ++i) {
@@ -144,8 +147,8 @@ std::vector<int> ranks(std::span<const Cell> from, std::span<const Cell> to, Cel
       seen_count += here[i];
     }
     if (!here[wanted]) continue;
-    // The subgraph keeps its nodes in a second set, filled from the first. A part of less than half the graph is listed in
-    // that set's order, another in the graph's.
+    // The subgraph keeps its nodes in a second set, filled from the first. A part of less than half the graph
+    // is listed in that set's order, another in the graph's.
     std::vector<int> rank(n, -1);
     int next = 0;
     if (2 * part.size() < n) {
@@ -179,16 +182,18 @@ void resolve_traffic(std::span<const Cell> from, std::span<const Cell> to, std::
     if (next[i] == i) continue;
     for (int j = 0; j < n; ++j) {
       if (j == i) continue;
-      if (from[j] == to[i]) next[i] = j, simple = false;
-      else if (to[j] == to[i]) simple = false;
+      if (from[j] == to[i])
+        next[i] = j, simple = false;
+      else if (to[j] == to[i])
+        simple = false;
     }
   }
   if (simple) return;
 
   // How each robot's way ends: on a ring (whose smallest member is named) or on a free cell.
   for (int i = 0; i < n; ++i) granted[i] = false;
-  std::array<int, kMost> depth{};  // longest queue behind a robot, itself counted
-  std::array<int, kMost> length{}; // of the ring it is on; 0: none
+  std::array<int, kMost> depth{};   // longest queue behind a robot, itself counted
+  std::array<int, kMost> length{};  // of the ring it is on; 0: none
   for (int i = 0; i < n; ++i) {
     int at = i;
     for (int hop = 1; hop <= n && at >= 0; ++hop) {

@@ -25,14 +25,18 @@ std::vector<Rules> all_rules() {
   out.push_back({"foraging_masked", "foraging", "mask = true\nagents = 4\nsight = 2\npenalty = 0.1\n"});
   out.push_back({"warehouse_two_stage", "warehouse", "reward = \"two_stage\"\nagents = 8\nsight = 2\n"});
   out.push_back({"climbing", "matrix_game", "game = \"climbing\"\n"});
-  out.push_back({"rock_paper_scissors_memory", "matrix_game", "game = \"rock_paper_scissors\"\nmemory = 3\n"});
+  out.push_back(
+      {"rock_paper_scissors_memory", "matrix_game", "game = \"rock_paper_scissors\"\nmemory = 3\n"});
   return out;
 }
 
-Tensor play(const EnvSpec& s, const Tensor& mask, int64_t t, int64_t first_copy = 0) { return random_actions(s, mask, Rng(99), t, first_copy); }
+Tensor play(const EnvSpec& s, const Tensor& mask, int64_t t, int64_t first_copy = 0) {
+  return random_actions(s, mask, Rng(99), t, first_copy);
+}
 
 Frame copy_of(const Frame& f) {
-  return {f.obs.clone(), f.reward.clone(), f.terminated.clone(), f.truncated.clone(), f.mask.clone(), f.state.clone(), f.final_obs.clone(), f.final_state.clone()};
+  return {f.obs.clone(),  f.reward.clone(), f.terminated.clone(), f.truncated.clone(),
+          f.mask.clone(), f.state.clone(),  f.final_obs.clone(),  f.final_state.clone()};
 }
 
 void expect_equal(const Frame& a, const Frame& b, const std::string& what) {
@@ -47,7 +51,9 @@ void expect_equal(const Frame& a, const Frame& b, const std::string& what) {
 
 class Worlds : public testing::TestWithParam<Rules> {
  protected:
-  std::unique_ptr<Env> make(int64_t copies, const std::string& more = "") const { return make_world(GetParam().name, copies, GetParam().options + more); }
+  std::unique_ptr<Env> make(int64_t copies, const std::string& more = "") const {
+    return make_world(GetParam().name, copies, GetParam().options + more);
+  }
 };
 
 TEST_P(Worlds, SpacesAreHonoured) {
@@ -80,7 +86,8 @@ TEST_P(Worlds, SpacesAreHonoured) {
     EXPECT_FALSE((f.terminated & f.truncated).any().item<bool>());
     EXPECT_TRUE(f.mask.any(2).all().item<bool>());
     for (int64_t a = 0; a < s.agents; ++a) {
-      EXPECT_EQ(f.obs.select(1, a).slice(1, s.agent_obs[a]).abs().sum().item<double>(), 0) << "a shorter observation ends in zeros";
+      EXPECT_EQ(f.obs.select(1, a).slice(1, s.agent_obs[a]).abs().sum().item<double>(), 0)
+          << "a shorter observation ends in zeros";
       EXPECT_FALSE(f.mask.select(1, a).slice(1, s.agent_actions[a]).any().item<bool>());
     }
     if (s.common_reward) {
@@ -124,8 +131,10 @@ TEST_P(Worlds, CopiesEqualSingleWorlds) {
     one->reset(Rng(7), g);
     for (int64_t t = 0;; ++t) {
       const Frame& w = seen[t];
-      const Frame row = {w.obs.slice(0, e, e + 1), w.reward.slice(0, e, e + 1), w.terminated.slice(0, e, e + 1), w.truncated.slice(0, e, e + 1),
-                         w.mask.slice(0, e, e + 1), w.state.slice(0, e, e + 1), w.final_obs.slice(0, e, e + 1), w.final_state.slice(0, e, e + 1)};
+      const Frame row = {w.obs.slice(0, e, e + 1),        w.reward.slice(0, e, e + 1),
+                         w.terminated.slice(0, e, e + 1), w.truncated.slice(0, e, e + 1),
+                         w.mask.slice(0, e, e + 1),       w.state.slice(0, e, e + 1),
+                         w.final_obs.slice(0, e, e + 1),  w.final_state.slice(0, e, e + 1)};
       expect_equal(g, row, s.name);
       if (t == s.limit + 30) break;
       one->step(play(one->spec(), g.mask, t, e), g);
@@ -192,8 +201,10 @@ TEST_P(Worlds, TheBoundaryShowsBothEpisodes) {
       EXPECT_TRUE(at::equal(f.terminated[e], g.terminated[e]));
       EXPECT_TRUE(at::equal(f.truncated[e], g.truncated[e]));
       ended[e] = (f.terminated[e] | f.truncated[e]).item<bool>();
-      if (!ended[e]) EXPECT_TRUE(at::equal(f.obs[e], g.obs[e]));
-      else EXPECT_TRUE(at::equal(f.final_obs[e], g.obs[e])) << "the last observation of the episode that ended";
+      if (!ended[e])
+        EXPECT_TRUE(at::equal(f.obs[e], g.obs[e]));
+      else
+        EXPECT_TRUE(at::equal(f.final_obs[e], g.obs[e])) << "the last observation of the episode that ended";
     }
   }
   EXPECT_TRUE(ended[0] && ended[1]);
@@ -230,7 +241,8 @@ TEST_P(Worlds, TasksVaryByCopy) {
   ASSERT_FALSE(tasks.task_parameters().empty());
   for (const TaskRange range : {TaskRange::kTrain, TaskRange::kTest, TaskRange::kOod}) {
     const Tensor drawn = draw_tasks(tasks, 6, range, Rng(13));
-    EXPECT_TRUE(at::equal(draw_tasks(tasks, 2, range, Rng(13)), drawn.slice(0, 0, 2))) << "each row has its own stream";
+    EXPECT_TRUE(at::equal(draw_tasks(tasks, 2, range, Rng(13)), drawn.slice(0, 0, 2)))
+        << "each row has its own stream";
     tasks.set_tasks(drawn);
     Frame f;
     env->reset(Rng(14), f);
@@ -263,7 +275,10 @@ TEST_P(Worlds, BadActionsAreOneClearError) {
   auto env = make(3);
   const EnvSpec& s = env->spec();
   Frame f;
-  EXPECT_NE(error_of([&] { env->step(at::zeros({3, s.agents}, at::kLong), f); }).find("reset"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              env->step(at::zeros({3, s.agents}, at::kLong), f);
+            }).find("reset"),
+            std::string::npos);
   env->reset(Rng(16), f);
   const Frame before = copy_of(f);
   const Tensor good = play(s, f.mask, 0);
@@ -279,10 +294,20 @@ TEST_P(Worlds, BadActionsAreOneClearError) {
     EXPECT_NE(message.find(s.agent_names.back()), std::string::npos) << message;
     EXPECT_EQ(message.find('\n'), std::string::npos);
   }
-  EXPECT_NE(error_of([&] { env->step(at::zeros({3, s.agents + 1}, at::kLong), f); }).find("sizes"), std::string::npos);
-  EXPECT_NE(error_of([&] { env->step(at::zeros({2, s.agents}, at::kLong), f); }).find("sizes"), std::string::npos);
-  EXPECT_NE(error_of([&] { env->step(at::zeros({3 * s.agents}, at::kLong), f); }).find("sizes"), std::string::npos);
-  EXPECT_NE(error_of([&] { env->step(at::full({3, s.agents}, std::nan("")), f); }).find("int64"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              env->step(at::zeros({3, s.agents + 1}, at::kLong), f);
+            }).find("sizes"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              env->step(at::zeros({2, s.agents}, at::kLong), f);
+            }).find("sizes"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { env->step(at::zeros({3 * s.agents}, at::kLong), f); }).find("sizes"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              env->step(at::full({3, s.agents}, std::nan("")), f);
+            }).find("int64"),
+            std::string::npos);
   EXPECT_NE(error_of([&] { env->step(good.to(at::kInt), f); }).find("int64"), std::string::npos);
   const Tensor forbidden = f.mask.logical_not().nonzero();
   if (forbidden.size(0) > 0) {
@@ -306,7 +331,8 @@ TEST_P(Worlds, BadActionsAreOneClearError) {
   expect_equal(f, h, GetParam().label);
 }
 
-INSTANTIATE_TEST_SUITE_P(Registered, Worlds, testing::ValuesIn(all_rules()), [](const auto& info) { return info.param.label; });
+INSTANTIATE_TEST_SUITE_P(Registered, Worlds, testing::ValuesIn(all_rules()),
+                         [](const auto& info) { return info.param.label; });
 
 }  // namespace
 }  // namespace symma

@@ -20,14 +20,18 @@ Estimate by_chance(const std::string& options, int64_t copies) {
   env->reset(Rng(3), f);
   Tensor sum = at::zeros({copies});
   for (int64_t t = 0; t < s.limit; ++t) {
-    env->step((uniform(Rng(4).split("step", t), {copies, s.agents}, 0, 1) * s.actions).to(at::kLong).clamp_max_(s.actions - 1), f);
+    env->step((uniform(Rng(4).split("step", t), {copies, s.agents}, 0, 1) * s.actions)
+                  .to(at::kLong)
+                  .clamp_max_(s.actions - 1),
+              f);
     sum += team_reward(s, f.reward);
   }
-  return {sum.mean().item<double>(), 1.96 * sum.std().item<double>() / std::sqrt(static_cast<double>(copies))};
+  return {sum.mean().item<double>(),
+          1.96 * sum.std().item<double>() / std::sqrt(static_cast<double>(copies))};
 }
 
-// tiny: .15 was measured for this project without an interval; 400 episodes of rware 2.0.0 give it one. small: 300 episodes
-// of rware 2.0.0 give .033 +- .020.
+// tiny: .15 was measured for this project without an interval; 400 episodes of rware 2.0.0 give it one.
+// small: 300 episodes of rware 2.0.0 give .033 +- .020.
 TEST(WarehouseReturns, RandomPolicy) {
   const Estimate tiny = by_chance("", 8000), small = by_chance("size = \"small\"", 8000);
   EXPECT_NEAR(tiny.mean, 0.15, 0.05 + tiny.ci95) << tiny.ci95;

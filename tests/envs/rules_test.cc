@@ -20,7 +20,9 @@ struct Field {
 class Forage {
  public:
   Forage(const Field& field, int64_t foods, const std::string& options = "")
-      : env_(make_world("foraging", 1, fmt::format("agents = {}\nfoods = {}\nauto_reset = false\n{}", field.rows.size(), foods, options))) {
+      : env_(make_world("foraging", 1,
+                        fmt::format("agents = {}\nfoods = {}\nauto_reset = false\n{}", field.rows.size(),
+                                    foods, options))) {
     env_->reset(Rng(1), frame);
     auto& r = dynamic_cast<Restorable&>(*env_);
     Tensor saved = r.save(0);
@@ -37,7 +39,9 @@ class Forage {
     saved.slice(0, saved.numel() - r.world_size()).copy_(at::tensor(own, at::kDouble));
     r.restore(0, saved, frame);
   }
-  void step(const std::vector<int64_t>& actions) { env_->step(at::tensor(actions, at::kLong).unsqueeze(0), frame); }
+  void step(const std::vector<int64_t>& actions) {
+    env_->step(at::tensor(actions, at::kLong).unsqueeze(0), frame);
+  }
   // (row, column) of agent i, as it sees itself; the whole field is in sight.
   std::array<int, 2> place(int64_t i) const {
     const Tensor own = frame.obs[0][i].slice(0, env_->spec().obs - 3 * env_->spec().agents);
@@ -101,7 +105,10 @@ TEST(Foraging, ImpossibleActionsAreNoneOrMasked) {
   Forage masked(corner, 1, "mask = true");
   const bool* m = masked.frame.mask.data_ptr<bool>();
   EXPECT_EQ(std::vector<bool>(m, m + 6), (std::vector<bool>{true, false, true, false, true, false}));
-  EXPECT_NE(error_of([&] { masked.step({kNorth, kNone}); }).find("north) is masked; allowed now: 0, 2, 4"), std::string::npos);
+  EXPECT_NE(error_of([&] {
+              masked.step({kNorth, kNone});
+            }).find("north) is masked; allowed now: 0, 2, 4"),
+            std::string::npos);
 }
 
 std::vector<bool> traffic(const std::vector<Cell>& from, const std::vector<Cell>& to) {
@@ -112,15 +119,20 @@ std::vector<bool> traffic(const std::vector<Cell>& from, const std::vector<Cell>
 
 TEST(Traffic, RingsMoveAndSwapsDoNot) {
   EXPECT_EQ(traffic({{0, 0}, {1, 0}}, {{1, 0}, {0, 0}}), (std::vector<bool>{false, false}));
-  EXPECT_EQ(traffic({{0, 0}, {1, 0}, {1, 1}, {0, 1}}, {{1, 0}, {1, 1}, {0, 1}, {0, 0}}), (std::vector<bool>{true, true, true, true}));
+  EXPECT_EQ(traffic({{0, 0}, {1, 0}, {1, 1}, {0, 1}}, {{1, 0}, {1, 1}, {0, 1}, {0, 0}}),
+            (std::vector<bool>{true, true, true, true}));
   // Who waits behind a ring, a swap or one that stays, stays.
-  EXPECT_EQ(traffic({{0, 0}, {1, 0}, {2, 0}}, {{1, 0}, {0, 0}, {1, 0}}), (std::vector<bool>{false, false, false}));
-  EXPECT_EQ(traffic({{0, 0}, {1, 0}, {2, 0}}, {{0, 0}, {0, 0}, {1, 0}}), (std::vector<bool>{true, false, false}));
+  EXPECT_EQ(traffic({{0, 0}, {1, 0}, {2, 0}}, {{1, 0}, {0, 0}, {1, 0}}),
+            (std::vector<bool>{false, false, false}));
+  EXPECT_EQ(traffic({{0, 0}, {1, 0}, {2, 0}}, {{0, 0}, {0, 0}, {1, 0}}),
+            (std::vector<bool>{true, false, false}));
 }
 
 TEST(Traffic, TheLongestQueueMoves) {
-  EXPECT_EQ(traffic({{0, 0}, {1, 0}, {3, 0}}, {{1, 0}, {2, 0}, {2, 0}}), (std::vector<bool>{true, true, false}));
-  EXPECT_EQ(traffic({{3, 0}, {1, 0}, {0, 0}}, {{2, 0}, {2, 0}, {1, 0}}), (std::vector<bool>{false, true, true}));
+  EXPECT_EQ(traffic({{0, 0}, {1, 0}, {3, 0}}, {{1, 0}, {2, 0}, {2, 0}}),
+            (std::vector<bool>{true, true, false}));
+  EXPECT_EQ(traffic({{3, 0}, {1, 0}, {0, 0}}, {{2, 0}, {2, 0}, {1, 0}}),
+            (std::vector<bool>{false, true, true}));
 }
 
 TEST(Warehouse, LayoutsAreRead) {
@@ -150,7 +162,9 @@ TEST(MatrixGame, MemoryShowsTheLastRounds) {
   Frame f;
   env->reset(Rng(1), f);
   EXPECT_EQ(env->spec().obs, 10);
-  const auto state = [&](int64_t player, int64_t block) { return f.obs[0][player].slice(0, 5 * block, 5 * block + 5).argmax().item<int64_t>(); };
+  const auto state = [&](int64_t player, int64_t block) {
+    return f.obs[0][player].slice(0, 5 * block, 5 * block + 5).argmax().item<int64_t>();
+  };
   EXPECT_EQ(state(0, 0), 0);
   env->step(at::tensor({0, 1}, at::kLong).unsqueeze(0), f);
   EXPECT_EQ(f.reward[0][0].item<float>(), -3);
@@ -202,7 +216,9 @@ TEST(Tasks, AMapIsTheSameInEveryEpisode) {
 
 // Settings that cannot be are one line, which names the setting.
 TEST(Impossible, SettingsAreOneClearError) {
-  const auto message = [](const std::string& world, const std::string& options) { return error_of([&] { make_world(world, 1, options); }); };
+  const auto message = [](const std::string& world, const std::string& options) {
+    return error_of([&] { make_world(world, 1, options); });
+  };
   const std::vector<std::array<std::string, 3>> cases = {
       {"foraging", "rows = 3\ncolumns = 3\nfoods = 4", "fit"},
       {"foraging", "rows = 3\ncolumns = 3\nfoods = 1\nagents = 9", "fit"},

@@ -11,7 +11,8 @@
 namespace symma {
 
 // `options` are lines of TOML, as in an experiment file's [env].
-inline std::unique_ptr<Env> make_world(const std::string& name, int64_t copies, const std::string& options = "") {
+inline std::unique_ptr<Env> make_world(const std::string& name, int64_t copies,
+                                       const std::string& options = "") {
   auto draft = EnvRegistry::instance().draft(name, "test");
   Fields fields;
   draft->fields(fields);
@@ -30,8 +31,10 @@ std::string error_of(Call call) {
   return "";
 }
 
-// Allowed actions [E, A], drawn evenly: copy e at step t from its own stream, which is named by first_copy + e.
-inline Tensor random_actions(const EnvSpec& s, const Tensor& mask, Rng rng, int64_t t, int64_t first_copy = 0) {
+// Allowed actions [E, A], drawn evenly: copy e at step t from its own stream, which is named by first_copy +
+// e.
+inline Tensor random_actions(const EnvSpec& s, const Tensor& mask, Rng rng, int64_t t,
+                             int64_t first_copy = 0) {
   Tensor actions = at::zeros({s.copies, s.agents}, at::kLong);
   const bool* m = mask.data_ptr<bool>();
   int64_t* a = actions.data_ptr<int64_t>();
