@@ -30,11 +30,11 @@ Estimate by_chance(const std::string& options, int64_t copies) {
           1.96 * sum.std().item<double>() / std::sqrt(static_cast<double>(copies))};
 }
 
-// tiny: .15 was measured for this project without an interval; 400 episodes of rware 2.0.0 give it one.
-// small: 300 episodes of rware 2.0.0 give .033 +- .020.
+// rware 2.0.0, measured for this project: tiny .1385 +- .019 over 1,300 episodes (.15 in an earlier, shorter
+// measurement), small .033 +- .020 over 300.
 TEST(WarehouseReturns, RandomPolicy) {
   const Estimate tiny = by_chance("", 8000), small = by_chance("size = \"small\"", 8000);
-  EXPECT_NEAR(tiny.mean, 0.15, 0.05 + tiny.ci95) << tiny.ci95;
+  EXPECT_NEAR(tiny.mean, 0.1385, 0.019 + tiny.ci95) << tiny.ci95;
   EXPECT_NEAR(small.mean, 0.033, 0.020 + small.ci95) << small.ci95;
   RecordProperty("tiny", std::to_string(tiny.mean));
   RecordProperty("small", std::to_string(small.mean));
