@@ -212,10 +212,11 @@ class ParticleTrace : public testing::TestWithParam<Physics> {};
 TEST_P(ParticleTrace, AgreesStepByStep) {
   const Physics& p = GetParam();
   const Safetensors s = trace(p.world + "_" + p.variant);
-  const Tensor place = s.tensors.at("place"), speed = s.tensors.at("speed"), extra = s.tensors.at("extra"),
-               reward = s.tensors.at("reward"), obs = s.tensors.at("obs");
+  const Tensor place = s.tensors.at("place"), speed = s.tensors.at("speed"), reward = s.tensors.at("reward"),
+               obs = s.tensors.at("obs");
   const Tensor given = s.tensors.at("actions").to(at::kLong);
   const int64_t n = place.size(0), agents = speed.size(1), seen = obs.size(2);
+  const Tensor extra = s.tensors.contains("extra") ? s.tensors.at("extra") : at::zeros({n, 0}, at::kDouble);
   ASSERT_GE(n, p.least);
   auto env = make_world(p.world, n, fmt::format("variant = \"{}\"\nauto_reset = false", p.variant));
   Frame f;
