@@ -1,0 +1,50 @@
+// Environment steps a second of one thread, with random actions drawn beforehand. A step advances one copy,
+// all its agents.
+#include <benchmark/benchmark.h>
+
+#include "symma/core/options.h"
+#include "symma/core/parallel.h"
+#include "symma/envs/env.h"
+
+namespace symma {
+namespace {
+
+void play(benchmark::State& bench, const char* name, const char* options) {
+  set_threads(1);
+  const int64_t copies = bench.range(0);
+  auto draft = EnvRegistry::instance().draft(name, "bench");
+  Fields fields;
+  draft->fields(fields);
+  Config::parse(std::string("[env]\n") + options, "bench").read("env", fields);
+  auto env = draft->build(copies);
+  const EnvSpec& s = env->spec();
+  Frame frame;
+  env->reset(Rng(1), frame);
+  constexpr int64_t kPool = 512;
+  std::vector<Tensor> actions;
+  for (int64_t i = 0; i < kPool; ++i)
+    actions.push_back(
+        (uniform(Rng(2).split("actions", i), {copies, s.agents}, 0, 1) * s.actions).to(at::kLong));
+  int64_t t = 0;
+  for (auto _ : bench) {
+    env->step(actions[t++ % kPool], frame);
+    benchmark::ClobberMemory();
+  }
+  bench.SetItemsProcessed(bench.iterations() * copies);
+}
+
+BENCHMARK_CAPTURE(play, foraging_8x8_2p_3f, "foraging", "")->Arg(64)->Arg(512);
+BENCHMARK_CAPTURE(play, foraging_10x10_3p_3f, "foraging", "rows = 10\ncolumns = 10\nagents = 3")->Arg(64);
+BENCHMARK_CAPTURE(play, foraging_15x15_3p_5f, "foraging", "rows = 15\ncolumns = 15\nagents = 3\nfoods = 5")
+    ->Arg(64);
+BENCHMARK_CAPTURE(play, warehouse_tiny_4ag, "warehouse", "")->Arg(64)->Arg(512);
+BENCHMARK_CAPTURE(play, warehouse_small_4ag, "warehouse", "size = \"small\"")->Arg(64);
+BENCHMARK_CAPTURE(play, spread_mpe2, "simple_spread", "variant = \"mpe2\"")->Arg(64)->Arg(512);
+BENCHMARK_CAPTURE(play, spread_openai, "simple_spread", "variant = \"openai\"")->Arg(64);
+BENCHMARK_CAPTURE(play, tag, "simple_tag", "")->Arg(64);
+BENCHMARK_CAPTURE(play, matrix_climbing, "matrix_game", "game = \"climbing\"")->Arg(64);
+
+}  // namespace
+}  // namespace symma
+
+BENCHMARK_MAIN();

@@ -1,0 +1,250 @@
+#include "symma/envs/copies.h"
+
+#include <fmt/ranges.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "symma/core/parallel.h"
+
+namespace symma {
+namespace {
+
+// A piece of work is this many copies: enough to be worth a thread's while, and the same for any number of
+// threads.
+constexpr int64_t kGrain = 64;
+constexpr int64_t kHeader = 10;  // steps, episodes, terminated, truncated, three words of either key
+
+std::string sizes(const Tensor& t) {
+  return fmt::format("[{}]", fmt::join(t.sizes().vec(), ", "));
+}
+
+// A 64-bit key is more than a double holds, so it travels as three numbers of at most 24 bits.
+void carry(Cargo& cargo, Rng& rng) {
+  double words[3];
+  for (int i = 0; i < 3; ++i) words[i] = static_cast<double>(rng.key() >> (24 * i) & 0xffffff);
+  for (double& w : words) cargo(w);
+  uint64_t key = 0;
+  for (int i = 0; i < 3; ++i) key |= static_cast<uint64_t>(words[i]) << (24 * i);
+  rng = Rng(key);
+}
+
+}  // namespace
+
+Copies::Copies(EnvSpec spec, const CopyOptions& options, std::vector<TaskParameter> parameters,
+               int64_t world_size)
+    : spec_(std::move(spec)),
+      first_(options.first_copy),
+      auto_reset_(options.auto_reset),
+      world_size_(world_size),
+      parameters_(std::move(parameters)) {
+  spec_.limit = options.limit;
+  spec_.state = spec_.agents * spec_.obs;
+  if (spec_.agent_obs.empty()) spec_.agent_obs.assign(spec_.agents, spec_.obs);
+  if (spec_.agent_actions.empty()) spec_.agent_actions.assign(spec_.agents, spec_.actions);
+  if (spec_.agent_names.empty()) {
+    for (int64_t a = 0; a < spec_.agents; ++a) spec_.agent_names.push_back(fmt::format("agent_{}", a));
+  }
+  TORCH_CHECK(static_cast<int64_t>(spec_.action_names.size()) == spec_.actions, spec_.name,
+              ": every action has a name");
+  if (spec_.copies < 1)
+    throw UserError(spec_.name, fmt::format("has {} copies", spec_.copies), "ask for 1 or more");
+  for (int64_t e = 0; e < spec_.copies; ++e) {
+    for (const TaskParameter& p : parameters_) tasks_.push_back(p.value);
+  }
+  next_tasks_ = tasks_;
+  clocks_.resize(spec_.copies);
+}
+
+std::string Copies::place(int64_t copy) const {
+  return fmt::format("{}, copy {}", spec_.name, copy);
+}
+
+void Copies::allocate(Frame& frame) const {
+  const int64_t e = spec_.copies, a = spec_.agents;
+  frame.obs = at::zeros({e, a, spec_.obs}, at::kFloat);
+  frame.reward = at::zeros({e, a}, at::kFloat);
+  frame.terminated = at::zeros({e}, at::kBool);
+  frame.truncated = at::zeros({e}, at::kBool);
+  frame.mask = at::zeros({e, a, spec_.actions}, at::kBool);
+  for (int64_t i = 0; i < a; ++i) frame.mask.select(1, i).narrow(1, 0, spec_.agent_actions[i]).fill_(true);
+  frame.state = frame.obs.view({e, spec_.state});
+  frame.final_obs = at::zeros_like(frame.obs);
+  frame.final_state = frame.final_obs.view({e, spec_.state});
+}
+
+void Copies::check_frame(const Frame& frame) const {
+  const int64_t e = spec_.copies, a = spec_.agents;
+  if (!frame.obs.defined() || !frame.mask.defined() ||
+      frame.obs.sizes() != at::IntArrayRef({e, a, spec_.obs}) ||
+      frame.mask.sizes() != at::IntArrayRef({e, a, spec_.actions})) {
+    throw UserError(spec_.name, "the frame belongs to another world",
+                    "pass the frame that this world's reset filled");
+  }
+}
+
+void Copies::start(int64_t copy) {
+  Clock& c = clocks_[copy];
+  const size_t k = parameters_.size();
+  std::copy_n(next_tasks_.begin() + copy * k, k, tasks_.begin() + copy * k);
+  c.episode = c.stream.split("episode", c.episodes++);
+  c.steps = 0;
+  c.terminated = c.truncated = false;
+  begin(copy, c.episode);
+}
+
+void Copies::reset(Rng rng, Frame& frame) {
+  if (frame.obs.defined())
+    check_frame(frame);
+  else
+    allocate(frame);
+  float* obs = frame.obs.data_ptr<float>();
+  bool* mask = frame.mask.data_ptr<bool>();
+  parallel_for(spec_.copies, kGrain, [&](int64_t first, int64_t last) {
+    for (int64_t e = first; e < last; ++e) {
+      clocks_[e] = Clock{.stream = rng.split("copy", first_ + e)};
+      start(e);
+      observe(e, obs + e * spec_.state, mask + e * spec_.agents * spec_.actions);
+    }
+  });
+  frame.reward.zero_();
+  frame.terminated.zero_();
+  frame.truncated.zero_();
+  started_ = true;
+}
+
+void Copies::check(const Tensor& actions, const Frame& frame) const {
+  const int64_t a = spec_.agents;
+  if (!started_)
+    throw UserError(spec_.name, "was asked to step before its first episode began", "call reset first");
+  check_frame(frame);
+  if (actions.scalar_type() != at::kLong) {
+    throw UserError(spec_.name, fmt::format("actions are of type {}", c10::toString(actions.scalar_type())),
+                    "actions are int64, the number of one action for each agent");
+  }
+  if (actions.sizes() != at::IntArrayRef({spec_.copies, a})) {
+    throw UserError(spec_.name, fmt::format("actions have sizes {}", sizes(actions)),
+                    fmt::format("[{}, {}] would be right", spec_.copies, a));
+  }
+  if (!actions.device().is_cpu()) {
+    throw UserError(spec_.name, "actions are on " + actions.device().str(),
+                    "worlds run on the CPU: pass actions.cpu()");
+  }
+}
+
+void Copies::step(const Tensor& given, Frame& frame) {
+  check(given, frame);
+  const Tensor actions = given.contiguous();
+  const int64_t a = spec_.agents, n = spec_.actions;
+  const int64_t* act = actions.data_ptr<int64_t>();
+  bool* mask = frame.mask.data_ptr<bool>();
+  for (int64_t e = 0; e < spec_.copies; ++e) {
+    if (clocks_[e].terminated || clocks_[e].truncated) continue;  // it ended, and nothing it does matters
+    for (int64_t i = e * a; i < (e + 1) * a; ++i) {
+      if (act[i] >= 0 && act[i] < n && mask[i * n + act[i]]) continue;
+      const auto& who = spec_.agent_names[i - e * a];
+      std::string allowed;
+      for (int64_t k = 0; k < n; ++k) {
+        if (mask[i * n + k] && allowed.size() < 60)
+          allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", k);
+      }
+      const bool outside = act[i] < 0 || act[i] >= n;
+      throw UserError(place(e) + ", " + who,
+                      outside ? fmt::format("action {} is outside 0..{}", act[i], n - 1)
+                              : fmt::format("action {} ({}) is masked", act[i], spec_.action_names[act[i]]),
+                      "allowed now: " + allowed);
+    }
+  }
+  float* obs = frame.obs.data_ptr<float>();
+  float* final_obs = frame.final_obs.data_ptr<float>();
+  float* reward = frame.reward.data_ptr<float>();
+  bool* terminated = frame.terminated.data_ptr<bool>();
+  bool* truncated = frame.truncated.data_ptr<bool>();
+  parallel_for(spec_.copies, kGrain, [&](int64_t first, int64_t last) {
+    std::memset(reward + first * a, 0, (last - first) * a * sizeof(float));
+    for (int64_t e = first; e < last; ++e) {
+      Clock& c = clocks_[e];
+      if (c.terminated || c.truncated) continue;
+      const bool ended = advance(e, act + e * a, c.steps, c.episode, reward + e * a);
+      ++c.steps;
+      const bool cut = !ended && c.steps >= spec_.limit;
+      terminated[e] = ended;
+      truncated[e] = cut;
+      observe(e, obs + e * spec_.state, mask + e * a * n);
+      if (!ended && !cut) continue;
+      std::memcpy(final_obs + e * spec_.state, obs + e * spec_.state, spec_.state * sizeof(float));
+      if (auto_reset_) {
+        start(e);
+        observe(e, obs + e * spec_.state, mask + e * a * n);
+      } else {
+        c.terminated = ended;
+        c.truncated = cut;
+      }
+    }
+  });
+}
+
+void Copies::set_tasks(const Tensor& tasks) {
+  const auto k = static_cast<int64_t>(parameters_.size());
+  if (tasks.scalar_type() != at::kDouble || tasks.sizes() != at::IntArrayRef({spec_.copies, k})) {
+    throw UserError(spec_.name,
+                    fmt::format("tasks are {} of type {}", sizes(tasks), c10::toString(tasks.scalar_type())),
+                    fmt::format("[{}, {}] float64 would be right", spec_.copies, k));
+  }
+  const Tensor t = tasks.cpu().contiguous();
+  const double* p = t.data_ptr<double>();
+  for (int64_t e = 0; e < spec_.copies; ++e) {
+    for (int64_t i = 0; i < k; ++i) {
+      const double x = p[e * k + i];
+      const std::string at = fmt::format("{}, copy {}, {}", spec_.name, e, parameters_[i].name);
+      if (!std::isfinite(x)) throw UserError(at, fmt::format("is {}", x), "give a finite number");
+      if (parameters_[i].whole && x != std::floor(x))
+        throw UserError(at, fmt::format("is {}", x), "give a whole number");
+    }
+    check_task(p + e * k, place(e));
+  }
+  next_tasks_.assign(p, p + spec_.copies * k);
+}
+
+Tensor Copies::save(int64_t copy) const {
+  TORCH_CHECK(copy >= 0 && copy < spec_.copies, spec_.name, ": copy ", copy, " of ", spec_.copies);
+  const auto k = static_cast<int64_t>(parameters_.size());
+  Tensor out = at::zeros({kHeader + 2 * k + world_size_}, at::kDouble);
+  Cargo cargo(out.data_ptr<double>(), false);
+  Clock c = clocks_[copy];
+  cargo(c.steps), cargo(c.episodes), cargo(c.terminated), cargo(c.truncated);
+  carry(cargo, c.stream), carry(cargo, c.episode);
+  auto& self = const_cast<Copies&>(*this);  // a cargo that is not loading only reads
+  cargo(&self.tasks_[copy * k], k), cargo(&self.next_tasks_[copy * k], k);
+  self.visit(copy, cargo);
+  TORCH_CHECK(cargo.at() == out.data_ptr<double>() + out.numel(), spec_.name,
+              ": visit handles another number of values");
+  return out;
+}
+
+void Copies::restore(int64_t copy, const Tensor& saved, Frame& frame) {
+  TORCH_CHECK(copy >= 0 && copy < spec_.copies, spec_.name, ": copy ", copy, " of ", spec_.copies);
+  if (!started_)
+    throw UserError(spec_.name, "was asked to restore before its first episode began", "call reset first");
+  check_frame(frame);
+  const auto k = static_cast<int64_t>(parameters_.size());
+  if (saved.scalar_type() != at::kDouble ||
+      saved.sizes() != at::IntArrayRef({kHeader + 2 * k + world_size_})) {
+    throw UserError(place(copy), fmt::format("the saved state has sizes {}", sizes(saved)),
+                    fmt::format("[{}] float64 would be right", kHeader + 2 * k + world_size_));
+  }
+  Tensor s = saved.cpu().contiguous().clone();
+  Cargo cargo(s.data_ptr<double>(), true);
+  Clock& c = clocks_[copy];
+  cargo(c.steps), cargo(c.episodes), cargo(c.terminated), cargo(c.truncated);
+  carry(cargo, c.stream), carry(cargo, c.episode);
+  cargo(&tasks_[copy * k], k), cargo(&next_tasks_[copy * k], k);
+  visit(copy, cargo);
+  observe(copy, frame.obs.data_ptr<float>() + copy * spec_.state,
+          frame.mask.data_ptr<bool>() + copy * spec_.agents * spec_.actions);
+  frame.reward[copy].zero_();
+  frame.terminated[copy].fill_(c.terminated);
+  frame.truncated[copy].fill_(c.truncated);
+}
+
+}  // namespace symma

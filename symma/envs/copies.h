@@ -1,0 +1,114 @@
+// What all worlds share: E copies side by side, each with its own clock, random stream and task.
+//
+// A world says what happens in one copy; episodes, limits, checks, threads and saving are done here.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "symma/core/errors.h"
+#include "symma/envs/env.h"
+
+namespace symma {
+
+// The options of every world.
+struct CopyOptions {
+  int64_t limit = 0;
+  bool auto_reset = true;
+  int64_t first_copy = 0;
+
+  void fields(Fields& f) {
+    f.add("limit", limit, "steps until an episode is cut off").at_least(1);
+    f.add("auto_reset", auto_reset, "whether a copy that ended starts its next episode within the same step");
+    f.add("first_copy", first_copy,
+          "number of the first copy's random stream, for copies spread over objects")
+        .at_least(0);
+  }
+};
+
+// Numbers on their way out of a world or into it.
+class Cargo {
+ public:
+  Cargo(double* at, bool loading) : at_(at), loading_(loading) {}
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  void operator()(T& x) {
+    if (loading_)
+      x = static_cast<T>(*at_);
+    else
+      *at_ = static_cast<double>(x);
+    ++at_;
+  }
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  void operator()(T* x, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) (*this)(x[i]);
+  }
+  bool loading() const { return loading_; }
+  const double* at() const { return at_; }
+
+ private:
+  double* at_;
+  bool loading_;
+};
+
+class Copies : public Env, public HasTasks, public Restorable, public Drawable {
+ public:
+  const EnvSpec& spec() const final { return spec_; }
+  void reset(Rng, Frame&) final;
+  void step(const Tensor& actions, Frame&) final;
+  const std::vector<TaskParameter>& task_parameters() const final { return parameters_; }
+  void set_tasks(const Tensor& tasks) final;
+  Tensor save(int64_t copy) const final;
+  int64_t world_size() const final { return world_size_; }
+  void restore(int64_t copy, const Tensor& saved, Frame&) final;
+
+ protected:
+  // `spec` says what the world has set of it; sizes that follow from others are filled in. `place` names the
+  // world in messages. `world_size` is how many numbers `visit` handles. Sizes beyond what any machine holds
+  // are a UserError.
+  Copies(EnvSpec spec, const CopyOptions&, std::vector<TaskParameter>, int64_t world_size);
+
+  // A copy's first state. Draws from `episode` alone; draws during the episode are split from it by `step`.
+  virtual void begin(int64_t copy, Rng episode) = 0;
+  // One step; rewards [A] arrive as zeros. True where the world has ended by its own rules. `now` counts the
+  // steps taken before.
+  virtual bool advance(int64_t copy, const int64_t* actions, int64_t now, Rng episode, float* reward) = 0;
+  // Writes all of obs [A, D]; of mask [A, n], what can change (it starts as each agent's own actions, all
+  // allowed).
+  virtual void observe(int64_t copy, float* obs, bool* mask) const = 0;
+  // Hands the copy's state to the cargo, in one order. What is derived is made anew where the cargo is
+  // loading; a state that cannot be is a UserError.
+  virtual void visit(int64_t copy, Cargo&) = 0;
+  // A task that the world cannot have is a UserError. Nothing else happens here: `begin` reads the task.
+  virtual void check_task(const double* task, const std::string& place) const {}
+
+  const double* task(int64_t copy) const { return &tasks_[copy * parameters_.size()]; }  // [K]
+  int64_t steps(int64_t copy) const { return clocks_[copy].steps; }
+  std::string place(int64_t copy) const;  // "foraging, copy 3"
+
+ private:
+  struct Clock {
+    Rng stream{0}, episode{0};
+    int64_t episodes = 0, steps = 0;
+    bool terminated = false, truncated = false;
+  };
+
+  void start(int64_t copy);
+  void check(const Tensor& actions, const Frame&) const;
+  void check_frame(const Frame&) const;
+  void allocate(Frame&) const;
+
+  EnvSpec spec_;
+  const int64_t first_;
+  const bool auto_reset_;
+  const int64_t world_size_;
+  const std::vector<TaskParameter> parameters_;
+  std::vector<double> tasks_, next_tasks_;  // [E, K]
+  std::vector<Clock> clocks_;               // [E]
+  bool started_ = false;
+};
+
+}  // namespace symma

@@ -1,0 +1,123 @@
+// Worlds of many agents: E copies of one world, advanced together over flat arrays.
+//
+// Every agent acts at every step. Where players take turns, the one who waits has a mask with one action
+// left. Copy e draws from rng.split("copy", first_copy + e) alone, so results depend neither on the number of
+// threads nor on how copies are spread over objects.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "symma/core/registry.h"
+#include "symma/core/rng.h"
+#include "symma/core/tensor.h"
+
+namespace symma {
+
+// What each copy of a world looks like.
+struct EnvSpec {
+  std::string name;  // as registered
+  std::string
+      variant;  // which rules that go by this name, and of what size: numbers compare within one variant
+  int64_t copies = 0;          // E
+  int64_t agents = 0;          // A
+  int64_t obs = 0;             // D, of the agent that sees most; the others' rows end in zeros
+  int64_t actions = 0;         // n, of the agent that can do most; the others' masks end in false
+  int64_t state = 0;           // S = A D: what all agents see, side by side
+  int64_t limit = 0;           // steps until an episode is cut off
+  bool common_reward = false;  // every agent is handed the team's reward, so a team's return counts it once
+  double obs_low = -std::numeric_limits<double>::infinity();  // bounds of every observation
+  double obs_high = std::numeric_limits<double>::infinity();
+  std::vector<std::string> agent_names;   // [A]
+  std::vector<std::string> action_names;  // [n]
+  std::vector<int64_t> agent_obs;         // [A], at most D
+  std::vector<int64_t> agent_actions;     // [A], at most n
+};
+
+// What a world shows after a reset or a step. An undefined frame is allocated by `reset`; after that the
+// world writes in place, so whoever keeps a frame's content copies it.
+struct Frame {
+  Tensor obs;         // [E, A, D] float
+  Tensor reward;      // [E, A] float, of the step just taken; zeros after a reset
+  Tensor terminated;  // [E] bool: the world ended by its own rules
+  Tensor truncated;   // [E] bool: the step limit cut the episode off. Never both
+  Tensor mask;        // [E, A, n] bool: what may be done next. At least one action of each agent
+  Tensor state;       // [E, S] float; the same memory as obs
+  // What was seen last, for the copies that ended at this step; of other copies, what was left here earlier.
+  Tensor final_obs;    // [E, A, D] float
+  Tensor final_state;  // [E, S] float; the same memory as final_obs
+};
+
+// At the boundary. With `auto_reset` (the default) a copy that ends at a step starts its next episode within
+// it: reward, terminated and truncated are those of the step that ended it, obs, state and mask are the first
+// of the new episode, final_obs and final_state the last of the old. Without, a copy that has ended stays as
+// it is: later actions for it are not looked at, its rewards are zero, and terminated or truncated stays set,
+// until the next `reset`.
+class Env {
+ public:
+  virtual ~Env() = default;
+  virtual const EnvSpec& spec() const = 0;
+  // Starts episode 0 of every copy. Throws UserError where the frame belongs to a world of other sizes.
+  virtual void reset(Rng, Frame&) = 0;
+  // Throws UserError, and leaves the world as it was, for actions of a wrong type or shape, out of range, or
+  // masked.
+  virtual void step(const Tensor& actions /*[E,A] int64*/, Frame&) = 0;
+};
+
+using EnvRegistry = Registry<Env, int64_t /*copies*/>;
+
+// One number of a world that may differ from copy to copy, such as a payoff, a level or the number of a map.
+struct TaskParameter {
+  std::string name, doc;
+  double value;        // what every copy has until set_tasks
+  bool whole = false;  // takes whole numbers
+  std::array<double, 2> train,
+      test;                   // low and high, both included. Where whole numbers name things (maps), the two
+  std::array<double, 2> ood;  // share none; where they measure, test draws anew from the range of train
+};
+
+enum class TaskRange { kTrain, kTest, kOod };
+
+// A world whose constants are a task: a distribution over worlds.
+class HasTasks {
+ public:
+  virtual ~HasTasks() = default;
+  virtual const std::vector<TaskParameter>& task_parameters() const = 0;  // [K]
+  // Row e holds copy e's parameters from its next reset on. Throws UserError for a wrong shape or an
+  // impossible value.
+  virtual void set_tasks(const Tensor& tasks /*[E,K] float64*/) = 0;
+};
+
+// One task for each copy: [copies, K] float64. Each parameter is drawn evenly from its range; row e draws
+// from rng.split("task", e) alone.
+Tensor draw_tasks(const HasTasks&, int64_t copies, TaskRange, Rng);
+
+// A world that can be written down and put back: for replays, planning, and runs that resume bit for bit.
+class Restorable {
+ public:
+  virtual ~Restorable() = default;
+  // Everything that changes of one copy: [K] float64. Its last world_size() numbers are the world's own, and
+  // those before are the episode's: steps taken, ended or not, the random stream, the task.
+  virtual Tensor save(int64_t copy) const = 0;
+  virtual int64_t world_size() const = 0;
+  // Puts the copy into a saved state and writes its rows of the frame. Throws UserError where the size is
+  // wrong or the world's own part is impossible.
+  virtual void restore(int64_t copy, const Tensor& saved /*[K] float64*/, Frame&) = 0;
+};
+
+// A world that can be looked at, one copy at a time.
+class Drawable {
+ public:
+  virtual ~Drawable() = default;
+  virtual std::string text(int64_t copy) const = 0;  // a few lines
+  virtual std::string svg(int64_t copy) const = 0;   // one <svg> element
+};
+
+// What the team earned at each step: the sum over agents, or the common reward once. [E] float.
+Tensor team_reward(const EnvSpec&, const Tensor& reward /*[E,A]*/);
+
+}  // namespace symma

@@ -1,0 +1,338 @@
+// What every registered world must keep to, whatever its rules.
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "envs/worlds.h"
+#include "symma/core/parallel.h"
+
+namespace symma {
+namespace {
+
+// Registered names, and further rules that go by one of them.
+struct Rules {
+  std::string label, name, options;
+};
+
+std::vector<Rules> all_rules() {
+  std::vector<Rules> out;
+  for (const auto& name : EnvRegistry::instance().names()) out.push_back({name, name, ""});
+  out.push_back({"simple_spread_openai", "simple_spread", "variant = \"openai\"\n"});
+  out.push_back({"simple_speaker_listener_openai", "simple_speaker_listener", "variant = \"openai\"\n"});
+  out.push_back({"simple_tag_openai", "simple_tag", "variant = \"openai\"\nprey = 2\n"});
+  out.push_back({"foraging_masked", "foraging", "mask = true\nagents = 4\nsight = 2\npenalty = 0.1\n"});
+  out.push_back({"warehouse_two_stage", "warehouse", "reward = \"two_stage\"\nagents = 8\nsight = 2\n"});
+  out.push_back({"climbing", "matrix_game", "game = \"climbing\"\n"});
+  out.push_back(
+      {"rock_paper_scissors_memory", "matrix_game", "game = \"rock_paper_scissors\"\nmemory = 3\n"});
+  return out;
+}
+
+Tensor play(const EnvSpec& s, const Tensor& mask, int64_t t, int64_t first_copy = 0) {
+  return random_actions(s, mask, Rng(99), t, first_copy);
+}
+
+Frame copy_of(const Frame& f) {
+  return {f.obs.clone(),  f.reward.clone(), f.terminated.clone(), f.truncated.clone(),
+          f.mask.clone(), f.state.clone(),  f.final_obs.clone(),  f.final_state.clone()};
+}
+
+void expect_equal(const Frame& a, const Frame& b, const std::string& what) {
+  EXPECT_TRUE(at::equal(a.obs, b.obs)) << what << ": obs";
+  EXPECT_TRUE(at::equal(a.reward, b.reward)) << what << ": reward";
+  EXPECT_TRUE(at::equal(a.terminated, b.terminated)) << what << ": terminated";
+  EXPECT_TRUE(at::equal(a.truncated, b.truncated)) << what << ": truncated";
+  EXPECT_TRUE(at::equal(a.mask, b.mask)) << what << ": mask";
+  EXPECT_TRUE(at::equal(a.state, b.state)) << what << ": state";
+  EXPECT_TRUE(at::equal(a.final_obs, b.final_obs)) << what << ": final_obs";
+}
+
+class Worlds : public testing::TestWithParam<Rules> {
+ protected:
+  std::unique_ptr<Env> make(int64_t copies, const std::string& more = "") const {
+    return make_world(GetParam().name, copies, GetParam().options + more);
+  }
+};
+
+TEST_P(Worlds, SpacesAreHonoured) {
+  auto env = make(8);
+  const EnvSpec& s = env->spec();
+  EXPECT_EQ(s.name, GetParam().name);
+  EXPECT_FALSE(s.variant.empty());
+  EXPECT_EQ(s.state, s.agents * s.obs);
+  ASSERT_EQ(static_cast<int64_t>(s.agent_names.size()), s.agents);
+  ASSERT_EQ(static_cast<int64_t>(s.action_names.size()), s.actions);
+  ASSERT_EQ(static_cast<int64_t>(s.agent_obs.size()), s.agents);
+  ASSERT_EQ(static_cast<int64_t>(s.agent_actions.size()), s.agents);
+  EXPECT_EQ(*std::max_element(s.agent_obs.begin(), s.agent_obs.end()), s.obs);
+  Frame f;
+  env->reset(Rng(1), f);
+  const void* memory = f.obs.data_ptr();
+  for (int64_t t = 0; t < 2 * s.limit + 5; ++t) {
+    EXPECT_EQ(f.obs.sizes(), at::IntArrayRef({8, s.agents, s.obs}));
+    EXPECT_EQ(f.reward.sizes(), at::IntArrayRef({8, s.agents}));
+    EXPECT_EQ(f.mask.sizes(), at::IntArrayRef({8, s.agents, s.actions}));
+    EXPECT_EQ(f.state.sizes(), at::IntArrayRef({8, s.state}));
+    EXPECT_EQ(f.obs.data_ptr(), memory) << "a step allocated";
+    EXPECT_EQ(f.state.data_ptr(), memory);
+    EXPECT_EQ(f.obs.scalar_type(), at::kFloat);
+    ASSERT_TRUE(at::isfinite(f.obs).all().item<bool>());
+    ASSERT_TRUE(at::isfinite(f.reward).all().item<bool>());
+    ASSERT_TRUE(at::isfinite(f.final_obs).all().item<bool>());
+    EXPECT_GE(f.obs.min().item<double>(), s.obs_low);
+    EXPECT_LE(f.obs.max().item<double>(), s.obs_high);
+    EXPECT_FALSE((f.terminated & f.truncated).any().item<bool>());
+    EXPECT_TRUE(f.mask.any(2).all().item<bool>());
+    for (int64_t a = 0; a < s.agents; ++a) {
+      EXPECT_EQ(f.obs.select(1, a).slice(1, s.agent_obs[a]).abs().sum().item<double>(), 0)
+          << "a shorter observation ends in zeros";
+      EXPECT_FALSE(f.mask.select(1, a).slice(1, s.agent_actions[a]).any().item<bool>());
+    }
+    if (s.common_reward) {
+      EXPECT_TRUE(at::equal(f.reward, f.reward.select(1, 0).unsqueeze(1).expand_as(f.reward)));
+    }
+    env->step(play(s, f.mask, t), f);
+  }
+}
+
+TEST_P(Worlds, SameSeedSameEpisode) {
+  auto a = make(4), b = make(4);
+  const EnvSpec& s = a->spec();
+  Frame fa, fb, fc;
+  a->reset(Rng(5), fa);
+  for (int64_t t = 0; t < 3; ++t) a->step(play(s, fa.mask, t), fa);
+  a->reset(Rng(6), fc);  // whatever went before, a reset begins anew
+  a->reset(Rng(6), fa);
+  b->reset(Rng(6), fb);
+  fa.final_obs.zero_();  // what stands there from earlier episodes is nobody's
+  for (int64_t t = 0; t < s.limit + 30; ++t) {
+    expect_equal(fa, fb, s.name);
+    a->step(play(s, fa.mask, t), fa);
+    b->step(play(s, fb.mask, t), fb);
+  }
+}
+
+TEST_P(Worlds, CopiesEqualSingleWorlds) {
+  constexpr int64_t kCopies = 5;
+  auto all = make(kCopies);
+  const EnvSpec& s = all->spec();
+  Frame f;
+  all->reset(Rng(7), f);
+  std::vector<Frame> seen = {copy_of(f)};
+  for (int64_t t = 0; t < s.limit + 30; ++t) {
+    all->step(play(s, f.mask, t), f);
+    seen.push_back(copy_of(f));
+  }
+  for (int64_t e = 0; e < kCopies; ++e) {
+    auto one = make(1, fmt::format("first_copy = {}", e));
+    Frame g;
+    one->reset(Rng(7), g);
+    for (int64_t t = 0;; ++t) {
+      const Frame& w = seen[t];
+      const Frame row = {w.obs.slice(0, e, e + 1),        w.reward.slice(0, e, e + 1),
+                         w.terminated.slice(0, e, e + 1), w.truncated.slice(0, e, e + 1),
+                         w.mask.slice(0, e, e + 1),       w.state.slice(0, e, e + 1),
+                         w.final_obs.slice(0, e, e + 1),  w.final_state.slice(0, e, e + 1)};
+      expect_equal(g, row, s.name);
+      if (t == s.limit + 30) break;
+      one->step(play(one->spec(), g.mask, t, e), g);
+    }
+  }
+}
+
+TEST_P(Worlds, ThreadsDoNotMatter) {
+  std::vector<Frame> ends;
+  for (const int n : {1, 2, 3}) {
+    set_threads(n);
+    auto env = make(200);  // several pieces of work
+    Frame f;
+    env->reset(Rng(8), f);
+    for (int64_t t = 0; t < 60; ++t) env->step(play(env->spec(), f.mask, t), f);
+    ends.push_back(copy_of(f));
+  }
+  set_threads(1);
+  expect_equal(ends[0], ends[1], GetParam().label);
+  expect_equal(ends[0], ends[2], GetParam().label);
+}
+
+TEST_P(Worlds, EndedWorldsStayEnded) {
+  auto env = make(3, "auto_reset = false");
+  const EnvSpec& s = env->spec();
+  Frame f;
+  env->reset(Rng(9), f);
+  std::vector<Frame> at_end(3);
+  for (int64_t t = 0; t < s.limit + 10; ++t) {
+    const Tensor ended = (f.terminated | f.truncated).clone();
+    Tensor actions = play(s, f.mask, t);
+    actions.masked_fill_(ended.unsqueeze(1), -7);  // what an ended copy is told is not looked at
+    env->step(actions, f);
+    for (int64_t e = 0; e < 3; ++e) {
+      const bool done = (f.terminated[e] | f.truncated[e]).item<bool>();
+      if (ended[e].item<bool>()) {
+        EXPECT_TRUE(done);
+        EXPECT_TRUE(at::equal(f.obs[e], at_end[e].obs[e]));
+        EXPECT_TRUE(at::equal(f.terminated[e], at_end[e].terminated[e]));
+        EXPECT_EQ(f.reward[e].abs().sum().item<double>(), 0);
+      } else if (done) {
+        at_end[e] = copy_of(f);
+        EXPECT_TRUE(at::equal(f.obs[e], f.final_obs[e]));
+      }
+    }
+  }
+  EXPECT_TRUE((f.terminated | f.truncated).all().item<bool>()) << "the limit ends every episode";
+}
+
+TEST_P(Worlds, TheBoundaryShowsBothEpisodes) {
+  auto on = make(2), off = make(2, "auto_reset = false");
+  const EnvSpec& s = on->spec();
+  Frame f, g;
+  on->reset(Rng(10), f);
+  off->reset(Rng(10), g);
+  std::vector<bool> ended(2);
+  for (int64_t t = 0; t < s.limit; ++t) {
+    const Tensor a = play(s, g.mask, t), b = play(s, f.mask, t);
+    off->step(a, g);
+    on->step(b, f);
+    for (int64_t e = 0; e < 2; ++e) {
+      if (ended[e]) continue;
+      EXPECT_TRUE(at::equal(f.reward[e], g.reward[e]));
+      EXPECT_TRUE(at::equal(f.terminated[e], g.terminated[e]));
+      EXPECT_TRUE(at::equal(f.truncated[e], g.truncated[e]));
+      ended[e] = (f.terminated[e] | f.truncated[e]).item<bool>();
+      if (!ended[e])
+        EXPECT_TRUE(at::equal(f.obs[e], g.obs[e]));
+      else
+        EXPECT_TRUE(at::equal(f.final_obs[e], g.obs[e])) << "the last observation of the episode that ended";
+    }
+  }
+  EXPECT_TRUE(ended[0] && ended[1]);
+}
+
+TEST_P(Worlds, SavedCopiesGoOnAsTheyWould) {
+  auto env = make(3), other = make(1);
+  auto& source = dynamic_cast<Restorable&>(*env);
+  auto& target = dynamic_cast<Restorable&>(*other);
+  const EnvSpec& s = env->spec();
+  Frame f, g;
+  env->reset(Rng(11), f);
+  other->reset(Rng(12), g);
+  for (int64_t t = 0; t < 7; ++t) env->step(play(s, f.mask, t), f);
+  const Tensor saved = source.save(1);
+  target.restore(0, saved, g);
+  EXPECT_TRUE(at::equal(target.save(0), saved));
+  EXPECT_TRUE(at::equal(g.obs[0], f.obs[1]));
+  for (int64_t t = 7; t < s.limit + 30; ++t) {  // into the next episode, whose random stream was saved too
+    const Tensor actions = play(s, f.mask, t);
+    env->step(actions, f);
+    other->step(actions.slice(0, 1, 2), g);
+    EXPECT_TRUE(at::equal(g.obs[0], f.obs[1]));
+    EXPECT_TRUE(at::equal(g.mask[0], f.mask[1]));
+    EXPECT_TRUE(at::equal(g.reward[0], f.reward[1]));
+  }
+  EXPECT_NE(error_of([&] { target.restore(0, at::zeros({3}, at::kDouble), g); }), "");
+}
+
+TEST_P(Worlds, TasksVaryByCopy) {
+  auto env = make(6);
+  auto& tasks = dynamic_cast<HasTasks&>(*env);
+  const EnvSpec& s = env->spec();
+  ASSERT_FALSE(tasks.task_parameters().empty());
+  for (const TaskRange range : {TaskRange::kTrain, TaskRange::kTest, TaskRange::kOod}) {
+    const Tensor drawn = draw_tasks(tasks, 6, range, Rng(13));
+    EXPECT_TRUE(at::equal(draw_tasks(tasks, 2, range, Rng(13)), drawn.slice(0, 0, 2)))
+        << "each row has its own stream";
+    tasks.set_tasks(drawn);
+    Frame f;
+    env->reset(Rng(14), f);
+    for (int64_t t = 0; t < 60; ++t) {
+      env->step(play(s, f.mask, t), f);
+      ASSERT_TRUE(at::isfinite(f.obs).all().item<bool>());
+      EXPECT_GE(f.obs.min().item<double>(), s.obs_low);
+      EXPECT_LE(f.obs.max().item<double>(), s.obs_high);
+    }
+  }
+  const auto k = static_cast<int64_t>(tasks.task_parameters().size());
+  EXPECT_NE(error_of([&] { tasks.set_tasks(at::zeros({6, k + 1}, at::kDouble)); }), "");
+  EXPECT_NE(error_of([&] { tasks.set_tasks(at::zeros({6, k}, at::kFloat)); }), "");
+  EXPECT_NE(error_of([&] { tasks.set_tasks(at::full({6, k}, std::nan(""), at::kDouble)); }), "");
+}
+
+TEST_P(Worlds, DrawThemselves) {
+  auto env = make(2);
+  Frame f;
+  env->reset(Rng(15), f);
+  env->step(play(env->spec(), f.mask, 0), f);
+  const auto& drawable = dynamic_cast<const Drawable&>(*env);
+  EXPECT_NE(drawable.text(1), "");
+  const std::string svg = drawable.svg(1);
+  EXPECT_EQ(svg.rfind("<svg ", 0), 0u);
+  EXPECT_EQ(svg.substr(svg.size() - 6), "</svg>");
+}
+
+TEST_P(Worlds, BadActionsAreOneClearError) {
+  auto env = make(3);
+  const EnvSpec& s = env->spec();
+  Frame f;
+  EXPECT_NE(error_of([&] {
+              env->step(at::zeros({3, s.agents}, at::kLong), f);
+            }).find("reset"),
+            std::string::npos);
+  env->reset(Rng(16), f);
+  const Frame before = copy_of(f);
+  const Tensor good = play(s, f.mask, 0);
+  const auto with = [&](int64_t a) {
+    Tensor bad = good.clone();
+    bad[1][s.agents - 1] = a;
+    return error_of([&] { env->step(bad, f); });
+  };
+  for (const int64_t a : {int64_t{-1}, s.actions, int64_t{1} << 40}) {
+    const std::string message = with(a);
+    EXPECT_NE(message.find(std::to_string(a)), std::string::npos) << message;
+    EXPECT_NE(message.find("copy 1"), std::string::npos) << message;
+    EXPECT_NE(message.find(s.agent_names.back()), std::string::npos) << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos);
+  }
+  EXPECT_NE(error_of([&] {
+              env->step(at::zeros({3, s.agents + 1}, at::kLong), f);
+            }).find("sizes"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              env->step(at::zeros({2, s.agents}, at::kLong), f);
+            }).find("sizes"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { env->step(at::zeros({3 * s.agents}, at::kLong), f); }).find("sizes"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              env->step(at::full({3, s.agents}, std::nan("")), f);
+            }).find("int64"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { env->step(good.to(at::kInt), f); }).find("int64"), std::string::npos);
+  const Tensor forbidden = f.mask.logical_not().nonzero();
+  if (forbidden.size(0) > 0) {
+    Tensor bad = good.clone();
+    const auto row = forbidden[0];
+    bad[row[0].item<int64_t>()][row[1].item<int64_t>()] = row[2];
+    EXPECT_NE(error_of([&] { env->step(bad, f); }).find("masked"), std::string::npos);
+  }
+  expect_equal(f, before, "a step that failed left the world as it was");
+  auto other = make(4);
+  Frame g;
+  other->reset(Rng(1), g);
+  EXPECT_NE(error_of([&] { env->step(good, g); }).find("frame"), std::string::npos);
+  EXPECT_NE(error_of([&] { make(0); }), "");
+  // And it goes on as one that was never asked.
+  auto twin = make(3);
+  Frame h;
+  twin->reset(Rng(16), h);
+  env->step(good, f);
+  twin->step(good, h);
+  expect_equal(f, h, GetParam().label);
+}
+
+INSTANTIATE_TEST_SUITE_P(Registered, Worlds, testing::ValuesIn(all_rules()),
+                         [](const auto& info) { return info.param.label; });
+
+}  // namespace
+}  // namespace symma
