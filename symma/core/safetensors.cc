@@ -80,7 +80,7 @@ Safetensors read_safetensors(const std::string& path) {
         throw bad("has sizes that do not agree for tensor " + name);
       }
       Tensor t = at::empty(shape, types().at(word));
-      std::memcpy(t.data_ptr(), bytes.data() + start + offsets[0], t.nbytes());
+      if (t.nbytes() > 0) std::memcpy(t.data_ptr(), bytes.data() + start + offsets[0], t.nbytes());
       out.tensors[name] = t;
     }
   } catch (const nlohmann::json::exception&) {

@@ -10,6 +10,7 @@
 #include "symma/core/files.h"
 #include "symma/core/parallel.h"
 #include "symma/core/record.h"
+#include "symma/core/tensorboard.h"
 #include "symma/core/version.h"
 #include "symma/tasks/supervised.h"
 
@@ -37,16 +38,23 @@ void move_to(State& state, at::Device device) {
   for (auto& [name, t] : state.own) t = t.to(device);
 }
 
-// The lines of two experiment files that differ, but for how long the run is.
+// The first setting in which two experiment files differ, but for how long the run is; "" where there is none.
 std::string first_difference(const std::string& old_text, const std::string& new_text) {
-  std::istringstream a(old_text), b(new_text);
-  std::string x, y;
-  for (;;) {
-    const bool more_a = static_cast<bool>(std::getline(a, x)), more_b = static_cast<bool>(std::getline(b, y));
-    if (!more_a && !more_b) return "";
-    if (!more_a || !more_b) return more_a ? x : y;
-    if (x != y && !(x.starts_with("rounds = ") && y.starts_with("rounds = "))) return y.substr(0, y.find("  #"));
+  const auto settings = [](const std::string& text) {
+    std::vector<std::string> lines;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) {
+      line = line.substr(0, line.find("  #"));
+      if (!line.empty() && !line.starts_with("rounds = ")) lines.push_back(line);
+    }
+    return lines;
+  };
+  const auto a = settings(old_text), b = settings(new_text);
+  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+    if (i >= b.size()) return a[i];
+    if (i >= a.size() || a[i] != b[i]) return b[i];
   }
+  return "";
 }
 
 RunState open_run(const Experiment& e, const RunOptions& run) {
@@ -113,6 +121,7 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
   const bool resumed = run.round > 0;
   Recorder metrics(in(options, "metrics.jsonl"), resumed ? run.round : -1);
   const int64_t log_every = e.fleet.log_interval(), save_every = e.fleet.checkpoint_interval(), validate_every = e.validation_interval();
+  EventFile events(options.folder, resumed ? run.round + 1 : -1);
   const auto start = Clock::now();
   const double before = run.seconds;
   const int64_t first = run.round;
@@ -142,6 +151,10 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
         score = best.is_null() ? std::nan("") : best.get<double>();
       }
       metrics.add(row);
+      for (const char* tag : {"loss", "disagreement", "bits"}) {
+        if (row[tag].is_number()) events.add(tag, run.round, row[tag].get<double>());
+      }
+      if (row.contains("validation") && std::isfinite(score)) events.add("validation/" + e.spec.metric, run.round, score);
       run.loss_sum = at::zeros_like(run.loss_sum);
       run.loss_count = 0;
     }

@@ -10,17 +10,18 @@ void outer_init(const OuterOptions& o, State& state) {
 
 void outer_step(const OuterOptions& o, State& state, Tensor grad) {
   at::NoGradGuard no_grad;
+  const double lr = o.meta_lr * (o.halve_every > 0 ? std::exp2(-static_cast<double>(state.step) / static_cast<double>(o.halve_every)) : 1.0);
   ++state.step;
   if (o.clip_norm > 0) grad = grad * (o.clip_norm / grad.norm(2, 1, true).clamp_min(o.clip_norm));
   if (o.optimizer == "sgd") {
-    state.theta = state.theta - o.meta_lr * grad;
+    state.theta = state.theta - lr * grad;
     return;
   }
   const double t = static_cast<double>(state.step);
   Tensor &m = state.own.at("adam.m"), &v = state.own.at("adam.v");
   m = m * o.beta1 + grad * (1 - o.beta1);
   v = (v * o.beta2).addcmul_(grad, grad, 1 - o.beta2);
-  const double scale = o.meta_lr / (1 - std::pow(o.beta1, t));
+  const double scale = lr / (1 - std::pow(o.beta1, t));
   state.theta = at::addcdiv(state.theta, m, (v / (1 - std::pow(o.beta2, t))).sqrt_().add_(o.eps), -scale);
 }
 

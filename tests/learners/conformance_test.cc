@@ -1,0 +1,96 @@
+// What every registered learner must keep to, on a family that all of them can learn.
+#include <gtest/gtest.h>
+
+#include "symma/core/parallel.h"
+#include "symma/learners/learner.h"
+#include "symma/tasks/supervised.h"
+
+namespace symma {
+namespace {
+
+class EveryLearner : public testing::TestWithParam<std::string> {
+ protected:
+  EveryLearner()
+      : family(make<TaskFamilyRegistry>("blobs", {}, int64_t{3})),
+        model(make<ModelRegistry>("mlp", {{"hidden", {16}}}, family->spec().shape)),
+        learner(make<LearnerRegistry>(GetParam(), {}, LearnerSetting{*model, family->spec()})) {}
+
+  std::unique_ptr<TaskBatch> tasks(std::vector<int64_t> agents, uint64_t key, Split split = Split::kTrain) const {
+    return family->sample(*model, agents, split, Rng(key));
+  }
+
+  std::unique_ptr<TaskFamily> family;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Learner> learner;
+};
+
+TEST_P(EveryLearner, StateIsOneRowAnAgent) {
+  State s = learner->init(3, Rng(1));
+  learner->step(s, *tasks({0, 0, 1, 1, 2, 2}, 2), Rng(3));
+  EXPECT_EQ(s.theta.size(0), 3);
+  EXPECT_GE(s.theta.size(1), model->layout().size());
+  for (const auto& [name, t] : s.own) EXPECT_EQ(t.size(0), 3) << name;
+  EXPECT_EQ(s.step, 1);
+  EXPECT_TRUE(s.theta.isfinite().all().item<bool>());
+}
+
+TEST_P(EveryLearner, IsAFunctionOfStateTasksAndKey) {
+  const auto run = [&](int threads) {
+    set_threads(threads);
+    State s = learner->init(3, Rng(1));
+    for (int i = 0; i < 3; ++i) learner->step(s, *tasks({0, 0, 1, 1, 2, 2}, 10 + i), Rng(20 + i));
+    return s;
+  };
+  const State a = run(1), b = run(2);
+  set_threads(0);
+  EXPECT_TRUE(a.theta.equal(b.theta));
+  for (const auto& [name, t] : a.own) EXPECT_TRUE(t.equal(b.own.at(name))) << name;
+}
+
+TEST_P(EveryLearner, ACopyOfTheStateGoesOnTheSame) {
+  State s = learner->init(2, Rng(1));
+  learner->step(s, *tasks({0, 1}, 2), Rng(3));
+  State copy{s.theta.clone(), {}, s.step};
+  for (const auto& [name, t] : s.own) copy.own[name] = t.clone();
+  learner->step(s, *tasks({0, 1}, 4), Rng(5));
+  learner->step(copy, *tasks({0, 1}, 4), Rng(5));
+  EXPECT_TRUE(s.theta.equal(copy.theta));
+}
+
+TEST_P(EveryLearner, AnAgentLearnsFromItsOwnTasksAlone) {
+  const State both = learner->init(2, Rng(1));
+  const auto batch = tasks({0, 0, 1, 1}, 2);
+  State together = both, alone = both.agents(1, 2);
+  learner->step(together, *batch, Rng(3));
+  learner->step(alone, *batch->slice(2, 4), Rng(3));
+  EXPECT_LE((together.theta[1] - alone.theta[0]).abs().max().item<double>(), 1e-5);
+}
+
+TEST_P(EveryLearner, ZeroStepsChangeNothingAndStepsAreAPath) {
+  const State s = learner->init(2, Rng(1));
+  const auto batch = tasks({0, 0, 1, 1}, 2, Split::kTest);
+  const std::vector<int64_t> all{0, 1, 4}, last{4};
+  const auto path = learner->adapt(s, *batch, all, Rng(3));
+  ASSERT_EQ(path.size(), 3u);
+  for (const Tensor& rows : path) {
+    EXPECT_EQ(rows.sizes(), at::IntArrayRef({4, model->layout().size()}));
+    EXPECT_FALSE(rows.requires_grad());
+  }
+  EXPECT_TRUE(path[0].equal(s.theta.slice(1, 0, model->layout().size()).repeat_interleave(2, 0)));
+  EXPECT_TRUE(path[2].equal(learner->adapt(s, *batch, last, Rng(3))[0]));
+  EXPECT_FALSE(path[1].equal(path[0]));
+}
+
+TEST_P(EveryLearner, BeatsChanceAfterLearning) {
+  State s = learner->init(1, Rng(1));
+  for (int i = 0; i < 150; ++i) learner->step(s, *tasks(std::vector<int64_t>(8, 0), 100 + i), Rng(i));
+  const auto batch = tasks(std::vector<int64_t>(50, kEveryone), 7, Split::kTest);
+  const std::vector<int64_t> steps{20};
+  const double accuracy = batch->score(learner->adapt(s, *batch, steps, Rng(3))[0], Rng(4)).at("accuracy").mean().item<double>();
+  EXPECT_GT(accuracy, 0.45);  // three clusters: chance is 0.33
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, EveryLearner, testing::ValuesIn(LearnerRegistry::instance().names()), [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace symma
