@@ -6,7 +6,7 @@
 
 int main() {
   // Build from settings, as an experiment file would: four agents, each with its own slice of the tasks.
-  const auto world = symma::make<symma::TaskFamilyRegistry>("blobs", {{"ways", 3}, {"shots", 5}}, /*agents=*/int64_t{4});
+  const auto world = symma::make<symma::TaskFamilyRegistry>("blobs", {{"ways", 3}, {"shots", 5}, {"noise", 0.3}}, /*agents=*/int64_t{4});
   const symma::TaskSpec spec = world->spec();
   const auto model = symma::make<symma::ModelRegistry>("mlp", {{"hidden", {32, 32}}}, spec.shape);
   const auto learner = symma::make<symma::LearnerRegistry>("maml", {{"inner_lr", 0.1}, {"inner_steps", 3}, {"meta_lr", 0.003}},

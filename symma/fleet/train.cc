@@ -135,7 +135,8 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
     run.loss_sum += run_round(e, run).to(at::kCPU, at::kDouble);
     ++run.loss_count;
     const bool last = run.round == e.fleet.rounds;
-    const bool log = run.round % log_every == 0 || last;
+    // The first round is logged too: it shows where disagreement starts.
+    const bool log = run.round % log_every == 0 || run.round == 1 || last;
     const Tensor loss = run.loss_sum / static_cast<double>(run.loss_count);
     if (log) {
       Json row{{"round", run.round},
@@ -145,7 +146,7 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
                {"loss_per_agent", numbers(loss)},
                {"disagreement", number(disagreement(run.learner.theta))},
                {"bits", run.exchange.total_bits()}};
-      if (run.round % validate_every < log_every || last) {
+      if ((run.round % validate_every < log_every && run.round >= validate_every) || last) {
         row["validation"] = validate(e, run.learner);
         const Json& best = row["validation"]["mean"].back();
         score = best.is_null() ? std::nan("") : best.get<double>();

@@ -44,8 +44,8 @@ class NotANumber final : public Attack {
   Options o_;
 };
 
-SYMMA_REGISTER(Attack, "noise", Noise, "its own row with Gaussian noise", "");
-SYMMA_REGISTER(Attack, "nan", NotANumber, "NaN or infinity in place of values", "");
+SYMMA_REGISTER(Attack, "noise", Noise, "its own row with Gaussian noise", "Blanchard et al. 2017, arXiv:1703.02757 (the Gaussian attack)");
+SYMMA_REGISTER(Attack, "nan", NotANumber, "NaN or infinity in place of values", "a broken agent, IEEE 754");
 
 }  // namespace
 }  // namespace symma

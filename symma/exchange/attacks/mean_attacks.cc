@@ -25,7 +25,7 @@ class InnerProduct final : public Attack {
   Options o_;
 };
 
-SYMMA_REGISTER(Attack, "sign_flip", SignFlip, "minus the honest mean", "");
+SYMMA_REGISTER(Attack, "sign_flip", SignFlip, "minus the honest mean", "Li et al. 2019, arXiv:1811.03761 (RSA)");
 SYMMA_REGISTER(Attack, "inner_product", InnerProduct, "minus tau times the honest mean", "Xie et al. 2019, arXiv:1903.03936");
 
 }  // namespace

@@ -56,7 +56,7 @@ class Half final : public Compressor {
   }
 };
 
-SYMMA_REGISTER(Compressor, "none", None, "each value as a 32-bit float", "");
+SYMMA_REGISTER(Compressor, "none", None, "each value as a 32-bit float", "IEEE 754");
 SYMMA_REGISTER(Compressor, "half", Half, "each value as a 16-bit float", "IEEE 754");
 
 }  // namespace

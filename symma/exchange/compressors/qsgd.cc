@@ -105,7 +105,7 @@ class Int8 final : public Levels {
 };
 
 SYMMA_REGISTER(Compressor, "qsgd", Qsgd, "sign and random level of each value", "Alistarh et al. 2017, arXiv:1610.02132");
-SYMMA_REGISTER(Compressor, "int8", Int8, "one byte a value, rounded at random", "");
+SYMMA_REGISTER(Compressor, "int8", Int8, "one byte a value, rounded at random", "Alistarh et al. 2017, arXiv:1610.02132, with the largest value as scale");
 
 }  // namespace
 }  // namespace symma

@@ -51,7 +51,7 @@ class Arc final : public PreAggregator {
   }
 };
 
-SYMMA_REGISTER(PreAggregator, "clipping", Clipping, "norms above a bound become the bound", "");
+SYMMA_REGISTER(PreAggregator, "clipping", Clipping, "norms above a bound become the bound", "Sun et al. 2019, arXiv:1911.07963");
 SYMMA_REGISTER(PreAggregator, "arc", Arc, "the floor(2 (f/n) (n-f)) largest norms become the next largest",
                "Allouah et al. 2024, arXiv:2405.14432");
 
