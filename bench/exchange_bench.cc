@@ -1,5 +1,6 @@
-// Aggregation of 100 rows of a million floats: coordinate-wise rules against the rate of a read of memory, pairwise ones
-// against sgemm, in the same run. GB/s count the matrix once, GFLOP/s the product of the rows with themselves.
+// Aggregation of 100 rows of a million floats: coordinate-wise rules against the rate of a read of memory,
+// pairwise ones against sgemm, in the same run. GB/s count the matrix once, GFLOP/s the product of the rows
+// with themselves.
 #include <benchmark/benchmark.h>
 
 #include <cstring>
@@ -29,7 +30,8 @@ const Tensor& matrix() {
 void count(benchmark::State& state, double bytes, double flops) {
   const double n = static_cast<double>(state.iterations());
   if (bytes > 0) state.counters["GB/s"] = benchmark::Counter(n * bytes * 1e-9, benchmark::Counter::kIsRate);
-  if (flops > 0) state.counters["GFLOP/s"] = benchmark::Counter(n * flops * 1e-9, benchmark::Counter::kIsRate);
+  if (flops > 0)
+    state.counters["GFLOP/s"] = benchmark::Counter(n * flops * 1e-9, benchmark::Counter::kIsRate);
 }
 
 const double kBytes = 4.0 * kRows * kColumns, kProduct = 2.0 * kRows * kRows * kColumns;
@@ -58,7 +60,8 @@ void copy_memory(benchmark::State& state) {
   const Tensor y = x.clone();  // its pages are there before the clock runs
   for (auto _ : state) {
     parallel_for(kRows, 1, [&](int64_t begin, int64_t end) {
-      std::memcpy(y.data_ptr<float>() + begin * kColumns, x.data_ptr<float>() + begin * kColumns, 4 * (end - begin) * kColumns);
+      std::memcpy(y.data_ptr<float>() + begin * kColumns, x.data_ptr<float>() + begin * kColumns,
+                  4 * (end - begin) * kColumns);
     });
     benchmark::DoNotOptimize(y.data_ptr<float>());
   }
@@ -70,8 +73,7 @@ void sgemm(benchmark::State& state) {
   const int64_t n = 1024;
   std::vector<Tensor> a, c;
   for (int i = 0; i < threads(); ++i) a.push_back(at::rand({n, n})), c.push_back(at::empty({n, n}));
-  for (auto _ : state)
-    parallel_for(threads(), 1, [&](int64_t i, int64_t) { at::mm_out(c[i], a[i], a[i]); });
+  for (auto _ : state) parallel_for(threads(), 1, [&](int64_t i, int64_t) { at::mm_out(c[i], a[i], a[i]); });
   count(state, 0, 2.0 * n * n * n * threads());
 }
 
@@ -112,9 +114,12 @@ int main(int argc, char** argv) {
   add("copy_memory", copy_memory);
   add("sgemm", sgemm);
   add("squared_distances", distances);
-  for (const std::string& name : AggregatorRegistry::instance().names()) add("aggregate/" + name, [name](benchmark::State& s) { rule(s, name); });
-  for (const std::string& name : PreAggregatorRegistry::instance().names()) add("prepare/" + name, [name](benchmark::State& s) { before(s, name); });
-  for (const std::string& name : CompressorRegistry::instance().names()) add("compress/" + name, [name](benchmark::State& s) { encoding(s, name); });
+  for (const std::string& name : AggregatorRegistry::instance().names())
+    add("aggregate/" + name, [name](benchmark::State& s) { rule(s, name); });
+  for (const std::string& name : PreAggregatorRegistry::instance().names())
+    add("prepare/" + name, [name](benchmark::State& s) { before(s, name); });
+  for (const std::string& name : CompressorRegistry::instance().names())
+    add("compress/" + name, [name](benchmark::State& s) { encoding(s, name); });
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -1,16 +1,18 @@
-// The three parts of the field in one small program: a model, a meta-learner, and a multi-agent environment that hands
-// out each task's training and test data.
+// The three parts of the field in one small program: a model, a meta-learner, and a multi-agent environment
+// that hands out each task's training and test data.
 #include <symma/symma.h>
 
 #include <cstdio>
 
 int main() {
   // Build from settings, as an experiment file would: four agents, each with its own slice of the tasks.
-  const auto world = symma::make<symma::TaskFamilyRegistry>("blobs", {{"ways", 3}, {"shots", 5}, {"noise", 0.3}}, /*agents=*/int64_t{4});
+  const auto world = symma::make<symma::TaskFamilyRegistry>(
+      "blobs", {{"ways", 3}, {"shots", 5}, {"noise", 0.3}}, /*agents=*/int64_t{4});
   const symma::TaskSpec spec = world->spec();
   const auto model = symma::make<symma::ModelRegistry>("mlp", {{"hidden", {32, 32}}}, spec.shape);
-  const auto learner = symma::make<symma::LearnerRegistry>("maml", {{"inner_lr", 0.1}, {"inner_steps", 3}, {"meta_lr", 0.003}},
-                                                           symma::LearnerSetting{*model, spec});
+  const auto learner =
+      symma::make<symma::LearnerRegistry>("maml", {{"inner_lr", 0.1}, {"inner_steps", 3}, {"meta_lr", 0.003}},
+                                          symma::LearnerSetting{*model, spec});
 
   // Train for some epochs over the tasks; after each, the agents take the mean of what they have learned.
   const symma::Rng rng(1);
@@ -28,5 +30,6 @@ int main() {
   const auto tasks = world->sample(*model, everyone, symma::Split::kTest, rng.split("test"));
   const auto adapted = learner->adapt(state, *tasks, steps, rng.split("adapt"));
   const symma::Tensor accuracy = tasks->score(adapted[0], rng.split("score")).at("accuracy");
-  for (int64_t t = 0; t < tasks->size(); ++t) std::printf("Task %ld: Accuracy = %.2f\n", static_cast<long>(t), accuracy[t].item<double>());
+  for (int64_t t = 0; t < tasks->size(); ++t)
+    std::printf("Task %ld: Accuracy = %.2f\n", static_cast<long>(t), accuracy[t].item<double>());
 }

@@ -17,7 +17,8 @@ struct AdaptArguments {
   int64_t agent = 0, steps = -1;
 };
 
-std::string predictions(const FewShot::Reading& r, const Tensor& output /*[1, K, out]*/, const std::string& header) {
+std::string predictions(const FewShot::Reading& r, const Tensor& output /*[1, K, out]*/,
+                        const std::string& header) {
   std::string csv = header;
   const int64_t k = output.size(1);
   const Tensor o = output[0].to(at::kDouble);
@@ -42,9 +43,13 @@ std::string predictions(const FewShot::Reading& r, const Tensor& output /*[1, K,
 void run_adapt(const AdaptArguments& a) {
   const Experiment e = open_experiment(a.run, {});
   const RunState state = load_checkpoint(in_folder(a.run, "checkpoint.safetensors"), e);
-  if (a.agent < 0 || a.agent >= e.fleet.agents) throw UserError("--agent", fmt::format("there is no agent {}", a.agent), fmt::format("agents are 0 to {}", e.fleet.agents - 1));
+  if (a.agent < 0 || a.agent >= e.fleet.agents)
+    throw UserError("--agent", fmt::format("there is no agent {}", a.agent),
+                    fmt::format("agents are 0 to {}", e.fleet.agents - 1));
   const auto* reader = dynamic_cast<const FewShot*>(e.family.get());
-  if (!reader) throw UserError("--data", "task \"" + e.task_kind + "\" cannot read examples from a file", "use a run on sinusoid, table or images");
+  if (!reader)
+    throw UserError("--data", "task \"" + e.task_kind + "\" cannot read examples from a file",
+                    "use a run on sinusoid, table or images");
   const FewShot::Reading reading = reader->read(a.data);
   const SupervisedBatch batch(*e.model, e.spec.kind, reading.episode, Mode::kEval);
   const std::vector<int64_t> steps{0, a.steps < 0 ? e.eval.steps.back() : a.steps};
@@ -52,19 +57,25 @@ void run_adapt(const AdaptArguments& a) {
   const auto rows = e.learner->adapt(state.learner.agents(a.agent, a.agent + 1), batch, steps, rng);
   const auto fit = [&](const Tensor& row) { return batch.loss(row, Stage::kSupport, rng).item<double>(); };
   const double before = fit(rows[0]), after = fit(rows[1]);
-  if (!std::isfinite(after)) throw UserError(a.data, "adapting to it diverged", "check the scale of the numbers, or lower --steps");
+  if (!std::isfinite(after))
+    throw UserError(a.data, "adapting to it diverged", "check the scale of the numbers, or lower --steps");
 
   at::NoGradGuard no_grad;
   const std::string folder = a.out.empty() ? in_folder(a.run, "adapted") : a.out;
   make_folder(folder);
-  const std::string csv = predictions(reading, batch.predict(rows[1], reading.episode.query_x), reading.query_header);
+  const std::string csv =
+      predictions(reading, batch.predict(rows[1], reading.episode.query_x), reading.query_header);
   write_file(in_folder(folder, "predictions.csv"), csv);
   Safetensors file;
-  for (const auto& entry : e.model->layout().entries()) file.tensors[entry.name] = e.model->layout().view(rows[1], entry.name)[0];
-  file.metadata = {{"format", "symma adapted 1"}, {"model", e.model_kind}, {"steps", std::to_string(steps[1])}};
+  for (const auto& entry : e.model->layout().entries())
+    file.tensors[entry.name] = e.model->layout().view(rows[1], entry.name)[0];
+  file.metadata = {
+      {"format", "symma adapted 1"}, {"model", e.model_kind}, {"steps", std::to_string(steps[1])}};
   write_safetensors(in_folder(folder, "adapted.safetensors"), file);
-  fmt::print("adapted to {} examples in {} steps: loss on them {:.4g} before, {:.4g} after\n", reading.episode.support_x.size(1), steps[1], before, after);
-  fmt::print("written: {}, {}\n", in_folder(folder, "predictions.csv"), in_folder(folder, "adapted.safetensors"));
+  fmt::print("adapted to {} examples in {} steps: loss on them {:.4g} before, {:.4g} after\n",
+             reading.episode.support_x.size(1), steps[1], before, after);
+  fmt::print("written: {}, {}\n", in_folder(folder, "predictions.csv"),
+             in_folder(folder, "adapted.safetensors"));
 }
 
 }  // namespace
@@ -74,7 +85,8 @@ void add_adapt(CLI::App& app) {
   auto* c = app.add_subcommand("adapt", "adapt to a handful of examples of a new task, and predict");
   c->add_option("run", a->run, "folder of the run")->required();
   c->add_option("--data", a->data, "CSV of examples; rows with an empty target are predicted")->required();
-  c->add_option("--steps", a->steps, "steps of adaptation; the most in the run's eval.steps unless given")->check(CLI::Range(0, 1000000));
+  c->add_option("--steps", a->steps, "steps of adaptation; the most in the run's eval.steps unless given")
+      ->check(CLI::Range(0, 1000000));
   c->add_option("--agent", a->agent, "which agent adapts");
   c->add_option("--out", a->out, "folder for the results; RUN/adapted unless given");
   c->callback([a] { run_adapt(*a); });

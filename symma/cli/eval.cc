@@ -20,7 +20,8 @@ void run_eval(const EvalArguments& a) {
   if (!a.data.empty()) {
     // A family that reads test data from a file says so by having the option.
     const Experiment plain = open_experiment(a.run, {});
-    if (!plain.settings["task"].contains("test_path")) throw UserError("--data", "task \"" + plain.task_kind + "\" reads no files", "leave it out");
+    if (!plain.settings["task"].contains("test_path"))
+      throw UserError("--data", "task \"" + plain.task_kind + "\" reads no files", "leave it out");
     const bool list = plain.settings["task"]["test_path"].is_array();
     settings.push_back("task.test_path=" + (list ? Json::array({a.data}).dump() : Json(a.data).dump()));
   }
@@ -36,7 +37,9 @@ void run_eval(const EvalArguments& a) {
   // Judged otherwise than the run's file says: beside its summary, not over it.
   const Subject subject{*e.learner, *e.model, *e.family, state.learner};
   const Rng rng = Rng(e.fleet.seed).split("test");
-  const Json result = eval_json(evaluate(subject, Split::kTest, e.eval.tasks, e.eval.steps, e.eval.from == "own", rng), e.spec, e.protocol());
+  const Json result =
+      eval_json(evaluate(subject, Split::kTest, e.eval.tasks, e.eval.steps, e.eval.from == "own", rng),
+                e.spec, e.protocol());
   write_file(in_folder(a.run, "eval.json"), result.dump(1) + "\n");
   fmt::print("{}written: {}\n", eval_table(result, Json::array()), in_folder(a.run, "eval.json"));
 }
@@ -48,7 +51,9 @@ void add_eval(CLI::App& app) {
   auto* c = app.add_subcommand("eval", "judge a trained fleet again");
   c->add_option("run", a->run, "folder of the run")->required();
   c->add_option("--data", a->data, "test on the tasks in this file or folder");
-  c->add_option("--set", a->settings, "lay a setting over the run's, such as eval.tasks=2000")->take_all()->allow_extra_args(false);
+  c->add_option("--set", a->settings, "lay a setting over the run's, such as eval.tasks=2000")
+      ->take_all()
+      ->allow_extra_args(false);
   c->callback([a] { run_eval(*a); });
 }
 

@@ -8,13 +8,16 @@
 namespace symma {
 namespace {
 
-std::string value(const Json& v) { return v.dump(); }
+std::string value(const Json& v) {
+  return v.dump();
+}
 
 std::string as_text(const std::string& kind, const PartInfo& part) {
   std::string out = fmt::format("{} {}\n  {}\n  source: {}\n", kind, part.name, part.summary, part.source);
   for (const auto& o : part.options()) {
     const auto range = o["range"].get<std::string>();
-    out += fmt::format("    {:<20} {:<16} {}{}\n", o["name"].get<std::string>(), value(o["default"]), o["doc"].get<std::string>(), range.empty() ? "" : " (" + range + ")");
+    out += fmt::format("    {:<20} {:<16} {}{}\n", o["name"].get<std::string>(), value(o["default"]),
+                       o["doc"].get<std::string>(), range.empty() ? "" : " (" + range + ")");
   }
   return out + "\n";
 }
@@ -26,7 +29,8 @@ std::string as_markdown(const PartInfo& part) {
   out += "| option | default | meaning |\n|---|---|---|\n";
   for (const auto& o : options) {
     const auto range = o["range"].get<std::string>();
-    out += fmt::format("| `{}` | `{}` | {}{} |\n", o["name"].get<std::string>(), value(o["default"]), o["doc"].get<std::string>(), range.empty() ? "" : " (" + range + ")");
+    out += fmt::format("| `{}` | `{}` | {}{} |\n", o["name"].get<std::string>(), value(o["default"]),
+                       o["doc"].get<std::string>(), range.empty() ? "" : " (" + range + ")");
   }
   return out + "\n";
 }
@@ -34,15 +38,21 @@ std::string as_markdown(const PartInfo& part) {
 void run_list(const std::string& only, bool json, bool markdown) {
   std::vector<std::string> kinds;
   for (const auto& [kind, parts] : catalog()) kinds.push_back(kind);
-  if (!only.empty() && !catalog().contains(only)) throw UserError("symma list " + only, "no such kind of part", suggestion(only, kinds));
+  if (!only.empty() && !catalog().contains(only))
+    throw UserError("symma list " + only, "no such kind of part", suggestion(only, kinds));
   Json all = Json::object();
   if (markdown) fmt::print("# Parts\n\nMade by `symma list --markdown`.\n\n");
   for (const auto& [kind, parts] : catalog()) {
     if (!only.empty() && kind != only) continue;
     if (markdown) fmt::print("## {}\n\n", kind);
     for (const auto& [name, part] : parts) {
-      if (json) all[kind].push_back({{"name", name}, {"summary", part.summary}, {"source", part.source}, {"options", part.options()}});
-      else fmt::print("{}", markdown ? as_markdown(part) : as_text(kind, part));
+      if (json)
+        all[kind].push_back({{"name", name},
+                             {"summary", part.summary},
+                             {"source", part.source},
+                             {"options", part.options()}});
+      else
+        fmt::print("{}", markdown ? as_markdown(part) : as_text(kind, part));
     }
   }
   if (json) fmt::print("{}\n", all.dump(1));

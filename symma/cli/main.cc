@@ -12,7 +12,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   int threads = 0;
-  app.add_option("--threads", threads, "threads to use; 0: all cores. Results do not depend on it")->check(CLI::Range(0, 1024));
+  app.add_option("--threads", threads, "threads to use; 0: all cores. Results do not depend on it")
+      ->check(CLI::Range(0, 1024));
   app.parse_complete_callback([&] { symma::set_threads(threads); });
   symma::add_train(app);
   symma::add_eval(app);

@@ -8,11 +8,14 @@
 
 namespace symma {
 
-std::string in_folder(const std::string& folder, const std::string& file) { return (std::filesystem::path(folder) / file).string(); }
+std::string in_folder(const std::string& folder, const std::string& file) {
+  return (std::filesystem::path(folder) / file).string();
+}
 
 Experiment open_experiment(const std::string& folder, const std::vector<std::string>& settings) {
   const std::string file = in_folder(folder, "experiment.toml");
-  if (!std::filesystem::exists(file)) throw UserError(folder, "holds no run", "name a folder that symma train wrote");
+  if (!std::filesystem::exists(file))
+    throw UserError(folder, "holds no run", "name a folder that symma train wrote");
   Config config = Config::load(file);
   for (const auto& s : settings) config.set(s);
   return Experiment::build(config);
@@ -20,12 +23,19 @@ Experiment open_experiment(const std::string& folder, const std::vector<std::str
 
 std::string eval_table(const Json& eval, const Json& shares) {
   const bool percent = eval["metric"] == "accuracy";
-  const auto show = [&](const Json& x) { return x.is_null() ? std::string("diverged") : percent ? fmt::format("{:.1f}%", 100 * x.get<double>()) : fmt::format("{:.4g}", x.get<double>()); };
-  std::string out = fmt::format("{} on {} {} tasks{}\n", eval["metric"].get<std::string>(), eval["tasks"].get<int64_t>(), eval["split"].get<std::string>(),
+  const auto show = [&](const Json& x) {
+    return x.is_null() ? std::string("diverged")
+           : percent   ? fmt::format("{:.1f}%", 100 * x.get<double>())
+                       : fmt::format("{:.4g}", x.get<double>());
+  };
+  std::string out = fmt::format("{} on {} {} tasks{}\n", eval["metric"].get<std::string>(),
+                                eval["tasks"].get<int64_t>(), eval["split"].get<std::string>(),
                                 eval["protocol"] == "" ? "" : ", " + eval["protocol"].get<std::string>());
-  out += fmt::format("  {:>5}  {:>9} {:<9} {:>9}  {:>9} .. {:<9}\n", "steps", "mean", "± 95%", "median", "quartile", "quartile");
+  out += fmt::format("  {:>5}  {:>9} {:<9} {:>9}  {:>9} .. {:<9}\n", "steps", "mean", "± 95%", "median",
+                     "quartile", "quartile");
   for (size_t s = 0; s < eval["steps"].size(); ++s) {
-    out += fmt::format("  {:>5}  {:>9} {:<9} {:>9}  {:>9} .. {:<9}", eval["steps"][s].get<int64_t>(), show(eval["mean"][s]), "± " + show(eval["ci95"][s]), show(eval["median"][s]),
+    out += fmt::format("  {:>5}  {:>9} {:<9} {:>9}  {:>9} .. {:<9}", eval["steps"][s].get<int64_t>(),
+                       show(eval["mean"][s]), "± " + show(eval["ci95"][s]), show(eval["median"][s]),
                        show(eval["q1"][s]), show(eval["q3"][s]));
     const auto diverged = eval["diverged"][s].get<int64_t>();
     out += diverged ? fmt::format("  {} diverged\n", diverged) : "\n";

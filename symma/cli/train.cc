@@ -35,11 +35,15 @@ class ProgressLine {
   void show(const Progress& p) {
     const auto now = std::chrono::steady_clock::now();
     const bool last = p.round == p.rounds;
-    if (terminal_ ? (!last && now - shown_ < std::chrono::milliseconds(200)) : !(p.round * 10 / p.rounds > tenth_ || last)) return;
+    if (terminal_ ? (!last && now - shown_ < std::chrono::milliseconds(200))
+                  : !(p.round * 10 / p.rounds > tenth_ || last))
+      return;
     shown_ = now;
     tenth_ = p.round * 10 / p.rounds;
-    std::string line = fmt::format("round {}/{} ({:.0f}%)  {:.3g} rounds/s  {} left  loss {:.4g}", p.round, p.rounds, 100.0 * static_cast<double>(p.round) / static_cast<double>(p.rounds),
-                                   p.rounds_per_s, duration(p.seconds_left), p.loss);
+    std::string line =
+        fmt::format("round {}/{} ({:.0f}%)  {:.3g} rounds/s  {} left  loss {:.4g}", p.round, p.rounds,
+                    100.0 * static_cast<double>(p.round) / static_cast<double>(p.rounds), p.rounds_per_s,
+                    duration(p.seconds_left), p.loss);
     if (!std::isnan(p.score)) line += fmt::format("  validation {} {:.4g}", metric_, p.score);
     std::fprintf(stderr, terminal_ ? "\r\033[K%s" : "%s\n", line.c_str());
     std::fflush(stderr);
@@ -64,29 +68,38 @@ struct TrainArguments {
 
 void check_device(const std::string& device) {
   if (device != "cuda") return;
-  if (!at::hasCUDA()) throw UserError("--device cuda", "this libtorch has no CUDA", "build against a CUDA libtorch through CMAKE_PREFIX_PATH, or use --device cpu");
+  if (!at::hasCUDA())
+    throw UserError("--device cuda", "this libtorch has no CUDA",
+                    "build against a CUDA libtorch through CMAKE_PREFIX_PATH, or use --device cpu");
 }
 
 void run_train(TrainArguments a) {
   check_device(a.run.device);
   if (a.file.empty()) {
-    if (!a.run.resume || a.run.folder.empty()) throw UserError("symma train", "no experiment file", "name one, such as examples/collaborate.toml, or a run with --resume --out DIR");
+    if (!a.run.resume || a.run.folder.empty())
+      throw UserError("symma train", "no experiment file",
+                      "name one, such as examples/collaborate.toml, or a run with --resume --out DIR");
     a.file = in_folder(a.run.folder, "experiment.toml");
   }
   Config config = Config::load(a.file);
   for (const auto& s : a.settings) config.set(s);
   const Experiment e = Experiment::build(config);
   if (a.run.folder.empty()) a.run.folder = "runs/" + e.fleet.name;
-  std::fprintf(stderr, "%s: %ld agent%s, %s on %s, model %s with %ld parameters, topology %s\n", e.fleet.name.c_str(), static_cast<long>(e.fleet.agents), e.fleet.agents == 1 ? "" : "s",
-               e.learner_kind.c_str(), e.task_kind.c_str(), e.model_kind.c_str(), static_cast<long>(e.model->layout().size()), e.exchange.options.topology.c_str());
+  std::fprintf(stderr, "%s: %ld agent%s, %s on %s, model %s with %ld parameters, topology %s\n",
+               e.fleet.name.c_str(), static_cast<long>(e.fleet.agents), e.fleet.agents == 1 ? "" : "s",
+               e.learner_kind.c_str(), e.task_kind.c_str(), e.model_kind.c_str(),
+               static_cast<long>(e.model->layout().size()), e.exchange.options.topology.c_str());
   ProgressLine line(e.spec.metric);
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
   RunState state;
-  const bool done = train(e, a.run, {.progress = [&](const Progress& p) { line.show(p); }, .stop = [] { return interrupted != 0; }}, state);
+  const bool done = train(
+      e, a.run,
+      {.progress = [&](const Progress& p) { line.show(p); }, .stop = [] { return interrupted != 0; }}, state);
   line.end();
   if (!done) {
-    std::fprintf(stderr, "stopped after round %ld and saved; go on with: symma train --resume --out %s\n", static_cast<long>(state.round), a.run.folder.c_str());
+    std::fprintf(stderr, "stopped after round %ld and saved; go on with: symma train --resume --out %s\n",
+                 static_cast<long>(state.round), a.run.folder.c_str());
     return;
   }
   const Json summary = conclude(e, a.run, state);
@@ -94,7 +107,8 @@ void run_train(TrainArguments a) {
   write_report({a.run.folder}, report);
   fmt::print("{}", eval_table(summary["eval"], summary["agent_share"]));
   if (summary.contains("ood")) fmt::print("{}", eval_table(summary["ood"], Json::array()));
-  fmt::print("{} rounds in {}, {:.0f} tasks/s; {} bits exchanged, disagreement {:.3g}\n", state.round, duration(state.seconds), summary["tasks_per_s"].get<double>(),
+  fmt::print("{} rounds in {}, {:.0f} tasks/s; {} bits exchanged, disagreement {:.3g}\n", state.round,
+             duration(state.seconds), summary["tasks_per_s"].get<double>(),
              summary["exchange"]["bits"].get<int64_t>(), summary["exchange"]["disagreement"].get<double>());
   fmt::print("report: {}\n", report);
 }
@@ -105,7 +119,9 @@ void add_train(CLI::App& app) {
   auto a = std::make_shared<TrainArguments>();
   auto* c = app.add_subcommand("train", "train a fleet, judge it on unseen tasks, write a report");
   c->add_option("file", a->file, "experiment file (TOML); examples are in examples/");
-  c->add_option("--set", a->settings, "lay a setting over the file, such as learner.inner_lr=0.1")->take_all()->allow_extra_args(false);
+  c->add_option("--set", a->settings, "lay a setting over the file, such as learner.inner_lr=0.1")
+      ->take_all()
+      ->allow_extra_args(false);
   c->add_option("--out", a->run.folder, "folder of the run; runs/<name> unless given");
   c->add_flag("--resume", a->run.resume, "go on from the run's checkpoint");
   c->add_flag("--force", a->run.force, "replace a run that is there");

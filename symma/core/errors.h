@@ -1,5 +1,5 @@
-// What a person can mend is a UserError: a file, a flag, a key. It reads as one line and ends the program with
-// exit code 2. A broken invariant is TORCH_CHECK or TORCH_INTERNAL_ASSERT.
+// What a person can mend is a UserError: a file, a flag, a key. It reads as one line and ends the program
+// with exit code 2. A broken invariant is TORCH_CHECK or TORCH_INTERNAL_ASSERT.
 #pragma once
 
 #include <stdexcept>

@@ -17,7 +17,8 @@ namespace {
 [[noreturn]] void fail(const std::string& path, int error) {
   std::string remedy = "check that the folder exists and can be written";
   if (error == ENOSPC || error == EDQUOT) remedy = "free some space, or choose another folder with --out";
-  if (error == EACCES || error == EPERM || error == EROFS) remedy = "choose a folder that you may write, with --out";
+  if (error == EACCES || error == EPERM || error == EROFS)
+    remedy = "choose a folder that you may write, with --out";
   throw UserError(path, std::string("cannot be written: ") + std::strerror(error), remedy);
 }
 
@@ -65,7 +66,9 @@ void write_file(const std::string& path, const std::string& bytes) {
 void make_folder(const std::string& path) {
   std::error_code ec;
   std::filesystem::create_directories(path, ec);
-  if (ec) throw UserError(path, "cannot be made: " + ec.message(), "choose a folder that you may write, with --out");
+  if (ec)
+    throw UserError(path, "cannot be made: " + ec.message(),
+                    "choose a folder that you may write, with --out");
 }
 
 }  // namespace symma

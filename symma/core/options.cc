@@ -39,7 +39,8 @@ Json to_json(const toml::node& node, const std::string& path, const std::string&
   if (auto v = node.as_floating_point()) return v->get();
   if (auto v = node.as_boolean()) return v->get();
   if (auto v = node.as_string()) return v->get();
-  throw UserError(fmt::format("{}:{}", file, node.source().begin.line), "a date or time is not a setting here", "");
+  throw UserError(fmt::format("{}:{}", file, node.source().begin.line),
+                  "a date or time is not a setting here", "");
 }
 
 const char* type_name(const Json& v) {
@@ -91,15 +92,22 @@ void take_list(const Json& v, std::vector<T>& out, const char* wanted) {
   }
   out = std::move(items);
 }
-void take(const Json& v, std::vector<double>& out) { take_list(v, out, "a list of numbers"); }
-void take(const Json& v, std::vector<int64_t>& out) { take_list(v, out, "a list of integers"); }
-void take(const Json& v, std::vector<std::string>& out) { take_list(v, out, "a list of strings"); }
+void take(const Json& v, std::vector<double>& out) {
+  take_list(v, out, "a list of numbers");
+}
+void take(const Json& v, std::vector<int64_t>& out) {
+  take_list(v, out, "a list of integers");
+}
+void take(const Json& v, std::vector<std::string>& out) {
+  take_list(v, out, "a list of strings");
+}
 void take(const Json& v, Pairs& out) {
   const char* wanted = "a list of pairs such as [[0, 1], [1, 2]]";
   if (!v.is_array()) throw Mismatch{wanted};
   Pairs pairs;
   for (const auto& item : v) {
-    if (!item.is_array() || item.size() != 2 || !item[0].is_number_integer() || !item[1].is_number_integer()) throw Mismatch{wanted};
+    if (!item.is_array() || item.size() != 2 || !item[0].is_number_integer() || !item[1].is_number_integer())
+      throw Mismatch{wanted};
     pairs.push_back({item[0].get<int64_t>(), item[1].get<int64_t>()});
   }
   out = std::move(pairs);
@@ -141,7 +149,8 @@ std::string Field::range() const {
   if (!choices.empty()) return fmt::format("one of {}", fmt::join(choices, ", "));
   const bool has_low = std::isfinite(low), has_high = std::isfinite(high);
   if (has_low && has_high) {
-    return fmt::format("in {}{}, {}{}", low_open ? '(' : '[', format_number(low), format_number(high), high_open ? ')' : ']');
+    return fmt::format("in {}{}, {}{}", low_open ? '(' : '[', format_number(low), format_number(high),
+                       high_open ? ')' : ']');
   }
   if (has_low) return fmt::format("{} {}", low_open ? ">" : ">=", format_number(low));
   if (has_high) return fmt::format("{} {}", high_open ? "<" : "<=", format_number(high));
@@ -152,8 +161,8 @@ Config Config::parse(const std::string& text, const std::string& name) {
   auto result = toml::parse(text, name);
   if (!result) {
     const auto& e = result.error();
-    throw UserError(fmt::format("{}:{}", name, e.source().begin.line), fmt::format("not TOML: {}", e.description()),
-                    "see https://toml.io");
+    throw UserError(fmt::format("{}:{}", name, e.source().begin.line),
+                    fmt::format("not TOML: {}", e.description()), "see https://toml.io");
   }
   Config config;
   config.file_ = name;
@@ -170,11 +179,13 @@ Config Config::of(const Json& settings, const std::string& name) {
 
 Config Config::load(const std::string& path) {
   std::error_code ec;
-  if (std::filesystem::is_directory(path, ec)) throw UserError(path, "is a folder", "name an experiment file, *.toml");
+  if (std::filesystem::is_directory(path, ec))
+    throw UserError(path, "is a folder", "name an experiment file, *.toml");
   std::ifstream in(path);
   if (!in) {
     const bool there = std::filesystem::exists(path, ec);
-    throw UserError(path, there ? "cannot be read" : "no such file", there ? "check its permissions" : "see examples/ for experiment files");
+    throw UserError(path, there ? "cannot be read" : "no such file",
+                    there ? "check its permissions" : "see examples/ for experiment files");
   }
   std::ostringstream text;
   text << in.rdbuf();
@@ -184,7 +195,8 @@ Config Config::load(const std::string& path) {
 void Config::set(const std::string& assignment) {
   const auto eq = assignment.find('=');
   const std::string where = "--set " + assignment;
-  if (eq == std::string::npos || eq == 0) throw UserError(where, "is not key=value", "for example --set learner.inner_lr=0.1");
+  if (eq == std::string::npos || eq == 0)
+    throw UserError(where, "is not key=value", "for example --set learner.inner_lr=0.1");
   const std::string path = assignment.substr(0, eq), text = assignment.substr(eq + 1);
   auto result = toml::parse("value = " + text);
   Json value;
@@ -198,13 +210,15 @@ void Config::set(const std::string& assignment) {
   std::string rest = path;
   for (size_t dot; (dot = rest.find('.')) != std::string::npos; rest = rest.substr(dot + 1)) {
     at = &(*at)[rest.substr(0, dot)];
-    if (!at->is_object() && !at->is_null()) throw UserError(where, "names a key inside a value", "write section.key=value");
+    if (!at->is_object() && !at->is_null())
+      throw UserError(where, "names a key inside a value", "write section.key=value");
   }
   (*at)[rest] = value;
   origin_[path] = "--set";
 }
 
-void Config::read(const std::string& section, const Fields& fields, const std::vector<std::string>& others) const {
+void Config::read(const std::string& section, const Fields& fields,
+                  const std::vector<std::string>& others) const {
   if (!section.empty() && !tree_.contains(section)) return;
   const Json& table = section.empty() ? tree_ : tree_.at(section);
   if (!table.is_object()) throw UserError(place("", section), "is not a section", "write [" + section + "]");
@@ -213,7 +227,8 @@ void Config::read(const std::string& section, const Fields& fields, const std::v
   known.insert(known.end(), others.begin(), others.end());
   for (const auto& [key, value] : table.items()) {
     if (std::find(known.begin(), known.end(), key) == known.end()) {
-      throw UserError(place(section, key), value.is_object() ? "unknown section" : "unknown key", suggestion(key, known));
+      throw UserError(place(section, key), value.is_object() ? "unknown section" : "unknown key",
+                      suggestion(key, known));
     }
   }
   for (const auto& f : fields.list()) {
@@ -223,11 +238,13 @@ void Config::read(const std::string& section, const Fields& fields, const std::v
     try {
       std::visit([&](auto* target) { take(v, *target); }, f.target);
     } catch (const Mismatch& m) {
-      throw UserError(where, fmt::format("{} is {}", v.dump(), type_name(v)), fmt::format("write {}", m.wanted));
+      throw UserError(where, fmt::format("{} is {}", v.dump(), type_name(v)),
+                      fmt::format("write {}", m.wanted));
     }
     for (double x : numbers(v)) {
       const bool good = (f.low_open ? x > f.low : x >= f.low) && (f.high_open ? x < f.high : x <= f.high);
-      if (!good) throw UserError(where, fmt::format("{} is out of range", format_number(x)), "must be " + f.range());
+      if (!good)
+        throw UserError(where, fmt::format("{} is out of range", format_number(x)), "must be " + f.range());
     }
     if (!f.choices.empty()) {
       const auto word = v.get<std::string>();
@@ -238,10 +255,13 @@ void Config::read(const std::string& section, const Fields& fields, const std::v
   }
 }
 
-std::string Config::word(const std::string& section, const std::string& key, const std::string& fallback) const {
+std::string Config::word(const std::string& section, const std::string& key,
+                         const std::string& fallback) const {
   if (!has(section, key)) return fallback;
   const Json& v = tree_.at(section).at(key);
-  if (!v.is_string()) throw UserError(place(section, key), fmt::format("{} is {}", v.dump(), type_name(v)), "write a string in quotes");
+  if (!v.is_string())
+    throw UserError(place(section, key), fmt::format("{} is {}", v.dump(), type_name(v)),
+                    "write a string in quotes");
   return v.get<std::string>();
 }
 
@@ -252,14 +272,16 @@ bool Config::has(const std::string& section, const std::string& key) const {
 std::string Config::place(const std::string& section, const std::string& key) const {
   const auto it = origin_.find(join(section, key));
   const std::string origin = it == origin_.end() ? file_ : it->second;
-  return section.empty() ? fmt::format("{}: {}", origin, key) : fmt::format("{}: [{}] {}", origin, section, key);
+  return section.empty() ? fmt::format("{}: {}", origin, key)
+                         : fmt::format("{}: [{}] {}", origin, section, key);
 }
 
 std::string to_toml(const Fields& fields) {
   std::string out;
   for (const auto& f : fields.list()) {
     const std::string range = f.range();
-    out += fmt::format("{} = {}  # {}{}\n", f.name, toml_value(f.value()), f.doc, range.empty() ? "" : " (" + range + ")");
+    out += fmt::format("{} = {}  # {}{}\n", f.name, toml_value(f.value()), f.doc,
+                       range.empty() ? "" : " (" + range + ")");
   }
   return out;
 }

@@ -25,8 +25,8 @@ using Json = nlohmann::ordered_json;
 using Pairs = std::vector<std::array<int64_t, 2>>;
 
 struct Field {
-  using Target = std::variant<bool*, int64_t*, double*, std::string*, std::vector<double>*, std::vector<int64_t>*,
-                              std::vector<std::string>*, Pairs*>;
+  using Target = std::variant<bool*, int64_t*, double*, std::string*, std::vector<double>*,
+                              std::vector<int64_t>*, std::vector<std::string>*, Pairs*>;
   std::string name;
   Target target;
   std::string doc;
@@ -36,11 +36,26 @@ struct Field {
   std::vector<std::string> choices;
 
   // Bounds hold for every number of a list.
-  Field& at_least(double x) { low = x, low_open = false; return *this; }
-  Field& at_most(double x) { high = x, high_open = false; return *this; }
-  Field& above(double x) { low = x, low_open = true; return *this; }
-  Field& below(double x) { high = x, high_open = true; return *this; }
-  Field& one_of(std::vector<std::string> words) { choices = std::move(words); return *this; }
+  Field& at_least(double x) {
+    low = x, low_open = false;
+    return *this;
+  }
+  Field& at_most(double x) {
+    high = x, high_open = false;
+    return *this;
+  }
+  Field& above(double x) {
+    low = x, low_open = true;
+    return *this;
+  }
+  Field& below(double x) {
+    high = x, high_open = true;
+    return *this;
+  }
+  Field& one_of(std::vector<std::string> words) {
+    choices = std::move(words);
+    return *this;
+  }
 
   Json value() const;         // what the target holds now
   std::string range() const;  // "> 0", "one of a, b", or ""
@@ -75,9 +90,10 @@ class Config {
   // Lays "learner.inner_lr=0.1" over what is there. The value is TOML; a bare word is taken as a string.
   void set(const std::string& assignment);
 
-  // Reads the section ("" is the top of the file) into the fields. Throws UserError for an unknown key, a wrong type
-  // or a value out of range. `others` are keys and sections that are read elsewhere.
-  void read(const std::string& section, const Fields& fields, const std::vector<std::string>& others = {}) const;
+  // Reads the section ("" is the top of the file) into the fields. Throws UserError for an unknown key, a
+  // wrong type or a value out of range. `others` are keys and sections that are read elsewhere.
+  void read(const std::string& section, const Fields& fields,
+            const std::vector<std::string>& others = {}) const;
 
   // The string at section.key, or `fallback` where it is absent.
   std::string word(const std::string& section, const std::string& key, const std::string& fallback) const;

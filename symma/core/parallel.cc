@@ -14,7 +14,8 @@
 namespace symma {
 namespace {
 
-// One parallel_for in progress. Pieces are taken by an atomic counter; which thread takes which does not matter.
+// One parallel_for in progress. Pieces are taken by an atomic counter; which thread takes which does not
+// matter.
 struct Job {
   int64_t n, grain, pieces;
   const std::function<void(int64_t, int64_t)>* work;
@@ -84,7 +85,8 @@ class Pool {
     inside = true;
     uint64_t seen = 0;
     for (;;) {
-      // Small jobs follow each other within microseconds, less than waking from a condition takes: look a while.
+      // Small jobs follow each other within microseconds, less than waking from a condition takes: look a
+      // while.
       for (int spin = 0; spin < 2000 && epoch_.load(std::memory_order_acquire) == seen; ++spin) {
 #if defined(__x86_64__)
         __builtin_ia32_pause();
@@ -122,7 +124,9 @@ void set_threads(int threads) {
   if (pool()->threads() != threads) pool() = std::make_unique<Pool>(threads);
 }
 
-int threads() { return pool()->threads(); }
+int threads() {
+  return pool()->threads();
+}
 
 void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t, int64_t)>& work) {
   if (n <= 0) return;

@@ -22,10 +22,14 @@ Recorder::Recorder(std::string path, int64_t last_round) : path_(std::move(path)
   }
   write_file(path_, kept);
   fd_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (fd_ < 0) throw UserError(path_, std::string("cannot be written: ") + std::strerror(errno), "check the folder's permissions");
+  if (fd_ < 0)
+    throw UserError(path_, std::string("cannot be written: ") + std::strerror(errno),
+                    "check the folder's permissions");
 }
 
-Recorder::~Recorder() { ::close(fd_); }
+Recorder::~Recorder() {
+  ::close(fd_);
+}
 
 void Recorder::add(const Json& row) {
   const std::string line = row.dump() + "\n";
@@ -46,7 +50,8 @@ std::vector<Json> read_records(const std::string& path) {
     Json row = Json::parse(line, nullptr, false);
     if (row.is_discarded()) {
       if (in.eof() || in.peek() == EOF) break;
-      throw UserError(path + ":" + std::to_string(number), "is not a JSON object", "the file may be damaged; train again");
+      throw UserError(path + ":" + std::to_string(number), "is not a JSON object",
+                      "the file may be damaged; train again");
     }
     rows.push_back(std::move(row));
   }

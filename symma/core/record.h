@@ -10,8 +10,8 @@ namespace symma {
 
 class Recorder {
  public:
-  // Goes on with the file at `path`, without the rows whose "round" is past `last_round`: those a killed run wrote
-  // after its checkpoint. last_round = -1 starts anew.
+  // Goes on with the file at `path`, without the rows whose "round" is past `last_round`: those a killed run
+  // wrote after its checkpoint. last_round = -1 starts anew.
   Recorder(std::string path, int64_t last_round);
   ~Recorder();
   Recorder(const Recorder&) = delete;
@@ -24,8 +24,8 @@ class Recorder {
   int fd_ = -1;
 };
 
-// The rows of a metrics.jsonl. Throws UserError that names the line which is not JSON; a last line cut short by a
-// crash is left out.
+// The rows of a metrics.jsonl. Throws UserError that names the line which is not JSON; a last line cut short
+// by a crash is left out.
 std::vector<Json> read_records(const std::string& path);
 
 Json read_json(const std::string& path);

@@ -1,9 +1,11 @@
 // Parts register themselves: one file, one line at its end.
 //
-//   SYMMA_REGISTER(Learner, "maml", Maml, "learns an initial point ...", "Finn et al. 2017, arXiv:1703.03400");
+//   SYMMA_REGISTER(Learner, "maml", Maml, "learns an initial point ...", "Finn et al. 2017,
+//   arXiv:1703.03400");
 //
-// A part `P` of a kind has a struct `P::Options` with `fields(Fields&)`, and a constructor P(Options, args...), where
-// args are what the kind hands to all its parts. The library is shared, so no linker drops these lines.
+// A part `P` of a kind has a struct `P::Options` with `fields(Fields&)`, and a constructor P(Options,
+// args...), where args are what the kind hands to all its parts. The library is shared, so no linker drops
+// these lines.
 #pragma once
 
 #include <functional>
@@ -47,11 +49,14 @@ class Registry {
   }
 
   template <class P>
-  bool add(const std::string& kind, const std::string& name, const std::string& summary, const std::string& source) {
+  bool add(const std::string& kind, const std::string& name, const std::string& summary,
+           const std::string& source) {
     struct Of : Draft<Part, Args...> {
       typename P::Options options;
       void fields(Fields& f) override { options.fields(f); }
-      std::unique_ptr<Part> build(Args... args) const override { return std::make_unique<P>(options, args...); }
+      std::unique_ptr<Part> build(Args... args) const override {
+        return std::make_unique<P>(options, args...);
+      }
     };
     makers_[name] = [] { return std::make_unique<Of>(); };
     catalog()[kind][name] = {name, summary, source, [] {
@@ -66,7 +71,8 @@ class Registry {
   // The part called `name`, with default options. `place` names where the name was read.
   DraftPtr draft(const std::string& name, const std::string& place) const {
     const auto it = makers_.find(name);
-    if (it == makers_.end()) throw UserError(place, "\"" + name + "\" is not known", suggestion(name, names()));
+    if (it == makers_.end())
+      throw UserError(place, "\"" + name + "\" is not known", suggestion(name, names()));
     return it->second();
   }
 
@@ -104,6 +110,6 @@ struct NoOptions {
 #define SYMMA_JOIN2(a, b) a##b
 #define SYMMA_JOIN(a, b) SYMMA_JOIN2(a, b)
 // `Kind` is an interface `Kind` with a registry type `KindRegistry`.
-#define SYMMA_REGISTER(Kind, name, Class, summary, source)     \
+#define SYMMA_REGISTER(Kind, name, Class, summary, source)               \
   [[maybe_unused]] static const bool SYMMA_JOIN(registered_, __LINE__) = \
       ::symma::Kind##Registry::instance().add<Class>(#Kind, name, summary, source)

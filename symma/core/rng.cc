@@ -81,7 +81,9 @@ int64_t Draws::below(int64_t n) {
   return static_cast<int64_t>(m >> 32);
 }
 
-std::vector<int64_t> Draws::permutation(int64_t n) { return choose(n, n); }
+std::vector<int64_t> Draws::permutation(int64_t n) {
+  return choose(n, n);
+}
 
 std::vector<int64_t> Draws::choose(int64_t n, int64_t k) {
   TORCH_CHECK(k <= n, "choose: ", k, " of ", n);

@@ -36,16 +36,17 @@ class Rng {
   uint64_t key_;
 };
 
-// A run of numbers from one stream, for loops in plain C++. Draws in order; local to a function, never stored.
+// A run of numbers from one stream, for loops in plain C++. Draws in order; local to a function, never
+// stored.
 class Draws {
  public:
   explicit Draws(Rng rng) : rng_(rng) {}
   uint32_t word();
-  double uniform();                            // [0, 1), 53 bits
+  double uniform();  // [0, 1), 53 bits
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
-  double normal();                             // N(0, 1), Box-Muller
-  int64_t below(int64_t n);                    // 0..n-1, unbiased (Lemire 2019); n >= 1
-  std::vector<int64_t> permutation(int64_t n); // of 0..n-1, Fisher-Yates
+  double normal();                              // N(0, 1), Box-Muller
+  int64_t below(int64_t n);                     // 0..n-1, unbiased (Lemire 2019); n >= 1
+  std::vector<int64_t> permutation(int64_t n);  // of 0..n-1, Fisher-Yates
   // `k` distinct numbers of 0..n-1, in random order; k <= n.
   std::vector<int64_t> choose(int64_t n, int64_t k);
 

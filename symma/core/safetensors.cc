@@ -13,8 +13,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "safetensors are little-endian");
 
 const std::map<std::string, at::ScalarType>& types() {
-  static const std::map<std::string, at::ScalarType> t = {{"F32", at::kFloat}, {"F64", at::kDouble}, {"I64", at::kLong},
-                                                          {"I32", at::kInt},   {"U8", at::kByte}};
+  static const std::map<std::string, at::ScalarType> t = {
+      {"F32", at::kFloat}, {"F64", at::kDouble}, {"I64", at::kLong}, {"I32", at::kInt}, {"U8", at::kByte}};
   return t;
 }
 
@@ -35,7 +35,9 @@ void write_safetensors(const std::string& path, const Safetensors& content) {
     const Tensor t = tensor.detach().to(at::kCPU).contiguous();
     const size_t begin = data.size();
     data.append(static_cast<const char*>(t.data_ptr()), t.nbytes());
-    header[name] = {{"dtype", type_word(t.scalar_type())}, {"shape", t.sizes().vec()}, {"data_offsets", {begin, data.size()}}};
+    header[name] = {{"dtype", type_word(t.scalar_type())},
+                    {"shape", t.sizes().vec()},
+                    {"data_offsets", {begin, data.size()}}};
   }
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the data starts aligned
@@ -47,13 +49,16 @@ void write_safetensors(const std::string& path, const Safetensors& content) {
 Safetensors read_safetensors(const std::string& path) {
   const std::string bytes = read_file(path);
   const auto bad = [&](const std::string& why) {
-    return UserError(path, why, "it may be cut short or from another program; name a checkpoint.safetensors that symma wrote");
+    return UserError(
+        path, why,
+        "it may be cut short or from another program; name a checkpoint.safetensors that symma wrote");
   };
   uint64_t length = 0;
   if (bytes.size() < 8) throw bad("is too short for a safetensors file");
   std::memcpy(&length, bytes.data(), 8);
   if (length > bytes.size() - 8) throw bad("is not a safetensors file, or is truncated in its header");
-  Json header = Json::parse(bytes.begin() + 8, bytes.begin() + 8 + static_cast<int64_t>(length), nullptr, false);
+  Json header =
+      Json::parse(bytes.begin() + 8, bytes.begin() + 8 + static_cast<int64_t>(length), nullptr, false);
   if (!header.is_object()) throw bad("has no safetensors header");
   const size_t start = 8 + length;
   Safetensors out;
@@ -73,10 +78,13 @@ Safetensors read_safetensors(const std::string& path) {
       // The shape is untrusted: check the byte count before anything of that size is allocated.
       uint64_t count = 1;
       for (int64_t n : shape) {
-        if (__builtin_mul_overflow(count, static_cast<uint64_t>(n), &count)) throw bad("has an impossible shape in tensor " + name);
+        if (__builtin_mul_overflow(count, static_cast<uint64_t>(n), &count))
+          throw bad("has an impossible shape in tensor " + name);
       }
-      if (offsets[1] < offsets[0] || offsets[1] > bytes.size() - start) throw bad("is truncated: tensor " + name + " is not whole");
-      if (__builtin_mul_overflow(count, static_cast<uint64_t>(at::elementSize(types().at(word))), &count) || count != offsets[1] - offsets[0]) {
+      if (offsets[1] < offsets[0] || offsets[1] > bytes.size() - start)
+        throw bad("is truncated: tensor " + name + " is not whole");
+      if (__builtin_mul_overflow(count, static_cast<uint64_t>(at::elementSize(types().at(word))), &count) ||
+          count != offsets[1] - offsets[0]) {
         throw bad("has sizes that do not agree for tensor " + name);
       }
       Tensor t = at::empty(shape, types().at(word));

@@ -20,15 +20,17 @@ using TensorDict = std::map<std::string, Tensor>;
 // One number a task, by the name of what it measures: "mse", "accuracy", "return". Each tensor is [B].
 using Scores = std::map<std::string, Tensor>;
 
-// The gradient of `loss`.sum() in `rows`. Row b of `loss` [B] depends on row b of `rows` [B, P] alone, so this
-// is each row's own gradient, [B, P]. With `create_graph` the result can be differentiated again.
-// Zero where the loss does not depend on the rows.
+// The gradient of `loss`.sum() in `rows`. Row b of `loss` [B] depends on row b of `rows` [B, P] alone, so
+// this is each row's own gradient, [B, P]. With `create_graph` the result can be differentiated again. Zero
+// where the loss does not depend on the rows.
 Tensor row_gradient(const Tensor& loss, const Tensor& rows, bool create_graph);
 
 // v^T d(output)/d(rows), [B, P], for an output [B, P] that has a graph. The graph is kept, for another v.
 Tensor vector_jacobian(const Tensor& output, const Tensor& rows, const Tensor& v);
 
 // `t` without its history, ready to be differentiated in. Shares memory with `t`.
-inline Tensor leaf(const Tensor& t) { return t.detach().requires_grad_(true); }
+inline Tensor leaf(const Tensor& t) {
+  return t.detach().requires_grad_(true);
+}
 
 }  // namespace symma

@@ -8,24 +8,30 @@ namespace symma {
 namespace {
 
 // JSON has no infinity: what diverged is null.
-Json number(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
+Json number(double x) {
+  return std::isfinite(x) ? Json(x) : Json(nullptr);
+}
 
 }  // namespace
 
-EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const std::vector<int64_t>& steps, bool own_slice, Rng rng) {
+EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const std::vector<int64_t>& steps,
+                    bool own_slice, Rng rng) {
   const int64_t agents = subject.state.theta.size(0), piece = piece_size(subject.model);
   EvalResult result{split, subject.family.spec().metric, steps, {}};
   result.scores.assign(agents, std::vector(steps.size(), std::vector<double>(tasks)));
-  // The task of a place has a key of its own, so a piece's tasks are the same however the work is cut, and the same for every agent.
+  // The task of a place has a key of its own, so a piece's tasks are the same however the work is cut, and
+  // the same for every agent.
   const int64_t pieces = (tasks + piece - 1) / piece;
   parallel_for(agents * pieces, 1, [&](int64_t at, int64_t) {
     const int64_t agent = at / pieces, begin = at % pieces * piece, end = std::min(tasks, begin + piece);
     const std::vector<int64_t> who(end - begin, own_slice ? agent : kEveryone);
     const Rng own = rng.split("piece", begin);
     const auto batch = subject.family.sample(subject.model, who, split, own.split("tasks"));
-    const auto rows = subject.learner.adapt(subject.state.agents(agent, agent + 1), *batch, steps, own.split("adapt"));
+    const auto rows =
+        subject.learner.adapt(subject.state.agents(agent, agent + 1), *batch, steps, own.split("adapt"));
     for (size_t s = 0; s < steps.size(); ++s) {
-      const Tensor score = batch->score(rows[s], own.split("score")).at(result.metric).to(at::kCPU, at::kDouble).contiguous();
+      const Tensor score =
+          batch->score(rows[s], own.split("score")).at(result.metric).to(at::kCPU, at::kDouble).contiguous();
       std::copy_n(score.data_ptr<double>(), end - begin, result.scores[agent][s].begin() + begin);
     }
   });
@@ -34,11 +40,13 @@ EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const st
 
 Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& protocol) {
   const size_t agents = r.scores.size(), tasks = r.scores[0][0].size();
-  Json out{{"split", split_name(r.split)}, {"metric", r.metric}, {"higher_is_better", spec.higher_is_better}, {"protocol", protocol}, {"tasks", tasks}, {"steps", r.steps}};
+  Json out{{"split", split_name(r.split)}, {"metric", r.metric}, {"higher_is_better", spec.higher_is_better},
+           {"protocol", protocol},         {"tasks", tasks},     {"steps", r.steps}};
   std::map<std::string, Json> columns;
   for (const char* key : {"mean", "ci95", "median", "q1", "q3", "diverged"}) columns[key] = Json::array();
   for (size_t s = 0; s < r.steps.size(); ++s) {
-    // Agents share their tasks, so the tasks are the sample: first a task's mean over agents, then statistics over tasks.
+    // Agents share their tasks, so the tasks are the sample: first a task's mean over agents, then statistics
+    // over tasks.
     std::vector<double> by_task(tasks);
     int diverged = 0;
     for (size_t t = 0; t < tasks; ++t) {

@@ -18,7 +18,8 @@ struct EvalOptions {
   void fields(Fields& f) {
     f.add("tasks", tasks, "test tasks; every agent is judged on the same ones").at_least(1);
     f.add("steps", steps, "steps of adaptation after which agents are judged, ascending").at_least(0);
-    f.add("from", from, "test tasks are of the whole population, or each agent's of its own slice").one_of({"everyone", "own"});
+    f.add("from", from, "test tasks are of the whole population, or each agent's of its own slice")
+        .one_of({"everyone", "own"});
     f.add("ood", ood, "judge on out-of-distribution tasks too");
     f.add("every", every, "rounds from one validation to the next; 0: twenty in a run").at_least(0);
     f.add("validation_tasks", validation_tasks, "tasks of a validation while training").at_least(1);
@@ -41,13 +42,15 @@ struct EvalResult {
 };
 
 // Every agent of `subject` on `tasks` tasks: the same ones for all, unless from = "own".
-EvalResult evaluate(const Subject& subject, Split, int64_t tasks, const std::vector<int64_t>& steps, bool own_slice, Rng);
+EvalResult evaluate(const Subject& subject, Split, int64_t tasks, const std::vector<int64_t>& steps,
+                    bool own_slice, Rng);
 
-// summary.json's object: mean, ci95, median, quartiles over tasks (each task's score averaged over agents), and each agent's means.
+// summary.json's object: mean, ci95, median, quartiles over tasks (each task's score averaged over agents),
+// and each agent's means.
 Json eval_json(const EvalResult&, const TaskSpec&, const std::string& protocol);
 
-// Some tasks to draw: curves before and after adaptation, images or points with predictions. gallery.json's object, null where
-// there is nothing to draw.
+// Some tasks to draw: curves before and after adaptation, images or points with predictions. gallery.json's
+// object, null where there is nothing to draw.
 Json gallery(const Subject& subject, Split, int64_t tasks, int64_t steps, Rng);
 
 }  // namespace symma

@@ -9,7 +9,8 @@ std::string base64(const uint8_t* bytes, int64_t n) {
   static const char* letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   for (int64_t i = 0; i < n; i += 3) {
-    const uint32_t word = bytes[i] << 16 | (i + 1 < n ? bytes[i + 1] << 8 : 0) | (i + 2 < n ? bytes[i + 2] : 0);
+    const uint32_t word =
+        bytes[i] << 16 | (i + 1 < n ? bytes[i + 1] << 8 : 0) | (i + 2 < n ? bytes[i + 2] : 0);
     out += letters[word >> 18];
     out += letters[word >> 12 & 63];
     out += i + 1 < n ? letters[word >> 6 & 63] : '=';
@@ -45,12 +46,18 @@ Json images(const SupervisedBatch& batch, const Tensor& after) {
   const Episodes& d = batch.data();
   const Tensor predicted = batch.predict(after, d.query_x).argmax(2);
   Json support = Json::array(), query = Json::array();
-  for (int64_t i = 0; i < d.support_x.size(1); ++i) support.push_back({{"pixels", image(d.support_x[0][i])}, {"label", d.support_y[0][i].item<int64_t>()}});
+  for (int64_t i = 0; i < d.support_x.size(1); ++i)
+    support.push_back({{"pixels", image(d.support_x[0][i])}, {"label", d.support_y[0][i].item<int64_t>()}});
   // A row of the picture for each class is enough to look at.
   for (int64_t i = 0; i < std::min<int64_t>(15, d.query_x.size(1)); ++i) {
-    query.push_back({{"pixels", image(d.query_x[0][i])}, {"label", d.query_y[0][i].item<int64_t>()}, {"predicted", predicted[0][i].item<int64_t>()}});
+    query.push_back({{"pixels", image(d.query_x[0][i])},
+                     {"label", d.query_y[0][i].item<int64_t>()},
+                     {"predicted", predicted[0][i].item<int64_t>()}});
   }
-  return {{"height", d.support_x.size(2)}, {"width", d.support_x.size(3)}, {"support", support}, {"query", query}};
+  return {{"height", d.support_x.size(2)},
+          {"width", d.support_x.size(3)},
+          {"support", support},
+          {"query", query}};
 }
 
 Json points(const SupervisedBatch& batch, const Tensor& after) {
@@ -61,7 +68,10 @@ Json points(const SupervisedBatch& batch, const Tensor& after) {
     return out;
   };
   return {{"support", {{"x", pairs(d.support_x)}, {"label", list(d.support_y)}}},
-          {"query", {{"x", pairs(d.query_x)}, {"label", list(d.query_y)}, {"predicted", list(batch.predict(after, d.query_x).argmax(2))}}}};
+          {"query",
+           {{"x", pairs(d.query_x)},
+            {"label", list(d.query_y)},
+            {"predicted", list(batch.predict(after, d.query_x).argmax(2))}}}};
 }
 
 }  // namespace
@@ -82,7 +92,8 @@ Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, 
     {
       at::AutoGradMode on(true);
       const std::vector<int64_t> when{0, steps};
-      rows = subject.learner.adapt(subject.state.agents(agent, agent + 1), *batch, when, rng.split("adapt", t));
+      rows =
+          subject.learner.adapt(subject.state.agents(agent, agent + 1), *batch, when, rng.split("adapt", t));
     }
     const Episodes& d = points_of->data();
     Json one;

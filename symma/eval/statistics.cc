@@ -17,7 +17,8 @@ double quantile(const std::vector<double>& sorted, double p) {
 Summary summarise(std::vector<double> values, bool higher_is_better) {
   Summary s;
   if (values.empty()) return s;
-  const double worst = higher_is_better ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
+  const double worst =
+      higher_is_better ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
   for (double& v : values) {
     if (std::isfinite(v)) continue;
     ++s.diverged;

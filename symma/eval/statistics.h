@@ -7,14 +7,16 @@ namespace symma {
 
 struct Summary {
   double mean = 0, ci95 = 0, median = 0, q1 = 0, q3 = 0;
-  int diverged = 0;  // how many were not finite; the mean is then not finite either, the quantiles count them as the worst
+  int diverged = 0;  // how many were not finite; the mean is then not finite either, the quantiles count them
+                     // as the worst
 };
 
-// ci95 is 1.96 sd / sqrt(n), the field's convention (Finn et al. 2017). Not-finite values rank as +infinity, or as -infinity where higher is
-// better.
+// ci95 is 1.96 sd / sqrt(n), the field's convention (Finn et al. 2017). Not-finite values rank as +infinity,
+// or as -infinity where higher is better.
 Summary summarise(std::vector<double> values, bool higher_is_better);
 
-// The p-quantile by linear interpolation between order statistics (R's type 7). `sorted` is ascending and not empty.
+// The p-quantile by linear interpolation between order statistics (R's type 7). `sorted` is ascending and not
+// empty.
 double quantile(const std::vector<double>& sorted, double p);
 
 }  // namespace symma

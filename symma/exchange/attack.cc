@@ -7,7 +7,8 @@ namespace symma {
 Tensor seen(const Scene& scene) {
   const Tensor own = scene.own.detach();
   if (!scene.honest.defined() || scene.honest.size(0) == 0) return own.unsqueeze(0);
-  TORCH_CHECK(scene.honest.dim() == 2 && scene.honest.size(1) == own.size(0), "honest rows ", scene.honest.sizes(), " beside a row of ", own.size(0));
+  TORCH_CHECK(scene.honest.dim() == 2 && scene.honest.size(1) == own.size(0), "honest rows ",
+              scene.honest.sizes(), " beside a row of ", own.size(0));
   return scene.honest.detach();
 }
 

@@ -1,5 +1,5 @@
-// Attacks: what a hostile agent sends in place of its row. Pure: the same scene and key give the same row, so a run
-// under attack is repeatable.
+// Attacks: what a hostile agent sends in place of its row. Pure: the same scene and key give the same row, so
+// a run under attack is repeatable.
 #pragma once
 
 #include "symma/core/registry.h"
@@ -10,8 +10,8 @@ namespace symma {
 
 // What an attacker knows: by custom, everything.
 struct Scene {
-  Tensor honest;       // [h, P], the rows of the honest agents whom the message will be mixed with; h may be 0
-  Tensor own;          // [P], what the attacker would send if it were honest
+  Tensor honest;  // [h, P], the rows of the honest agents whom the message will be mixed with; h may be 0
+  Tensor own;     // [P], what the attacker would send if it were honest
   int64_t agents = 0;  // how many rows are aggregated, the bad ones among them
   int64_t bad = 0;     // how many of those are hostile
 };

@@ -48,7 +48,8 @@ class BitReader {
       return 0;
     }
     for (int done = 0; done < bits;) {
-      const int used = static_cast<int>(at_ % 8), room = 8 - used, take = bits - done < room ? bits - done : room;
+      const int used = static_cast<int>(at_ % 8), room = 8 - used,
+                take = bits - done < room ? bits - done : room;
       value |= static_cast<uint64_t>((bytes_[at_ / 8] >> used) & ((1u << take) - 1)) << done;
       at_ += take;
       done += take;

@@ -5,7 +5,8 @@
 namespace symma {
 
 Bytes encode(const Compressor& compressor, const Tensor& row, Tensor& memory, Rng rng) {
-  if (const auto* warm = dynamic_cast<const WarmStart*>(&compressor)) return warm->encode_warm(row, memory, rng);
+  if (const auto* warm = dynamic_cast<const WarmStart*>(&compressor))
+    return warm->encode_warm(row, memory, rng);
   return compressor.encode(row, rng);
 }
 

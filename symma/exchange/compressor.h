@@ -1,7 +1,8 @@
 // Compression: a row into the bytes that a wire carries, and back.
 //
-// The receiver knows the compressor, its options and the length of a row; the bytes hold the rest. Their number times 8
-// is what the ledger counts. A message that is not one of the compressor's is its sender's fault, and a value.
+// The receiver knows the compressor, its options and the length of a row; the bytes hold the rest. Their
+// number times 8 is what the ledger counts. A message that is not one of the compressor's is its sender's
+// fault, and a value.
 #pragma once
 
 #include <span>
@@ -27,7 +28,8 @@ class Compressor {
   virtual Decoded decode(std::span<const uint8_t> bytes, int64_t size /*P*/) const = 0;
   // E C(x) = x.
   virtual bool unbiased() const = 0;
-  // The largest delta with E|x - C(x)|^2 <= (1 - delta) |x|^2 for all x of `size` values; 0 where none is promised.
+  // The largest delta with E|x - C(x)|^2 <= (1 - delta) |x|^2 for all x of `size` values; 0 where none is
+  // promised.
   virtual double contraction(int64_t size) const = 0;
 };
 

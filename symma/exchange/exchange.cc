@@ -31,7 +31,9 @@ void mix_rows(const Tensor& weights, const Tensor& rows, Tensor& out) {
 
 }  // namespace
 
-int64_t ExchangeState::total_bits() const { return std::accumulate(bits.begin(), bits.end(), int64_t{0}); }
+int64_t ExchangeState::total_bits() const {
+  return std::accumulate(bits.begin(), bits.end(), int64_t{0});
+}
 
 ExchangeState exchange_start(const Exchange& exchange, const Tensor& theta) {
   ExchangeState state;
@@ -44,7 +46,8 @@ Tensor mix(const Tensor& weights, const Tensor& rows) {
   if (!rows.is_cpu()) return at::mm(weights.to(rows.options()), rows);
   const Tensor in = rows.contiguous();
   Tensor out = at::empty_like(in);
-  AT_DISPATCH_FLOATING_TYPES(in.scalar_type(), "mix", [&] { mix_rows<scalar_t>(weights.contiguous(), in, out); });
+  AT_DISPATCH_FLOATING_TYPES(in.scalar_type(), "mix",
+                             [&] { mix_rows<scalar_t>(weights.contiguous(), in, out); });
   return out;
 }
 

@@ -1,7 +1,7 @@
 // Exchange: rows are mixed along the edges of a graph, theta <- W theta.
 //
-// Distributed learning (a server gathers and hands back: topology "star") and collaborative learning (neighbours improve each
-// other: any other graph) are two settings of this one step.
+// Distributed learning (a server gathers and hands back: topology "star") and collaborative learning
+// (neighbours improve each other: any other graph) are two settings of this one step.
 #pragma once
 
 #include <string>
@@ -19,8 +19,10 @@ struct ExchangeOptions {
   int64_t every = 1;
   void fields(Fields& f) {
     f.add("topology", topology, "the graph along which agents talk; see symma list Topology");
-    f.add("strategy", strategy, "learn and then mix, or mix and then learn").one_of({"adapt-then-combine", "combine-then-adapt"});
-    f.add("payload", payload, "what is mixed: rows, or what they changed by since the last exchange").one_of({"parameters", "updates"});
+    f.add("strategy", strategy, "learn and then mix, or mix and then learn")
+        .one_of({"adapt-then-combine", "combine-then-adapt"});
+    f.add("payload", payload, "what is mixed: rows, or what they changed by since the last exchange")
+        .one_of({"parameters", "updates"});
     f.add("every", every, "rounds from one exchange to the next").at_least(1);
   }
 };
@@ -46,8 +48,8 @@ struct ExchangeState {
 
 ExchangeState exchange_start(const Exchange&, const Tensor& theta);
 
-// One communication. Returns the mixed rows [N, Q], and counts in `state` what crossed each edge: each node sends its row, of
-// Q numbers in theta's type, over each of its edges.
+// One communication. Returns the mixed rows [N, Q], and counts in `state` what crossed each edge: each node
+// sends its row, of Q numbers in theta's type, over each of its edges.
 Tensor exchange(const Exchange&, ExchangeState& state, const Tensor& theta);
 
 // W rows, each entry summed in the order of columns of W: [N, Q].

@@ -4,7 +4,8 @@
 
 namespace symma {
 
-Sent send_with_feedback(const Compressor& compressor, const Tensor& row, const Tensor& residual, Tensor& memory, Rng rng) {
+Sent send_with_feedback(const Compressor& compressor, const Tensor& row, const Tensor& residual,
+                        Tensor& memory, Rng rng) {
   Tensor wanted = row.detach().to(at::kDouble);
   if (residual.defined()) wanted = wanted + residual;
   Sent sent;
@@ -28,10 +29,12 @@ ChocoState choco_start(int64_t nodes, int64_t size) {
 ChocoRound choco_round(const Compressor& compressor, const Tensor& rows, const Tensor& weights, double gamma,
                        double threshold, ChocoState& state, Rng rng) {
   const int64_t n = rows.size(0), size = rows.size(1);
-  TORCH_CHECK(weights.sizes() == at::IntArrayRef({n, n}), "weights of ", weights.sizes(), " for ", n, " nodes");
+  TORCH_CHECK(weights.sizes() == at::IntArrayRef({n, n}), "weights of ", weights.sizes(), " for ", n,
+              " nodes");
   const Tensor w = weights.to(at::kDouble).contiguous();
   TORCH_CHECK(at::equal(w, w.t()), "CHOCO-gossip needs symmetric weights");
-  TORCH_CHECK(state.known.sizes() == rows.sizes(), "a state of ", state.known.sizes(), " for rows ", rows.sizes());
+  TORCH_CHECK(state.known.sizes() == rows.sizes(), "a state of ", state.known.sizes(), " for rows ",
+              rows.sizes());
   const Tensor x = rows.detach().to(at::kDouble).clone().contiguous();
   Tensor known = state.known.clone();
   ChocoRound out;

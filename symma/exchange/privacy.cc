@@ -38,12 +38,14 @@ double log_moment_whole(double sigma, double q, int64_t order) {
   for (int64_t k = 0; k <= order; ++k) {
     const auto i = static_cast<double>(k);
     const double binomial = std::lgamma(a + 1) - std::lgamma(i + 1) - std::lgamma(a - i + 1);
-    sum = log_add(sum, binomial + i * std::log(q) + (a - i) * std::log1p(-q) + (i * i - i) / (2 * sigma * sigma));
+    sum = log_add(sum,
+                  binomial + i * std::log(q) + (a - i) * std::log1p(-q) + (i * i - i) / (2 * sigma * sigma));
   }
   return sum;
 }
 
-// The same for any order: the integral is cut where the mixture's two parts are equal, and each side is a series.
+// The same for any order: the integral is cut where the mixture's two parts are equal, and each side is a
+// series.
 double log_moment_fractional(double sigma, double q, double order) {
   double plus = -kInfinity, minus = -kInfinity, log_binomial = 0;
   bool negative = false;
@@ -51,10 +53,10 @@ double log_moment_fractional(double sigma, double q, double order) {
   for (int64_t k = 0;; ++k) {
     const auto i = static_cast<double>(k);
     const double j = order - i;
-    const double left = log_binomial + i * std::log(q) + j * std::log1p(-q) + (i * i - i) / (2 * sigma * sigma) +
-                        std::log(0.5) + log_erfc((i - cut) / root);
-    const double right = log_binomial + j * std::log(q) + i * std::log1p(-q) + (j * j - j) / (2 * sigma * sigma) +
-                         std::log(0.5) + log_erfc((cut - j) / root);
+    const double left = log_binomial + i * std::log(q) + j * std::log1p(-q) +
+                        (i * i - i) / (2 * sigma * sigma) + std::log(0.5) + log_erfc((i - cut) / root);
+    const double right = log_binomial + j * std::log(q) + i * std::log1p(-q) +
+                         (j * j - j) / (2 * sigma * sigma) + std::log(0.5) + log_erfc((cut - j) / root);
     double& sum = negative ? minus : plus;
     sum = log_add(log_add(sum, left), right);
     if (i > order && std::max(left, right) < plus - 40) break;
@@ -67,17 +69,22 @@ double log_moment_fractional(double sigma, double q, double order) {
 }
 
 void check(const Spending& s) {
-  TORCH_CHECK(s.sigma > 0 && s.q > 0 && s.q <= 1 && s.steps >= 0, "noise ", s.sigma, ", sampling ", s.q, ", steps ", s.steps);
+  TORCH_CHECK(s.sigma > 0 && s.q > 0 && s.q <= 1 && s.steps >= 0, "noise ", s.sigma, ", sampling ", s.q,
+              ", steps ", s.steps);
 }
 
-double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
+double normal_cdf(double x) {
+  return 0.5 * std::erfc(-x / std::numbers::sqrt2);
+}
 
 // The loss of one step of Gaussian noise with sampling, in the direction where a unit is removed or added.
 struct Loss {
   double sigma, q;
   bool removed;
   double at(double x) const { return q == 1 ? (2 * x - 1) / (2 * sigma * sigma) : mixed(x); }
-  double mixed(double x) const { return log_add(std::log1p(-q), std::log(q) + (2 * x - 1) / (2 * sigma * sigma)); }
+  double mixed(double x) const {
+    return log_add(std::log1p(-q), std::log(q) + (2 * x - 1) / (2 * sigma * sigma));
+  }
   // Where `at` is t, -inf below its range.
   double inverse(double t) const {
     const double above = q == 1 ? t : log_subtract(t, std::log1p(-q)) - std::log(q);
@@ -94,10 +101,11 @@ struct Loss {
     const double x = inverse(t);
     return (1 - q) * normal_cdf(-x / sigma) + q * normal_cdf((1 - x) / sigma);
   }
-  // The mean over losses within [-limit, limit], times their chance: a trapezoid sum, exact to rounding for a smooth
-  // integrand that vanishes at both ends but for its cut.
+  // The mean over losses within [-limit, limit], times their chance: a trapezoid sum, exact to rounding for a
+  // smooth integrand that vanishes at both ends but for its cut.
   double partial_mean(double limit) const {
-    const double low = std::max(-14 * sigma, inverse(-limit)), high = std::min(1 + 14 * sigma, inverse(limit));
+    const double low = std::max(-14 * sigma, inverse(-limit)),
+                 high = std::min(1 + 14 * sigma, inverse(limit));
     const int64_t n = 200000;
     const double h = (high - low) / static_cast<double>(n);
     double sum = 0;
@@ -112,8 +120,9 @@ struct Loss {
   }
 };
 
-// One direction. Losses are put on a grid of step h in [-limit, limit), each to its nearest place, and the grid is moved
-// so that the mean is right; sums of k losses then differ from the true ones by a martingale with steps of h at most.
+// One direction. Losses are put on a grid of step h in [-limit, limit), each to its nearest place, and the
+// grid is moved so that the mean is right; sums of k losses then differ from the true ones by a martingale
+// with steps of h at most.
 Epsilon composed(std::span<const Spending> all, double delta, bool removed, double limit) {
   const double failure = delta * 1e-3;  // chance of a rounding error beyond the slack, paid for out of delta
   int64_t steps = 0;
@@ -190,7 +199,8 @@ double renyi(double sigma, double q, double order) {
 std::vector<double> renyi_spent(const Spending& s) {
   check(s);
   std::vector<double> out;
-  for (double order : renyi_orders()) out.push_back(static_cast<double>(s.steps) * renyi(s.sigma, s.q, order));
+  for (double order : renyi_orders())
+    out.push_back(static_cast<double>(s.steps) * renyi(s.sigma, s.q, order));
   return out;
 }
 
@@ -235,7 +245,8 @@ double calibrate_sigma(double epsilon, double delta, double q, int64_t steps, co
   };
   double low = 0.05, high = 1e4;
   if (spent(high) > epsilon)
-    throw UserError(place, "no noise keeps within epsilon " + std::to_string(epsilon), "allow for more, or for fewer rounds");
+    throw UserError(place, "no noise keeps within epsilon " + std::to_string(epsilon),
+                    "allow for more, or for fewer rounds");
   if (spent(low) <= epsilon) return low;
   while (high / low > 1 + 1e-4) {
     const double mid = std::sqrt(low * high);
@@ -246,7 +257,8 @@ double calibrate_sigma(double epsilon, double delta, double q, int64_t steps, co
 
 std::string privacy_statement(Unit unit, double epsilon, double delta) {
   char text[128];
-  std::snprintf(text, sizeof text, "epsilon %.4g at delta %.4g for one %s, present or absent", epsilon, delta, unit_name(unit));
+  std::snprintf(text, sizeof text, "epsilon %.4g at delta %.4g for one %s, present or absent", epsilon, delta,
+                unit_name(unit));
   return text;
 }
 
@@ -273,7 +285,8 @@ Clipped clip_rows(const Tensor& rows, double bound) {
 Tensor private_sum(const Tensor& rows, double bound, double sigma, Rng rng) {
   const Tensor clipped = clip_rows(rows, bound).rows;
   const Tensor sum = weighted_sum(clipped, std::vector<double>(rows.size(0), 1.0));
-  return sum + normal(rng.split("noise"), {rows.size(1)}, at::kDouble).mul_(sigma * bound).to(sum.scalar_type());
+  return sum +
+         normal(rng.split("noise"), {rows.size(1)}, at::kDouble).mul_(sigma * bound).to(sum.scalar_type());
 }
 
 double AdaptiveClipping::next(double bound, int64_t whole, double expected, Rng rng) const {
@@ -286,7 +299,9 @@ double AdaptiveClipping::next(double bound, int64_t whole, double expected, Rng 
 double AdaptiveClipping::sum_sigma(double sigma, const std::string& place) const {
   const double left = 1 / (sigma * sigma) - 1 / (4 * count_sigma * count_sigma);
   if (!(left > 0))
-    throw UserError(place, "the count's noise " + std::to_string(count_sigma) + " spends all that sigma " + std::to_string(sigma) + " allows",
+    throw UserError(place,
+                    "the count's noise " + std::to_string(count_sigma) + " spends all that sigma " +
+                        std::to_string(sigma) + " allows",
                     "it must be above half of sigma");
   return 1 / std::sqrt(left);
 }

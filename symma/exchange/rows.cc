@@ -15,8 +15,8 @@ namespace symma {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int64_t kTile = 2048;   // columns in one tile: 8 KiB of floats a row
-constexpr int64_t kPieces = 64;   // partial sums at most, each added in the order of the columns
+constexpr int64_t kTile = 2048;  // columns in one tile: 8 KiB of floats a row
+constexpr int64_t kPieces = 64;  // partial sums at most, each added in the order of the columns
 
 // Columns in one piece of work that ends in a partial sum.
 int64_t piece_columns(int64_t columns) {
@@ -46,7 +46,9 @@ SYMMA_INLINE inline double sum_of_squares(const T* x, const T* y, int64_t k) {
   return sum;
 }
 
-double or_infinity(double x) { return std::isfinite(x) ? x : kInfinity; }
+double or_infinity(double x) {
+  return std::isfinite(x) ? x : kInfinity;
+}
 
 // Adds up partial sums [pieces][size] in order.
 std::vector<double> add_pieces(const std::vector<std::vector<double>>& pieces, int64_t size) {
@@ -88,7 +90,8 @@ std::vector<double> gram(const T* x, const T* origin, int64_t n, int64_t columns
 
 // Distances of the pairs listed, by differences.
 template <class T>
-std::vector<double> pair_distances(const T* x, const std::vector<std::pair<int64_t, int64_t>>& pairs, int64_t columns) {
+std::vector<double> pair_distances(const T* x, const std::vector<std::pair<int64_t, int64_t>>& pairs,
+                                   int64_t columns) {
   const int64_t step = piece_columns(columns), size = static_cast<int64_t>(pairs.size());
   std::vector<std::vector<double>> partial((columns + step - 1) / step);
   parallel_for(columns, step, [&](int64_t begin, int64_t end) {
@@ -119,8 +122,8 @@ std::vector<T> origin_of(const T* x, int64_t n, int64_t columns) {
 
 template <class T>
 void squared_distances_of(const T* x, int64_t n, int64_t columns, double* out) {
-  // Rounding of the product, relative to |x_i|^2 + |x_j|^2, is about 3e-6 in float: a pair below this share of
-  // the sum of its squares would be off by more than 1e-4 of itself.
+  // Rounding of the product, relative to |x_i|^2 + |x_j|^2, is about 3e-6 in float: a pair below this share
+  // of the sum of its squares would be off by more than 1e-4 of itself.
   const double doubtful = std::is_same_v<T, float> ? 3e-2 : 1e-9;
   std::vector<std::pair<int64_t, int64_t>> close;
   std::vector<T> origin = origin_of(x, n, columns);
@@ -158,7 +161,8 @@ void squared_distances_of(const T* x, int64_t n, int64_t columns, double* out) {
   }
   const std::vector<double> exact = pair_distances(x, close, columns);
   for (size_t p = 0; p < close.size(); ++p)
-    out[close[p].first * n + close[p].second] = out[close[p].second * n + close[p].first] = or_infinity(exact[p]);
+    out[close[p].first * n + close[p].second] = out[close[p].second * n + close[p].first] =
+        or_infinity(exact[p]);
 }
 
 template <class T>
@@ -172,7 +176,8 @@ void weighted_sum_of(const T* x, int64_t columns, const std::vector<std::pair<co
         for (; i + 4 <= terms.size(); i += 4) {
           const T *a = terms[i].first + c, *b = terms[i + 1].first + c, *d = terms[i + 2].first + c,
                   *e = terms[i + 3].first + c;
-          const T wa = terms[i].second, wb = terms[i + 1].second, wd = terms[i + 2].second, we = terms[i + 3].second;
+          const T wa = terms[i].second, wb = terms[i + 1].second, wd = terms[i + 2].second,
+                  we = terms[i + 3].second;
           for (int64_t l = 0; l < k; ++l) sum[l] += (wa * a[l] + wb * b[l]) + (wd * d[l] + we * e[l]);
         }
         for (; i < terms.size(); ++i) {
@@ -189,9 +194,10 @@ void weighted_sum_of(const T* x, int64_t columns, const std::vector<std::pair<co
 }  // namespace
 
 Tensor plain_rows(const Tensor& rows) {
-  TORCH_CHECK(rows.dim() == 2 && rows.size(0) >= 1 && rows.size(1) >= 1, "rows are [n, P], not ", rows.sizes());
-  TORCH_CHECK(rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble, "rows are float or double, not ",
-              rows.scalar_type());
+  TORCH_CHECK(rows.dim() == 2 && rows.size(0) >= 1 && rows.size(1) >= 1, "rows are [n, P], not ",
+              rows.sizes());
+  TORCH_CHECK(rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble,
+              "rows are float or double, not ", rows.scalar_type());
   return rows.detach().cpu().contiguous();
 }
 
@@ -209,7 +215,8 @@ std::vector<double> squared_distances_to(const Tensor& rows, const Tensor& point
   const Tensor x = plain_rows(rows);
   const int64_t n = x.size(0), columns = x.size(1), step = piece_columns(columns);
   const Tensor y = point.defined() ? point.detach().to(x.scalar_type()).contiguous() : Tensor();
-  TORCH_CHECK(!y.defined() || y.numel() == columns, "a point of ", y.numel(), " values for rows of ", columns);
+  TORCH_CHECK(!y.defined() || y.numel() == columns, "a point of ", y.numel(), " values for rows of ",
+              columns);
   std::vector<std::vector<double>> partial((columns + step - 1) / step);
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "squared_distances_to", [&] {
     const scalar_t* p = x.data_ptr<scalar_t>();
@@ -231,7 +238,8 @@ std::vector<double> squared_distances_to(const Tensor& rows, const Tensor& point
   return out;
 }
 
-Tensor weighted_sum(const Tensor& rows, std::span<const double> weights, const Tensor& point, double point_weight) {
+Tensor weighted_sum(const Tensor& rows, std::span<const double> weights, const Tensor& point,
+                    double point_weight) {
   const Tensor x = plain_rows(rows);
   const int64_t n = x.size(0), columns = x.size(1);
   TORCH_CHECK(static_cast<int64_t>(weights.size()) == n, weights.size(), " weights for ", n, " rows");
@@ -283,7 +291,8 @@ Tensor mix_rows(const Tensor& rows, const Tensor& weights) {
 Tensor scale_rows(const Tensor& rows, std::span<const double> scales, const Tensor& centre) {
   const Tensor x = plain_rows(rows);
   const int64_t n = x.size(0), columns = x.size(1);
-  const Tensor y = centre.defined() ? centre.detach().to(x.scalar_type()).contiguous() : at::zeros({columns}, x.options());
+  const Tensor y =
+      centre.defined() ? centre.detach().to(x.scalar_type()).contiguous() : at::zeros({columns}, x.options());
   Tensor out = at::empty({n, columns}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "scale_rows", [&] {
     const scalar_t *from = x.data_ptr<scalar_t>(), *mid = y.data_ptr<scalar_t>();

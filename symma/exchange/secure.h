@@ -1,16 +1,18 @@
-// Secure aggregation: a server that learns the sum of vectors and nothing else of them, though agents drop out.
+// Secure aggregation: a server that learns the sum of vectors and nothing else of them, though agents drop
+// out.
 //
-// Bonawitz et al. 2017, "Practical secure aggregation for privacy-preserving machine learning" (CCS), figure 4, for
-// a server that follows the protocol (there is no consistency check by signatures), on libsodium: X25519, ChaCha20,
-// ChaCha20-Poly1305, BLAKE2b. Four messages go up, each followed by one down:
+// Bonawitz et al. 2017, "Practical secure aggregation for privacy-preserving machine learning" (CCS), figure
+// 4, for a server that follows the protocol (there is no consistency check by signatures), on libsodium:
+// X25519, ChaCha20, ChaCha20-Poly1305, BLAKE2b. Four messages go up, each followed by one down:
 //
 //   advertise   two public keys, and a commitment to the self-mask's seed
 //   share       Shamir shares of the mask key and of the seed, sealed for each peer
 //   masked      y_u = x_u + PRG(b_u) + sum_{v > u} PRG(s_uv) - sum_{v < u} PRG(s_uv), modulo 2^bits
-//   reveal      for each agent that sent its vector a share of its seed; for each that dropped out one of its mask key
+//   reveal      for each agent that sent its vector a share of its seed; for each that dropped out one of its
+//   mask key
 //
-// An agent never gives both shares of one peer. The sum comes out as long as `threshold` agents reveal. Agents are
-// 0..agents-1. Sets of agents are ascending. A peer's wrong message is a fault, and a value.
+// An agent never gives both shares of one peer. The sum comes out as long as `threshold` agents reveal.
+// Agents are 0..agents-1. Sets of agents are ascending. A peer's wrong message is a fault, and a value.
 #pragma once
 
 #include <array>
@@ -35,15 +37,16 @@ Key derive(const Key& seed, const std::string& name, uint64_t index = 0);
 // ---- Real numbers as whole ones modulo 2^bits.
 
 struct FixedPoint {
-  double range = 8;   // values beyond it are clipped
-  int precision = 24; // bits of a value, its sign among them
+  double range = 8;    // values beyond it are clipped
+  int precision = 24;  // bits of a value, its sign among them
   // The bits in which the sum of so many agents cannot wrap, at most 64.
   int bits(int64_t agents) const;
-  std::vector<uint64_t> encode(const Tensor& row /*[P]*/, int64_t agents) const;   // a NaN counts as 0
-  Tensor decode(const std::vector<uint64_t>& sum, int64_t agents) const;           // [P] double
+  std::vector<uint64_t> encode(const Tensor& row /*[P]*/, int64_t agents) const;  // a NaN counts as 0
+  Tensor decode(const std::vector<uint64_t>& sum, int64_t agents) const;          // [P] double
 };
 
-// ---- Shamir's secret sharing over the prime field of 2^61 - 1; a key of 32 bytes is five numbers below 2^56.
+// ---- Shamir's secret sharing over the prime field of 2^61 - 1; a key of 32 bytes is five numbers below
+// 2^56.
 
 using Share = std::array<uint64_t, 5>;
 // Share i is the polynomials' values at i + 1; any `threshold` of them give the key, fewer say nothing of it.
@@ -90,9 +93,10 @@ class Agent {
   Result<Sealed> share(const Adverts&) const;
   // The masked vector, packed, for the agents that shared (this one among them).
   Result<Bytes> mask(const Adverts&, const Agents& sharing, const std::vector<uint64_t>& values) const;
-  // What the server needs once it says whose vectors came. `received` are the shares others sealed for this agent.
-  // Refuses where fewer than the threshold are left.
-  Result<Revealed> reveal(const Adverts&, const Agents& sharing, const Agents& survivors, const Sealed& received) const;
+  // What the server needs once it says whose vectors came. `received` are the shares others sealed for this
+  // agent. Refuses where fewer than the threshold are left.
+  Result<Revealed> reveal(const Adverts&, const Agents& sharing, const Agents& survivors,
+                          const Sealed& received) const;
 
  private:
   Setting setting_;
@@ -100,10 +104,10 @@ class Agent {
   Key seal_secret_, mask_secret_, self_seed_, share_seed_;
 };
 
-// The sum over `masked` of the vectors, modulo 2^bits. `masked` came from agents of `sharing`, `revealed` from those of
-// `masked`.
-Result<std::vector<uint64_t>> unmask(const Setting&, const Adverts&, const Agents& sharing, const Sealed& masked,
-                                     const std::map<int64_t, Revealed>& revealed);
+// The sum over `masked` of the vectors, modulo 2^bits. `masked` came from agents of `sharing`, `revealed`
+// from those of `masked`.
+Result<std::vector<uint64_t>> unmask(const Setting&, const Adverts&, const Agents& sharing,
+                                     const Sealed& masked, const std::map<int64_t, Revealed>& revealed);
 
 // The packed numbers of a masked message.
 Result<std::vector<uint64_t>> unpack(const Setting&, const Bytes&);

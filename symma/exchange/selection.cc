@@ -9,8 +9,8 @@
 namespace symma {
 namespace {
 
-// Searches for at most k vertices that touch every edge. Exponential in k alone: a vertex of highest degree is in
-// the cover, or all its neighbours are (Cygan et al. 2015, "Parameterized algorithms", 3.1).
+// Searches for at most k vertices that touch every edge. Exponential in k alone: a vertex of highest degree
+// is in the cover, or all its neighbours are (Cygan et al. 2015, "Parameterized algorithms", 3.1).
 bool cover(std::vector<std::vector<char>>& edge, std::vector<char>& gone, int64_t k) {
   const auto n = static_cast<int64_t>(gone.size());
   int64_t top = -1, most = 0, edges = 0;
@@ -56,13 +56,15 @@ std::vector<double> neighbour_scores(const Tensor& distances, int64_t neighbours
 
 std::vector<int64_t> least_diameter(const Tensor& distances, int64_t keep) {
   const int64_t n = distances.size(0);
-  // Farthest from all others first, so that of several sets the choice does not hang on the order of the rows.
+  // Farthest from all others first, so that of several sets the choice does not hang on the order of the
+  // rows.
   std::vector<int64_t> order = ascending(neighbour_scores(distances, n - 1));
   std::reverse(order.begin(), order.end());
   const auto index = at::tensor(order);
   const Tensor reordered = distances.index_select(0, index).index_select(1, index).contiguous();
   const double* d = reordered.data_ptr<double>();
-  // The diameter is one of the distances: halve the list of them until the least that leaves a cover is found.
+  // The diameter is one of the distances: halve the list of them until the least that leaves a cover is
+  // found.
   const std::set<double> distinct(d, d + n * n);
   const std::vector<double> radii(distinct.begin(), distinct.end());
   const auto removed = [&](double radius, std::vector<char>& gone) {

@@ -8,9 +8,12 @@
 namespace symma {
 
 // Half of n, rounded so that the good rows outnumber the bad: the bound of most rules.
-inline int64_t minority(int64_t n) { return (n - 1) / 2; }
+inline int64_t minority(int64_t n) {
+  return (n - 1) / 2;
+}
 
-// The sum of each row's squared distances to its `neighbours` nearest others, [n]. `distances` is [n, n] double.
+// The sum of each row's squared distances to its `neighbours` nearest others, [n]. `distances` is [n, n]
+// double.
 std::vector<double> neighbour_scores(const Tensor& distances, int64_t neighbours);
 
 // The `keep` rows whose largest mutual distance is least; of several such sets one that leaves out far rows.

@@ -13,14 +13,16 @@
 namespace symma {
 namespace {
 
-constexpr int kLanes = 32;           // columns sorted together
-constexpr int64_t kStage = 1 << 18;  // bytes read ahead of sorting: long reads of each row, and the tile stays in L2
+constexpr int kLanes = 32;  // columns sorted together
+constexpr int64_t kStage =
+    1 << 18;  // bytes read ahead of sorting: long reads of each row, and the tile stays in L2
 
 // Sorts tiles of kLanes columns with `network` and hands each, [n][kLanes], to `reduce(tile, out)`.
 template <class T, class Reduce>
 void for_sorted_tiles(const T* x, int64_t n, int64_t columns, const std::vector<Comparator>& network, T* out,
                       const Reduce& reduce) {
-  const int64_t stage = std::max<int64_t>(1, kStage / (n * kLanes * static_cast<int64_t>(sizeof(T)))) * kLanes;
+  const int64_t stage =
+      std::max<int64_t>(1, kStage / (n * kLanes * static_cast<int64_t>(sizeof(T)))) * kLanes;
   parallel_for(columns, stage, [&](int64_t begin, int64_t end) {
     const int64_t width = end - begin, tiles = (width + kLanes - 1) / kLanes;
     // [tiles][n][kLanes]
@@ -84,33 +86,36 @@ template <class T>
 Tensor mean_near_median_of(const Tensor& x, int64_t keep) {
   const int64_t n = x.size(0), columns = x.size(1);
   Tensor out = at::empty({columns}, x.options());
-  for_sorted_tiles(
-      x.data_ptr<T>(), n, columns, sorting_network(n, 0, n), out.data_ptr<T>(),
-      [&](const T* tile, T* result) SYMMA_INLINE {
-        const T *below = tile + (n - 1) / 2 * kLanes, *above = tile + n / 2 * kLanes;
-        T middle[kLanes], radius[kLanes], inside[kLanes] = {}, edge[kLanes] = {}, count[kLanes] = {}, ties[kLanes] = {};
-        for (int l = 0; l < kLanes; ++l) {
-          middle[l] = (below[l] + above[l]) / 2;
-          radius[l] = std::numeric_limits<T>::infinity();
-        }
-        // The `keep` nearest are neighbours in the sorted column: the radius is the least over the windows.
-        for (int64_t s = 0; s + keep <= n; ++s)
-          for (int l = 0; l < kLanes; ++l) {
-            const T left = middle[l] - tile[s * kLanes + l], right = tile[(s + keep - 1) * kLanes + l] - middle[l];
-            const T far = left < right ? right : left;
-            radius[l] = far < radius[l] ? far : radius[l];
-          }
-        for (int64_t i = 0; i < n; ++i)
-          for (int l = 0; l < kLanes; ++l) {
-            const T v = tile[i * kLanes + l], d = v < middle[l] ? middle[l] - v : v - middle[l];
-            inside[l] += d < radius[l] ? v : T(0);
-            count[l] += d < radius[l] ? T(1) : T(0);
-            edge[l] += d == radius[l] ? v : T(0);
-            ties[l] += d == radius[l] ? T(1) : T(0);
-          }
-        const T wanted = static_cast<T>(keep);
-        for (int l = 0; l < kLanes; ++l) result[l] = (inside[l] + (wanted - count[l]) * (edge[l] / ties[l])) / wanted;
-      });
+  for_sorted_tiles(x.data_ptr<T>(), n, columns, sorting_network(n, 0, n), out.data_ptr<T>(),
+                   [&](const T* tile, T* result) SYMMA_INLINE {
+                     const T *below = tile + (n - 1) / 2 * kLanes, *above = tile + n / 2 * kLanes;
+                     T middle[kLanes], radius[kLanes], inside[kLanes] = {}, edge[kLanes] = {},
+                                                       count[kLanes] = {}, ties[kLanes] = {};
+                     for (int l = 0; l < kLanes; ++l) {
+                       middle[l] = (below[l] + above[l]) / 2;
+                       radius[l] = std::numeric_limits<T>::infinity();
+                     }
+                     // The `keep` nearest are neighbours in the sorted column: the radius is the least over
+                     // the windows.
+                     for (int64_t s = 0; s + keep <= n; ++s)
+                       for (int l = 0; l < kLanes; ++l) {
+                         const T left = middle[l] - tile[s * kLanes + l],
+                                 right = tile[(s + keep - 1) * kLanes + l] - middle[l];
+                         const T far = left < right ? right : left;
+                         radius[l] = far < radius[l] ? far : radius[l];
+                       }
+                     for (int64_t i = 0; i < n; ++i)
+                       for (int l = 0; l < kLanes; ++l) {
+                         const T v = tile[i * kLanes + l], d = v < middle[l] ? middle[l] - v : v - middle[l];
+                         inside[l] += d < radius[l] ? v : T(0);
+                         count[l] += d < radius[l] ? T(1) : T(0);
+                         edge[l] += d == radius[l] ? v : T(0);
+                         ties[l] += d == radius[l] ? T(1) : T(0);
+                       }
+                     const T wanted = static_cast<T>(keep);
+                     for (int l = 0; l < kLanes; ++l)
+                       result[l] = (inside[l] + (wanted - count[l]) * (edge[l] / ties[l])) / wanted;
+                   });
   return out;
 }
 
@@ -142,14 +147,17 @@ std::vector<Comparator> sorting_network(int64_t n, int64_t first, int64_t last) 
 
 Tensor mean_of_ranks(const Tensor& rows, int64_t first, int64_t last) {
   const Tensor x = plain_rows(rows);
-  TORCH_CHECK(0 <= first && first < last && last <= x.size(0), "ranks ", first, "..", last, " of ", x.size(0));
-  return x.scalar_type() == at::kFloat ? mean_of_ranks_of<float>(x, first, last) : mean_of_ranks_of<double>(x, first, last);
+  TORCH_CHECK(0 <= first && first < last && last <= x.size(0), "ranks ", first, "..", last, " of ",
+              x.size(0));
+  return x.scalar_type() == at::kFloat ? mean_of_ranks_of<float>(x, first, last)
+                                       : mean_of_ranks_of<double>(x, first, last);
 }
 
 Tensor mean_near_median(const Tensor& rows, int64_t keep) {
   const Tensor x = plain_rows(rows);
   TORCH_CHECK(1 <= keep && keep <= x.size(0), keep, " values of ", x.size(0));
-  return x.scalar_type() == at::kFloat ? mean_near_median_of<float>(x, keep) : mean_near_median_of<double>(x, keep);
+  return x.scalar_type() == at::kFloat ? mean_near_median_of<float>(x, keep)
+                                       : mean_near_median_of<double>(x, keep);
 }
 
 }  // namespace symma

@@ -12,8 +12,9 @@ namespace symma {
 
 struct Graph {
   int64_t agents = 0;
-  Pairs edges;          // undirected, each once, smaller number first
-  bool server = false;  // a node numbered `agents` that gathers from all and hands back; edges then lead to it
+  Pairs edges;  // undirected, each once, smaller number first
+  bool server =
+      false;  // a node numbered `agents` that gathers from all and hands back; edges then lead to it
 };
 
 class Topology {
@@ -27,8 +28,9 @@ using TopologyRegistry = Registry<Topology>;
 // Sorts, orders and makes unique. Throws UserError for an edge to itself or to an agent that is not there.
 Pairs tidy_edges(const Pairs& edges, int64_t agents);
 
-// Doubly stochastic weights W [N, N], float64. Along edges Metropolis-Hastings weights, w_ij = 1 / (1 + max(degree_i, degree_j)),
-// the rest on the diagonal (Xiao, Boyd & Kim 2007; used by Dif-MAML, Kayaalp et al. 2022). With a server, 1/N everywhere.
+// Doubly stochastic weights W [N, N], float64. Along edges Metropolis-Hastings weights, w_ij = 1 / (1 +
+// max(degree_i, degree_j)), the rest on the diagonal (Xiao, Boyd & Kim 2007; used by Dif-MAML, Kayaalp et al.
+// 2022). With a server, 1/N everywhere.
 Tensor mixing_weights(const Graph&);
 
 // The second largest absolute eigenvalue of W: disagreement shrinks by this factor a round. 0 for one agent.

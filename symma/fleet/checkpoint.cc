@@ -9,11 +9,14 @@
 namespace symma {
 namespace {
 
-Tensor counts(const std::vector<int64_t>& v) { return at::tensor(v, at::kLong); }
+Tensor counts(const std::vector<int64_t>& v) {
+  return at::tensor(v, at::kLong);
+}
 
 std::string layout_json(const Layout& layout) {
   Json out = Json::array();
-  for (const auto& e : layout.entries()) out.push_back({{"name", e.name}, {"shape", e.shape}, {"offset", e.offset}});
+  for (const auto& e : layout.entries())
+    out.push_back({{"name", e.name}, {"shape", e.shape}, {"offset", e.offset}});
   return out.dump();
 }
 
@@ -43,7 +46,8 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
   }
   const auto take = [&](const std::string& name) {
     const auto it = file.tensors.find(name);
-    if (it == file.tensors.end()) throw UserError(path, "has no tensor \"" + name + "\"", "it is not the checkpoint of this experiment");
+    if (it == file.tensors.end())
+      throw UserError(path, "has no tensor \"" + name + "\"", "it is not the checkpoint of this experiment");
     return it->second;
   };
   // What a fresh start looks like tells what must be there, and in which shape.
@@ -52,7 +56,9 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
   const auto fit = [&](Tensor& into, const std::string& name) {
     const Tensor t = take(name);
     if (t.sizes() != into.sizes()) {
-      throw UserError(path, fmt::format("tensor \"{}\" has shape [{}], and this experiment needs [{}]", name, fmt::join(t.sizes(), ", "), fmt::join(into.sizes(), ", ")),
+      throw UserError(path,
+                      fmt::format("tensor \"{}\" has shape [{}], and this experiment needs [{}]", name,
+                                  fmt::join(t.sizes(), ", "), fmt::join(into.sizes(), ", ")),
                       "the checkpoint is of another experiment, or its experiment.toml was changed");
     }
     into = t;
@@ -60,14 +66,16 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
   fit(run.learner.theta, "theta");
   for (auto& [name, t] : run.learner.own) fit(t, "own." + name);
   run.exchange = exchange_start(experiment.exchange, run.learner.theta);
-  Tensor bits = counts(run.exchange.bits), counters = at::zeros({4}, at::kLong), seconds = at::zeros({1}, at::kDouble);
+  Tensor bits = counts(run.exchange.bits), counters = at::zeros({4}, at::kLong),
+         seconds = at::zeros({1}, at::kDouble);
   fit(bits, "ledger.bits");
   fit(counters, "counters");
   fit(seconds, "seconds");
   run.loss_sum = at::zeros({experiment.fleet.agents}, at::kDouble);
   fit(run.loss_sum, "log.loss_sum");
   if (run.exchange.reference.defined()) fit(run.exchange.reference, "exchange.reference");
-  if (bits.scalar_type() != at::kLong || counters.scalar_type() != at::kLong || seconds.scalar_type() != at::kDouble || run.loss_sum.scalar_type() != at::kDouble) {
+  if (bits.scalar_type() != at::kLong || counters.scalar_type() != at::kLong ||
+      seconds.scalar_type() != at::kDouble || run.loss_sum.scalar_type() != at::kDouble) {
     throw UserError(path, "holds counters of the wrong type", "it is not a checkpoint that symma wrote");
   }
   const int64_t* c = counters.data_ptr<int64_t>();

@@ -1,4 +1,5 @@
-// Everything a run needs to go on, in one safetensors file: "theta", what each agent keeps ("own.*"), the ledger.
+// Everything a run needs to go on, in one safetensors file: "theta", what each agent keeps ("own.*"), the
+// ledger.
 #pragma once
 
 #include <string>

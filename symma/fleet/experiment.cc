@@ -18,7 +18,8 @@ void record(Experiment& e, const std::string& section, const Json& heads, const 
 }
 
 template <class Registry, class... Args>
-auto build_part(Experiment& e, const Config& config, const std::string& section, const std::string& kind, Args&&... args) {
+auto build_part(Experiment& e, const Config& config, const std::string& section, const std::string& kind,
+                Args&&... args) {
   const auto draft = Registry::instance().draft(kind, config.place(section, "kind"));
   Fields fields;
   draft->fields(fields);
@@ -32,9 +33,11 @@ Exchange build_exchange(Experiment& e, const Config& config) {
   Fields fields;
   x.options.fields(fields);
   x.options.topology = config.word("exchange", "topology", x.options.topology);
-  const auto draft = TopologyRegistry::instance().draft(x.options.topology, config.place("exchange", "topology"));
+  const auto draft =
+      TopologyRegistry::instance().draft(x.options.topology, config.place("exchange", "topology"));
   draft->fields(fields);
-  // One file serves to compare graphs with --set exchange.topology: what another graph would read may stand there too.
+  // One file serves to compare graphs with --set exchange.topology: what another graph would read may stand
+  // there too.
   std::vector<std::string> others;
   for (const auto& name : TopologyRegistry::instance().names()) {
     const auto other = TopologyRegistry::instance().draft(name, "");
@@ -61,13 +64,16 @@ Experiment Experiment::build(const Config& config) {
   record(e, "", Json::object(), top);
 
   e.task_kind = config.word("task", "kind", "");
-  if (e.task_kind.empty()) throw UserError(config.place("task", "kind"), "is missing", suggestion("", TaskFamilyRegistry::instance().names()));
+  if (e.task_kind.empty())
+    throw UserError(config.place("task", "kind"), "is missing",
+                    suggestion("", TaskFamilyRegistry::instance().names()));
   e.family = build_part<TaskFamilyRegistry>(e, config, "task", e.task_kind, e.fleet.agents);
   e.spec = e.family->spec();
   e.model_kind = config.word("model", "kind", "mlp");
   e.model = build_part<ModelRegistry>(e, config, "model", e.model_kind, e.spec.shape);
   e.learner_kind = config.word("learner", "kind", "maml");
-  e.learner = build_part<LearnerRegistry>(e, config, "learner", e.learner_kind, LearnerSetting{*e.model, e.spec});
+  e.learner =
+      build_part<LearnerRegistry>(e, config, "learner", e.learner_kind, LearnerSetting{*e.model, e.spec});
   e.exchange = build_exchange(e, config);
 
   Fields eval;
@@ -83,8 +89,9 @@ Experiment Experiment::build(const Config& config) {
 std::string Experiment::protocol() const {
   const auto* keeper = dynamic_cast<const HasStatistics*>(model.get());
   if (!keeper) return "";
-  return keeper->protocol() == "transductive" ? "transductive batch norm: statistics of the queries at hand"
-                                              : "running batch norm: statistics of training, none of the queries";
+  return keeper->protocol() == "transductive"
+             ? "transductive batch norm: statistics of the queries at hand"
+             : "running batch norm: statistics of training, none of the queries";
 }
 
 }  // namespace symma

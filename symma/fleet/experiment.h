@@ -1,6 +1,7 @@
 // An experiment file, read: every part chosen, checked and built.
 //
-//   [sections]  top of the file; [task] [model] [learner] each with `kind`; [exchange] with `topology`; [eval]
+//   [sections]  top of the file; [task] [model] [learner] each with `kind`; [exchange] with `topology`;
+//   [eval]
 #pragma once
 
 #include <memory>
@@ -30,11 +31,16 @@ struct FleetOptions {
     f.add("tasks", tasks, "tasks an agent and round").at_least(1);
     f.add("same_start", same_start, "agents start from the same row, rather than each from its own");
     f.add("precision", precision, "type of all numbers learned").one_of({"float32", "float64"});
-    f.add("log_every", log_every, "rounds from one row of metrics.jsonl to the next; 0: two hundred rows in a run").at_least(0);
-    f.add("checkpoint_every", checkpoint_every, "rounds from one checkpoint to the next; 0: twenty in a run").at_least(0);
+    f.add("log_every", log_every,
+          "rounds from one row of metrics.jsonl to the next; 0: two hundred rows in a run")
+        .at_least(0);
+    f.add("checkpoint_every", checkpoint_every, "rounds from one checkpoint to the next; 0: twenty in a run")
+        .at_least(0);
   }
   int64_t log_interval() const { return log_every > 0 ? log_every : std::max<int64_t>(1, rounds / 200); }
-  int64_t checkpoint_interval() const { return checkpoint_every > 0 ? checkpoint_every : std::max<int64_t>(1, rounds / 20); }
+  int64_t checkpoint_interval() const {
+    return checkpoint_every > 0 ? checkpoint_every : std::max<int64_t>(1, rounds / 20);
+  }
 };
 
 struct Experiment {
@@ -52,7 +58,9 @@ struct Experiment {
   // Reads, checks and builds. Throws UserError.
   static Experiment build(const Config&);
 
-  int64_t validation_interval() const { return eval.every > 0 ? eval.every : std::max<int64_t>(1, fleet.rounds / 20); }
+  int64_t validation_interval() const {
+    return eval.every > 0 ? eval.every : std::max<int64_t>(1, fleet.rounds / 20);
+  }
   // How batch norm was judged, in words; empty where it does not matter.
   std::string protocol() const;
 };

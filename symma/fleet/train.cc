@@ -20,11 +20,17 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
-std::string in(const RunOptions& run, const char* file) { return (fs::path(run.folder) / file).string(); }
+std::string in(const RunOptions& run, const char* file) {
+  return (fs::path(run.folder) / file).string();
+}
 
-Json number(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
+Json number(double x) {
+  return std::isfinite(x) ? Json(x) : Json(nullptr);
+}
 
 Json numbers(const Tensor& t) {
   Json out = Json::array();
@@ -38,7 +44,8 @@ void move_to(State& state, at::Device device) {
   for (auto& [name, t] : state.own) t = t.to(device);
 }
 
-// The first setting in which two experiment files differ, but for how long the run is; "" where there is none.
+// The first setting in which two experiment files differ, but for how long the run is; "" where there is
+// none.
 std::string first_difference(const std::string& old_text, const std::string& new_text) {
   const auto settings = [](const std::string& text) {
     std::vector<std::string> lines;
@@ -62,14 +69,20 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
   const bool there = fs::exists(settings) || fs::exists(checkpoint);
   if (run.resume && there) {
     const std::string differs = first_difference(read_file(settings), e.toml);
-    if (!differs.empty()) throw UserError(settings, "this run was made with other settings than now asked for (" + differs + ")", "resume with the same ones, or choose another --out");
+    if (!differs.empty())
+      throw UserError(settings, "this run was made with other settings than now asked for (" + differs + ")",
+                      "resume with the same ones, or choose another --out");
     // A run killed before its first checkpoint starts again from the beginning.
     return fs::exists(checkpoint) ? load_checkpoint(checkpoint, e) : start_run(e);
   }
-  if (there && !run.force) throw UserError(run.folder, "holds a run already", "go on with --resume, replace it with --force, or choose another --out");
+  if (there && !run.force)
+    throw UserError(run.folder, "holds a run already",
+                    "go on with --resume, replace it with --force, or choose another --out");
   make_folder(run.folder);
   if (there) {
-    for (const char* file : {"checkpoint.safetensors", "metrics.jsonl", "summary.json", "gallery.json", "report.html"}) fs::remove(in(run, file));
+    for (const char* file :
+         {"checkpoint.safetensors", "metrics.jsonl", "summary.json", "gallery.json", "report.html"})
+      fs::remove(in(run, file));
     for (const auto& entry : fs::directory_iterator(run.folder)) {
       if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
     }
@@ -80,9 +93,11 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
 
 Json validate(const Experiment& e, const State& state) {
   const Subject subject{*e.learner, *e.model, *e.family, state};
-  const auto result = evaluate(subject, Split::kValidation, e.eval.validation_tasks, e.eval.steps, e.eval.from == "own", Rng(e.fleet.seed).split("validation"));
+  const auto result = evaluate(subject, Split::kValidation, e.eval.validation_tasks, e.eval.steps,
+                               e.eval.from == "own", Rng(e.fleet.seed).split("validation"));
   Json all = eval_json(result, e.spec, "");
-  return {{"metric", all["metric"]}, {"steps", all["steps"]}, {"mean", all["mean"]}, {"median", all["median"]}};
+  return {
+      {"metric", all["metric"]}, {"steps", all["steps"]}, {"mean", all["mean"]}, {"median", all["median"]}};
 }
 
 }  // namespace
@@ -104,12 +119,14 @@ RunState start_run(const Experiment& e) {
 Tensor run_round(const Experiment& e, RunState& run) {
   const Rng rng = Rng(e.fleet.seed).split("round", run.round);
   const bool due = e.exchange.due(run.round);
-  if (due && e.exchange.combine_first()) run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta);
+  if (due && e.exchange.combine_first())
+    run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta);
   std::vector<int64_t> who;
   for (int64_t a = 0; a < e.fleet.agents; ++a) who.insert(who.end(), e.fleet.tasks, a);
   const auto batch = e.family->sample(*e.model, who, Split::kTrain, rng.split("tasks"));
   const Scores scores = e.learner->step(run.learner, *batch, rng.split("step"));
-  if (due && !e.exchange.combine_first()) run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta);
+  if (due && !e.exchange.combine_first())
+    run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta);
   ++run.round;
   return scores.at("loss");
 }
@@ -120,7 +137,8 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
   move_to(run.learner, device);
   const bool resumed = run.round > 0;
   Recorder metrics(in(options, "metrics.jsonl"), resumed ? run.round : -1);
-  const int64_t log_every = e.fleet.log_interval(), save_every = e.fleet.checkpoint_interval(), validate_every = e.validation_interval();
+  const int64_t log_every = e.fleet.log_interval(), save_every = e.fleet.checkpoint_interval(),
+                validate_every = e.validation_interval();
   EventFile events(options.folder, resumed ? run.round + 1 : -1);
   const auto start = Clock::now();
   const double before = run.seconds;
@@ -155,14 +173,16 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
       for (const char* tag : {"loss", "disagreement", "bits"}) {
         if (row[tag].is_number()) events.add(tag, run.round, row[tag].get<double>());
       }
-      if (row.contains("validation") && std::isfinite(score)) events.add("validation/" + e.spec.metric, run.round, score);
+      if (row.contains("validation") && std::isfinite(score))
+        events.add("validation/" + e.spec.metric, run.round, score);
       run.loss_sum = at::zeros_like(run.loss_sum);
       run.loss_count = 0;
     }
     stopped = hooks.stop();
     if (run.round % save_every == 0 || last || stopped) save();
     const double rate = static_cast<double>(run.round - first) / std::max(1e-9, since(start));
-    hooks.progress({run.round, e.fleet.rounds, rate, static_cast<double>(e.fleet.rounds - run.round) / rate, loss.mean().item<double>(), score, log});
+    hooks.progress({run.round, e.fleet.rounds, rate, static_cast<double>(e.fleet.rounds - run.round) / rate,
+                    loss.mean().item<double>(), score, log});
   }
   return run.round >= e.fleet.rounds;
 }
@@ -171,7 +191,8 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
   const Subject subject{*e.learner, *e.model, *e.family, run.learner};
   const Rng rng = Rng(e.fleet.seed).split("test");
   const auto judge = [&](Split split) {
-    return eval_json(evaluate(subject, split, e.eval.tasks, e.eval.steps, e.eval.from == "own", rng), e.spec, e.protocol());
+    return eval_json(evaluate(subject, split, e.eval.tasks, e.eval.steps, e.eval.from == "own", rng), e.spec,
+                     e.protocol());
   };
   const double tasks = static_cast<double>(run.round * e.fleet.tasks * e.fleet.agents);
   Json summary{{"symma", SYMMA_VERSION},

@@ -34,8 +34,9 @@ RunState start_run(const Experiment&);
 // One round for all agents, without files: returns each agent's loss [N].
 Tensor run_round(const Experiment&, RunState&);
 
-// Trains to the last round, or until hooks.stop. Writes experiment.toml, metrics.jsonl, checkpoint.safetensors and TensorBoard's
-// events in `run.folder`. Returns whether all rounds are done; `state` is where it stopped.
+// Trains to the last round, or until hooks.stop. Writes experiment.toml, metrics.jsonl,
+// checkpoint.safetensors and TensorBoard's events in `run.folder`. Returns whether all rounds are done;
+// `state` is where it stopped.
 bool train(const Experiment&, const RunOptions& run, const TrainHooks&, RunState& state);
 
 // Judges the fleet on the test tasks, and writes summary.json and gallery.json. Returns the summary.

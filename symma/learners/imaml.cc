@@ -1,8 +1,9 @@
-// Implicit MAML: the inner problem has a proximal term and is solved well; the meta-gradient comes from its solution, not from
-// the path to it. Rajeswaran et al. 2019, arXiv:1909.04630.
+// Implicit MAML: the inner problem has a proximal term and is solved well; the meta-gradient comes from its
+// solution, not from the path to it. Rajeswaran et al. 2019, arXiv:1909.04630.
 //
 //   phi = argmin L_support(phi) + lambda/2 |phi - theta|^2
-//   meta-gradient g solves (I + H / lambda) g = grad L_query(phi),  H the Hessian of L_support at phi     (equation 6)
+//   meta-gradient g solves (I + H / lambda) g = grad L_query(phi),  H the Hessian of L_support at phi
+//   (equation 6)
 //
 // by conjugate gradients, one system for each row, all rows at once.
 #include "symma/learners/outer.h"
@@ -36,15 +37,16 @@ class Imaml : public Learner {
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    const auto g = gather(state, batch, piece_size(model_), rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
-      return meta_gradient(rows, tasks, own);
-    });
+    const auto g = gather(
+        state, batch, piece_size(model_), rng,
+        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) { return meta_gradient(rows, tasks, own); });
     outer_step(o_.outer, state, g.grad);
     observe_statistics(model_, state, batch);
     return {{"loss", g.loss}};
   }
 
-  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps, Rng rng) const override {
+  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
+                            Rng rng) const override {
     const Tensor start = hand_out(state.theta, batch.size());
     std::vector<Tensor> out;
     Tensor phi = start;
@@ -92,7 +94,8 @@ class Imaml : public Learner {
   const Model& model_;
 };
 
-SYMMA_REGISTER(Learner, "imaml", Imaml, "meta-gradients from the solution of a proximal inner problem", "Rajeswaran et al. 2019, arXiv:1909.04630");
+SYMMA_REGISTER(Learner, "imaml", Imaml, "meta-gradients from the solution of a proximal inner problem",
+               "Rajeswaran et al. 2019, arXiv:1909.04630");
 
 }  // namespace
 }  // namespace symma

@@ -14,8 +14,8 @@
 
 namespace symma {
 
-// Everything that changes while a fleet learns. Every tensor's first dimension is the agent, so a slice of a State is
-// the state of those agents alone, and a checkpoint of it is complete.
+// Everything that changes while a fleet learns. Every tensor's first dimension is the agent, so a slice of a
+// State is the state of those agents alone, and a checkpoint of it is complete.
 struct State {
   Tensor theta;    // [N, Q]: what agents share. Columns [0, P) are the model's parameters
   TensorDict own;  // [N, ...] each: what stays home (an optimiser's moments)
@@ -29,10 +29,12 @@ class Learner {
  public:
   virtual ~Learner() = default;
   virtual State init(int64_t agents, Rng) const = 0;
-  // One local (meta-)update of every agent. Returns what to log, [N] each ("loss": the query loss after adapting).
+  // One local (meta-)update of every agent. Returns what to log, [N] each ("loss": the query loss after
+  // adapting).
   virtual Scores step(State&, const TaskBatch&, Rng) const = 0;
   // The model's rows after each of `steps` (ascending) steps of adaptation, [B, P] each, without history.
-  virtual std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps, Rng) const = 0;
+  virtual std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,
+                                    Rng) const = 0;
 };
 
 // What every learner is built on.

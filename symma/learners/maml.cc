@@ -1,11 +1,12 @@
 // Model-agnostic meta-learning: learn a starting point from which a few gradient steps do well.
 //
-//   phi_0 = theta,  phi_{k+1} = phi_k - rate * grad L_support(phi_k),  meta-gradient = d L_query(phi_K) / d theta
+//   phi_0 = theta,  phi_{k+1} = phi_k - rate * grad L_support(phi_k),  meta-gradient = d L_query(phi_K) / d
+//   theta
 //
-// Finn et al. 2017, arXiv:1703.03400. order = 1 leaves out the derivative of the inner gradients (FOMAML, section 5.2).
-// learn_lr makes the rate a learned vector, one for each parameter (Meta-SGD, Li et al. 2017, arXiv:1707.09835), shared like the
-// starting point: a row is then [theta, rates]. adapt = "head" moves the last layer alone in the inner loop (ANIL, Raghu et al.
-// 2020, arXiv:1909.09157).
+// Finn et al. 2017, arXiv:1703.03400. order = 1 leaves out the derivative of the inner gradients (FOMAML,
+// section 5.2). learn_lr makes the rate a learned vector, one for each parameter (Meta-SGD, Li et al. 2017,
+// arXiv:1707.09835), shared like the starting point: a row is then [theta, rates]. adapt = "head" moves the
+// last layer alone in the inner loop (ANIL, Raghu et al. 2020, arXiv:1909.09157).
 #include "symma/learners/outer.h"
 #include "symma/learners/rows.h"
 #include "symma/learners/statistics.h"
@@ -26,7 +27,8 @@ class Maml : public Learner {
       f.add("inner_steps", inner_steps, "gradient steps of the inner loop, while training").at_least(1);
       f.add("inner_lr", inner_lr, "step size of the inner loop").above(0);
       f.add("learn_lr", learn_lr, "learn a step size for each parameter (Meta-SGD)");
-      f.add("adapt", adapt, "what the inner loop moves: all, or the head alone (ANIL)").one_of({"all", "head"});
+      f.add("adapt", adapt, "what the inner loop moves: all, or the head alone (ANIL)")
+          .one_of({"all", "head"});
       outer.fields(f);
     }
   };
@@ -41,21 +43,23 @@ class Maml : public Learner {
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    const auto g = gather(state, batch, piece_size(model_), rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
-      return meta_gradient(rows, tasks, own);
-    });
+    const auto g = gather(
+        state, batch, piece_size(model_), rng,
+        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) { return meta_gradient(rows, tasks, own); });
     outer_step(o_.outer, state, g.grad);
     observe_statistics(model_, state, batch);
     return {{"loss", g.loss}};
   }
 
-  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps, Rng rng) const override {
+  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
+                            Rng rng) const override {
     const Tensor rows = hand_out(state.theta, batch.size());
     std::vector<Tensor> out;
     Tensor fast = params(rows);
     int64_t done = 0;
     for (int64_t until : steps) {
-      for (; done < until; ++done) fast = inner_step(leaf(fast), rates(rows), batch, false, rng.split("inner", done)).detach();
+      for (; done < until; ++done)
+        fast = inner_step(leaf(fast), rates(rows), batch, false, rng.split("inner", done)).detach();
       out.push_back(fast);
     }
     return out;
@@ -72,13 +76,16 @@ class Maml : public Learner {
     }
     const Tensor loss = batch.loss(fast, Stage::kQuery, rng.split("outer"));
     if (o_.order == 2) return {row_gradient(loss, start, false), loss.detach()};
-    // First order: the inner gradients are constants. The rates' gradient stays exact to that order, for they multiply them.
+    // First order: the inner gradients are constants. The rates' gradient stays exact to that order, for they
+    // multiply them.
     const Tensor g = row_gradient(loss, phi0, o_.learn_lr);
     if (!o_.learn_lr) return {g, loss.detach()};
-    return {at::cat({g.detach(), row_gradient(loss, start, false).narrow(1, g.size(1), g.size(1))}, 1), loss.detach()};
+    return {at::cat({g.detach(), row_gradient(loss, start, false).narrow(1, g.size(1), g.size(1))}, 1),
+            loss.detach()};
   }
 
-  Tensor inner_step(const Tensor& fast, const Tensor& rate, const TaskBatch& batch, bool create_graph, Rng rng) const {
+  Tensor inner_step(const Tensor& fast, const Tensor& rate, const TaskBatch& batch, bool create_graph,
+                    Rng rng) const {
     const int64_t p = model_.layout().size(), body = model_.layout().at("head.weight").offset;
     const auto move = [&](const Tensor& from, const Tensor& grad, const Tensor& r) {
       return r.defined() ? from - r * grad : at::sub(from, grad, o_.inner_lr);
@@ -88,11 +95,14 @@ class Maml : public Learner {
     }
     // Differentiating in the head alone keeps the backward pass out of the body.
     const Tensor still = fast.narrow(1, 0, body), head = fast.narrow(1, body, p - body);
-    const Tensor grad = row_gradient(batch.loss(at::cat({still, head}, 1), Stage::kSupport, rng), head, create_graph);
+    const Tensor grad =
+        row_gradient(batch.loss(at::cat({still, head}, 1), Stage::kSupport, rng), head, create_graph);
     return at::cat({still, move(head, grad, rate.defined() ? rate.narrow(1, body, p - body) : rate)}, 1);
   }
 
-  Tensor params(const Tensor& rows) const { return o_.learn_lr ? rows.narrow(1, 0, model_.layout().size()) : rows; }
+  Tensor params(const Tensor& rows) const {
+    return o_.learn_lr ? rows.narrow(1, 0, model_.layout().size()) : rows;
+  }
   Tensor rates(const Tensor& rows) const {
     const int64_t p = model_.layout().size();
     return o_.learn_lr ? rows.narrow(1, p, p) : Tensor();
@@ -102,8 +112,10 @@ class Maml : public Learner {
   const Model& model_;
 };
 
-SYMMA_REGISTER(Learner, "maml", Maml, "learns a starting point for gradient descent; first or second order, Meta-SGD, ANIL",
-               "Finn et al. 2017, arXiv:1703.03400; Li et al. 2017, arXiv:1707.09835; Raghu et al. 2020, arXiv:1909.09157");
+SYMMA_REGISTER(Learner, "maml", Maml,
+               "learns a starting point for gradient descent; first or second order, Meta-SGD, ANIL",
+               "Finn et al. 2017, arXiv:1703.03400; Li et al. 2017, arXiv:1707.09835; Raghu et al. 2020, "
+               "arXiv:1909.09157");
 
 }  // namespace
 }  // namespace symma

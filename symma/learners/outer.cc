@@ -10,7 +10,10 @@ void outer_init(const OuterOptions& o, State& state) {
 
 void outer_step(const OuterOptions& o, State& state, Tensor grad) {
   at::NoGradGuard no_grad;
-  const double lr = o.meta_lr * (o.halve_every > 0 ? std::exp2(-static_cast<double>(state.step) / static_cast<double>(o.halve_every)) : 1.0);
+  const double lr =
+      o.meta_lr * (o.halve_every > 0
+                       ? std::exp2(-static_cast<double>(state.step) / static_cast<double>(o.halve_every))
+                       : 1.0);
   ++state.step;
   if (o.clip_norm > 0) grad = grad * (o.clip_norm / grad.norm(2, 1, true).clamp_min(o.clip_norm));
   if (o.optimizer == "sgd") {

@@ -12,11 +12,14 @@ struct OuterOptions {
   void fields(Fields& f) {
     f.add("optimizer", optimizer, "of the outer loop, one for each agent").one_of({"adam", "sgd"});
     f.add("meta_lr", meta_lr, "step size of the outer loop").at_least(0);
-    f.add("halve_every", halve_every, "outer steps in which the step size falls smoothly to a half; 0: it stays").at_least(0);
+    f.add("halve_every", halve_every,
+          "outer steps in which the step size falls smoothly to a half; 0: it stays")
+        .at_least(0);
     f.add("beta1", beta1, "Adam's decay of the mean gradient").at_least(0).below(1);
     f.add("beta2", beta2, "Adam's decay of the mean square").at_least(0).below(1);
     f.add("eps", eps, "Adam's guard against division by zero").above(0);
-    f.add("clip_norm", clip_norm, "longest gradient of an agent; longer ones are scaled down; 0: no limit").at_least(0);
+    f.add("clip_norm", clip_norm, "longest gradient of an agent; longer ones are scaled down; 0: no limit")
+        .at_least(0);
   }
 };
 

@@ -1,8 +1,9 @@
-// Prototypical networks: a class is the mean of its examples' features; a query goes to the nearest. Snell et al. 2017,
-// arXiv:1703.05175.
+// Prototypical networks: a class is the mean of its examples' features; a query goes to the nearest. Snell et
+// al. 2017, arXiv:1703.05175.
 //
-// The nearest mean by squared Euclidean distance is a linear head: -|f - c|^2 = 2 c.f - |c|^2 + a term that all classes share
-// (section 2.3). So adapting sets the head of the row, and everything else treats it like any other row.
+// The nearest mean by squared Euclidean distance is a linear head: -|f - c|^2 = 2 c.f - |c|^2 + a term that
+// all classes share (section 2.3). So adapting sets the head of the row, and everything else treats it like
+// any other row.
 #include "symma/learners/outer.h"
 #include "symma/learners/rows.h"
 #include "symma/learners/statistics.h"
@@ -18,9 +19,11 @@ class Protonet : public Learner {
     void fields(Fields& f) { outer.fields(f); }
   };
 
-  Protonet(const Options& options, const LearnerSetting& setting) : o_(options), model_(setting.model), ways_(setting.spec.shape.out) {
+  Protonet(const Options& options, const LearnerSetting& setting)
+      : o_(options), model_(setting.model), ways_(setting.spec.shape.out) {
     if (setting.spec.kind != Kind::kClassification) {
-      throw UserError("[learner] kind", "\"protonet\" classifies, and this task is a regression", "use \"maml\", or a classification task");
+      throw UserError("[learner] kind", "\"protonet\" classifies, and this task is a regression",
+                      "use \"maml\", or a classification task");
     }
   }
 
@@ -31,21 +34,25 @@ class Protonet : public Learner {
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    const auto g = gather(state, batch, piece_size(model_), rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng) {
-      const SupervisedBatch& points = need_supervised(tasks, "protonet");
-      const Tensor at = leaf(rows);
-      const Tensor f = model_.features(at, points.x(Stage::kQuery).to(at.options()), points.mode());
-      const auto [weight, bias] = head(at, points);
-      const Tensor loss = supervised_loss(Kind::kClassification, at::baddbmm(bias.unsqueeze(1), f, weight), points.y(Stage::kQuery).to(at.device()));
-      return Gradients{row_gradient(loss, at, false), loss.detach()};
-    });
+    const auto g =
+        gather(state, batch, piece_size(model_), rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng) {
+          const SupervisedBatch& points = need_supervised(tasks, "protonet");
+          const Tensor at = leaf(rows);
+          const Tensor f = model_.features(at, points.x(Stage::kQuery).to(at.options()), points.mode());
+          const auto [weight, bias] = head(at, points);
+          const Tensor loss =
+              supervised_loss(Kind::kClassification, at::baddbmm(bias.unsqueeze(1), f, weight),
+                              points.y(Stage::kQuery).to(at.device()));
+          return Gradients{row_gradient(loss, at, false), loss.detach()};
+        });
     outer_step(o_.outer, state, g.grad);
     observe_statistics(model_, state, batch);
     return {{"loss", g.loss}};
   }
 
   // There is nothing to descend: one step sets the prototypes, and further steps change nothing.
-  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps, Rng) const override {
+  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
+                            Rng) const override {
     at::NoGradGuard no_grad;
     const Tensor rows = hand_out(state.theta, batch.size());
     const auto [weight, bias] = head(rows, need_supervised(batch, "protonet"));
@@ -57,10 +64,12 @@ class Protonet : public Learner {
   }
 
  private:
-  // The head that prototypes make: weight [b, F, ways], bias [b, ways]. A class without examples is never nearest.
+  // The head that prototypes make: weight [b, F, ways], bias [b, ways]. A class without examples is never
+  // nearest.
   std::pair<Tensor, Tensor> head(const Tensor& rows, const SupervisedBatch& points) const {
     const Tensor f = model_.features(rows, points.x(Stage::kSupport).to(rows.options()), points.mode());
-    const Tensor member = at::one_hot(points.y(Stage::kSupport).to(rows.device()), ways_).to(rows.options()).transpose(1, 2);
+    const Tensor member =
+        at::one_hot(points.y(Stage::kSupport).to(rows.device()), ways_).to(rows.options()).transpose(1, 2);
     const Tensor count = member.sum(2, true);
     const Tensor prototypes = at::bmm(member, f) / count.clamp_min(1);
     const Tensor nobody = (count.squeeze(2) == 0).to(rows.options()) * 1e9;
@@ -72,7 +81,8 @@ class Protonet : public Learner {
   int64_t ways_;
 };
 
-SYMMA_REGISTER(Learner, "protonet", Protonet, "classifies by the nearest mean of learned features", "Snell et al. 2017, arXiv:1703.05175");
+SYMMA_REGISTER(Learner, "protonet", Protonet, "classifies by the nearest mean of learned features",
+               "Snell et al. 2017, arXiv:1703.05175");
 
 }  // namespace
 }  // namespace symma

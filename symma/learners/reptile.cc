@@ -1,9 +1,11 @@
-// Reptile: move the starting point toward where training on a task ends. Nichol et al. 2018, arXiv:1803.02999.
+// Reptile: move the starting point toward where training on a task ends. Nichol et al. 2018,
+// arXiv:1803.02999.
 //
 //   theta <- theta + meta_lr mean_over_tasks(phi - theta)         (algorithm 2)
 //
-// Inner steps take the support set and the query set in turn, so consecutive minibatches are different points of one task,
-// which is what gives Reptile its second-order term (section 5.1). No derivative of a derivative is needed.
+// Inner steps take the support set and the query set in turn, so consecutive minibatches are different points
+// of one task, which is what gives Reptile its second-order term (section 5.1). No derivative of a derivative
+// is needed.
 #include "symma/learners/outer.h"
 #include "symma/learners/rows.h"
 #include "symma/learners/statistics.h"
@@ -33,22 +35,24 @@ class Reptile : public Learner {
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    const auto g = gather(state, batch, piece_size(model_), rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
-      Tensor phi = rows, loss;
-      for (int64_t k = 0; k < o_.inner_steps; ++k) {
-        const Tensor at = leaf(phi);
-        loss = tasks.loss(at, k % 2 == 0 ? Stage::kSupport : Stage::kQuery, own.split("inner", k));
-        phi = at::sub(at.detach(), row_gradient(loss, at, false), o_.inner_lr);
-        loss = loss.detach();
-      }
-      return Gradients{rows - phi, loss};
-    });
+    const auto g = gather(
+        state, batch, piece_size(model_), rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
+          Tensor phi = rows, loss;
+          for (int64_t k = 0; k < o_.inner_steps; ++k) {
+            const Tensor at = leaf(phi);
+            loss = tasks.loss(at, k % 2 == 0 ? Stage::kSupport : Stage::kQuery, own.split("inner", k));
+            phi = at::sub(at.detach(), row_gradient(loss, at, false), o_.inner_lr);
+            loss = loss.detach();
+          }
+          return Gradients{rows - phi, loss};
+        });
     outer_step(o_.outer, state, g.grad);
     observe_statistics(model_, state, batch);
     return {{"loss", g.loss}};
   }
 
-  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps, Rng rng) const override {
+  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
+                            Rng rng) const override {
     return descend(hand_out(state.theta, batch.size()), batch, steps, {.inner_lr = o_.inner_lr}, rng);
   }
 
@@ -57,7 +61,9 @@ class Reptile : public Learner {
   const Model& model_;
 };
 
-SYMMA_REGISTER(Learner, "reptile", Reptile, "moves the starting point toward where training on each task ends", "Nichol et al. 2018, arXiv:1803.02999");
+SYMMA_REGISTER(Learner, "reptile", Reptile,
+               "moves the starting point toward where training on each task ends",
+               "Nichol et al. 2018, arXiv:1803.02999");
 
 }  // namespace
 }  // namespace symma

@@ -11,7 +11,8 @@ Tensor hand_out(const Tensor& rows, int64_t tasks) {
 }
 
 int64_t piece_size(const Model& model) {
-  // Small nets are bound by the cost of starting operations and want many rows; big ones by the cache and want few.
+  // Small nets are bound by the cost of starting operations and want many rows; big ones by the cache and
+  // want few.
   return std::clamp<int64_t>((int64_t{1} << 18) / model.layout().size(), 1, 256);
 }
 
@@ -23,19 +24,22 @@ Gradients gather(const State& state, const TaskBatch& batch, int64_t piece, Rng 
   std::vector<Gradients> parts(pieces);
   parallel_for(b, piece, [&](int64_t begin, int64_t end) {
     const Rng own = rng.split("piece", begin);
-    parts[begin / piece] = pieces == 1 ? work(rows, batch, own) : work(rows.slice(0, begin, end), *batch.slice(begin, end), own);
+    parts[begin / piece] =
+        pieces == 1 ? work(rows, batch, own) : work(rows.slice(0, begin, end), *batch.slice(begin, end), own);
   });
   std::vector<Tensor> grads, losses;
   for (auto& part : parts) {
     grads.push_back(part.grad);
     losses.push_back(part.loss);
   }
-  const Tensor grad = pieces == 1 ? grads[0] : at::cat(grads), loss = pieces == 1 ? losses[0] : at::cat(losses);
+  const Tensor grad = pieces == 1 ? grads[0] : at::cat(grads),
+               loss = pieces == 1 ? losses[0] : at::cat(losses);
   if (b == n) return {grad, loss};
   return {grad.view({n, b / n, -1}).mean(1), loss.view({n, b / n}).mean(1)};
 }
 
-std::vector<Tensor> descend(const Tensor& start, const TaskBatch& batch, std::span<const int64_t> steps, const Descent& how, Rng rng) {
+std::vector<Tensor> descend(const Tensor& start, const TaskBatch& batch, std::span<const int64_t> steps,
+                            const Descent& how, Rng rng) {
   std::vector<Tensor> out;
   Tensor rows = start.detach();
   Tensor m = at::zeros_like(rows), v = at::zeros_like(rows);
@@ -48,7 +52,8 @@ std::vector<Tensor> descend(const Tensor& start, const TaskBatch& batch, std::sp
         const double t = static_cast<double>(done + 1);
         m = 0.9 * m + 0.1 * grad;
         v = 0.999 * v + 0.001 * grad.square();
-        rows = rows - how.inner_lr * (m / (1 - std::pow(0.9, t))) / ((v / (1 - std::pow(0.999, t))).sqrt() + 1e-8);
+        rows = rows -
+               how.inner_lr * (m / (1 - std::pow(0.9, t))) / ((v / (1 - std::pow(0.999, t))).sqrt() + 1e-8);
       } else {
         rows = rows - how.inner_lr * grad;
       }

@@ -1,5 +1,5 @@
-// Learning from scratch: no knowledge is shared between tasks. Each task is learned from its support set alone, from a random
-// start. What every meta-learner must beat.
+// Learning from scratch: no knowledge is shared between tasks. Each task is learned from its support set
+// alone, from a random start. What every meta-learner must beat.
 #include "symma/learners/rows.h"
 
 namespace symma {
@@ -18,19 +18,23 @@ class Scratch : public Learner {
 
   Scratch(const Options& options, const LearnerSetting& setting) : o_(options), model_(setting.model) {}
 
-  State init(int64_t agents, Rng rng) const override { return {model_.init(agents, rng.split("model")), {}, 0}; }
+  State init(int64_t agents, Rng rng) const override {
+    return {model_.init(agents, rng.split("model")), {}, 0};
+  }
 
   // There is nothing to carry from task to task; the loss logged is that of the random start.
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
     ++state.step;
-    const auto g = gather(state, batch, piece_size(model_), rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
-      at::NoGradGuard no_grad;
-      return Gradients{rows, tasks.loss(rows, Stage::kQuery, own)};
-    });
+    const auto g = gather(state, batch, piece_size(model_), rng,
+                          [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
+                            at::NoGradGuard no_grad;
+                            return Gradients{rows, tasks.loss(rows, Stage::kQuery, own)};
+                          });
     return {{"loss", g.loss}};
   }
 
-  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps, Rng rng) const override {
+  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
+                            Rng rng) const override {
     const Descent how{.inner_lr = o_.inner_lr, .adam = o_.inner_optimizer == "adam"};
     return descend(hand_out(state.theta, batch.size()), batch, steps, how, rng);
   }
@@ -40,7 +44,8 @@ class Scratch : public Learner {
   const Model& model_;
 };
 
-SYMMA_REGISTER(Learner, "scratch", Scratch, "learns every task from a random start", "the baseline of every few-shot paper");
+SYMMA_REGISTER(Learner, "scratch", Scratch, "learns every task from a random start",
+               "the baseline of every few-shot paper");
 
 }  // namespace
 }  // namespace symma

@@ -11,7 +11,8 @@ void observe_statistics(const Model& model, State& state, const TaskBatch& batch
   const auto* points = dynamic_cast<const SupervisedBatch*>(&batch);
   if (!keeper || !points || keeper->protocol() != "running") return;
   at::NoGradGuard no_grad;
-  const int64_t p = model.layout().size(), n = state.theta.size(0), b = batch.size(), piece = piece_size(model);
+  const int64_t p = model.layout().size(), n = state.theta.size(0), b = batch.size(),
+                piece = piece_size(model);
   const Tensor rows = hand_out(state.theta.narrow(1, 0, p), b).contiguous();
   Tensor seen = at::empty_like(rows);
   parallel_for(b, piece, [&](int64_t begin, int64_t end) {
@@ -29,7 +30,10 @@ void observe_statistics(const Model& model, State& state, const TaskBatch& batch
 
 const SupervisedBatch& need_supervised(const TaskBatch& batch, const std::string& learner) {
   const auto* points = dynamic_cast<const SupervisedBatch*>(&batch);
-  if (!points) throw UserError("[learner] kind", "\"" + learner + "\" learns from labelled points, and this task has none", "use \"maml\"");
+  if (!points)
+    throw UserError("[learner] kind",
+                    "\"" + learner + "\" learns from labelled points, and this task has none",
+                    "use \"maml\"");
   return *points;
 }
 

@@ -5,8 +5,8 @@
 
 namespace symma {
 
-// Moves each agent's running statistics toward those of its tasks' queries, averaged over its tasks. Nothing where the model keeps
-// none.
+// Moves each agent's running statistics toward those of its tasks' queries, averaged over its tasks. Nothing
+// where the model keeps none.
 void observe_statistics(const Model&, State&, const TaskBatch&);
 
 // The batch as labelled points. Throws UserError that names the learner where it is something else.

@@ -1,13 +1,16 @@
-// The convolutional net of few-shot learning: blocks of 3x3 convolution, stride 2, batch norm, ReLU; then the mean over
-// places, then a linear head. Finn et al. 2017 (the strided variant for Omniglot); Vinyals et al. 2016.
+// The convolutional net of few-shot learning: blocks of 3x3 convolution, stride 2, batch norm, ReLU; then the
+// mean over places, then a linear head. Finn et al. 2017 (the strided variant for Omniglot); Vinyals et al.
+// 2016.
 //
-// Rows are batched: the patches of every image, times each row's own filters, in one bmm. Batch norm's shift replaces the
-// convolution's bias, which it would cancel.
+// Rows are batched: the patches of every image, times each row's own filters, in one bmm. Batch norm's shift
+// replaces the convolution's bias, which it would cancel.
 //
 // Batch norm's protocol is part of what a number means, so it has a name:
-//   transductive  statistics of the batch at hand, at training and at evaluation (MAML's published code). The predictions for a
+//   transductive  statistics of the batch at hand, at training and at evaluation (MAML's published code). The
+//   predictions for a
 //                 query depend on the other queries.
-//   running       statistics of the batch while learning; when judged, running means of what training saw, which travel in the row
+//   running       statistics of the batch while learning; when judged, running means of what training saw,
+//   which travel in the row
 //                 as buffers. Nothing about other queries is used.
 #include "symma/nn/init.h"
 #include "symma/nn/kernels/norm.h"
@@ -28,13 +31,16 @@ class Conv : public Model, public HasStatistics {
     void fields(Fields& f) {
       f.add("channels", channels, "filters in each block").at_least(1);
       f.add("blocks", blocks, "convolutions, each halving the image").at_least(1).at_most(6);
-      f.add("norm", norm, "batch norm's statistics when judged: those of the batch, or running ones").one_of({"transductive", "running"});
+      f.add("norm", norm, "batch norm's statistics when judged: those of the batch, or running ones")
+          .one_of({"transductive", "running"});
     }
   };
 
   Conv(const Options& options, const ModelShape& shape) : options_(options), in_(shape.in) {
     if (in_.size() == 2) in_.push_back(1);
-    if (in_.size() != 3) throw UserError("[model] kind", "\"conv\" takes images, and this task's inputs are not", "use kind = \"mlp\"");
+    if (in_.size() != 3)
+      throw UserError("[model] kind", "\"conv\" takes images, and this task's inputs are not",
+                      "use kind = \"mlp\"");
     int64_t c = in_[2];
     for (int64_t i = 0; i < options.blocks; ++i) {
       layout_.add(block(i) + ".weight", {9 * c, options.channels});
@@ -95,8 +101,8 @@ class Conv : public Model, public HasStatistics {
 
   bool judged_by_running(Mode mode) const { return mode == Mode::kEval && running(); }
 
-  // Features [B, K, F] of rows that `parts` are the entries of. With `use_running`, batch norm takes the row's running statistics;
-  // with `observed`, those of each block are moved toward the batch's.
+  // Features [B, K, F] of rows that `parts` are the entries of. With `use_running`, batch norm takes the
+  // row's running statistics; with `observed`, those of each block are moved toward the batch's.
   Tensor run(const std::vector<Tensor>& parts, const Tensor& x, bool use_running, Tensor* observed) const {
     const int64_t b = x.size(0), k = x.size(1);
     Tensor h = x.reshape({b * k, in_[0], in_[1], in_[2]});
@@ -134,7 +140,8 @@ class Conv : public Model, public HasStatistics {
   Layout layout_;
 };
 
-SYMMA_REGISTER(Model, "conv", Conv, "blocks of strided 3x3 convolution, batch norm and ReLU, then a linear head",
+SYMMA_REGISTER(Model, "conv", Conv,
+               "blocks of strided 3x3 convolution, batch norm and ReLU, then a linear head",
                "Finn et al. 2017, arXiv:1703.03400; Vinyals et al. 2016, arXiv:1606.04080");
 
 }  // namespace

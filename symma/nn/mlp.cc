@@ -1,9 +1,9 @@
 // A multi-layer perceptron over rows: y = h W + b for each layer, an activation between layers.
 //
-// Weights stand as [in, out], so that a row's product with a few points streams over contiguous outputs. Initial values are
-// U(-1/sqrt(in), 1/sqrt(in)) for weights and biases, as in PyTorch's Linear.
-#include "symma/nn/init.h"
+// Weights stand as [in, out], so that a row's product with a few points streams over contiguous outputs.
+// Initial values are U(-1/sqrt(in), 1/sqrt(in)) for weights and biases, as in PyTorch's Linear.
 #include "symma/nn/kernels/mlp.h"
+#include "symma/nn/init.h"
 
 namespace symma {
 namespace {
@@ -20,8 +20,10 @@ class Mlp : public Model {
   };
 
   Mlp(const Options& options, const ModelShape& shape) {
-    static const std::map<std::string, Activation> activations{
-        {"relu", Activation::kRelu}, {"tanh", Activation::kTanh}, {"gelu", Activation::kGelu}, {"identity", Activation::kIdentity}};
+    static const std::map<std::string, Activation> activations{{"relu", Activation::kRelu},
+                                                               {"tanh", Activation::kTanh},
+                                                               {"gelu", Activation::kGelu},
+                                                               {"identity", Activation::kIdentity}};
     shape_.activation = activations.at(options.activation);
     std::vector<int64_t>& widths = shape_.widths;
     int64_t in = 1;
@@ -50,7 +52,9 @@ class Mlp : public Model {
     return theta;
   }
 
-  Tensor forward(const Tensor& theta, const Tensor& x, Mode) const override { return mlp_forward(theta, flat(x), shape_); }
+  Tensor forward(const Tensor& theta, const Tensor& x, Mode) const override {
+    return mlp_forward(theta, flat(x), shape_);
+  }
 
   // The network without its head, whose last layer then has an activation too.
   Tensor features(const Tensor& theta, const Tensor& x, Mode) const override {
@@ -59,16 +63,22 @@ class Mlp : public Model {
     body.widths.pop_back();
     const Tensor z = mlp_forward(theta, flat(x), body);
     switch (shape_.activation) {
-      case Activation::kRelu: return z.relu();
-      case Activation::kTanh: return z.tanh();
-      case Activation::kGelu: return at::gelu(z);
-      case Activation::kIdentity: return z;
+      case Activation::kRelu:
+        return z.relu();
+      case Activation::kTanh:
+        return z.tanh();
+      case Activation::kGelu:
+        return at::gelu(z);
+      case Activation::kIdentity:
+        return z;
     }
     TORCH_CHECK(false, "no such activation");
   }
 
  private:
-  std::string name(size_t i) const { return i + 2 == shape_.widths.size() ? "head" : "layer" + std::to_string(i); }
+  std::string name(size_t i) const {
+    return i + 2 == shape_.widths.size() ? "head" : "layer" + std::to_string(i);
+  }
 
   Tensor flat(const Tensor& x) const { return x.reshape({x.size(0), x.size(1), shape_.widths[0]}); }
 
@@ -76,7 +86,8 @@ class Mlp : public Model {
   Layout layout_;
 };
 
-SYMMA_REGISTER(Model, "mlp", Mlp, "a multi-layer perceptron", "Finn et al. 2017, arXiv:1703.03400 (1-40-40-1 for the sinusoid)");
+SYMMA_REGISTER(Model, "mlp", Mlp, "a multi-layer perceptron",
+               "Finn et al. 2017, arXiv:1703.03400 (1-40-40-1 for the sinusoid)");
 
 }  // namespace
 }  // namespace symma

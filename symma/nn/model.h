@@ -1,6 +1,7 @@
 // A network, without its parameters: a pure function of rows.
 //
-// Row b of theta [B, P] holds all parameters of network b, laid out as `layout()` says. Row b works on x[b] alone.
+// Row b of theta [B, P] holds all parameters of network b, laid out as `layout()` says. Row b works on x[b]
+// alone.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,7 @@ class Layout {
     std::string name;            // "layer0.weight"
     std::vector<int64_t> shape;  // row-major within the row
     int64_t offset;
-    bool buffer;                 // a statistic, not learned: no gradient reaches it
+    bool buffer;  // a statistic, not learned: no gradient reaches it
     int64_t size() const;
   };
 
@@ -33,8 +34,8 @@ class Layout {
   // View of one entry in all rows, [B, shape...].
   Tensor view(const Tensor& theta /*[B, P]*/, const std::string& name) const;
 
-  // All entries in all rows, in their order, [B, shape...] each. One operation for autograd, whose backward writes each row once;
-  // the backward of view() writes a whole row for each entry.
+  // All entries in all rows, in their order, [B, shape...] each. One operation for autograd, whose backward
+  // writes each row once; the backward of view() writes a whole row for each entry.
   std::vector<Tensor> split(const Tensor& theta /*[B, P]*/) const;
 
  private:
@@ -50,12 +51,15 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const Layout& layout() const = 0;
-  virtual Tensor init(int64_t rows, Rng) const = 0;                                                        // [B, P]
-  virtual Tensor forward(const Tensor& theta /*[B,P]*/, const Tensor& x /*[B,K,in...]*/, Mode) const = 0;   // [B, K, out]
-  virtual Tensor features(const Tensor& theta /*[B,P]*/, const Tensor& x /*[B,K,in...]*/, Mode) const = 0;  // [B, K, F]
+  virtual Tensor init(int64_t rows, Rng) const = 0;  // [B, P]
+  virtual Tensor forward(const Tensor& theta /*[B,P]*/, const Tensor& x /*[B,K,in...]*/,
+                         Mode) const = 0;  // [B, K, out]
+  virtual Tensor features(const Tensor& theta /*[B,P]*/, const Tensor& x /*[B,K,in...]*/,
+                          Mode) const = 0;  // [B, K, F]
 };
 
-// Optional: a model whose rows carry statistics of what they have seen (batch norm's running mean and variance).
+// Optional: a model whose rows carry statistics of what they have seen (batch norm's running mean and
+// variance).
 class HasStatistics {
  public:
   virtual ~HasStatistics() = default;

@@ -1,5 +1,5 @@
-// Clusters: each task is a classification of points into `ways` Gaussian clusters whose centres are drawn anew.
-// A classification family that needs no data: for first programs and fast tests.
+// Clusters: each task is a classification of points into `ways` Gaussian clusters whose centres are drawn
+// anew. A classification family that needs no data: for first programs and fast tests.
 #include <fmt/format.h>
 
 #include "symma/tasks/supervised.h"
@@ -16,21 +16,27 @@ class Blobs : public TaskFamily, public Shares {
       f.add("ways", ways, "clusters in a task").at_least(2);
       f.add("shots", shots, "points of each cluster to learn from").at_least(1);
       f.add("queries", queries, "points of each cluster to be judged on, while training").at_least(1);
-      f.add("test_queries", test_queries, "points of each cluster to be judged on when evaluated").at_least(1);
+      f.add("test_queries", test_queries, "points of each cluster to be judged on when evaluated")
+          .at_least(1);
       f.add("dims", dims, "dimensions of a point").at_least(1);
       f.add("spread", spread, "standard deviation of the centres").above(0);
       f.add("noise", noise, "standard deviation of points around their centre").above(0);
-      f.add("ood_spread", ood_spread, "standard deviation of the centres in the out-of-distribution test").above(0);
+      f.add("ood_spread", ood_spread, "standard deviation of the centres in the out-of-distribution test")
+          .above(0);
     }
   };
 
   Blobs(const Options& o, int64_t agents) : o_(o), agents_(agents) {}
 
   TaskSpec spec() const override {
-    return {.shape = {{o_.dims}, o_.ways}, .kind = Kind::kClassification, .metric = "accuracy", .higher_is_better = true};
+    return {.shape = {{o_.dims}, o_.ways},
+            .kind = Kind::kClassification,
+            .metric = "accuracy",
+            .higher_is_better = true};
   }
 
-  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split, Rng rng) const override {
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
+                                    Rng rng) const override {
     const bool train = split == Split::kTrain;
     const auto b = static_cast<int64_t>(agents.size());
     const int64_t queries = train ? o_.queries : o_.test_queries, each = o_.shots + queries;
@@ -60,11 +66,13 @@ class Blobs : public TaskFamily, public Shares {
     const Tensor labels = at::arange(o_.ways, at::kLong);
     e.support_y = labels.repeat({b, o_.shots});
     e.query_y = labels.repeat({b, queries});
-    return std::make_unique<SupervisedBatch>(model, Kind::kClassification, std::move(e), train ? Mode::kTrain : Mode::kEval);
+    return std::make_unique<SupervisedBatch>(model, Kind::kClassification, std::move(e),
+                                             train ? Mode::kTrain : Mode::kEval);
   }
 
   std::string share(int64_t agent) const override {
-    return fmt::format("clusters around {:.0f} degrees", 360.0 * static_cast<double>(agent) / static_cast<double>(agents_));
+    return fmt::format("clusters around {:.0f} degrees",
+                       360.0 * static_cast<double>(agent) / static_cast<double>(agents_));
   }
 
  private:
@@ -72,7 +80,8 @@ class Blobs : public TaskFamily, public Shares {
   int64_t agents_;
 };
 
-SYMMA_REGISTER(TaskFamily, "blobs", Blobs, "classification of points into Gaussian clusters with new centres in each task",
+SYMMA_REGISTER(TaskFamily, "blobs", Blobs,
+               "classification of points into Gaussian clusters with new centres in each task",
                "symma; a synthetic family that needs no data");
 
 }  // namespace

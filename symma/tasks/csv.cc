@@ -46,7 +46,8 @@ CsvFile CsvFile::load(const std::string& path) {
       if (csv.header.empty()) {
         csv.header = row;
       } else if (row.size() != csv.header.size()) {
-        throw UserError(fmt::format("{}:{}", path, row_line), fmt::format("has {} cells where the header has {}", row.size(), csv.header.size()),
+        throw UserError(fmt::format("{}:{}", path, row_line),
+                        fmt::format("has {} cells where the header has {}", row.size(), csv.header.size()),
                         "give every row one cell for each column");
       } else {
         csv.rows.push_back(row);
@@ -85,7 +86,8 @@ CsvFile CsvFile::load(const std::string& path) {
       any = true;
     }
   }
-  if (quoted) throw UserError(fmt::format("{}:{}", path, row_line), "has a quote that is not closed", "close it");
+  if (quoted)
+    throw UserError(fmt::format("{}:{}", path, row_line), "has a quote that is not closed", "close it");
   if (any) end_row();
   if (csv.header.empty()) throw UserError(path, "is empty", "give it a header row and data rows");
   return csv;
@@ -98,7 +100,9 @@ size_t CsvFile::column(const std::string& name) const {
   throw UserError(path + ":1", "has no column \"" + name + "\"", suggestion(name, header));
 }
 
-std::string CsvFile::place(size_t row, size_t column) const { return fmt::format("{}:{}: column {}", path, lines[row], header[column]); }
+std::string CsvFile::place(size_t row, size_t column) const {
+  return fmt::format("{}:{}: column {}", path, lines[row], header[column]);
+}
 
 double CsvFile::number(size_t row, size_t column) const {
   std::string cell = rows[row][column];
@@ -107,12 +111,14 @@ double CsvFile::number(size_t row, size_t column) const {
   double value = 0;
   const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
   if (error != std::errc() || end != cell.data() + cell.size() || !std::isfinite(value)) {
-    throw UserError(place(row, column), "\"" + rows[row][column] + "\" is not a finite number", "write a number such as 0.5");
+    throw UserError(place(row, column), "\"" + rows[row][column] + "\" is not a finite number",
+                    "write a number such as 0.5");
   }
   return value;
 }
 
-FewShot::Reading read_points(const CsvFile& csv, const std::vector<std::string>& inputs, const std::string& target) {
+FewShot::Reading read_points(const CsvFile& csv, const std::vector<std::string>& inputs,
+                             const std::string& target) {
   std::vector<size_t> columns;
   for (const auto& name : inputs) columns.push_back(csv.column(name));
   const size_t y = csv.column(target);
@@ -120,7 +126,8 @@ FewShot::Reading read_points(const CsvFile& csv, const std::vector<std::string>&
   for (size_t r = 0; r < csv.rows.size(); ++r) {
     (csv.rows[r][y].find_first_not_of(" \t") == std::string::npos ? query : support).push_back(r);
   }
-  if (support.empty()) throw UserError(csv.path, "has no row with a " + target, "give at least one example to learn from");
+  if (support.empty())
+    throw UserError(csv.path, "has no row with a " + target, "give at least one example to learn from");
   if (query.empty()) query = support;
   FewShot::Reading out;
   for (const auto& name : inputs) out.query_header += (out.query_header.empty() ? "" : ",") + name;

@@ -26,8 +26,9 @@ struct CsvFile {
   std::string place(size_t row, size_t column) const;  // "few.csv:3: column y"
 };
 
-// One regression task from a file with columns `inputs` and `target`: rows with a target to learn from, rows with an empty target
-// to predict. Where every row has a target, predictions are made for the same rows.
-FewShot::Reading read_points(const CsvFile&, const std::vector<std::string>& inputs, const std::string& target);
+// One regression task from a file with columns `inputs` and `target`: rows with a target to learn from, rows
+// with an empty target to predict. Where every row has a target, predictions are made for the same rows.
+FewShot::Reading read_points(const CsvFile&, const std::vector<std::string>& inputs,
+                             const std::string& target);
 
 }  // namespace symma

@@ -7,14 +7,16 @@
 
 namespace symma {
 
-Parts part_items(const std::vector<int64_t>& items, double validation_fraction, double test_fraction, const std::string& name) {
+Parts part_items(const std::vector<int64_t>& items, double validation_fraction, double test_fraction,
+                 const std::string& name) {
   const auto n = static_cast<int64_t>(items.size());
   const auto count = [&](double fraction) {
     return fraction == 0 ? int64_t{0} : std::max<int64_t>(1, std::llround(fraction * static_cast<double>(n)));
   };
   const int64_t validation = count(validation_fraction), test = count(test_fraction);
   if (validation + test >= n) {
-    throw UserError("[task] test_fraction, validation_fraction", fmt::format("leave nothing of {} to train on", n), "lower them");
+    throw UserError("[task] test_fraction, validation_fraction",
+                    fmt::format("leave nothing of {} to train on", n), "lower them");
   }
   // The split is part of the data's definition, so it has a key of its own and not the run's seed.
   Draws draws(Rng(0).split("split").split(name));
@@ -28,9 +30,11 @@ Parts part_items(const std::vector<int64_t>& items, double validation_fraction, 
   return parts;
 }
 
-std::vector<std::vector<int64_t>> deal_items(const std::vector<int64_t>& items, int64_t agents, const std::string& have) {
+std::vector<std::vector<int64_t>> deal_items(const std::vector<int64_t>& items, int64_t agents,
+                                             const std::string& have) {
   if (static_cast<int64_t>(items.size()) < agents) {
-    throw UserError("agents", fmt::format("{} agents, but {}", agents, have), fmt::format("use at most {} agents, or deal smaller pieces", items.size()));
+    throw UserError("agents", fmt::format("{} agents, but {}", agents, have),
+                    fmt::format("use at most {} agents, or deal smaller pieces", items.size()));
   }
   std::vector<std::vector<int64_t>> hands(agents);
   for (size_t i = 0; i < items.size(); ++i) hands[i % agents].push_back(items[i]);

@@ -24,7 +24,10 @@ void read_archive(const std::string& path, Use use) {
   archive_read_support_format_zip(in.get());
   archive_read_support_format_tar(in.get());
   archive_read_support_filter_all(in.get());
-  const auto bad = [&] { return UserError(path, fmt::format("is not a readable archive ({})", archive_error_string(in.get())), "name a folder or a whole zip file"); };
+  const auto bad = [&] {
+    return UserError(path, fmt::format("is not a readable archive ({})", archive_error_string(in.get())),
+                     "name a folder or a whole zip file");
+  };
   if (archive_read_open_filename(in.get(), path.c_str(), 1 << 16) != ARCHIVE_OK) throw bad();
   archive_entry* entry;
   int status;
@@ -34,7 +37,8 @@ void read_archive(const std::string& path, Use use) {
     char buffer[1 << 14];
     la_ssize_t n;
     const std::string name = archive_entry_pathname(entry);
-    while ((n = archive_read_data(in.get(), buffer, sizeof buffer)) > 0) bytes.append(buffer, static_cast<size_t>(n));
+    while ((n = archive_read_data(in.get(), buffer, sizeof buffer)) > 0)
+      bytes.append(buffer, static_cast<size_t>(n));
     if (n < 0) throw bad();
     use(name, bytes);
   }
@@ -60,7 +64,9 @@ Tensor shrink(const Tensor& ink /*[h, w] double*/, int64_t side) {
 }  // namespace
 
 Tensor read_drawing(const std::string& png, const std::string& place, int64_t side) {
-  const auto bad = [&](const std::string& why) { return UserError(place, "is not a readable PNG image (" + why + ")", "replace or remove the file"); };
+  const auto bad = [&](const std::string& why) {
+    return UserError(place, "is not a readable PNG image (" + why + ")", "replace or remove the file");
+  };
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
   if (!png_image_begin_read_from_memory(&image, png.data(), png.size())) throw bad(image.message);
@@ -83,19 +89,25 @@ Drawings Drawings::load(const std::vector<std::string>& paths, int64_t side) {
     std::map<std::pair<std::string, std::string>, std::map<std::string, Tensor>> here;
     const auto use = [&](const fs::path& inner, const std::string& bytes) {
       if (inner.extension() != ".png" || inner.filename().string().starts_with("._")) return;
-      const std::string character = inner.parent_path().filename(), alphabet = inner.parent_path().parent_path().filename();
+      const std::string character = inner.parent_path().filename(),
+                        alphabet = inner.parent_path().parent_path().filename();
       const std::string place = (fs::path(path) / inner).string();
-      if (alphabet.empty()) throw UserError(place, "is not in alphabet/character/", "arrange drawings as alphabet/character/*.png");
+      if (alphabet.empty())
+        throw UserError(place, "is not in alphabet/character/",
+                        "arrange drawings as alphabet/character/*.png");
       here[{alphabet, character}][inner.filename()] = read_drawing(bytes, place, side);
     };
     std::error_code ec;
-    if (!fs::exists(path, ec)) throw UserError(path, "no such file or folder", "name a folder alphabet/character/*.png, or a zip of one");
+    if (!fs::exists(path, ec))
+      throw UserError(path, "no such file or folder",
+                      "name a folder alphabet/character/*.png, or a zip of one");
     if (fs::is_directory(path)) {
       std::set<fs::path> files;
       for (const auto& entry : fs::recursive_directory_iterator(path)) {
         if (entry.is_regular_file()) files.insert(entry.path());
       }
-      for (const auto& file : files) use(fs::relative(file, path), file.extension() == ".png" ? read_file(file) : "");
+      for (const auto& file : files)
+        use(fs::relative(file, path), file.extension() == ".png" ? read_file(file) : "");
     } else {
       read_archive(path, [&](const std::string& name, const std::string& bytes) { use(name, bytes); });
     }

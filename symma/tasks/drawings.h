@@ -15,8 +15,9 @@ struct Drawings {
   };
   std::vector<Class> classes;  // sorted by alphabet, then character
 
-  // Reads every path, a folder or a zip, and shrinks each image to side x side by area. Characters found twice (the same alphabet and
-  // character in two paths) are taken once. Throws UserError for a path that is missing, holds no drawings, or an image that is not one.
+  // Reads every path, a folder or a zip, and shrinks each image to side x side by area. Characters found
+  // twice (the same alphabet and character in two paths) are taken once. Throws UserError for a path that is
+  // missing, holds no drawings, or an image that is not one.
   static Drawings load(const std::vector<std::string>& paths, int64_t side);
 };
 

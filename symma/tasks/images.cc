@@ -1,5 +1,5 @@
-// N-way K-shot episodes of drawings: Omniglot and what is arranged like it. Lake et al. 2015; Vinyals et al. 2016 (episodes, 28x28,
-// rotations by 90 degrees as new training classes).
+// N-way K-shot episodes of drawings: Omniglot and what is arranged like it. Lake et al. 2015; Vinyals et al.
+// 2016 (episodes, 28x28, rotations by 90 degrees as new training classes).
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -26,27 +26,37 @@ class Images : public TaskFamily, public FewShot, public Shares {
     double validation_fraction = 0.0, test_fraction = 0.2;
     void fields(Fields& f) {
       f.add("path", path, "folders alphabet/character/*.png, or zips of them");
-      f.add("test_path", test_path, "folders or zips whose classes, all of them, are the test in place of any in path");
+      f.add("test_path", test_path,
+            "folders or zips whose classes, all of them, are the test in place of any in path");
       f.add("ways", ways, "classes in an episode").at_least(2);
       f.add("shots", shots, "images of each class to learn from").at_least(1);
       f.add("queries", queries, "images of each class to be judged on, while training").at_least(1);
       f.add("test_queries", test_queries, "images of each class to be judged on when evaluated").at_least(1);
       f.add("side", side, "images are shrunk to side x side").at_least(8).at_most(256);
       f.add("rotations", rotations, "training classes turned by 90, 180 and 270 degrees are new classes");
-      f.add("within_alphabet", within_alphabet, "the classes of an episode come from one alphabet, the harder task");
+      f.add("within_alphabet", within_alphabet,
+            "the classes of an episode come from one alphabet, the harder task");
       f.add("split_by", split_by, "what is kept for the test").one_of({"alphabet", "class"});
       f.add("deal", deal, "what is dealt to agents in turn").one_of({"alphabet", "class"});
-      f.add("train_alphabets", train_alphabets, "alphabets to train on, dealt in this order; empty: all that are not named otherwise");
+      f.add("train_alphabets", train_alphabets,
+            "alphabets to train on, dealt in this order; empty: all that are not named otherwise");
       f.add("validation_alphabets", validation_alphabets, "alphabets for validation");
       f.add("test_alphabets", test_alphabets, "alphabets for the test; empty: test_fraction of them");
       f.add("ood_alphabets", ood_alphabets, "alphabets for the out-of-distribution test");
-      f.add("validation_fraction", validation_fraction, "part of the alphabets or classes kept for validation").at_least(0).below(1);
-      f.add("test_fraction", test_fraction, "part of the alphabets or classes kept for the test").at_least(0).below(1);
+      f.add("validation_fraction", validation_fraction,
+            "part of the alphabets or classes kept for validation")
+          .at_least(0)
+          .below(1);
+      f.add("test_fraction", test_fraction, "part of the alphabets or classes kept for the test")
+          .at_least(0)
+          .below(1);
     }
   };
 
   Images(const Options& o, int64_t agents) : o_(o), agents_(agents) {
-    if (o.path.empty()) throw UserError("[task] path", "is missing", "name folders of alphabet/character/*.png, or zips of them");
+    if (o.path.empty())
+      throw UserError("[task] path", "is missing",
+                      "name folders of alphabet/character/*.png, or zips of them");
     Drawings drawings = Drawings::load(o.path, o.side);
     for (auto& c : drawings.classes) {
       const int64_t a = alphabet_number(c.alphabet);
@@ -73,7 +83,8 @@ class Images : public TaskFamily, public FewShot, public Shares {
             .classes = static_cast<int64_t>(train_all_.size()) * turns(Split::kTrain)};
   }
 
-  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split, Rng rng) const override {
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
+                                    Rng rng) const override {
     const bool train = split == Split::kTrain;
     const auto b = static_cast<int64_t>(agents.size());
     const int64_t queries = train ? o_.queries : o_.test_queries;
@@ -83,7 +94,8 @@ class Images : public TaskFamily, public FewShot, public Shares {
     e.support_class = at::empty({b, o_.ways * o_.shots}, at::kLong);
     e.query_class = at::empty({b, o_.ways * queries}, at::kLong);
     float *support_x = e.support_x.data_ptr<float>(), *query_x = e.query_x.data_ptr<float>();
-    int64_t *support_class = e.support_class.data_ptr<int64_t>(), *query_class = e.query_class.data_ptr<int64_t>();
+    int64_t *support_class = e.support_class.data_ptr<int64_t>(),
+            *query_class = e.query_class.data_ptr<int64_t>();
     const int64_t pixels = o_.side * o_.side;
     for (int64_t i = 0; i < b; ++i) {
       Draws d(rng.split(split_name(split)).split("task", i));
@@ -100,7 +112,8 @@ class Images : public TaskFamily, public FewShot, public Shares {
           const bool support = at < o_.shots;
           const int64_t place = (support ? at : at - o_.shots) * o_.ways + w;
           const int64_t points = o_.ways * (support ? o_.shots : queries), at_point = i * points + place;
-          draw(c.images.data_ptr<uint8_t>() + shots[s] * pixels, chosen[w].turn, (support ? support_x : query_x) + at_point * pixels);
+          draw(c.images.data_ptr<uint8_t>() + shots[s] * pixels, chosen[w].turn,
+               (support ? support_x : query_x) + at_point * pixels);
           (support ? support_class : query_class)[at_point] = global;
         }
       }
@@ -110,7 +123,8 @@ class Images : public TaskFamily, public FewShot, public Shares {
     const Tensor labels = at::arange(o_.ways, at::kLong);
     e.support_y = labels.repeat({b, o_.shots});
     e.query_y = labels.repeat({b, queries});
-    return std::make_unique<SupervisedBatch>(model, Kind::kClassification, std::move(e), train ? Mode::kTrain : Mode::kEval);
+    return std::make_unique<SupervisedBatch>(model, Kind::kClassification, std::move(e),
+                                             train ? Mode::kTrain : Mode::kEval);
   }
 
   // Columns `file`, relative to the CSV, and `label`; rows with an empty label are predicted.
@@ -136,8 +150,12 @@ class Images : public TaskFamily, public FewShot, public Shares {
       support.push_back(x);
     }
     const auto n = static_cast<int64_t>(out.labels.size());
-    if (n > o_.ways) throw UserError(path, fmt::format("has {} labels", n), fmt::format("the run was trained for {} ways: use at most as many", o_.ways));
-    if (n < 2) throw UserError(path, fmt::format("has {} label{}", n, n == 1 ? "" : "s"), "give examples of at least two");
+    if (n > o_.ways)
+      throw UserError(path, fmt::format("has {} labels", n),
+                      fmt::format("the run was trained for {} ways: use at most as many", o_.ways));
+    if (n < 2)
+      throw UserError(path, fmt::format("has {} label{}", n, n == 1 ? "" : "s"),
+                      "give examples of at least two");
     if (query.empty()) throw UserError(path, "has no image to predict", "add rows with an empty label");
     out.episode.support_x = at::stack(support).unsqueeze(0);
     out.episode.support_y = at::tensor(labels, at::kLong).unsqueeze(0);
@@ -175,7 +193,9 @@ class Images : public TaskFamily, public FewShot, public Shares {
     std::vector<int64_t> out;
     for (const auto& name : names) {
       const auto it = std::find(alphabets_.begin(), alphabets_.end(), name);
-      if (it == alphabets_.end()) throw UserError(std::string("[task] ") + key, "\"" + name + "\" is not among the drawings", suggestion(name, alphabets_));
+      if (it == alphabets_.end())
+        throw UserError(std::string("[task] ") + key, "\"" + name + "\" is not among the drawings",
+                        suggestion(name, alphabets_));
       out.push_back(it - alphabets_.begin());
     }
     return out;
@@ -197,11 +217,15 @@ class Images : public TaskFamily, public FewShot, public Shares {
     const auto test_named = alphabets_named("test_alphabets", o_.test_alphabets);
     const auto ood_named = alphabets_named("ood_alphabets", o_.ood_alphabets);
     std::map<int64_t, const char*> seen;
-    for (const auto& [key, list] : {std::pair{"train_alphabets", &train_named}, {"validation_alphabets", &validation_named},
-                                    {"test_alphabets", &test_named}, {"ood_alphabets", &ood_named}}) {
+    for (const auto& [key, list] : {std::pair{"train_alphabets", &train_named},
+                                    {"validation_alphabets", &validation_named},
+                                    {"test_alphabets", &test_named},
+                                    {"ood_alphabets", &ood_named}}) {
       for (int64_t a : *list) {
         const auto [it, fresh] = seen.emplace(a, key);
-        if (!fresh) throw UserError(std::string("[task] ") + key, fmt::format("\"{}\" is in {} too", alphabets_[a], it->second), "keep splits apart");
+        if (!fresh)
+          throw UserError(std::string("[task] ") + key,
+                          fmt::format("\"{}\" is in {} too", alphabets_[a], it->second), "keep splits apart");
       }
     }
     std::vector<int64_t> free = train_named;
@@ -210,11 +234,14 @@ class Images : public TaskFamily, public FewShot, public Shares {
         if (!seen.contains(static_cast<int64_t>(a))) free.push_back(static_cast<int64_t>(a));
       }
     }
-    const double validation = validation_named.empty() ? o_.validation_fraction : 0, test = test_named.empty() ? o_.test_fraction : 0;
+    const double validation = validation_named.empty() ? o_.validation_fraction : 0,
+                 test = test_named.empty() ? o_.test_fraction : 0;
     const bool by_alphabet = o_.split_by == "alphabet";
     const auto pool = by_alphabet ? free : classes_of(free);
     Parts parts = validation + test > 0 ? part_items(pool, validation, test, "images") : Parts{pool, {}, {}};
-    const auto as_classes = [&](const std::vector<int64_t>& items) { return by_alphabet ? classes_of(items) : items; };
+    const auto as_classes = [&](const std::vector<int64_t>& items) {
+      return by_alphabet ? classes_of(items) : items;
+    };
     train_all_ = as_classes(parts.train);
     validation_ = validation_named.empty() ? as_classes(parts.validation) : classes_of(validation_named);
     test_ = test_named.empty() ? as_classes(parts.test) : classes_of(test_named);
@@ -222,18 +249,24 @@ class Images : public TaskFamily, public FewShot, public Shares {
     class_index_.assign(classes_.size(), 0);
     for (size_t i = 0; i < train_all_.size(); ++i) class_index_[train_all_[i]] = static_cast<int64_t>(i);
     if (o_.deal == "class") {
-      train_ = deal_items(train_all_, agents_, fmt::format("there are {} training classes", train_all_.size()));
+      train_ =
+          deal_items(train_all_, agents_, fmt::format("there are {} training classes", train_all_.size()));
       return;
     }
     std::vector<int64_t> alphabets;
     for (int64_t c : train_all_) {
-      if (std::find(alphabets.begin(), alphabets.end(), classes_[c].alphabet) == alphabets.end()) alphabets.push_back(classes_[c].alphabet);
+      if (std::find(alphabets.begin(), alphabets.end(), classes_[c].alphabet) == alphabets.end())
+        alphabets.push_back(classes_[c].alphabet);
     }
-    const auto hands = deal_items(alphabets, agents_, fmt::format("there are {} training alphabets; with deal = \"class\" each agent gets some classes", alphabets.size()));
+    const auto hands = deal_items(
+        alphabets, agents_,
+        fmt::format("there are {} training alphabets; with deal = \"class\" each agent gets some classes",
+                    alphabets.size()));
     for (const auto& hand : hands) {
       train_.emplace_back();
       for (int64_t c : train_all_) {
-        if (std::find(hand.begin(), hand.end(), classes_[c].alphabet) != hand.end()) train_.back().push_back(c);
+        if (std::find(hand.begin(), hand.end(), classes_[c].alphabet) != hand.end())
+          train_.back().push_back(c);
       }
     }
   }
@@ -244,11 +277,14 @@ class Images : public TaskFamily, public FewShot, public Shares {
       for (int64_t c : pool) by_alphabet[o_.within_alphabet ? classes_[c].alphabet : 0] += turns;
       for (const auto& [a, n] : by_alphabet) {
         if (n >= o_.ways) continue;
-        throw UserError("[task] ways", fmt::format("{} ways, but {} {} classes{}", o_.ways, whose, n, o_.within_alphabet ? " in " + alphabets_[a] : ""),
+        throw UserError("[task] ways",
+                        fmt::format("{} ways, but {} {} classes{}", o_.ways, whose, n,
+                                    o_.within_alphabet ? " in " + alphabets_[a] : ""),
                         fmt::format("set ways = {} or fewer, or give more classes", std::max<int64_t>(2, n)));
       }
     };
-    for (size_t a = 0; a < train_.size(); ++a) enough(train_[a], turns(Split::kTrain), fmt::format("agent {} has", a));
+    for (size_t a = 0; a < train_.size(); ++a)
+      enough(train_[a], turns(Split::kTrain), fmt::format("agent {} has", a));
     if (!validation_.empty()) enough(validation_, 1, "validation has");
     if (!test_.empty()) enough(test_, 1, "the test has");
     if (!ood_.empty()) enough(ood_, 1, "the out-of-distribution test has");
@@ -256,7 +292,9 @@ class Images : public TaskFamily, public FewShot, public Shares {
       const int64_t need = o_.shots + std::max(o_.queries, o_.test_queries);
       if (c.images.size(0) >= need) continue;
       throw UserError("[task] shots, queries, test_queries",
-                      fmt::format("need {} images of a class, and {}/{} has {}", need, alphabets_[c.alphabet], c.character, c.images.size(0)), "lower them");
+                      fmt::format("need {} images of a class, and {}/{} has {}", need, alphabets_[c.alphabet],
+                                  c.character, c.images.size(0)),
+                      "lower them");
     }
   }
 
@@ -269,7 +307,8 @@ class Images : public TaskFamily, public FewShot, public Shares {
                        : split == Split::kTest       ? test_
                                                      : ood_;
     if (pool.empty()) {
-      throw UserError(split == Split::kOod ? "[task] ood_alphabets" : "[task] test_alphabets", fmt::format("leaves no class for the {} tasks", split_name(split)), "name some");
+      throw UserError(split == Split::kOod ? "[task] ood_alphabets" : "[task] test_alphabets",
+                      fmt::format("leaves no class for the {} tasks", split_name(split)), "name some");
     }
     return pool;
   }
@@ -289,7 +328,8 @@ class Images : public TaskFamily, public FewShot, public Shares {
     }
     const int64_t n = turns(split);
     std::vector<Chosen> out;
-    for (int64_t i : d.choose(static_cast<int64_t>(pool->size()) * n, o_.ways)) out.push_back({(*pool)[i / n], i % n});
+    for (int64_t i : d.choose(static_cast<int64_t>(pool->size()) * n, o_.ways))
+      out.push_back({(*pool)[i / n], i % n});
     return out;
   }
 
@@ -298,7 +338,10 @@ class Images : public TaskFamily, public FewShot, public Shares {
     const int64_t n = o_.side;
     for (int64_t y = 0; y < n; ++y) {
       for (int64_t x = 0; x < n; ++x) {
-        const int64_t from = turn == 0 ? y * n + x : turn == 1 ? x * n + (n - 1 - y) : turn == 2 ? (n - 1 - y) * n + (n - 1 - x) : (n - 1 - x) * n + y;
+        const int64_t from = turn == 0   ? y * n + x
+                             : turn == 1 ? x * n + (n - 1 - y)
+                             : turn == 2 ? (n - 1 - y) * n + (n - 1 - x)
+                                         : (n - 1 - x) * n + y;
         *to++ = static_cast<float>(ink[from]) / 255.0f;
       }
     }

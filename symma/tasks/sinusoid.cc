@@ -29,22 +29,28 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares {
       f.add("ood_amplitude", ood_amplitude, "amplitudes of the out-of-distribution test");
       f.add("ood_phase", ood_phase, "phases of the out-of-distribution test, radians");
       f.add("noise", noise, "standard deviation of noise on the targets").at_least(0);
-      f.add("slice_by", slice_by, "what each agent holds an equal part of").one_of({"amplitude", "phase", "none"});
+      f.add("slice_by", slice_by, "what each agent holds an equal part of")
+          .one_of({"amplitude", "phase", "none"});
     }
   };
 
   Sinusoid(const Options& o, int64_t agents) : o_(o), agents_(agents) {
-    for (const auto& [name, range] : {std::pair{"amplitude", &o.amplitude}, {"phase", &o.phase}, {"x", &o.x},
-                                      {"ood_amplitude", &o.ood_amplitude}, {"ood_phase", &o.ood_phase}}) {
+    for (const auto& [name, range] : {std::pair{"amplitude", &o.amplitude},
+                                      {"phase", &o.phase},
+                                      {"x", &o.x},
+                                      {"ood_amplitude", &o.ood_amplitude},
+                                      {"ood_phase", &o.ood_phase}}) {
       if (range->size() != 2 || !((*range)[0] <= (*range)[1])) {
-        throw UserError(std::string("[task] ") + name, "is not a range", "write [low, high] with low <= high");
+        throw UserError(std::string("[task] ") + name, "is not a range",
+                        "write [low, high] with low <= high");
       }
     }
   }
 
   TaskSpec spec() const override { return {.shape = {{1}, 1}, .kind = Kind::kRegression, .metric = "mse"}; }
 
-  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split, Rng rng) const override {
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
+                                    Rng rng) const override {
     const bool train = split == Split::kTrain;
     const auto b = static_cast<int64_t>(agents.size());
     const int64_t shots = train || o_.test_shots == 0 ? o_.shots : o_.test_shots;
@@ -64,7 +70,8 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares {
       for (int64_t j = 0; j < k; ++j) {
         const double v = d.uniform(o_.x[0], o_.x[1]);
         xs[j] = static_cast<float>(v);
-        ys[j] = static_cast<float>(amplitude * std::sin(v - phase) + (o_.noise > 0 ? o_.noise * d.normal() : 0));
+        ys[j] =
+            static_cast<float>(amplitude * std::sin(v - phase) + (o_.noise > 0 ? o_.noise * d.normal() : 0));
       }
       if (!train) {
         e.curve_y[i] = amplitude * (e.curve_x[i] - phase).sin();
@@ -75,10 +82,13 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares {
     e.support_y = y.slice(1, 0, shots).contiguous();
     e.query_x = x.slice(1, shots, k).contiguous();
     e.query_y = y.slice(1, shots, k).contiguous();
-    return std::make_unique<SupervisedBatch>(model, Kind::kRegression, std::move(e), train ? Mode::kTrain : Mode::kEval);
+    return std::make_unique<SupervisedBatch>(model, Kind::kRegression, std::move(e),
+                                             train ? Mode::kTrain : Mode::kEval);
   }
 
-  Reading read(const std::string& path) const override { return read_points(CsvFile::load(path), {"x"}, "y"); }
+  Reading read(const std::string& path) const override {
+    return read_points(CsvFile::load(path), {"x"}, "y");
+  }
 
   std::string share(int64_t agent) const override {
     const Range a = range(agent, Split::kTrain, "amplitude"), p = range(agent, Split::kTrain, "phase");
@@ -94,7 +104,9 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares {
   // The range of one of the two for an agent: its own equal part of what is sliced, all of the other.
   Range range(int64_t agent, Split split, const std::string& what) const {
     const bool amplitude = what == "amplitude";
-    if (split == Split::kOod) return amplitude ? Range{o_.ood_amplitude[0], o_.ood_amplitude[1]} : Range{o_.ood_phase[0], o_.ood_phase[1]};
+    if (split == Split::kOod)
+      return amplitude ? Range{o_.ood_amplitude[0], o_.ood_amplitude[1]}
+                       : Range{o_.ood_phase[0], o_.ood_phase[1]};
     const auto& r = amplitude ? o_.amplitude : o_.phase;
     if (agent == kEveryone || o_.slice_by != what) return {r[0], r[1]};
     const double width = (r[1] - r[0]) / static_cast<double>(agents_);
@@ -105,7 +117,8 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares {
   int64_t agents_;
 };
 
-SYMMA_REGISTER(TaskFamily, "sinusoid", Sinusoid, "regression to sine waves of varying amplitude and phase", "Finn et al. 2017, arXiv:1703.03400");
+SYMMA_REGISTER(TaskFamily, "sinusoid", Sinusoid, "regression to sine waves of varying amplitude and phase",
+               "Finn et al. 2017, arXiv:1703.03400");
 
 }  // namespace
 }  // namespace symma

@@ -3,7 +3,9 @@
 namespace symma {
 namespace {
 
-Tensor cut(const Tensor& t, int64_t begin, int64_t end) { return t.defined() ? t.slice(0, begin, end) : t; }
+Tensor cut(const Tensor& t, int64_t begin, int64_t end) {
+  return t.defined() ? t.slice(0, begin, end) : t;
+}
 
 }  // namespace
 
@@ -15,12 +17,20 @@ Tensor supervised_loss(Kind kind, const Tensor& output, const Tensor& target) {
 SupervisedBatch::SupervisedBatch(const Model& model, Kind kind, Episodes data, Mode mode)
     : model_(model), kind_(kind), data_(std::move(data)), mode_(mode) {}
 
-int64_t SupervisedBatch::size() const { return data_.support_x.size(0); }
+int64_t SupervisedBatch::size() const {
+  return data_.support_x.size(0);
+}
 
 std::unique_ptr<TaskBatch> SupervisedBatch::slice(int64_t begin, int64_t end) const {
-  Episodes part{cut(data_.support_x, begin, end),     cut(data_.support_y, begin, end),   cut(data_.query_x, begin, end),
-                cut(data_.query_y, begin, end),       cut(data_.support_class, begin, end), cut(data_.query_class, begin, end),
-                cut(data_.curve_x, begin, end),       cut(data_.curve_y, begin, end),     {}};
+  Episodes part{cut(data_.support_x, begin, end),
+                cut(data_.support_y, begin, end),
+                cut(data_.query_x, begin, end),
+                cut(data_.query_y, begin, end),
+                cut(data_.support_class, begin, end),
+                cut(data_.query_class, begin, end),
+                cut(data_.curve_x, begin, end),
+                cut(data_.curve_y, begin, end),
+                {}};
   if (!data_.titles.empty()) part.titles.assign(data_.titles.begin() + begin, data_.titles.begin() + end);
   return std::make_unique<SupervisedBatch>(model_, kind_, std::move(part), mode_);
 }
@@ -30,14 +40,16 @@ Tensor SupervisedBatch::predict(const Tensor& theta, const Tensor& x) const {
 }
 
 Tensor SupervisedBatch::loss(const Tensor& theta, Stage stage, Rng) const {
-  const Tensor target = kind_ == Kind::kRegression ? y(stage).to(theta.options()) : y(stage).to(theta.device());
+  const Tensor target =
+      kind_ == Kind::kRegression ? y(stage).to(theta.options()) : y(stage).to(theta.device());
   return supervised_loss(kind_, predict(theta, x(stage)), target);
 }
 
 Scores SupervisedBatch::score(const Tensor& theta, Rng) const {
   at::NoGradGuard no_grad;
   const Tensor output = predict(theta, data_.query_x);
-  if (kind_ == Kind::kRegression) return {{"mse", supervised_loss(kind_, output, data_.query_y.to(theta.options()))}};
+  if (kind_ == Kind::kRegression)
+    return {{"mse", supervised_loss(kind_, output, data_.query_y.to(theta.options()))}};
   const Tensor y = data_.query_y.to(theta.device());
   // A row of NaN has no largest logit; argmax would still name one, and might be right by chance.
   const Tensor right = (output.argmax(2) == y).logical_and(output.isfinite().all(2));

@@ -13,7 +13,7 @@ namespace symma {
 struct Episodes {
   Tensor support_x;  // [B, Ks, in...]
   Tensor support_y;
-  Tensor query_x;    // [B, Kq, in...]
+  Tensor query_x;  // [B, Kq, in...]
   Tensor query_y;
   // The labels' numbers among all training classes, [B, K] int64; undefined where a family has none.
   Tensor support_class, query_class;
@@ -24,7 +24,8 @@ struct Episodes {
 
 class SupervisedBatch : public TaskBatch {
  public:
-  // `mode` is kTrain for tasks of the training split. Labels are judged by cross-entropy, numbers by squared error.
+  // `mode` is kTrain for tasks of the training split. Labels are judged by cross-entropy, numbers by squared
+  // error.
   SupervisedBatch(const Model& model, Kind kind, Episodes data, Mode mode);
 
   int64_t size() const override;
@@ -46,19 +47,20 @@ class SupervisedBatch : public TaskBatch {
   Mode mode_;
 };
 
-// Mean cross-entropy of logits [B, K, n] with labels [B, K], or mean squared error with targets [B, K, n]: [B].
+// Mean cross-entropy of logits [B, K, n] with labels [B, K], or mean squared error with targets [B, K, n]:
+// [B].
 Tensor supervised_loss(Kind, const Tensor& output, const Tensor& target);
 
-// Optional: a family that can read a handful of examples of a new task from a CSV file, for `symma adapt`. Rows without a
-// target become the query, with a target of zero.
+// Optional: a family that can read a handful of examples of a new task from a CSV file, for `symma adapt`.
+// Rows without a target become the query, with a target of zero.
 class FewShot {
  public:
   virtual ~FewShot() = default;
   struct Reading {
-    Episodes episode;                     // one task
-    std::string query_header;             // the input columns, as in the file
-    std::vector<std::string> query_names; // the input cells of each query row
-    std::vector<std::string> labels;      // the class names, in the order of the outputs; empty for regression
+    Episodes episode;                      // one task
+    std::string query_header;              // the input columns, as in the file
+    std::vector<std::string> query_names;  // the input cells of each query row
+    std::vector<std::string> labels;  // the class names, in the order of the outputs; empty for regression
     std::vector<double> target_shift, target_scale;  // prediction = shift + scale * output; empty for none
   };
   virtual Reading read(const std::string& csv) const = 0;

@@ -1,5 +1,5 @@
-// Tasks from a table: a group column of a CSV file names the task that each row belongs to. A few rows of a group are
-// learned from, others of the same group are predicted.
+// Tasks from a table: a group column of a CSV file names the task that each row belongs to. A few rows of a
+// group are learned from, others of the same group are predicted.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -22,15 +22,19 @@ class Table : public TaskFamily, public FewShot, public Shares {
     double validation_fraction = 0.0, test_fraction = 0.2;
     void fields(Fields& f) {
       f.add("path", path, "CSV file with a header row, plain or gzipped");
-      f.add("test_path", test_path, "CSV file whose groups, all of them, are the test in place of any in path");
+      f.add("test_path", test_path,
+            "CSV file whose groups, all of them, are the test in place of any in path");
       f.add("group", group, "column that names the task of a row");
       f.add("target", target, "column to predict");
       f.add("features", features, "columns to predict from; empty: all others");
       f.add("predict", kind, "what the target is").one_of({"regression", "classification"});
       f.add("shots", shots, "rows of a task to learn from; for classification, of each class").at_least(1);
       f.add("queries", queries, "rows of a task to be judged on, while training").at_least(1);
-      f.add("test_queries", test_queries, "the most rows of a task to be judged on when evaluated").at_least(1);
-      f.add("validation_fraction", validation_fraction, "part of the groups kept for validation").at_least(0).below(1);
+      f.add("test_queries", test_queries, "the most rows of a task to be judged on when evaluated")
+          .at_least(1);
+      f.add("validation_fraction", validation_fraction, "part of the groups kept for validation")
+          .at_least(0)
+          .below(1);
       f.add("test_fraction", test_fraction, "part of the groups kept for the test").at_least(0).below(1);
       f.add("ood_groups", ood_groups, "groups kept for the out-of-distribution test");
     }
@@ -45,10 +49,15 @@ class Table : public TaskFamily, public FewShot, public Shares {
     const auto d = static_cast<int64_t>(features_.size());
     if (labels_.empty()) return {.shape = {{d}, 1}, .kind = Kind::kRegression, .metric = "mse"};
     const auto n = static_cast<int64_t>(labels_.size());
-    return {.shape = {{d}, n}, .kind = Kind::kClassification, .metric = "accuracy", .higher_is_better = true, .classes = n};
+    return {.shape = {{d}, n},
+            .kind = Kind::kClassification,
+            .metric = "accuracy",
+            .higher_is_better = true,
+            .classes = n};
   }
 
-  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split, Rng rng) const override {
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
+                                    Rng rng) const override {
     const bool train = split == Split::kTrain;
     const auto b = static_cast<int64_t>(agents.size());
     std::vector<std::vector<int64_t>> support(b), query(b);
@@ -72,7 +81,8 @@ class Table : public TaskFamily, public FewShot, public Shares {
       e.support_class = e.support_y;
       e.query_class = e.query_y;
     }
-    return std::make_unique<SupervisedBatch>(model, spec().kind, std::move(e), train ? Mode::kTrain : Mode::kEval);
+    return std::make_unique<SupervisedBatch>(model, spec().kind, std::move(e),
+                                             train ? Mode::kTrain : Mode::kEval);
   }
 
   Reading read(const std::string& path) const override {
@@ -84,7 +94,9 @@ class Table : public TaskFamily, public FewShot, public Shares {
         std::string& cell = csv.rows[r][y];
         if (cell.empty()) continue;
         const auto it = std::find(labels_.begin(), labels_.end(), cell);
-        if (it == labels_.end()) throw UserError(csv.place(r, y), "\"" + cell + "\" is not a class of the training data", suggestion(cell, labels_));
+        if (it == labels_.end())
+          throw UserError(csv.place(r, y), "\"" + cell + "\" is not a class of the training data",
+                          suggestion(cell, labels_));
         cell = std::to_string(it - labels_.begin());
       }
     }
@@ -128,7 +140,8 @@ class Table : public TaskFamily, public FewShot, public Shares {
         if (c != group && c != target) features_.push_back(csv.header[c]);
       }
     }
-    if (features_.empty()) throw UserError(o_.path + ":1", "has no column to predict from", "add feature columns");
+    if (features_.empty())
+      throw UserError(o_.path + ":1", "has no column to predict from", "add feature columns");
     if (o_.kind == "classification") {
       std::set<std::string> seen;
       for (const auto& row : csv.rows) seen.insert(row[target]);
@@ -162,7 +175,9 @@ class Table : public TaskFamily, public FewShot, public Shares {
         at_y[r] = static_cast<float>(csv.number(r, target));
       } else {
         const auto it = std::find(labels_.begin(), labels_.end(), cell);
-        if (it == labels_.end()) throw UserError(csv.place(r, target), "\"" + cell + "\" is not a class of the training data", suggestion(cell, labels_));
+        if (it == labels_.end())
+          throw UserError(csv.place(r, target), "\"" + cell + "\" is not a class of the training data",
+                          suggestion(cell, labels_));
         at_y[r] = static_cast<float>(it - labels_.begin());
       }
       const auto [it, fresh] = number.emplace(csv.rows[r][group], known + number.size());
@@ -176,34 +191,45 @@ class Table : public TaskFamily, public FewShot, public Shares {
   void check(const Group& g) const {
     if (labels_.empty()) {
       if (static_cast<int64_t>(g.rows.size()) > o_.shots) return;
-      throw UserError(o_.path, fmt::format("group \"{}\" has {} rows, and shots = {} need one more to judge", g.name, g.rows.size(), o_.shots),
+      throw UserError(o_.path,
+                      fmt::format("group \"{}\" has {} rows, and shots = {} need one more to judge", g.name,
+                                  g.rows.size(), o_.shots),
                       "lower [task] shots, or leave the group out");
     }
     std::vector<int64_t> counts(labels_.size());
     for (int64_t r : g.rows) ++counts[static_cast<size_t>(y_.data_ptr<float>()[r])];
     for (size_t c = 0; c < counts.size(); ++c) {
       if (counts[c] >= o_.shots + 1) continue;
-      throw UserError(o_.path, fmt::format("group \"{}\" has {} rows of class \"{}\", and shots = {} need one more to judge", g.name, counts[c], labels_[c], o_.shots),
-                      "lower [task] shots, or leave the group out");
+      throw UserError(
+          o_.path,
+          fmt::format("group \"{}\" has {} rows of class \"{}\", and shots = {} need one more to judge",
+                      g.name, counts[c], labels_[c], o_.shots),
+          "lower [task] shots, or leave the group out");
     }
   }
 
-  // Groups go to splits in an order that depends on their names' order in the file alone, so that a split is the same for every
-  // seed and every run compares with every other.
+  // Groups go to splits in an order that depends on their names' order in the file alone, so that a split is
+  // the same for every seed and every run compares with every other.
   void split_groups() {
     std::vector<int64_t> rest;
     for (size_t g = 0; g < groups_.size(); ++g) {
-      const bool ood = std::find(o_.ood_groups.begin(), o_.ood_groups.end(), groups_[g].name) != o_.ood_groups.end();
+      const bool ood =
+          std::find(o_.ood_groups.begin(), o_.ood_groups.end(), groups_[g].name) != o_.ood_groups.end();
       (ood ? ood_ : rest).push_back(static_cast<int64_t>(g));
     }
     for (const auto& name : o_.ood_groups) {
-      const bool found = std::any_of(groups_.begin(), groups_.end(), [&](const Group& g) { return g.name == name; });
-      if (!found) throw UserError("[task] ood_groups", fmt::format("\"{}\" is not in column {} of {}", name, o_.group, o_.path), "name groups of the file");
+      const bool found =
+          std::any_of(groups_.begin(), groups_.end(), [&](const Group& g) { return g.name == name; });
+      if (!found)
+        throw UserError("[task] ood_groups",
+                        fmt::format("\"{}\" is not in column {} of {}", name, o_.group, o_.path),
+                        "name groups of the file");
     }
     auto parts = part_items(rest, o_.validation_fraction, o_.test_fraction, "table");
     validation_ = std::move(parts.validation);
     test_ = std::move(parts.test);
-    train_ = deal_items(parts.train, agents_, fmt::format("{} has {} training groups", o_.path, parts.train.size()));
+    train_ = deal_items(parts.train, agents_,
+                        fmt::format("{} has {} training groups", o_.path, parts.train.size()));
     train_all_ = std::move(parts.train);
   }
 
@@ -228,7 +254,8 @@ class Table : public TaskFamily, public FewShot, public Shares {
                        : split == Split::kTest       ? test_
                                                      : ood_;
     if (pool.empty()) {
-      throw UserError(split == Split::kOod ? "[task] ood_groups" : "[task] test_fraction", fmt::format("leaves no group for the {} tasks", split_name(split)),
+      throw UserError(split == Split::kOod ? "[task] ood_groups" : "[task] test_fraction",
+                      fmt::format("leaves no group for the {} tasks", split_name(split)),
                       "set it so that some groups are kept");
     }
     return pool;
@@ -266,7 +293,8 @@ class Table : public TaskFamily, public FewShot, public Shares {
   std::vector<int64_t> train_all_, validation_, test_, ood_;
 };
 
-SYMMA_REGISTER(TaskFamily, "table", Table, "regression or classification of the rows of a CSV file, a group column names the task",
+SYMMA_REGISTER(TaskFamily, "table", Table,
+               "regression or classification of the rows of a CSV file, a group column names the task",
                "episodic few-shot learning, Vinyals et al. 2016, arXiv:1606.04080");
 
 }  // namespace

@@ -13,30 +13,31 @@
 
 namespace symma {
 
-enum class Stage { kSupport, kQuery };                   // learned from; judged on. The two share no points.
-enum class Split { kTrain, kValidation, kTest, kOod };   // tasks of different splits are different tasks
+enum class Stage { kSupport, kQuery };                  // learned from; judged on. The two share no points.
+enum class Split { kTrain, kValidation, kTest, kOod };  // tasks of different splits are different tasks
 enum class Kind { kRegression, kClassification };
 
-const char* split_name(Split);                           // "train", "validation", "test", "ood"
+const char* split_name(Split);  // "train", "validation", "test", "ood"
 
 // B tasks; row b of theta works on task b.
 class TaskBatch {
  public:
   virtual ~TaskBatch() = default;
-  virtual int64_t size() const = 0;                                       // B
+  virtual int64_t size() const = 0;  // B
   // Tasks [begin, end) alone. Losses of the slice equal those rows of the whole.
   virtual std::unique_ptr<TaskBatch> slice(int64_t begin, int64_t end) const = 0;
-  virtual Tensor loss(const Tensor& theta /*[B,P]*/, Stage, Rng) const = 0;  // [B], differentiable to any order
-  virtual Scores score(const Tensor& theta /*[B,P]*/, Rng) const = 0;        // [B] each, on the query stage
+  virtual Tensor loss(const Tensor& theta /*[B,P]*/, Stage,
+                      Rng) const = 0;                                  // [B], differentiable to any order
+  virtual Scores score(const Tensor& theta /*[B,P]*/, Rng) const = 0;  // [B] each, on the query stage
 };
 
 // What a family's tasks look like.
 struct TaskSpec {
-  ModelShape shape;        // the sizes of one input, and the number of outputs
+  ModelShape shape;  // the sizes of one input, and the number of outputs
   Kind kind = Kind::kRegression;
-  std::string metric;      // the score to show first: "mse", "accuracy"
+  std::string metric;  // the score to show first: "mse", "accuracy"
   bool higher_is_better = false;
-  int64_t classes = 0;     // classes in the whole training set, 0 for regression; for pretraining on all of them
+  int64_t classes = 0;  // classes in the whole training set, 0 for regression; for pretraining on all of them
 };
 
 // The whole population's distribution, rather than one agent's slice.
@@ -47,9 +48,10 @@ class TaskFamily {
  public:
   virtual ~TaskFamily() = default;
   virtual TaskSpec spec() const = 0;
-  // One task for each entry of `agents` (an agent's number, or kEveryone). Equal entries at different places get
-  // different tasks; place i draws from rng.split("task", i) alone.
-  virtual std::unique_ptr<TaskBatch> sample(const Model&, std::span<const int64_t> agents, Split, Rng) const = 0;
+  // One task for each entry of `agents` (an agent's number, or kEveryone). Equal entries at different places
+  // get different tasks; place i draws from rng.split("task", i) alone.
+  virtual std::unique_ptr<TaskBatch> sample(const Model&, std::span<const int64_t> agents, Split,
+                                            Rng) const = 0;
 };
 
 using TaskFamilyRegistry = Registry<TaskFamily, int64_t /*agents*/>;

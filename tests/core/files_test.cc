@@ -14,11 +14,16 @@
 namespace symma {
 namespace {
 
-std::string in_temp(const std::string& name) { return testing::TempDir() + "files_test_" + name; }
+std::string in_temp(const std::string& name) {
+  return testing::TempDir() + "files_test_" + name;
+}
 
 TEST(Safetensors, RoundTripOfTypesAndEmptyTensors) {
   Safetensors out;
-  out.tensors = {{"a", normal(Rng(1), {3, 4})}, {"b", normal(Rng(2), {2}, at::kDouble)}, {"c", at::tensor({int64_t{-5}, int64_t{1} << 40})}, {"e", at::empty({0, 3})}};
+  out.tensors = {{"a", normal(Rng(1), {3, 4})},
+                 {"b", normal(Rng(2), {2}, at::kDouble)},
+                 {"c", at::tensor({int64_t{-5}, int64_t{1} << 40})},
+                 {"e", at::empty({0, 3})}};
   out.metadata = {{"format", "test \"quoted\""}};
   const std::string path = in_temp("round.safetensors");
   write_safetensors(path, out);
@@ -47,7 +52,8 @@ TEST(Safetensors, DamagedHeadersAreRefused) {
   const auto refused = [](const std::string& header) {
     const std::string path = in_temp("bad.safetensors");
     const uint64_t n = header.size();
-    std::ofstream(path, std::ios::binary) << std::string(reinterpret_cast<const char*>(&n), 8) << header << "01234567";
+    std::ofstream(path, std::ios::binary)
+        << std::string(reinterpret_cast<const char*>(&n), 8) << header << "01234567";
     EXPECT_THROW(read_safetensors(path), UserError) << header;
   };
   refused("[]");
@@ -96,7 +102,11 @@ TEST(ParallelFor, CoversTheRangeOnceAndRethrows) {
       for (; a < b; ++a) ++hits[a];
     });
     for (auto& h : hits) EXPECT_EQ(h, 1);
-    EXPECT_THROW(parallel_for(10, 1, [](int64_t a, int64_t) { if (a == 6) throw std::runtime_error("six"); }), std::runtime_error);
+    EXPECT_THROW(parallel_for(10, 1,
+                              [](int64_t a, int64_t) {
+                                if (a == 6) throw std::runtime_error("six");
+                              }),
+                 std::runtime_error);
     int nested = 0;
     parallel_for(1, 1, [&](int64_t, int64_t) { parallel_for(3, 1, [&](int64_t, int64_t) { ++nested; }); });
     EXPECT_EQ(nested, 3);

@@ -45,7 +45,9 @@ std::string error(const std::string& text, const std::vector<std::string>& sets 
 }
 
 TEST(Options, AreReadWithTheirTypes) {
-  const Options o = read("[part]\ninner_lr = 1\nsteps = 3\nlearn = true\nkind = \"adam\"\nrange = [1, 2.5]\nedges = [[0, 1], [1, 2]]\n");
+  const Options o = read(
+      "[part]\ninner_lr = 1\nsteps = 3\nlearn = true\nkind = \"adam\"\nrange = [1, 2.5]\nedges = [[0, 1], "
+      "[1, 2]]\n");
   EXPECT_EQ(o.inner_lr, 1.0);
   EXPECT_EQ(o.steps, 3);
   EXPECT_TRUE(o.learn);
@@ -62,14 +64,19 @@ TEST(Options, SettingsLieOverTheFile) {
 }
 
 TEST(Options, ErrorsNamePlaceAndRemedy) {
-  EXPECT_EQ(error("[part]\n\ninnner_lr = 1\n"), "e.toml:3: [part] innner_lr: unknown key; did you mean inner_lr?");
-  EXPECT_EQ(error("[part]\ninner_lr = 0.0\n"), "e.toml:2: [part] inner_lr: 0 is out of range; must be in (0, 10]");
+  EXPECT_EQ(error("[part]\n\ninnner_lr = 1\n"),
+            "e.toml:3: [part] innner_lr: unknown key; did you mean inner_lr?");
+  EXPECT_EQ(error("[part]\ninner_lr = 0.0\n"),
+            "e.toml:2: [part] inner_lr: 0 is out of range; must be in (0, 10]");
   EXPECT_EQ(error("[part]\nsteps = 1.5\n"), "e.toml:2: [part] steps: 1.5 is a number; write an integer");
   EXPECT_EQ(error("[part]\nsteps = 0\n"), "e.toml:2: [part] steps: 0 is out of range; must be >= 1");
-  EXPECT_EQ(error("[part]\nkind = \"adan\"\n"), "e.toml:2: [part] kind: \"adan\" is not known; did you mean adam?");
+  EXPECT_EQ(error("[part]\nkind = \"adan\"\n"),
+            "e.toml:2: [part] kind: \"adan\" is not known; did you mean adam?");
   EXPECT_EQ(error("[part]\nrange = [1, -9]\n"), "e.toml:2: [part] range: -9 is out of range; must be >= -5");
-  EXPECT_EQ(error("[part]\nedges = [[1, 2, 3]]\n"), "e.toml:2: [part] edges: [[1,2,3]] is a list; write a list of pairs such as [[0, 1], [1, 2]]");
-  EXPECT_EQ(error("[part]\ninner_lr = nan\n"), "e.toml:2: [part] inner_lr: nan is out of range; must be in (0, 10]");
+  EXPECT_EQ(error("[part]\nedges = [[1, 2, 3]]\n"),
+            "e.toml:2: [part] edges: [[1,2,3]] is a list; write a list of pairs such as [[0, 1], [1, 2]]");
+  EXPECT_EQ(error("[part]\ninner_lr = nan\n"),
+            "e.toml:2: [part] inner_lr: nan is out of range; must be in (0, 10]");
   EXPECT_EQ(error("", {"part.steps=x"}), "--set: [part] steps: \"x\" is a string; write an integer");
   EXPECT_NE(error("", {"nonsense"}).find("is not key=value"), std::string::npos);
   EXPECT_NE(error("[part\n").find("e.toml:1"), std::string::npos);
@@ -99,7 +106,9 @@ TEST(Registry, EveryPartSaysWhatItIs) {
     for (const auto& [name, part] : parts) {
       EXPECT_FALSE(part.summary.empty()) << kind << " " << name;
       EXPECT_FALSE(part.source.empty()) << kind << " " << name;
-      for (const auto& option : part.options()) EXPECT_FALSE(option["doc"].get<std::string>().empty()) << kind << " " << name << " " << option["name"];
+      for (const auto& option : part.options())
+        EXPECT_FALSE(option["doc"].get<std::string>().empty())
+            << kind << " " << name << " " << option["name"];
     }
   }
   EXPECT_GE(catalog().size(), 4u);

@@ -35,7 +35,9 @@ TEST(Summarise, DivergedTasksShowAndDoNotMoveTheMedian) {
   EXPECT_DOUBLE_EQ(summarise({1, 2, 3, 4, nan}, true).median, 2);
 }
 
-TEST(Summarise, OneNumberHasNoInterval) { EXPECT_EQ(summarise({2}, false).ci95, 0); }
+TEST(Summarise, OneNumberHasNoInterval) {
+  EXPECT_EQ(summarise({2}, false).ci95, 0);
+}
 
 }  // namespace
 }  // namespace symma

@@ -5,10 +5,10 @@
 
 #include <limits>
 
+#include "exchange/build_part.h"
 #include "symma/exchange/rows.h"
 #include "symma/exchange/selection.h"
 #include "symma/exchange/sorted_columns.h"
-#include "exchange/build_part.h"
 
 namespace symma {
 namespace {
@@ -23,20 +23,24 @@ Tensor matrix(std::vector<std::vector<double>> v) {
   return t;
 }
 
-const std::vector<std::vector<double>> kGolden = {{1, 2, 3}, {2, 1, 4}, {0, 3, 2},  {3, 2, 2},
+const std::vector<std::vector<double>> kGolden = {{1, 2, 3}, {2, 1, 4},  {0, 3, 2},  {3, 2, 2},
                                                   {1, 4, 3}, {9, -8, 7}, {-6, 5, 20}};
 
-Tensor run(const std::string& name, const Tensor& rows, int64_t bad, const Tensor& centre = {}, const Settings& s = {}) {
+Tensor run(const std::string& name, const Tensor& rows, int64_t bad, const Tensor& centre = {},
+           const Settings& s = {}) {
   return aggregate(*built<AggregatorRegistry>(name, s), {rows, bad, centre}, Rng(1));
 }
 
 void expect_near(const Tensor& a, const Tensor& b, double tolerance, const std::string& what = "") {
   ASSERT_EQ(a.sizes(), b.sizes()) << what;
-  EXPECT_LE((a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>(), tolerance)
-      << what << "\n" << a << "\n" << b;
+  EXPECT_LE((a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>(), tolerance) << what << "\n"
+                                                                                           << a << "\n"
+                                                                                           << b;
 }
 
-void expect_values(const Tensor& a, std::vector<double> b, const std::string& what = "") { expect_near(a, matrix({b})[0], 1e-5, what); }
+void expect_values(const Tensor& a, std::vector<double> b, const std::string& what = "") {
+  expect_near(a, matrix({b})[0], 1e-5, what);
+}
 
 class Golden : public ::testing::TestWithParam<at::ScalarType> {
  protected:
@@ -50,7 +54,8 @@ TEST_P(Golden, Rules) {
   expect_values(run("krum", x(), 2), {1, 2, 3}, "krum");
   expect_values(run("krum", x(), 2, {}, {{"neighbours", "byzfl"}}), {1, 2, 3}, "krum, byzfl");
   expect_values(run("trimmed_mean", x(), 2), {1.333333, 2.333333, 3.333333}, "trimmed mean");
-  for (const char* name : {"multi_krum", "mda", "meamed"}) expect_values(run(name, x(), 2), {1.4, 2.4, 2.8}, name);
+  for (const char* name : {"multi_krum", "mda", "meamed"})
+    expect_values(run(name, x(), 2), {1.4, 2.4, 2.8}, name);
   const Tensor zero = at::zeros({3}, x().options());
   expect_values(run("geometric_median", x(), 2, zero, {{"smoothing", .1}, {"iterations", int64_t{3}}}),
                 {1.384797, 1.995608, 3.268355}, "geometric median, 3");
@@ -83,21 +88,23 @@ TEST_P(Golden, AdaptiveClippingByHand) {
 
 TEST(Clipping, BoundsNormsAboutTheCentre) {
   const Tensor rows = matrix({{4, 5}, {1, 1.5}, {kNan, 0}});
-  const Inputs out =
-      prepare(*built<PreAggregatorRegistry>("clipping", {{"bound", 1.}}), {rows, 1, matrix({{1, 1}})[0]}, Rng(1));
+  const Inputs out = prepare(*built<PreAggregatorRegistry>("clipping", {{"bound", 1.}}),
+                             {rows, 1, matrix({{1, 1}})[0]}, Rng(1));
   expect_near(out.rows, matrix({{1.6, 1.8}, {1, 1.5}, {1, 1}}), 1e-12);
 }
 
 TEST(Bucketing, KeepsTheMeanAndTheNumberOfBadRows) {
   const Tensor rows = normal(Rng(3), {12, 5}, at::kDouble);
-  const Inputs out = prepare(*built<PreAggregatorRegistry>("bucketing", {{"size", int64_t{3}}}), {rows, 1, {}}, Rng(4));
+  const Inputs out =
+      prepare(*built<PreAggregatorRegistry>("bucketing", {{"size", int64_t{3}}}), {rows, 1, {}}, Rng(4));
   EXPECT_EQ(out.rows.size(0), 4);
   EXPECT_EQ(out.bad, 1);
   expect_near(out.rows.mean(0), rows.mean(0), 1e-12);
   // One bad row spoils one bucket.
   Tensor spoilt = rows.clone();
   spoilt[7][2] = kNan;
-  const Inputs bad = prepare(*built<PreAggregatorRegistry>("bucketing", {{"size", int64_t{3}}}), {spoilt, 1, {}}, Rng(4));
+  const Inputs bad =
+      prepare(*built<PreAggregatorRegistry>("bucketing", {{"size", int64_t{3}}}), {spoilt, 1, {}}, Rng(4));
   EXPECT_EQ(bad.rows.isnan().any(1).sum().item<int64_t>(), 1);
 }
 
@@ -121,7 +128,8 @@ TEST_P(Rule, OrderOfRowsDoesNotMatter) {
     const auto order = Draws(Rng(n)).permutation(n);
     const Tensor shuffled = x.index_select(0, at::tensor(order));
     for (int64_t f = 0; f <= std::min<int64_t>(rule->most_bad(n), 4); ++f) {
-      if (rule->laws().permutation) expect_near((*this)(shuffled, f), (*this)(x, f), 1e-9, "f = " + std::to_string(f));
+      if (rule->laws().permutation)
+        expect_near((*this)(shuffled, f), (*this)(x, f), 1e-9, "f = " + std::to_string(f));
     }
   }
 }
@@ -133,7 +141,8 @@ TEST_P(Rule, TranslatesAndScalesAsItSays) {
       const Tensor plain = (*this)(x, f);
       if (rule->laws().translation) expect_near((*this)(x + shift, f), plain + shift, 1e-9);
       if (rule->laws().scale) {
-        for (double s : {3.0, -2.0}) expect_near((*this)(s * x, f), s * plain, 1e-8, "scale " + std::to_string(s));
+        for (double s : {3.0, -2.0})
+          expect_near((*this)(s * x, f), s * plain, 1e-8, "scale " + std::to_string(s));
       }
     }
   }
@@ -161,7 +170,8 @@ TEST_P(Rule, EqualRowsGiveThatRow) {
       const Tensor row = (3 * normal(Rng(7), {50}, at::kDouble) + 1).to(type), x = row.expand({n, 50});
       for (int64_t f = 0; f <= std::min<int64_t>(rule->most_bad(n), 10); ++f)
         // Sums of n equal numbers round by at most half a unit in the last place at each step.
-        expect_near((*this)(x, f), row, n * (type == at::kFloat ? 6e-8 : 1.2e-16) * row.abs().max().item<double>());
+        expect_near((*this)(x, f), row,
+                    n * (type == at::kFloat ? 6e-8 : 1.2e-16) * row.abs().max().item<double>());
     }
 }
 
@@ -182,7 +192,8 @@ TEST_P(Rule, BadRowsDoNotPass) {
               (whole ? row : row.narrow(0, 7, 1)).fill_(poison);
             }
             const Tensor out = (*this)(x, f);
-            ASSERT_TRUE(out.isfinite().all().item<bool>()) << poison << " n " << n << " f " << f << " " << whole;
+            ASSERT_TRUE(out.isfinite().all().item<bool>())
+                << poison << " n " << n << " f " << f << " " << whole;
             // Within a small factor of the honest rows, in any coordinate and in norm.
             ASSERT_LE(out.abs().max().item<double>(), 25 * size) << poison << " n " << n << " f " << f;
             ASSERT_LE(out.norm().item<double>(), 25 * norm) << poison << " n " << n << " f " << f;
@@ -210,7 +221,8 @@ TEST_P(Rule, TooManyBadRowsAreRefused) {
 }
 
 TEST_P(Rule, InputsStayAsTheyWere) {
-  const Tensor x = rows(9, 20, 3), before = x.clone(), centre = normal(Rng(2), {20}, at::kDouble), c = centre.clone();
+  const Tensor x = rows(9, 20, 3), before = x.clone(), centre = normal(Rng(2), {20}, at::kDouble),
+               c = centre.clone();
   const Tensor out = (*this)(x, 2, centre);
   out.fill_(0);
   expect_near(x, before, 0);
@@ -235,7 +247,8 @@ TEST_P(PreRule, ThenMedianKeepsBadRowsOut) {
 }
 
 TEST_P(PreRule, EqualRowsStayAndTooManyBadAreRefused) {
-  const auto pre = built<PreAggregatorRegistry>(GetParam(), GetParam() == "clipping" ? Settings{{"bound", 100.}} : Settings{});
+  const auto pre = built<PreAggregatorRegistry>(
+      GetParam(), GetParam() == "clipping" ? Settings{{"bound", 100.}} : Settings{});
   const Tensor row = normal(Rng(7), {50}, at::kDouble);
   for (int64_t n : kSizes) {
     const Inputs out = prepare(*pre, {row.expand({n, 50}), pre->most_bad(n), {}}, Rng(1));
@@ -252,14 +265,16 @@ TEST(Rows, DistancesAgreeWithDifferences) {
       const Tensor x = normal(Rng(p), {9, p}, at::kDouble).to(type), y = x.to(at::kDouble);
       const Tensor truth = (y.unsqueeze(0) - y.unsqueeze(1)).pow(2).sum(2);
       const double tolerance = type == at::kFloat ? 1e-4 : 1e-12;
-      EXPECT_LE(((squared_distances(x) - truth) / (truth + 1e-300)).abs().max().item<double>(), tolerance) << p;
+      EXPECT_LE(((squared_distances(x) - truth) / (truth + 1e-300)).abs().max().item<double>(), tolerance)
+          << p;
       const std::vector<double> to = squared_distances_to(x, x[3]);
       for (int i = 0; i < 9; ++i) EXPECT_NEAR(to[i], truth[3][i].item<double>(), tolerance * p * 4);
     }
 }
 
 TEST(Rows, DistancesHoldFarFromZeroAndNearToEachOther) {
-  // A cluster of size 1e-3 about a point of size 1e3, and three far rows among which the origin would be sought.
+  // A cluster of size 1e-3 about a point of size 1e3, and three far rows among which the origin would be
+  // sought.
   const int64_t p = 6000;
   Tensor x = 1e3 + 1e-3 * normal(Rng(1), {12, p}, at::kDouble);
   for (int64_t i : {0, 6, 11}) x[i] = 1e5 * normal(Rng(2 + i), {p}, at::kDouble);

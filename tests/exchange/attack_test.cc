@@ -13,10 +13,13 @@ Scene scene(int64_t h, int64_t p, uint64_t seed) {
   return {normal(Rng(seed), {h, p}, at::kDouble) + 3, normal(Rng(seed + 1), {p}, at::kDouble) + 3, h + 2, 2};
 }
 
-double apart(const Tensor& a, const Tensor& b) { return (a - b).abs().max().item<double>(); }
+double apart(const Tensor& a, const Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
 
 TEST(Alie, GoldenValue) {
-  const Tensor x = at::tensor({1., 2., 3., 2., 1., 4., 0., 3., 2., 3., 2., 2., 1., 4., 3.}, at::kDouble).view({5, 3});
+  const Tensor x =
+      at::tensor({1., 2., 3., 2., 1., 4., 0., 3., 2., 3., 2., 2., 1., 4., 3.}, at::kDouble).view({5, 3});
   const Tensor sent = built<AttackRegistry>("alie")->send({x, x[0], 7, 2}, Rng(1));
   EXPECT_LE(apart(sent, at::tensor({3.110263, 4.110263, 4.05499}, at::kDouble)), 1e-5);
   const Tensor down = built<AttackRegistry>("alie", {{"down", true}})->send({x, x[0], 7, 2}, Rng(1));
@@ -42,7 +45,9 @@ TEST(Attacks, AreWhatTheySay) {
   EXPECT_EQ(some.isinf().sum().item<int64_t>() + some.eq(s.own).sum().item<int64_t>(), 40);
   EXPECT_GT(some.isinf().sum().item<int64_t>(), 2);
   const Tensor big = at::zeros({100000}, at::kDouble);
-  EXPECT_NEAR(built<AttackRegistry>("noise", {{"sd", 3.}})->send({{}, big, 1, 1}, Rng(1)).std().item<double>(), 3, .03);
+  EXPECT_NEAR(
+      built<AttackRegistry>("noise", {{"sd", 3.}})->send({{}, big, 1, 1}, Rng(1)).std().item<double>(), 3,
+      .03);
 }
 
 class EachAttack : public ::testing::TestWithParam<std::string> {};
@@ -58,13 +63,15 @@ TEST_P(EachAttack, IsRepeatableAndLeavesHonestRowsAlone) {
   EXPECT_EQ(apart(s.honest, honest), 0);
   EXPECT_EQ(apart(s.own, own), 0);
   EXPECT_EQ(attack->send({{}, s.own, 1, 1}, Rng(1)).numel(), 30);
-  EXPECT_EQ(attack->send({s.honest.to(at::kFloat), s.own.to(at::kFloat), 7, 2}, Rng(1)).scalar_type(), at::kFloat);
+  EXPECT_EQ(attack->send({s.honest.to(at::kFloat), s.own.to(at::kFloat), 7, 2}, Rng(1)).scalar_type(),
+            at::kFloat);
 }
 
 TEST_P(EachAttack, IsBorneByRobustRules) {
-  // 2 of 12 hostile. Each robust rule stays within the honest spread of the honest mean. Attacks that hide within that
-  // spread move no rule far; those that do not ruin the mean.
-  const auto attack = built<AttackRegistry>(GetParam(), GetParam() == "noise" ? Settings{{"sd", 100.}} : Settings{});
+  // 2 of 12 hostile. Each robust rule stays within the honest spread of the honest mean. Attacks that hide
+  // within that spread move no rule far; those that do not ruin the mean.
+  const auto attack =
+      built<AttackRegistry>(GetParam(), GetParam() == "noise" ? Settings{{"sd", 100.}} : Settings{});
   const Scene s = scene(10, 200, 5);
   Tensor x = at::cat({s.honest, at::zeros({2, 200}, at::kDouble)});
   for (int64_t i = 0; i < 2; ++i) x[10 + i] = attack->send({s.honest, s.honest[i], 12, 2}, Rng(6 + i));
@@ -72,7 +79,8 @@ TEST_P(EachAttack, IsBorneByRobustRules) {
   const double spread = (s.honest - truth).norm(2, 1).max().item<double>();
   for (const std::string& name : AggregatorRegistry::instance().names()) {
     const auto rule = built<AggregatorRegistry>(name);
-    if (!rule->laws().robust || name == "cge") continue;  // cge trusts small norms, which sign_flip's and ALIE's may be
+    if (!rule->laws().robust || name == "cge")
+      continue;  // cge trusts small norms, which sign_flip's and ALIE's may be
     const Tensor out = aggregate(*rule, {x, 2, {}}, Rng(1));
     EXPECT_LE((out - truth).norm().item<double>(), 1.05 * spread) << name;
   }

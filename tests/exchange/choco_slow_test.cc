@@ -1,5 +1,5 @@
-// CHOCO-gossip on a ring of 25, W = 1/3, d = 2000, N(0,1): relative consensus error against the measured table,
-// within 20%; and the mean, which must not drift. Prints the table.
+// CHOCO-gossip on a ring of 25, W = 1/3, d = 2000, N(0,1): relative consensus error against the measured
+// table, within 20%; and the mean, which must not drift. Prints the table.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -12,7 +12,9 @@ namespace symma {
 namespace {
 
 // The sum of |x_i - mean|^2 relative to that at the start.
-double spread(const Tensor& x) { return (x - x.mean(0)).pow(2).sum().item<double>(); }
+double spread(const Tensor& x) {
+  return (x - x.mean(0)).pow(2).sum().item<double>();
+}
 
 void expect_table(const std::string& name, const Settings& settings, double gamma, double bits,
                   const std::map<int, double>& truth, double tolerance = 0.2) {
@@ -34,21 +36,29 @@ void expect_table(const std::string& name, const Settings& settings, double gamm
     const auto at = truth.find(t);
     if (at == truth.end()) continue;
     const double error = spread(x) / start;
-    std::printf("%-9s gamma %-5g round %6d  error %.3e (table %.1e)\n", name.c_str(), gamma, t, error, at->second);
+    std::printf("%-9s gamma %-5g round %6d  error %.3e (table %.1e)\n", name.c_str(), gamma, t, error,
+                at->second);
     EXPECT_NEAR(error, at->second, tolerance * at->second) << name << " " << t;
   }
   const double drift = (x.mean(0) - mean).abs().max().item<double>();
-  std::printf("%-9s bits a message %.0f (table %.0f), drift of the mean %.1e\n", name.c_str(), sent, bits, drift);
+  std::printf("%-9s bits a message %.0f (table %.0f), drift of the mean %.1e\n", name.c_str(), sent, bits,
+              drift);
   EXPECT_LT(drift, 1e-13);
   EXPECT_LE(sent, 1.2 * bits);
 }
 
-TEST(ChocoTable, Exact) { expect_table("none", {}, 1, 64000, {{100, 1.2e-3}, {500, 5.3e-11}}); }
+TEST(ChocoTable, Exact) {
+  expect_table("none", {}, 1, 64000, {{100, 1.2e-3}, {500, 5.3e-11}});
+}
 TEST(ChocoTable, Qsgd256) {
   expect_table("qsgd", {{"levels", int64_t{256}}}, 1, 18000, {{100, 1.2e-3}, {500, 5.3e-11}});
 }
-TEST(ChocoTable, TopOnePercent) { expect_table("top_k", {}, .046, 860, {{1000, 1.3e-2}, {4000, 3.5e-5}}); }
-TEST(ChocoTable, RandomOnePercent) { expect_table("random_k", {}, .011, 640, {{4000, 1.4e-2}, {20000, 6.9e-6}}); }
+TEST(ChocoTable, TopOnePercent) {
+  expect_table("top_k", {}, .046, 860, {{1000, 1.3e-2}, {4000, 3.5e-5}});
+}
+TEST(ChocoTable, RandomOnePercent) {
+  expect_table("random_k", {}, .011, 640, {{4000, 1.4e-2}, {20000, 6.9e-6}});
+}
 
 }  // namespace
 }  // namespace symma

@@ -1,4 +1,5 @@
-// Each compressor in the registry: round trips, the laws it claims, the bytes it takes, and bytes that are not its own.
+// Each compressor in the registry: round trips, the laws it claims, the bytes it takes, and bytes that are
+// not its own.
 #include "symma/exchange/compressor.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +13,9 @@
 namespace symma {
 namespace {
 
-std::unique_ptr<Compressor> make(const std::string& name, const Settings& s = {}) { return built<CompressorRegistry>(name, s); }
+std::unique_ptr<Compressor> make(const std::string& name, const Settings& s = {}) {
+  return built<CompressorRegistry>(name, s);
+}
 
 Tensor through(const Compressor& c, const Tensor& x, Rng rng) {
   const Decoded d = c.decode(c.encode(x, rng), x.size(0));
@@ -20,15 +23,20 @@ Tensor through(const Compressor& c, const Tensor& x, Rng rng) {
   return d.row;
 }
 
-double relative(const Tensor& a, const Tensor& b) { return ((a - b).norm() / b.norm()).item<double>(); }
+double relative(const Tensor& a, const Tensor& b) {
+  return ((a - b).norm() / b.norm()).item<double>();
+}
 
-Tensor row(int64_t size, uint64_t seed) { return normal(Rng(seed), {size}, at::kDouble); }
+Tensor row(int64_t size, uint64_t seed) {
+  return normal(Rng(seed), {size}, at::kDouble);
+}
 
 class EachCompressor : public ::testing::TestWithParam<std::string> {
  protected:
   std::unique_ptr<Compressor> c = make(GetParam());
 };
-INSTANTIATE_TEST_SUITE_P(Registry, EachCompressor, ::testing::ValuesIn(CompressorRegistry::instance().names()));
+INSTANTIATE_TEST_SUITE_P(Registry, EachCompressor,
+                         ::testing::ValuesIn(CompressorRegistry::instance().names()));
 const int64_t kSizes[] = {1, 2, 7, 64, 1000, 4099};
 
 TEST_P(EachCompressor, RowsComeBackWithTheirLengthAndZeroAsZero) {
@@ -72,7 +80,8 @@ TEST_P(EachCompressor, IsUnbiasedIfItSays) {
     squares += y * y;
   }
   const Tensor mean = sum / trials, error = ((squares / trials - mean * mean).clamp_min(0) / trials).sqrt();
-  // 60 coordinates at 4.5 standard errors each, and the rounding of the norm to a float, which never shows in a sample.
+  // 60 coordinates at 4.5 standard errors each, and the rounding of the norm to a float, which never shows in
+  // a sample.
   EXPECT_LE(((mean - x).abs() - 4.5 * error).max().item<double>(), 1e-6);
 }
 
@@ -107,7 +116,8 @@ TEST_P(EachCompressor, MalformedBytesAreAFaultOrARow) {
 }
 
 TEST_P(EachCompressor, RowsThatAreNotFiniteDoNotCrashIt) {
-  for (double v : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(), 1e300, 1e-300}) {
+  for (double v :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(), 1e300, 1e-300}) {
     Tensor x = row(100, 11);
     x[40] = v;
     const Bytes bytes = c->encode(x, Rng(1));
@@ -117,9 +127,11 @@ TEST_P(EachCompressor, RowsThatAreNotFiniteDoNotCrashIt) {
 }
 
 TEST_P(EachCompressor, FeedbackKeepsWhatWasLeftOut) {
-  // A constant row sent T times with feedback: the messages' mean tends to it as 1 / T, because the residual is bounded.
+  // A constant row sent T times with feedback: the messages' mean tends to it as 1 / T, because the residual
+  // is bounded.
   if (c->contraction(200) == 0) GTEST_SKIP() << GetParam() << " is no contraction by itself";
-  const auto close = GetParam() == "random_k" || GetParam() == "top_k" ? make(GetParam(), {{"fraction", .1}}) : make(GetParam());
+  const auto close = GetParam() == "random_k" || GetParam() == "top_k" ? make(GetParam(), {{"fraction", .1}})
+                                                                       : make(GetParam());
   const Tensor x = row(200, 12);
   Tensor residual, memory, sum = at::zeros({200}, at::kDouble);
   const int rounds = 1500;
@@ -143,7 +155,7 @@ TEST(Bytes, AreWhatAWireWouldCarry) {
   EXPECT_EQ(bits("int8"), 16000 + 2 * 32);  // two buckets, one scale each
   EXPECT_EQ(bits("sign"), 2032);
   EXPECT_NEAR(bits("qsgd", {{"levels", int64_t{256}}}), 18000, 360);
-  EXPECT_NEAR(bits("top_k"), 20 * 32 + 20 * 8.5, 40);      // 11 bits a place without the code
+  EXPECT_NEAR(bits("top_k"), 20 * 32 + 20 * 8.5, 40);  // 11 bits a place without the code
   EXPECT_EQ(bits("random_k"), 20 * 32 + 32);
   EXPECT_EQ(bits("power_sgd"), 32 * 2 * (45 + 45));
 }
@@ -190,8 +202,10 @@ TEST(TopK, KeepsTheLargest) {
 }
 
 TEST(PowerSgd, WarmStartFindsTheLeadingSpace) {
-  // A matrix of rank 2 is sent exactly; from a warm start a slowly decaying one comes near its best rank-2 part.
-  const Tensor low = at::matmul(normal(Rng(1), {20, 2}, at::kDouble), normal(Rng(2), {2, 15}, at::kDouble)).reshape({300});
+  // A matrix of rank 2 is sent exactly; from a warm start a slowly decaying one comes near its best rank-2
+  // part.
+  const Tensor low =
+      at::matmul(normal(Rng(1), {20, 2}, at::kDouble), normal(Rng(2), {2, 15}, at::kDouble)).reshape({300});
   const auto c = make("power_sgd", {{"rank", int64_t{2}}, {"rows", int64_t{20}}});
   EXPECT_LE(relative(through(*c, low, Rng(3)), low), 1e-6);
   const Tensor full = low + normal(Rng(4), {300}, at::kDouble);

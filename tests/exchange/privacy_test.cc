@@ -20,8 +20,8 @@ TEST(Renyi, AgreesWithTheTable) {
   for (const auto& [s, epsilon] : table) EXPECT_NEAR(renyi_epsilon({&s, 1}, 1e-5), epsilon, 1e-6) << s.sigma;
 }
 
-// log E over N(0, sigma^2) of (1 - q + q exp((2x-1) / (2 sigma^2)))^order, by the trapezoid rule, which converges
-// exponentially here.
+// log E over N(0, sigma^2) of (1 - q + q exp((2x-1) / (2 sigma^2)))^order, by the trapezoid rule, which
+// converges exponentially here.
 double quadrature(double sigma, double q, double order) {
   const double low = -14 * sigma, high = order + 14 * sigma;
   const int64_t n = 20000 + static_cast<int64_t>(64 * (high - low) / std::min(sigma, sigma * sigma));
@@ -42,12 +42,14 @@ double quadrature(double sigma, double q, double order) {
 TEST(Renyi, AgreesWithQuadratureOnRandomSettings) {
   for (uint64_t seed = 0; seed < 15; ++seed) {
     Draws d(Rng(seed).split("setting"));
-    const Spending s{std::exp(d.uniform(std::log(.4), std::log(6.))), std::exp(d.uniform(std::log(1e-4), std::log(.6))),
-                     1 + d.below(20000)};
+    const Spending s{std::exp(d.uniform(std::log(.4), std::log(6.))),
+                     std::exp(d.uniform(std::log(1e-4), std::log(.6))), 1 + d.below(20000)};
     std::vector<double> spent;
-    for (double order : renyi_orders()) spent.push_back(static_cast<double>(s.steps) * quadrature(s.sigma, s.q, order));
+    for (double order : renyi_orders())
+      spent.push_back(static_cast<double>(s.steps) * quadrature(s.sigma, s.q, order));
     const double truth = epsilon_of(spent, 1e-5);
-    EXPECT_NEAR(renyi_epsilon({&s, 1}, 1e-5), truth, 1e-6 * std::max(1.0, truth)) << s.sigma << " " << s.q << " " << s.steps;
+    EXPECT_NEAR(renyi_epsilon({&s, 1}, 1e-5), truth, 1e-6 * std::max(1.0, truth))
+        << s.sigma << " " << s.q << " " << s.steps;
   }
 }
 
@@ -66,7 +68,8 @@ double gaussian_delta(double sigma, double e) {
 }
 
 TEST(Composition, IsExactForTheGaussian) {
-  for (const auto& [sigma, steps] : std::vector<std::pair<double, int64_t>>{{1, 1}, {2, 1}, {5, 40}, {30, 1000}}) {
+  for (const auto& [sigma, steps] :
+       std::vector<std::pair<double, int64_t>>{{1, 1}, {2, 1}, {5, 40}, {30, 1000}}) {
     double low = 0, high = 100;
     while (high - low > 1e-10) {
       const double mid = (low + high) / 2;
@@ -91,10 +94,14 @@ TEST(Composition, IsExactForOneSampledStep) {
 }
 
 TEST(Composition, IsTighterThanRenyi) {
-  for (const Spending& s : {Spending{1.1, 256. / 60000, 14062}, {1.3, 256. / 60000, 3515}, {0.7, 256. / 60000, 10546}, {1.5, .04, 2250}}) {
+  for (const Spending& s : {Spending{1.1, 256. / 60000, 14062},
+                            {1.3, 256. / 60000, 3515},
+                            {0.7, 256. / 60000, 10546},
+                            {1.5, .04, 2250}}) {
     const Epsilon e = composed_epsilon({&s, 1}, 1e-5);
     const double renyi = renyi_epsilon({&s, 1}, 1e-5);
-    std::printf("sigma %.1f q %.5f steps %5ld: Renyi %.4f, composed %.4f, at most %.4f\n", s.sigma, s.q, s.steps, renyi, e.estimate, e.upper);
+    std::printf("sigma %.1f q %.5f steps %5ld: Renyi %.4f, composed %.4f, at most %.4f\n", s.sigma, s.q,
+                s.steps, renyi, e.estimate, e.upper);
     EXPECT_LT(e.upper, renyi);
     EXPECT_GT(e.estimate, .7 * renyi);
   }
@@ -121,7 +128,11 @@ TEST(Clipping, BoundsEachRowAndDropsNoneButBrokenOnes) {
   rows[3][1] = NAN;
   const Clipped out = clip_rows(rows, 1);
   EXPECT_EQ(out.whole, 2);
-  EXPECT_LE((out.rows - at::tensor({.6, .8, .3, .4, 0., 0., 0., 0.}, at::kDouble).view({4, 2})).abs().max().item<double>(), 1e-15);
+  EXPECT_LE((out.rows - at::tensor({.6, .8, .3, .4, 0., 0., 0., 0.}, at::kDouble).view({4, 2}))
+                .abs()
+                .max()
+                .item<double>(),
+            1e-15);
 }
 
 TEST(Noise, HasTheDeviationThatIsAccounted) {
@@ -148,14 +159,16 @@ TEST(AdaptiveClipping, FindsTheQuantileAndSplitsTheBudget) {
   double bound = .1;
   for (int t = 0; t < 200; ++t) bound = a.next(bound, clip_rows(norms, bound).whole, 400, Rng(t));
   EXPECT_NEAR(clip_rows(norms, bound).whole / 400., .7, .03);
-  // Two Gaussians of sensitivity 1 and 1/2 spend together what one of sigma spends: 1/s^2 = 1/z^2 + 1/(2 c)^2.
+  // Two Gaussians of sensitivity 1 and 1/2 spend together what one of sigma spends: 1/s^2 = 1/z^2 + 1/(2
+  // c)^2.
   const double z = a.sum_sigma(1.1, "test");
   EXPECT_NEAR(1 / (z * z) + 1 / 100., 1 / 1.21, 1e-12);
   EXPECT_THROW(a.sum_sigma(10, "test"), UserError);
 }
 
 TEST(Statement, NamesTheUnit) {
-  EXPECT_EQ(privacy_statement(Unit::kAgent, 2.3141, 1e-5), "epsilon 2.314 at delta 1e-05 for one agent, present or absent");
+  EXPECT_EQ(privacy_statement(Unit::kAgent, 2.3141, 1e-5),
+            "epsilon 2.314 at delta 1e-05 for one agent, present or absent");
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ std::vector<std::vector<uint64_t>> inputs(const Setting& s, uint64_t seed) {
   Draws d(Rng(seed).split("inputs"));
   for (auto& row : x)
     for (int64_t i = 0; i < s.size; ++i)
-      row.push_back((uint64_t{d.word()} << 32 | d.word()) & (s.bits == 64 ? ~uint64_t{0} : (uint64_t{1} << s.bits) - 1));
+      row.push_back((uint64_t{d.word()} << 32 | d.word()) &
+                    (s.bits == 64 ? ~uint64_t{0} : (uint64_t{1} << s.bits) - 1));
   return x;
 }
 
@@ -35,7 +36,8 @@ struct Round {
 };
 
 // The protocol with agents gone before each of its four messages.
-Round run(const Setting& s, const std::vector<std::vector<uint64_t>>& x, const std::array<Agents, 4>& gone, uint64_t seed) {
+Round run(const Setting& s, const std::vector<std::vector<uint64_t>>& x, const std::array<Agents, 4>& gone,
+          uint64_t seed) {
   Round r;
   std::vector<Agent> agents;
   for (int64_t a = 0; a < s.agents; ++a) agents.emplace_back(s, a, key_of(1000 * seed + a));
@@ -112,7 +114,11 @@ TEST(FixedPoint, ClipsAndKeepsExtremeSums) {
   std::vector<uint64_t> sum(6, 0);
   for (int a = 0; a < 1000; ++a)
     for (int i = 0; i < 6; ++i) sum[i] = (sum[i] + e[i]) & ((uint64_t{1} << f.bits(1000)) - 1);
-  EXPECT_LE((f.decode(sum, 1000) - at::tensor({1000., -1000., 1000., -1000., 0., 0.}, at::kDouble)).abs().max().item<double>(), 1e-9);
+  EXPECT_LE((f.decode(sum, 1000) - at::tensor({1000., -1000., 1000., -1000., 0., 0.}, at::kDouble))
+                .abs()
+                .max()
+                .item<double>(),
+            1e-9);
 }
 
 // Chi-squared of the highest byte of each number against uniform: mean 255, deviation sqrt(510).
@@ -134,12 +140,14 @@ TEST(SecureSum, SingleMessagesAreUniformWhateverTheyHold) {
     const Round r = run(s, x, {}, 11 + value);
     ASSERT_TRUE(r.sum.ok());
     EXPECT_EQ(r.sum.value[77], (5 * value) & 0xffffffffu);
-    for (const auto& [a, bytes] : r.masked) EXPECT_LT(std::abs(chi_squared(unpack(s, bytes).value, 32)), 5) << a;
+    for (const auto& [a, bytes] : r.masked)
+      EXPECT_LT(std::abs(chi_squared(unpack(s, bytes).value, 32)), 5) << a;
     // Nor do differences of two agents' messages, or neighbouring numbers of one, show anything.
     auto a = unpack(s, r.masked.at(0)).value, b = unpack(s, r.masked.at(1)).value;
     double correlation = 0;
     for (size_t i = 0; i < a.size(); ++i) {
-      correlation += (static_cast<double>(a[i]) / 0x1p32 - .5) * (static_cast<double>(a[(i + 1) % a.size()]) / 0x1p32 - .5) * 12;
+      correlation += (static_cast<double>(a[i]) / 0x1p32 - .5) *
+                     (static_cast<double>(a[(i + 1) % a.size()]) / 0x1p32 - .5) * 12;
       a[i] = (a[i] - b[i]) & 0xffffffffu;
     }
     EXPECT_LT(std::abs(chi_squared(a, 32)), 5);
@@ -148,7 +156,8 @@ TEST(SecureSum, SingleMessagesAreUniformWhateverTheyHold) {
 }
 
 TEST(SecureSum, EachMaskIsNeeded) {
-  // Once all shares of seeds are known, a message is still masked pairwise: subtracting the self-mask alone leaves noise.
+  // Once all shares of seeds are known, a message is still masked pairwise: subtracting the self-mask alone
+  // leaves noise.
   const Setting s{4, 3, 40000, 32, 4};
   const std::vector<std::vector<uint64_t>> x(4, std::vector<uint64_t>(s.size, 5));
   const Round r = run(s, x, {}, 21);
@@ -159,7 +168,8 @@ TEST(SecureSum, EachMaskIsNeeded) {
   // What agents do reveal never has both shares of one peer.
   for (const auto& [a, revealed] : r.revealed)
     for (const auto& [v, share] : revealed.seed_shares) EXPECT_EQ(revealed.key_shares.count(v), 0u);
-  // A sum in which one vector is missing, though its agent shared, cannot be opened with the shares that were revealed.
+  // A sum in which one vector is missing, though its agent shared, cannot be opened with the shares that were
+  // revealed.
   Sealed fewer = r.masked;
   fewer.erase(2);
   EXPECT_FALSE(unmask(s, r.adverts, r.sharing, fewer, r.revealed).ok());

@@ -30,7 +30,8 @@ TEST_P(EveryTopology, HasDoublyStochasticSymmetricWeightsAlongItsEdges) {
   const auto at = w.accessor<double, 2>();
   for (int64_t i = 0; i < 6; ++i) {
     for (int64_t j = i + 1; j < 6; ++j) {
-      const bool edge = std::find(x.graph.edges.begin(), x.graph.edges.end(), std::array<int64_t, 2>{i, j}) != x.graph.edges.end();
+      const bool edge = std::find(x.graph.edges.begin(), x.graph.edges.end(), std::array<int64_t, 2>{i, j}) !=
+                        x.graph.edges.end();
       EXPECT_EQ(at[i][j] > 0, edge) << i << " " << j;
     }
   }
@@ -45,10 +46,13 @@ TEST_P(EveryTopology, WorksForOneAndTwoAgents) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, EveryTopology, testing::ValuesIn(TopologyRegistry::instance().names()), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Registry, EveryTopology, testing::ValuesIn(TopologyRegistry::instance().names()),
+                         [](const auto& info) { return info.param; });
 
 // The references' graph of Dif-MAML with Metropolis weights: .864.
-TEST(Topology, SecondEigenvalueOfDifMamlsGraph) { EXPECT_NEAR(second_eigenvalue(on("edges", kDifMaml, 6).weights), 0.864, 5e-4); }
+TEST(Topology, SecondEigenvalueOfDifMamlsGraph) {
+  EXPECT_NEAR(second_eigenvalue(on("edges", kDifMaml, 6).weights), 0.864, 5e-4);
+}
 
 TEST(Topology, KnownGraphs) {
   EXPECT_EQ(on("ring", {}, 5).graph.edges.size(), 5u);

@@ -15,7 +15,8 @@ class EveryLearner : public testing::TestWithParam<std::string> {
         model(make<ModelRegistry>("mlp", {{"hidden", {16}}}, family->spec().shape)),
         learner(make<LearnerRegistry>(GetParam(), {}, LearnerSetting{*model, family->spec()})) {}
 
-  std::unique_ptr<TaskBatch> tasks(std::vector<int64_t> agents, uint64_t key, Split split = Split::kTrain) const {
+  std::unique_ptr<TaskBatch> tasks(std::vector<int64_t> agents, uint64_t key,
+                                   Split split = Split::kTrain) const {
     return family->sample(*model, agents, split, Rng(key));
   }
 
@@ -86,11 +87,13 @@ TEST_P(EveryLearner, BeatsChanceAfterLearning) {
   for (int i = 0; i < 150; ++i) learner->step(s, *tasks(std::vector<int64_t>(8, 0), 100 + i), Rng(i));
   const auto batch = tasks(std::vector<int64_t>(50, kEveryone), 7, Split::kTest);
   const std::vector<int64_t> steps{20};
-  const double accuracy = batch->score(learner->adapt(s, *batch, steps, Rng(3))[0], Rng(4)).at("accuracy").mean().item<double>();
+  const double accuracy =
+      batch->score(learner->adapt(s, *batch, steps, Rng(3))[0], Rng(4)).at("accuracy").mean().item<double>();
   EXPECT_GT(accuracy, 0.45);  // three clusters: chance is 0.33
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, EveryLearner, testing::ValuesIn(LearnerRegistry::instance().names()), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Registry, EveryLearner, testing::ValuesIn(LearnerRegistry::instance().names()),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace symma

@@ -1,5 +1,6 @@
-// The gradient of every learner against finite differences in float64, and second-order MAML against a double loop that shares no
-// code with it. A learner's gradient is read off a step of its outer SGD with meta_lr = 1.
+// The gradient of every learner against finite differences in float64, and second-order MAML against a double
+// loop that shares no code with it. A learner's gradient is read off a step of its outer SGD with meta_lr
+// = 1.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -16,7 +17,8 @@ struct World {
   std::unique_ptr<TaskBatch> batch;
 };
 
-World world(const std::string& family, const Json& task, const std::string& model, const Json& net, int64_t tasks) {
+World world(const std::string& family, const Json& task, const std::string& model, const Json& net,
+            int64_t tasks) {
   World w;
   w.family = make<TaskFamilyRegistry>(family, task, int64_t{1});
   w.model = make<ModelRegistry>(model, net, w.family->spec().shape);
@@ -25,8 +27,14 @@ World world(const std::string& family, const Json& task, const std::string& mode
 }
 
 // A smooth little net: finite differences want no kinks.
-World sines() { return world("sinusoid", {{"shots", 5}, {"queries", 6}}, "mlp", {{"hidden", {4}}, {"activation", "tanh"}}, 3); }
-World clusters() { return world("blobs", {{"ways", 3}, {"shots", 2}, {"queries", 3}}, "mlp", {{"hidden", {4}}, {"activation", "tanh"}}, 3); }
+World sines() {
+  return world("sinusoid", {{"shots", 5}, {"queries", 6}}, "mlp", {{"hidden", {4}}, {"activation", "tanh"}},
+               3);
+}
+World clusters() {
+  return world("blobs", {{"ways", 3}, {"shots", 2}, {"queries", 3}}, "mlp",
+               {{"hidden", {4}}, {"activation", "tanh"}}, 3);
+}
 
 std::unique_ptr<Learner> learner(const World& w, const std::string& kind, Json settings) {
   if (kind != "scratch") {
@@ -64,14 +72,17 @@ Tensor numeric(const std::function<double(const Tensor&)>& f, const Tensor& thet
 void expect_close(const Tensor& a, const Tensor& b, double tolerance) {
   ASSERT_EQ(a.sizes(), b.sizes());
   EXPECT_GT(b.abs().max().item<double>(), 1e-3) << "nothing to compare";
-  EXPECT_LE((a - b).abs().max().item<double>(), tolerance * std::max(1.0, b.abs().max().item<double>())) << a << b;
+  EXPECT_LE((a - b).abs().max().item<double>(), tolerance * std::max(1.0, b.abs().max().item<double>()))
+      << a << b;
 }
 
 // Mean query loss after `steps` steps of adaptation: what second-order learners descend.
 std::function<double(const Tensor&)> adapted_loss(const World& w, const Learner& l, int64_t steps) {
   return [&w, &l, steps](const Tensor& theta) {
     const State s{theta, {}, 0};
-    return w.batch->loss(l.adapt(s, *w.batch, std::vector<int64_t>{steps}, Rng(7))[0], Stage::kQuery, Rng(7)).mean().item<double>();
+    return w.batch->loss(l.adapt(s, *w.batch, std::vector<int64_t>{steps}, Rng(7))[0], Stage::kQuery, Rng(7))
+        .mean()
+        .item<double>();
   };
 }
 
@@ -83,12 +94,24 @@ void check_maml(const World& w, Json settings, int64_t steps, double tolerance =
   expect_close(gradient_of_step(*l, s, *w.batch), numeric(adapted_loss(w, *l, steps), s.theta), tolerance);
 }
 
-TEST(Gradients, MamlOneStep) { check_maml(sines(), {}, 1); }
-TEST(Gradients, MamlThreeSteps) { check_maml(sines(), {}, 3); }
-TEST(Gradients, MamlOfClassification) { check_maml(clusters(), {}, 2); }
-TEST(Gradients, MetaSgdInPointAndRates) { check_maml(sines(), {{"learn_lr", true}}, 2); }
-TEST(Gradients, Anil) { check_maml(sines(), {{"adapt", "head"}}, 2); }
-TEST(Gradients, AnilWithLearnedRates) { check_maml(clusters(), {{"adapt", "head"}, {"learn_lr", true}}, 2); }
+TEST(Gradients, MamlOneStep) {
+  check_maml(sines(), {}, 1);
+}
+TEST(Gradients, MamlThreeSteps) {
+  check_maml(sines(), {}, 3);
+}
+TEST(Gradients, MamlOfClassification) {
+  check_maml(clusters(), {}, 2);
+}
+TEST(Gradients, MetaSgdInPointAndRates) {
+  check_maml(sines(), {{"learn_lr", true}}, 2);
+}
+TEST(Gradients, Anil) {
+  check_maml(sines(), {{"adapt", "head"}}, 2);
+}
+TEST(Gradients, AnilWithLearnedRates) {
+  check_maml(clusters(), {{"adapt", "head"}, {"learn_lr", true}}, 2);
+}
 
 TEST(Gradients, FirstOrderMamlIsTheGradientAtTheAdaptedPoint) {
   const World w = sines();
@@ -98,25 +121,32 @@ TEST(Gradients, FirstOrderMamlIsTheGradientAtTheAdaptedPoint) {
   Tensor mean = at::zeros_like(s.theta);
   for (int64_t b = 0; b < 3; ++b) {
     const auto one = w.batch->slice(b, b + 1);
-    mean += numeric([&](const Tensor& at) { return one->loss(at, Stage::kQuery, Rng(7)).item<double>(); }, phi.slice(0, b, b + 1)) / 3;
+    mean += numeric([&](const Tensor& at) { return one->loss(at, Stage::kQuery, Rng(7)).item<double>(); },
+                    phi.slice(0, b, b + 1)) /
+            3;
   }
   expect_close(gradient_of_step(*l, s, *w.batch), mean, 1e-8);
 }
 
 TEST(Gradients, FirstOrderMetaSgdRates) {
-  // With one inner step nothing is left out of the rates' gradient: it is -grad L_support . grad L_query, as of second order.
+  // With one inner step nothing is left out of the rates' gradient: it is -grad L_support . grad L_query, as
+  // of second order.
   const World w = sines();
-  const auto first = learner(w, "maml", {{"order", 1}, {"learn_lr", true}}), second = learner(w, "maml", {{"order", 2}, {"learn_lr", true}});
+  const auto first = learner(w, "maml", {{"order", 1}, {"learn_lr", true}}),
+             second = learner(w, "maml", {{"order", 2}, {"learn_lr", true}});
   const State s = start(*first);
   const int64_t p = w.model->layout().size();
-  expect_close(gradient_of_step(*first, s, *w.batch).slice(1, p, 2 * p), gradient_of_step(*second, s, *w.batch).slice(1, p, 2 * p), 1e-12);
+  expect_close(gradient_of_step(*first, s, *w.batch).slice(1, p, 2 * p),
+               gradient_of_step(*second, s, *w.batch).slice(1, p, 2 * p), 1e-12);
 }
 
 TEST(Gradients, ImplicitMamlOfASolvedInnerProblem) {
   const World w = sines();
-  // With the inner problem solved and the linear system too, the implicit gradient is that of the solution itself. lambda = 8 makes
-  // the inner problem convex enough to be solved to the last digit; with 2 its slowest direction is still moving after 600 steps.
-  const auto l = learner(w, "imaml", {{"inner_steps", 300}, {"inner_lr", 0.05}, {"lambda", 8.0}, {"cg_steps", 40}});
+  // With the inner problem solved and the linear system too, the implicit gradient is that of the solution
+  // itself. lambda = 8 makes the inner problem convex enough to be solved to the last digit; with 2 its
+  // slowest direction is still moving after 600 steps.
+  const auto l =
+      learner(w, "imaml", {{"inner_steps", 300}, {"inner_lr", 0.05}, {"lambda", 8.0}, {"cg_steps", 40}});
   const State s = start(*l);
   expect_close(gradient_of_step(*l, s, *w.batch), numeric(adapted_loss(w, *l, 300), s.theta), 1e-7);
 }
@@ -130,7 +160,8 @@ TEST(Gradients, ReptileIsTheWayThatDescentGoes) {
     const auto one = w.batch->slice(b, b + 1);
     Tensor phi = s.theta.clone();
     for (const Stage stage : {Stage::kSupport, Stage::kQuery, Stage::kSupport}) {
-      phi -= 0.05 * numeric([&](const Tensor& at) { return one->loss(at, stage, Rng(7)).item<double>(); }, phi);
+      phi -=
+          0.05 * numeric([&](const Tensor& at) { return one->loss(at, stage, Rng(7)).item<double>(); }, phi);
     }
     mean += (s.theta - phi) / 3;
   }
@@ -154,7 +185,9 @@ TEST(Gradients, PretrainOnPooledPoints) {
   const State s = start(*l);
   const auto pooled = [&](const Tensor& theta) {
     const Tensor rows = theta.expand({3, theta.size(1)});
-    return ((w.batch->loss(rows, Stage::kSupport, Rng(7)) + w.batch->loss(rows, Stage::kQuery, Rng(7))) / 2).mean().item<double>();
+    return ((w.batch->loss(rows, Stage::kSupport, Rng(7)) + w.batch->loss(rows, Stage::kQuery, Rng(7))) / 2)
+        .mean()
+        .item<double>();
   };
   expect_close(gradient_of_step(*l, s, *w.batch), numeric(pooled, s.theta), 1e-8);
 }
@@ -166,10 +199,14 @@ TEST(Gradients, PretrainOnAllClasses) {
     csv << "task,a,b,y\n";
     Draws d(Rng(2));
     for (int task = 0; task < 4; ++task) {
-      for (int i = 0; i < 20; ++i) csv << "t" << task << "," << d.normal() << "," << d.normal() << "," << "xyz"[i % 3] << "\n";
+      for (int i = 0; i < 20; ++i)
+        csv << "t" << task << "," << d.normal() << "," << d.normal() << ","
+            << "xyz"[i % 3] << "\n";
     }
   }
-  const World w = world("table", {{"path", path}, {"predict", "classification"}, {"shots", 2}, {"queries", 6}}, "mlp", {{"hidden", {4}}, {"activation", "tanh"}}, 2);
+  const World w =
+      world("table", {{"path", path}, {"predict", "classification"}, {"shots", 2}, {"queries", 6}}, "mlp",
+            {{"hidden", {4}}, {"activation", "tanh"}}, 2);
   const auto l = learner(w, "pretrain", {});
   const State s = start(*l);
   const auto& batch = dynamic_cast<const SupervisedBatch&>(*w.batch);
@@ -178,10 +215,12 @@ TEST(Gradients, PretrainOnAllClasses) {
   const auto pooled = [&](const Tensor& theta) {
     double sum = 0;
     for (int64_t b = 0; b < 2; ++b) {
-      const Tensor x = at::cat({batch.data().support_x[b], batch.data().query_x[b]}).to(at::kDouble).unsqueeze(0);
+      const Tensor x =
+          at::cat({batch.data().support_x[b], batch.data().query_x[b]}).to(at::kDouble).unsqueeze(0);
       const Tensor y = at::cat({batch.data().support_class[b], batch.data().query_class[b]});
       const Tensor features = w.model->features(theta.slice(1, 0, p), x, Mode::kTrain)[0];
-      const Tensor logits = features.mm(theta[0].slice(0, p, p + f * classes).view({f, classes})) + theta[0].slice(0, p + f * classes);
+      const Tensor logits = features.mm(theta[0].slice(0, p, p + f * classes).view({f, classes})) +
+                            theta[0].slice(0, p + f * classes);
       sum -= at::log_softmax(logits, 1).gather(1, y.unsqueeze(1)).mean().item<double>() / 2;
     }
     return sum;
@@ -195,12 +234,14 @@ TEST(Gradients, ScratchDescendsTheSupportLoss) {
   const State s = start(*l);
   const auto one = w.batch->slice(0, 1);
   const auto rows = l->adapt(s, *one, std::vector<int64_t>{0, 1}, Rng(7));
-  const Tensor g = numeric([&](const Tensor& at) { return one->loss(at, Stage::kSupport, Rng(7)).item<double>(); }, s.theta);
+  const Tensor g = numeric(
+      [&](const Tensor& at) { return one->loss(at, Stage::kSupport, Rng(7)).item<double>(); }, s.theta);
   expect_close((rows[0] - rows[1]) / 0.05, g, 1e-8);
 }
 
 TEST(Gradients, MamlOfTheConvolutionalNet) {
-  const TaskSpec spec{.shape = {{8, 8, 1}, 3}, .kind = Kind::kClassification, .metric = "accuracy", .higher_is_better = true};
+  const TaskSpec spec{
+      .shape = {{8, 8, 1}, 3}, .kind = Kind::kClassification, .metric = "accuracy", .higher_is_better = true};
   const auto model = make<ModelRegistry>("conv", {{"channels", 3}, {"blocks", 2}}, spec.shape);
   Episodes e;
   e.support_x = uniform(Rng(1), {2, 3, 8, 8, 1}, 0, 1);
@@ -208,10 +249,15 @@ TEST(Gradients, MamlOfTheConvolutionalNet) {
   e.query_x = uniform(Rng(2), {2, 6, 8, 8, 1}, 0, 1);
   e.query_y = at::arange(3, at::kLong).repeat({2, 2});
   const SupervisedBatch batch(*model, Kind::kClassification, e, Mode::kTrain);
-  const auto l = make<LearnerRegistry>("maml", {{"optimizer", "sgd"}, {"meta_lr", 1.0}, {"inner_lr", 0.1}, {"inner_steps", 2}}, LearnerSetting{*model, spec});
+  const auto l = make<LearnerRegistry>(
+      "maml", {{"optimizer", "sgd"}, {"meta_lr", 1.0}, {"inner_lr", 0.1}, {"inner_steps", 2}},
+      LearnerSetting{*model, spec});
   const State s = start(*l);
   const auto f = [&](const Tensor& theta) {
-    return batch.loss(l->adapt({theta, {}, 0}, batch, std::vector<int64_t>{2}, Rng(7))[0], Stage::kQuery, Rng(7)).mean().item<double>();
+    return batch
+        .loss(l->adapt({theta, {}, 0}, batch, std::vector<int64_t>{2}, Rng(7))[0], Stage::kQuery, Rng(7))
+        .mean()
+        .item<double>();
   };
   // ReLU has kinks; steps this small rarely cross one.
   expect_close(gradient_of_step(*l, s, batch), numeric(f, s.theta, 1e-7), 1e-5);
@@ -222,21 +268,36 @@ TEST(Gradients, MamlOfTheConvolutionalNet) {
 struct Dual {
   double v, d;
 };
-Dual operator+(Dual a, Dual b) { return {a.v + b.v, a.d + b.d}; }
-Dual operator-(Dual a, Dual b) { return {a.v - b.v, a.d - b.d}; }
-Dual operator*(Dual a, Dual b) { return {a.v * b.v, a.v * b.d + a.d * b.v}; }
+Dual operator+(Dual a, Dual b) {
+  return {a.v + b.v, a.d + b.d};
+}
+Dual operator-(Dual a, Dual b) {
+  return {a.v - b.v, a.d - b.d};
+}
+Dual operator*(Dual a, Dual b) {
+  return {a.v * b.v, a.v * b.d + a.d * b.v};
+}
 Dual tanh(Dual a) {
   const double t = std::tanh(a.v);
   return {t, (1 - t * t) * a.d};
 }
-double tanh_of(double a) { return std::tanh(a); }
-Dual tanh_of(Dual a) { return tanh(a); }
-double constant(double x, double) { return x; }
-Dual constant(double x, Dual) { return {x, 0}; }
+double tanh_of(double a) {
+  return std::tanh(a);
+}
+Dual tanh_of(Dual a) {
+  return tanh(a);
+}
+double constant(double x, double) {
+  return x;
+}
+Dual constant(double x, Dual) {
+  return {x, 0};
+}
 
 // Gradient of the mean squared error, in a row laid out [W(h), b(h), V(h), c].
 template <class T>
-std::vector<T> loop_gradient(const std::vector<T>& row, const std::vector<double>& xs, const std::vector<double>& ys, int h) {
+std::vector<T> loop_gradient(const std::vector<T>& row, const std::vector<double>& xs,
+                             const std::vector<double>& ys, int h) {
   std::vector<T> g(row.size(), constant(0, row[0]));
   const T scale = constant(2.0 / static_cast<double>(xs.size()), row[0]);
   for (size_t k = 0; k < xs.size(); ++k) {
@@ -272,7 +333,8 @@ TEST(Gradients, MamlAgreesWithAnIndependentDoubleLoop) {
     const std::vector<double> theta = list(s.theta);
     std::vector<double> mean(theta.size());
     for (int64_t b = 0; b < 3; ++b) {
-      const auto sx = list(data.support_x[b]), sy = list(data.support_y[b]), qx = list(data.query_x[b]), qy = list(data.query_y[b]);
+      const auto sx = list(data.support_x[b]), sy = list(data.support_y[b]), qx = list(data.query_x[b]),
+                 qy = list(data.query_y[b]);
       std::vector<std::vector<double>> path{theta};
       for (int k = 0; k < steps; ++k) {
         auto next = path.back();
@@ -292,7 +354,8 @@ TEST(Gradients, MamlAgreesWithAnIndependentDoubleLoop) {
     expect_close(gradient_of_step(*l, s, *w.batch), at::tensor(mean, at::kDouble).unsqueeze(0), 1e-10);
     // In the precision that runs have.
     State single{s.theta.to(at::kFloat), {}, 0};
-    expect_close(gradient_of_step(*l, single, *w.batch).to(at::kDouble), at::tensor(mean, at::kDouble).unsqueeze(0), 1e-5);
+    expect_close(gradient_of_step(*l, single, *w.batch).to(at::kDouble),
+                 at::tensor(mean, at::kDouble).unsqueeze(0), 1e-5);
   }
 }
 

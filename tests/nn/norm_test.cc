@@ -17,7 +17,8 @@ struct Inputs {
 
 Inputs inputs(int64_t b, int64_t n, int64_t c, at::ScalarType type) {
   const Rng rng(3);
-  return {leaf(normal(rng.split("y"), {b, n, c}, type)), leaf(normal(rng.split("gamma"), {b, c}, type)), leaf(normal(rng.split("beta"), {b, c}, type))};
+  return {leaf(normal(rng.split("y"), {b, n, c}, type)), leaf(normal(rng.split("gamma"), {b, c}, type)),
+          leaf(normal(rng.split("beta"), {b, c}, type))};
 }
 
 // Value, gradients, and gradients of a weighted sum of the gradients.
@@ -25,9 +26,11 @@ std::vector<Tensor> derivatives(const Inputs& in, bool composite) {
   const auto f = composite ? norm_relu_composite : norm_relu;
   const Tensor h = f(in.y, in.gamma, in.beta, 1e-5);
   const Tensor weight = normal(Rng(4).split("w"), h.sizes(), h.scalar_type());
-  auto first = torch::autograd::grad({(h.square() * weight).sum()}, {in.y, in.gamma, in.beta}, {}, true, true);
+  auto first =
+      torch::autograd::grad({(h.square() * weight).sum()}, {in.y, in.gamma, in.beta}, {}, true, true);
   Tensor mixed = at::zeros({}, h.options());
-  for (size_t i = 0; i < first.size(); ++i) mixed = mixed + (first[i] * normal(Rng(5).split("v", i), first[i].sizes(), h.scalar_type())).sum();
+  for (size_t i = 0; i < first.size(); ++i)
+    mixed = mixed + (first[i] * normal(Rng(5).split("v", i), first[i].sizes(), h.scalar_type())).sum();
   auto second = torch::autograd::grad({mixed}, {in.y, in.gamma, in.beta});
   std::vector<Tensor> all{h};
   all.insert(all.end(), first.begin(), first.end());
@@ -36,24 +39,29 @@ std::vector<Tensor> derivatives(const Inputs& in, bool composite) {
 }
 
 void expect_close(const Tensor& a, const Tensor& b, double tolerance, const std::string& what) {
-  EXPECT_LE((a - b).abs().max().item<double>(), tolerance * std::max(1.0, b.abs().max().item<double>())) << what;
+  EXPECT_LE((a - b).abs().max().item<double>(), tolerance * std::max(1.0, b.abs().max().item<double>()))
+      << what;
 }
 
 TEST(NormRelu, AgreesWithTheCompositePath) {
   for (const auto type : {at::kFloat, at::kDouble}) {
     for (const auto& [b, n, c] : {std::tuple{1, 2, 1}, {3, 7, 5}, {2, 33, 65}, {4, 49, 64}}) {
       const auto a = derivatives(inputs(b, n, c, type), false), e = derivatives(inputs(b, n, c, type), true);
-      for (size_t i = 0; i < a.size(); ++i) expect_close(a[i], e[i], type == at::kFloat ? 2e-5 : 1e-10, fmt::format("{}x{}x{} output {}", b, n, c, i));
+      for (size_t i = 0; i < a.size(); ++i)
+        expect_close(a[i], e[i], type == at::kFloat ? 2e-5 : 1e-10,
+                     fmt::format("{}x{}x{} output {}", b, n, c, i));
     }
   }
 }
 
 TEST(NormRelu, RefusesAThirdDerivative) {
   const Inputs in = inputs(2, 5, 3, at::kDouble);
-  const auto first = torch::autograd::grad({norm_relu(in.y, in.gamma, in.beta, 1e-5).square().sum()}, {in.y}, {}, true, true);
+  const auto first = torch::autograd::grad({norm_relu(in.y, in.gamma, in.beta, 1e-5).square().sum()}, {in.y},
+                                           {}, true, true);
   EXPECT_THROW(torch::autograd::grad({first[0].square().sum()}, {in.y}, {}, true, true), c10::Error);
   CompositePath composite;
-  const auto again = torch::autograd::grad({norm_relu(in.y, in.gamma, in.beta, 1e-5).square().sum()}, {in.y}, {}, true, true);
+  const auto again = torch::autograd::grad({norm_relu(in.y, in.gamma, in.beta, 1e-5).square().sum()}, {in.y},
+                                           {}, true, true);
   EXPECT_NO_THROW(torch::autograd::grad({again[0].square().sum()}, {in.y}, {}, true, true));
 }
 
@@ -62,13 +70,18 @@ TEST(Patches, AgreeWithIm2colForOddSizes) {
   for (const auto& [n, h, w, c] : {std::tuple{2, 28, 28, 1}, {1, 7, 5, 3}, {3, 1, 1, 2}, {2, 4, 9, 65}}) {
     const Tensor x = leaf(normal(Rng(6), {n, h, w, c}, at::kDouble));
     const int64_t oh = (h + 1) / 2, ow = (w + 1) / 2;
-    const Tensor expected = at::im2col(x.permute({0, 3, 1, 2}), {3, 3}, {1, 1}, {1, 1}, {2, 2}).view({n, c, 9, oh, ow}).permute({0, 3, 4, 2, 1}).reshape({n, oh, ow, 9 * c});
+    const Tensor expected = at::im2col(x.permute({0, 3, 1, 2}), {3, 3}, {1, 1}, {1, 1}, {2, 2})
+                                .view({n, c, 9, oh, ow})
+                                .permute({0, 3, 4, 2, 1})
+                                .reshape({n, oh, ow, 9 * c});
     const Tensor actual = kernels::patches(x);
     EXPECT_TRUE(actual.equal(expected));
     const Tensor v = normal(Rng(7), expected.sizes(), at::kDouble);
-    const auto ga = torch::autograd::grad({(actual.square() * v).sum()}, {x}, {}, true, true), ge = torch::autograd::grad({(expected.square() * v).sum()}, {x}, {}, true, true);
+    const auto ga = torch::autograd::grad({(actual.square() * v).sum()}, {x}, {}, true, true),
+               ge = torch::autograd::grad({(expected.square() * v).sum()}, {x}, {}, true, true);
     expect_close(ga[0], ge[0], 1e-12, "first");
-    expect_close(torch::autograd::grad({ga[0].square().sum()}, {x})[0], torch::autograd::grad({ge[0].square().sum()}, {x})[0], 1e-12, "second");
+    expect_close(torch::autograd::grad({ga[0].square().sum()}, {x})[0],
+                 torch::autograd::grad({ge[0].square().sum()}, {x})[0], 1e-12, "second");
   }
 }
 

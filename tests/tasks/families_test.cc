@@ -20,7 +20,8 @@ std::string table_file() {
   csv << "home,hour,sun,load\n";
   Draws d(Rng(1));
   for (int home = 0; home < 10; ++home) {
-    for (int i = 0; i < 30; ++i) csv << "h" << home << "," << i << "," << d.uniform() << "," << home + d.normal() << "\n";
+    for (int i = 0; i < 30; ++i)
+      csv << "h" << home << "," << i << "," << d.uniform() << "," << home + d.normal() << "\n";
   }
   return path;
 }
@@ -38,25 +39,44 @@ Made family(const std::string& kind, const Json& settings, int64_t agents) {
 }
 
 Made any(const std::string& kind, int64_t agents) {
-  if (kind == "table") return family(kind, {{"path", table_file()}, {"group", "home"}, {"target", "load"}, {"test_fraction", 0.3}, {"ood_groups", {"h9"}}}, agents);
-  if (kind == "images") return family(kind, {{"path", {kOmniglot + "images_background_small1.zip"}}, {"test_fraction", 0.2}, {"validation_fraction", 0.2}, {"ood_alphabets", {"Latin"}}}, agents);
+  if (kind == "table")
+    return family(kind,
+                  {{"path", table_file()},
+                   {"group", "home"},
+                   {"target", "load"},
+                   {"test_fraction", 0.3},
+                   {"ood_groups", {"h9"}}},
+                  agents);
+  if (kind == "images")
+    return family(kind,
+                  {{"path", {kOmniglot + "images_background_small1.zip"}},
+                   {"test_fraction", 0.2},
+                   {"validation_fraction", 0.2},
+                   {"ood_alphabets", {"Latin"}}},
+                  agents);
   return family(kind, {}, agents);
 }
 
-std::unique_ptr<TaskBatch> draw(const Made& m, std::vector<int64_t> agents, Split split, uint64_t key = 1) { return m.family->sample(*m.model, agents, split, Rng(key)); }
+std::unique_ptr<TaskBatch> draw(const Made& m, std::vector<int64_t> agents, Split split, uint64_t key = 1) {
+  return m.family->sample(*m.model, agents, split, Rng(key));
+}
 
-const Episodes& data(const TaskBatch& b) { return dynamic_cast<const SupervisedBatch&>(b).data(); }
+const Episodes& data(const TaskBatch& b) {
+  return dynamic_cast<const SupervisedBatch&>(b).data();
+}
 
 class EveryFamily : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    if (GetParam() == "images" && !std::filesystem::exists(kOmniglot)) GTEST_SKIP() << "the drawings are not beside this checkout";
+    if (GetParam() == "images" && !std::filesystem::exists(kOmniglot))
+      GTEST_SKIP() << "the drawings are not beside this checkout";
   }
 };
 
 TEST_P(EveryFamily, EqualKeysGiveEqualTasksAndOthersDiffer) {
   const Made m = any(GetParam(), 2);
-  const auto a = draw(m, {0, 1}, Split::kTrain), b = draw(m, {0, 1}, Split::kTrain), c = draw(m, {0, 1}, Split::kTrain, 2);
+  const auto a = draw(m, {0, 1}, Split::kTrain), b = draw(m, {0, 1}, Split::kTrain),
+             c = draw(m, {0, 1}, Split::kTrain, 2);
   EXPECT_TRUE(data(*a).support_x.equal(data(*b).support_x));
   EXPECT_TRUE(data(*a).query_y.equal(data(*b).query_y));
   EXPECT_FALSE(data(*a).support_x.equal(data(*c).support_x));
@@ -75,7 +95,8 @@ TEST_P(EveryFamily, SupportAndQueryShareNoPoint) {
     const auto b = draw(m, {0, 0, 0}, split);
     const Tensor s = data(*b).support_x.flatten(2), q = data(*b).query_x.flatten(2);
     for (int64_t t = 0; t < 3; ++t) {
-      for (int64_t i = 0; i < s.size(1); ++i) EXPECT_FALSE((q[t] == s[t][i]).all(1).any().item<bool>()) << split_name(split);
+      for (int64_t i = 0; i < s.size(1); ++i)
+        EXPECT_FALSE((q[t] == s[t][i]).all(1).any().item<bool>()) << split_name(split);
     }
   }
 }
@@ -86,7 +107,8 @@ TEST_P(EveryFamily, SlicesAreTheSameTasks) {
   const Tensor theta = m.model->init(4, Rng(3));
   const auto part = all->slice(1, 3);
   EXPECT_EQ(part->size(), 2);
-  EXPECT_TRUE(part->loss(theta.slice(0, 1, 3), Stage::kQuery, Rng(1)).allclose(all->loss(theta, Stage::kQuery, Rng(1)).slice(0, 1, 3)));
+  EXPECT_TRUE(part->loss(theta.slice(0, 1, 3), Stage::kQuery, Rng(1))
+                  .allclose(all->loss(theta, Stage::kQuery, Rng(1)).slice(0, 1, 3)));
 }
 
 TEST_P(EveryFamily, FitsItsSpec) {
@@ -103,7 +125,8 @@ TEST_P(EveryFamily, FitsItsSpec) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Registry, EveryFamily, testing::ValuesIn(TaskFamilyRegistry::instance().names()), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Registry, EveryFamily, testing::ValuesIn(TaskFamilyRegistry::instance().names()),
+                         [](const auto& info) { return info.param; });
 
 TEST(Sinusoid, PointsLieOnASineOfTheAgentsSlice) {
   const Made m = family("sinusoid", {{"shots", 40}, {"queries", 1}}, 6);
@@ -123,13 +146,15 @@ TEST(Sinusoid, PointsLieOnASineOfTheAgentsSlice) {
 
 TEST(Images, TestAlphabetsAreApartAndRotationsAreNewClasses) {
   if (!std::filesystem::exists(kOmniglot)) GTEST_SKIP() << "the drawings are not beside this checkout";
-  const Json settings{{"path", {kOmniglot + "images_background_small1.zip", kOmniglot + "images_background_small2.zip"}},
-                      {"train_alphabets", {"Balinese", "Early_Aramaic", "Greek", "Korean", "Latin"}},
-                      {"test_alphabets", {"Japanese_(katakana)", "Sanskrit", "Tagalog"}}};
+  const Json settings{
+      {"path", {kOmniglot + "images_background_small1.zip", kOmniglot + "images_background_small2.zip"}},
+      {"train_alphabets", {"Balinese", "Early_Aramaic", "Greek", "Korean", "Latin"}},
+      {"test_alphabets", {"Japanese_(katakana)", "Sanskrit", "Tagalog"}}};
   const Made m = family("images", settings, 5);
   // 24 + 22 + 24 + 40 + 26 characters, each in four turns.
   EXPECT_EQ(m.family->spec().classes, 136 * 4);
-  const auto train = draw(m, {0, 4}, Split::kTrain), test = draw(m, std::vector<int64_t>(40, kEveryone), Split::kTest);
+  const auto train = draw(m, {0, 4}, Split::kTrain),
+             test = draw(m, std::vector<int64_t>(40, kEveryone), Split::kTest);
   EXPECT_EQ(data(*train).titles[0], "Balinese");
   EXPECT_EQ(data(*train).titles[1], "Latin");
   std::set<std::string> alphabets;
@@ -144,7 +169,8 @@ TEST(Images, TestAlphabetsAreApartAndRotationsAreNewClasses) {
 
 TEST(Images, WithinOneAlphabet) {
   if (!std::filesystem::exists(kOmniglot)) GTEST_SKIP() << "the drawings are not beside this checkout";
-  const Made m = family("images", {{"path", {kOmniglot + "images_background_small1.zip"}}, {"within_alphabet", true}}, 1);
+  const Made m = family(
+      "images", {{"path", {kOmniglot + "images_background_small1.zip"}}, {"within_alphabet", true}}, 1);
   const auto b = draw(m, std::vector<int64_t>(20, kEveryone), Split::kTrain);
   for (const auto& t : data(*b).titles) EXPECT_EQ(t.find(','), std::string::npos) << t;
 }

@@ -43,7 +43,8 @@ class CentredClipping final : public Aggregator {
   Options o_;
 };
 
-SYMMA_REGISTER(Aggregator, "centred_clipping", CentredClipping, "steps from the centre towards the rows, each clipped",
+SYMMA_REGISTER(Aggregator, "centred_clipping", CentredClipping,
+               "steps from the centre towards the rows, each clipped",
                "Karimireddy et al. 2021, arXiv:2012.10333");
 
 }  // namespace

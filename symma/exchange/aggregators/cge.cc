@@ -20,7 +20,8 @@ class Cge final : public Aggregator {
   }
 };
 
-SYMMA_REGISTER(Aggregator, "cge", Cge, "the mean of the n-f rows of least norm", "Gupta and Vaidya 2020, arXiv:2006.00236");
+SYMMA_REGISTER(Aggregator, "cge", Cge, "the mean of the n-f rows of least norm",
+               "Gupta and Vaidya 2020, arXiv:2006.00236");
 
 }  // namespace
 }  // namespace symma

@@ -46,8 +46,8 @@ class GeometricMedian final : public Aggregator {
   Options o_;
 };
 
-SYMMA_REGISTER(Aggregator, "geometric_median", GeometricMedian, "the point of least summed distance to the rows",
-               "Pillutla et al. 2019, arXiv:1912.13445");
+SYMMA_REGISTER(Aggregator, "geometric_median", GeometricMedian,
+               "the point of least summed distance to the rows", "Pillutla et al. 2019, arXiv:1912.13445");
 
 }  // namespace
 }  // namespace symma

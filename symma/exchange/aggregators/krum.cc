@@ -1,5 +1,6 @@
-// Krum: the row whose summed squared distance to its nearest others is least; and the mean of several such rows.
-// Blanchard et al. 2017, "Machine learning with adversaries: Byzantine tolerant gradient descent", arXiv:1703.02757.
+// Krum: the row whose summed squared distance to its nearest others is least; and the mean of several such
+// rows. Blanchard et al. 2017, "Machine learning with adversaries: Byzantine tolerant gradient descent",
+// arXiv:1703.02757.
 #include "symma/exchange/aggregator.h"
 #include "symma/exchange/rows.h"
 #include "symma/exchange/selection.h"
@@ -66,7 +67,8 @@ class MultiKrum final : public Aggregator {
   Options o_;
 };
 
-SYMMA_REGISTER(Aggregator, "krum", Krum, "the row nearest to its neighbours", "Blanchard et al. 2017, arXiv:1703.02757");
+SYMMA_REGISTER(Aggregator, "krum", Krum, "the row nearest to its neighbours",
+               "Blanchard et al. 2017, arXiv:1703.02757");
 SYMMA_REGISTER(Aggregator, "multi_krum", MultiKrum, "the mean of the n-f rows nearest to their neighbours",
                "Blanchard et al. 2017, arXiv:1703.02757");
 

@@ -1,6 +1,6 @@
 // Minimum diameter averaging: the mean of the n-f rows whose largest mutual distance is least.
-// El Mhamdi et al. 2018, "The hidden vulnerability of distributed learning in Byzantium", arXiv:1802.07927; exact,
-// by vertex covers of size f rather than by trying all subsets.
+// El Mhamdi et al. 2018, "The hidden vulnerability of distributed learning in Byzantium", arXiv:1802.07927;
+// exact, by vertex covers of size f rather than by trying all subsets.
 #include "symma/exchange/aggregator.h"
 #include "symma/exchange/rows.h"
 #include "symma/exchange/selection.h"
@@ -19,7 +19,8 @@ class Mda final : public Aggregator {
   }
 };
 
-SYMMA_REGISTER(Aggregator, "mda", Mda, "the mean of the n-f rows of least diameter", "El Mhamdi et al. 2018, arXiv:1802.07927");
+SYMMA_REGISTER(Aggregator, "mda", Mda, "the mean of the n-f rows of least diameter",
+               "El Mhamdi et al. 2018, arXiv:1802.07927");
 
 }  // namespace
 }  // namespace symma

@@ -17,7 +17,8 @@ class Mean final : public Aggregator {
   }
 };
 
-SYMMA_REGISTER(Aggregator, "mean", Mean, "the plain mean; not robust", "McMahan et al. 2017, arXiv:1602.05629");
+SYMMA_REGISTER(Aggregator, "mean", Mean, "the plain mean; not robust",
+               "McMahan et al. 2017, arXiv:1602.05629");
 
 }  // namespace
 }  // namespace symma

@@ -18,7 +18,8 @@ class Median final : public Aggregator {
   }
 };
 
-SYMMA_REGISTER(Aggregator, "median", Median, "the median of each coordinate", "Yin et al. 2018, arXiv:1803.01498");
+SYMMA_REGISTER(Aggregator, "median", Median, "the median of each coordinate",
+               "Yin et al. 2018, arXiv:1803.01498");
 
 }  // namespace
 }  // namespace symma

@@ -17,7 +17,8 @@ class TrimmedMean final : public Aggregator {
   }
 };
 
-SYMMA_REGISTER(Aggregator, "trimmed_mean", TrimmedMean, "each coordinate's mean without its f smallest and f largest",
+SYMMA_REGISTER(Aggregator, "trimmed_mean", TrimmedMean,
+               "each coordinate's mean without its f smallest and f largest",
                "Yin et al. 2018, arXiv:1803.01498");
 
 }  // namespace

@@ -1,6 +1,6 @@
-// A little is enough: the honest mean moved by tau standard deviations in each coordinate, which is near enough to stay.
-// With tau = 0 the paper's own choice: the largest z at which more honest agents than are needed for a majority lie
-// beyond. Baruch, Baruch, Goldberg 2019, arXiv:1902.06156.
+// A little is enough: the honest mean moved by tau standard deviations in each coordinate, which is near
+// enough to stay. With tau = 0 the paper's own choice: the largest z at which more honest agents than are
+// needed for a majority lie beyond. Baruch, Baruch, Goldberg 2019, arXiv:1902.06156.
 #include <algorithm>
 #include <cmath>
 
@@ -15,7 +15,8 @@ class Alie final : public Attack {
     double tau = 1.5;
     bool down = false;
     void fields(Fields& f) {
-      f.add("tau", tau, "standard deviations; 0 for the paper's choice from the numbers of agents").at_least(0);
+      f.add("tau", tau, "standard deviations; 0 for the paper's choice from the numbers of agents")
+          .at_least(0);
       f.add("down", down, "mu - tau sd in place of mu + tau sd");
     }
   };
@@ -38,7 +39,8 @@ class Alie final : public Attack {
   Options o_;
 };
 
-SYMMA_REGISTER(Attack, "alie", Alie, "the honest mean moved by tau standard deviations", "Baruch et al. 2019, arXiv:1902.06156");
+SYMMA_REGISTER(Attack, "alie", Alie, "the honest mean moved by tau standard deviations",
+               "Baruch et al. 2019, arXiv:1902.06156");
 
 }  // namespace
 }  // namespace symma

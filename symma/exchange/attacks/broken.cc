@@ -35,7 +35,9 @@ class NotANumber final : public Attack {
   explicit NotANumber(Options o) : o_(std::move(o)) {}
   Tensor send(const Scene& s, Rng rng) const override {
     const double inf = std::numeric_limits<double>::infinity();
-    const double v = o_.value == "nan" ? std::numeric_limits<double>::quiet_NaN() : o_.value == "inf" ? inf : -inf;
+    const double v = o_.value == "nan"   ? std::numeric_limits<double>::quiet_NaN()
+                     : o_.value == "inf" ? inf
+                                         : -inf;
     if (o_.share == 1) return at::full_like(s.own.detach(), v);
     return s.own.detach().masked_fill(uniform(rng.split("hit"), {s.own.size(0)}, 0, 1) < o_.share, v);
   }
@@ -44,7 +46,8 @@ class NotANumber final : public Attack {
   Options o_;
 };
 
-SYMMA_REGISTER(Attack, "noise", Noise, "its own row with Gaussian noise", "Blanchard et al. 2017, arXiv:1703.02757 (the Gaussian attack)");
+SYMMA_REGISTER(Attack, "noise", Noise, "its own row with Gaussian noise",
+               "Blanchard et al. 2017, arXiv:1703.02757 (the Gaussian attack)");
 SYMMA_REGISTER(Attack, "nan", NotANumber, "NaN or infinity in place of values", "a broken agent, IEEE 754");
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Attacks that turn the honest mean around. sign_flip: -mu. inner_product: -tau mu (Xie, Koyejo, Gupta 2019, "Fall of
-// empires", arXiv:1903.03936): small enough to pass for honest, and still against the descent.
+// Attacks that turn the honest mean around. sign_flip: -mu. inner_product: -tau mu (Xie, Koyejo, Gupta 2019,
+// "Fall of empires", arXiv:1903.03936): small enough to pass for honest, and still against the descent.
 #include "symma/exchange/attack.h"
 
 namespace symma {
@@ -25,8 +25,10 @@ class InnerProduct final : public Attack {
   Options o_;
 };
 
-SYMMA_REGISTER(Attack, "sign_flip", SignFlip, "minus the honest mean", "Li et al. 2019, arXiv:1811.03761 (RSA)");
-SYMMA_REGISTER(Attack, "inner_product", InnerProduct, "minus tau times the honest mean", "Xie et al. 2019, arXiv:1903.03936");
+SYMMA_REGISTER(Attack, "sign_flip", SignFlip, "minus the honest mean",
+               "Li et al. 2019, arXiv:1811.03761 (RSA)");
+SYMMA_REGISTER(Attack, "inner_product", InnerProduct, "minus tau times the honest mean",
+               "Xie et al. 2019, arXiv:1903.03936");
 
 }  // namespace
 }  // namespace symma

@@ -9,7 +9,9 @@ class Mimic final : public Attack {
  public:
   struct Options {
     int64_t whom = 0;
-    void fields(Fields& f) { f.add("whom", whom, "which of the honest rows, modulo their number").at_least(0); }
+    void fields(Fields& f) {
+      f.add("whom", whom, "which of the honest rows, modulo their number").at_least(0);
+    }
   };
   explicit Mimic(Options o) : o_(o) {}
   Tensor send(const Scene& s, Rng) const override {

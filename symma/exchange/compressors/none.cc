@@ -1,4 +1,5 @@
-// No compression: each value as a float of 32 bits, or 16 (IEEE half, rounded to nearest, saturated at its largest).
+// No compression: each value as a float of 32 bits, or 16 (IEEE half, rounded to nearest, saturated at its
+// largest).
 #include <c10/util/Half.h>
 
 #include <cmath>
@@ -51,7 +52,8 @@ class Half final : public Compressor {
     if (static_cast<int64_t>(bytes.size()) != 2 * size) return wrong_length(bytes.size(), 2 * size);
     BitReader r(bytes);
     std::vector<double> values(size);
-    for (double& v : values) v = static_cast<float>(c10::Half(static_cast<uint16_t>(r.get(16)), c10::Half::from_bits()));
+    for (double& v : values)
+      v = static_cast<float>(c10::Half(static_cast<uint16_t>(r.get(16)), c10::Half::from_bits()));
     return {row_of(values), ""};
   }
 };

@@ -1,5 +1,6 @@
-// PowerSGD: the row as a matrix M [m, c], sent as two thin factors: P = M Q, orthogonalised, then Q = M^T P, and
-// M is about P Q^T. One step of subspace iteration from Q of the last message. Vogels et al. 2019, arXiv:1905.13727.
+// PowerSGD: the row as a matrix M [m, c], sent as two thin factors: P = M Q, orthogonalised, then Q = M^T P,
+// and M is about P Q^T. One step of subspace iteration from Q of the last message. Vogels et al. 2019,
+// arXiv:1905.13727.
 #include <cmath>
 
 #include "symma/exchange/compressor.h"
@@ -14,7 +15,8 @@ class PowerSgd final : public Compressor, public WarmStart {
     int64_t rows = 0;
     void fields(Fields& f) {
       f.add("rank", rank, "columns of the factors").at_least(1);
-      f.add("rows", rows, "rows of the matrix that a row is folded into; 0 for about its square root").at_least(0);
+      f.add("rows", rows, "rows of the matrix that a row is folded into; 0 for about its square root")
+          .at_least(0);
     }
   };
   explicit PowerSgd(Options o) : o_(o) {}
@@ -32,8 +34,8 @@ class PowerSgd final : public Compressor, public WarmStart {
     const Tensor padded = at::zeros({m * c}, at::kDouble);
     padded.narrow(0, 0, row.size(0)).copy_(row.detach());
     const Tensor matrix = padded.view({m, c});
-    TORCH_CHECK(!memory.defined() || (memory.size(0) == c && memory.size(1) == rank), "a memory of ", memory.sizes(),
-                " for factors of [", c, ", ", rank, "]");
+    TORCH_CHECK(!memory.defined() || (memory.size(0) == c && memory.size(1) == rank), "a memory of ",
+                memory.sizes(), " for factors of [", c, ", ", rank, "]");
     // A column that has shrunk to nothing would stay so: it starts anew.
     Tensor q = memory.defined() ? memory.clone() : at::zeros({c, rank}, at::kDouble);
     const Tensor fresh = normal(rng, {c, rank}, at::kDouble);
@@ -53,7 +55,8 @@ class PowerSgd final : public Compressor, public WarmStart {
     const auto [m, c, rank] = shape(size);
     const int64_t expected = 4 * rank * (m + c);
     if (static_cast<int64_t>(bytes.size()) != expected)
-      return {{}, "factors of " + std::to_string(bytes.size()) + " bytes instead of " + std::to_string(expected)};
+      return {{},
+              "factors of " + std::to_string(bytes.size()) + " bytes instead of " + std::to_string(expected)};
     BitReader r(bytes);
     Tensor p = at::empty({m, rank}, at::kDouble), q = at::empty({c, rank}, at::kDouble);
     for (const Tensor& factor : {p, q})

@@ -1,7 +1,7 @@
 // QSGD: each value as sign and level, |x| level / s, rounded up or down at random so that the mean is right.
-// Alistarh et al. 2017, arXiv:1610.02132. `int8` is the same with the largest magnitude in place of the norm and 127
-// levels, so that one value is one byte. Digits of base 2s + 1 are packed into words of 64 bits: about log2(2s + 1)
-// bits a value.
+// Alistarh et al. 2017, arXiv:1610.02132. `int8` is the same with the largest magnitude in place of the norm
+// and 127 levels, so that one value is one byte. Digits of base 2s + 1 are packed into words of 64 bits:
+// about log2(2s + 1) bits a value.
 #include <cmath>
 #include <limits>
 
@@ -12,7 +12,8 @@ namespace {
 
 class Levels : public Compressor {
  public:
-  Levels(int64_t levels, int64_t bucket, bool by_norm) : levels_(levels), bucket_(bucket), by_norm_(by_norm) {}
+  Levels(int64_t levels, int64_t bucket, bool by_norm)
+      : levels_(levels), bucket_(bucket), by_norm_(by_norm) {}
   bool unbiased() const override { return true; }
 
   // By the paper's lemma 3.1 E|x - C(x)|^2 <= min(d / s^2, sqrt(d) / s) |x|^2; by the largest, d / (4 s^2).
@@ -58,7 +59,8 @@ class Levels : public Compressor {
       if (r.failed()) return {{}, "a message of levels that ends early or holds a level out of range"};
       if (unit < 0) return {{}, "a message of levels with a negative norm"};
       for (int64_t i = begin; i < end; ++i)
-        values[i] = unit * (static_cast<double>(digits[i - begin]) - static_cast<double>(levels_)) / static_cast<double>(levels_);
+        values[i] = unit * (static_cast<double>(digits[i - begin]) - static_cast<double>(levels_)) /
+                    static_cast<double>(levels_);
     }
     if (!r.finished()) return {{}, "a message of levels with bytes to spare"};
     return {row_of(values), ""};
@@ -104,8 +106,10 @@ class Int8 final : public Levels {
   explicit Int8(Options o) : Levels(127, o.bucket, false) {}
 };
 
-SYMMA_REGISTER(Compressor, "qsgd", Qsgd, "sign and random level of each value", "Alistarh et al. 2017, arXiv:1610.02132");
-SYMMA_REGISTER(Compressor, "int8", Int8, "one byte a value, rounded at random", "Alistarh et al. 2017, arXiv:1610.02132, with the largest value as scale");
+SYMMA_REGISTER(Compressor, "qsgd", Qsgd, "sign and random level of each value",
+               "Alistarh et al. 2017, arXiv:1610.02132");
+SYMMA_REGISTER(Compressor, "int8", Int8, "one byte a value, rounded at random",
+               "Alistarh et al. 2017, arXiv:1610.02132, with the largest value as scale");
 
 }  // namespace
 }  // namespace symma

@@ -27,7 +27,10 @@ class Sign final : public Compressor {
     const double mean = r.get_float();
     std::vector<double> values(size);
     for (double& v : values) v = r.get(1) == 1 ? -mean : mean;
-    if (!r.finished()) return {{}, "a message of signs of " + std::to_string(bytes.size()) + " bytes for " + std::to_string(size) + " values"};
+    if (!r.finished())
+      return {{},
+              "a message of signs of " + std::to_string(bytes.size()) + " bytes for " + std::to_string(size) +
+                  " values"};
     if (mean < 0) return {{}, "a message of signs with a negative mean"};
     return {row_of(values), ""};
   }

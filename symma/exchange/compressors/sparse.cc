@@ -1,9 +1,9 @@
 // A few of the values, the rest zero.
 //
-// top_k: the k of largest magnitude, as 32-bit floats; the gaps between their places in a Rice code (Rice and Plaunt
-// 1971). random_k: k places drawn from a seed of 32 bits that goes with the message, so places cost nothing; with `scale`
-// the values are multiplied by P / k, and the mean is right. Stich et al. 2018, "Sparsified SGD with memory",
-// arXiv:1809.07599.
+// top_k: the k of largest magnitude, as 32-bit floats; the gaps between their places in a Rice code (Rice and
+// Plaunt 1971). random_k: k places drawn from a seed of 32 bits that goes with the message, so places cost
+// nothing; with `scale` the values are multiplied by P / k, and the mean is right. Stich et al. 2018,
+// "Sparsified SGD with memory", arXiv:1809.07599.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -15,7 +15,9 @@ namespace {
 
 struct KeepOptions {
   double fraction = 0.01;
-  void fields(Fields& f) { f.add("fraction", fraction, "share of the values that is sent, one at least").above(0).at_most(1); }
+  void fields(Fields& f) {
+    f.add("fraction", fraction, "share of the values that is sent, one at least").above(0).at_most(1);
+  }
   int64_t k(int64_t size) const {
     return std::clamp<int64_t>(std::llround(fraction * static_cast<double>(size)), 1, size);
   }
@@ -26,7 +28,9 @@ class TopK final : public Compressor {
   using Options = KeepOptions;
   explicit TopK(Options o) : o_(o) {}
   bool unbiased() const override { return false; }
-  double contraction(int64_t size) const override { return static_cast<double>(o_.k(size)) / static_cast<double>(size); }
+  double contraction(int64_t size) const override {
+    return static_cast<double>(o_.k(size)) / static_cast<double>(size);
+  }
 
   Bytes encode(const Tensor& row, Rng) const override {
     const std::vector<double> x = values_of(row);
@@ -61,7 +65,8 @@ class TopK final : public Compressor {
       const uint64_t place = next + r.get_rice(low, size);
       const float value = r.get_float();
       if (r.failed()) return {{}, "a sparse message that ends early"};
-      if (place >= static_cast<uint64_t>(size)) return {{}, "a sparse message with a place past the row's end"};
+      if (place >= static_cast<uint64_t>(size))
+        return {{}, "a sparse message with a place past the row's end"};
       values[place] = value;
       next = place + 1;
     }
@@ -107,7 +112,9 @@ class RandomK final : public Compressor {
   Decoded decode(std::span<const uint8_t> bytes, int64_t size) const override {
     const int64_t expected = 4 + 4 * o_.k(size);
     if (static_cast<int64_t>(bytes.size()) != expected)
-      return {{}, "a sparse message of " + std::to_string(bytes.size()) + " bytes instead of " + std::to_string(expected)};
+      return {{},
+              "a sparse message of " + std::to_string(bytes.size()) + " bytes instead of " +
+                  std::to_string(expected)};
     BitReader r(bytes);
     std::vector<double> values(size, 0.0);
     for (int64_t i : places(static_cast<uint32_t>(r.get(32)), size)) values[i] = r.get_float();
@@ -121,8 +128,10 @@ class RandomK final : public Compressor {
   Options o_;
 };
 
-SYMMA_REGISTER(Compressor, "top_k", TopK, "the values of largest magnitude", "Stich et al. 2018, arXiv:1809.07599");
-SYMMA_REGISTER(Compressor, "random_k", RandomK, "values at random places", "Stich et al. 2018, arXiv:1809.07599");
+SYMMA_REGISTER(Compressor, "top_k", TopK, "the values of largest magnitude",
+               "Stich et al. 2018, arXiv:1809.07599");
+SYMMA_REGISTER(Compressor, "random_k", RandomK, "values at random places",
+               "Stich et al. 2018, arXiv:1809.07599");
 
 }  // namespace
 }  // namespace symma

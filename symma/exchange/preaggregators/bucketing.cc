@@ -1,5 +1,6 @@
 // Bucketing: rows in random order, averaged in buckets of s. A bad row spoils one bucket.
-// Karimireddy et al. 2022, "Byzantine-robust learning on heterogeneous datasets via bucketing", arXiv:2006.09365.
+// Karimireddy et al. 2022, "Byzantine-robust learning on heterogeneous datasets via bucketing",
+// arXiv:2006.09365.
 #include "symma/exchange/aggregator.h"
 #include "symma/exchange/rows.h"
 #include "symma/exchange/selection.h"

@@ -45,13 +45,15 @@ class Arc final : public PreAggregator {
     const int64_t n = in.rows.size(0), largest = 2 * in.bad * (n - in.bad) / n;
     const std::vector<double> squares = squared_distances_to(in.rows, in.centre);
     const std::vector<int64_t> order = ascending(squares);
-    // With f <= n / 2 bad rows at most 2f - 1 are clipped, so a finite norm is left to clip to unless more are bad.
+    // With f <= n / 2 bad rows at most 2f - 1 are clipped, so a finite norm is left to clip to unless more
+    // are bad.
     const double bound = std::sqrt(squares[order[std::max<int64_t>(0, n - largest - 1)]]);
     return {clipped(in, squares, std::isfinite(bound) ? bound : 0), in.bad, in.centre};
   }
 };
 
-SYMMA_REGISTER(PreAggregator, "clipping", Clipping, "norms above a bound become the bound", "Sun et al. 2019, arXiv:1911.07963");
+SYMMA_REGISTER(PreAggregator, "clipping", Clipping, "norms above a bound become the bound",
+               "Sun et al. 2019, arXiv:1911.07963");
 SYMMA_REGISTER(PreAggregator, "arc", Arc, "the floor(2 (f/n) (n-f)) largest norms become the next largest",
                "Allouah et al. 2024, arXiv:2405.14432");
 

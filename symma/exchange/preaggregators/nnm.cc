@@ -1,5 +1,6 @@
 // Nearest neighbour mixing: each row becomes the mean of its n-f nearest, itself among them.
-// Allouah et al. 2023, "Fixing by mixing: a recipe for optimal Byzantine ML under heterogeneity", arXiv:2302.01772.
+// Allouah et al. 2023, "Fixing by mixing: a recipe for optimal Byzantine ML under heterogeneity",
+// arXiv:2302.01772.
 #include <cmath>
 
 #include "symma/exchange/aggregator.h"

@@ -14,7 +14,9 @@ class Edges : public Topology {
   explicit Edges(const Options& o) : o_(o) {}
 
   Graph build(int64_t agents, Rng) const override {
-    if (o_.edges.empty()) throw UserError("[exchange] edges", "is missing", "list pairs such as [[0, 1], [1, 2]], or take another topology");
+    if (o_.edges.empty())
+      throw UserError("[exchange] edges", "is missing",
+                      "list pairs such as [[0, 1], [1, 2]], or take another topology");
     return {agents, tidy_edges(o_.edges, agents), false};
   }
 
@@ -22,7 +24,8 @@ class Edges : public Topology {
   Options o_;
 };
 
-SYMMA_REGISTER(Topology, "edges", Edges, "the edges that the file lists", "Kayaalp et al. 2022, arXiv:2010.02870, for the graph in examples/collaborate.toml");
+SYMMA_REGISTER(Topology, "edges", Edges, "the edges that the file lists",
+               "Kayaalp et al. 2022, arXiv:2010.02870, for the graph in examples/collaborate.toml");
 
 }  // namespace
 }  // namespace symma

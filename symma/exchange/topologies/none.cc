@@ -11,7 +11,8 @@ class None : public Topology {
   Graph build(int64_t agents, Rng) const override { return {agents, {}, false}; }
 };
 
-SYMMA_REGISTER(Topology, "none", None, "no edges: every agent learns alone", "the non-cooperative rival, Kayaalp et al. 2022");
+SYMMA_REGISTER(Topology, "none", None, "no edges: every agent learns alone",
+               "the non-cooperative rival, Kayaalp et al. 2022");
 
 }  // namespace
 }  // namespace symma

@@ -27,14 +27,17 @@ class Random : public Topology {
       }
       if (connected(g)) return g;
     }
-    throw UserError("[exchange] p", fmt::format("no connected graph of {} agents in 1000 draws with p = {}", agents, o_.p), "raise p");
+    throw UserError("[exchange] p",
+                    fmt::format("no connected graph of {} agents in 1000 draws with p = {}", agents, o_.p),
+                    "raise p");
   }
 
  private:
   Options o_;
 };
 
-SYMMA_REGISTER(Topology, "random", Random, "every pair is an edge with probability p, drawn until connected", "Erdos & Renyi 1959");
+SYMMA_REGISTER(Topology, "random", Random, "every pair is an edge with probability p, drawn until connected",
+               "Erdos & Renyi 1959");
 
 }  // namespace
 }  // namespace symma

@@ -15,7 +15,8 @@ class Ring : public Topology {
   }
 };
 
-SYMMA_REGISTER(Topology, "ring", Ring, "every agent talks to the one before and the one after", "cycle graph");
+SYMMA_REGISTER(Topology, "ring", Ring, "every agent talks to the one before and the one after",
+               "cycle graph");
 
 }  // namespace
 }  // namespace symma

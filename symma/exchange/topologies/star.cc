@@ -1,4 +1,5 @@
-// A server in the middle: it gathers from all agents and hands the mean back. McMahan et al. 2017, arXiv:1602.05629.
+// A server in the middle: it gathers from all agents and hands the mean back. McMahan et al. 2017,
+// arXiv:1602.05629.
 #include "symma/exchange/topology.h"
 
 namespace symma {
@@ -15,7 +16,8 @@ class Star : public Topology {
   }
 };
 
-SYMMA_REGISTER(Topology, "star", Star, "a server gathers from all agents and hands the mean back", "McMahan et al. 2017, arXiv:1602.05629");
+SYMMA_REGISTER(Topology, "star", Star, "a server gathers from all agents and hands the mean back",
+               "McMahan et al. 2017, arXiv:1602.05629");
 
 }  // namespace
 }  // namespace symma

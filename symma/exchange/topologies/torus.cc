@@ -11,7 +11,10 @@ class Torus : public Topology {
  public:
   struct Options {
     int64_t rows = 0;
-    void fields(Fields& f) { f.add("rows", rows, "rows of the grid; 0: the divisor of agents nearest below its square root").at_least(0); }
+    void fields(Fields& f) {
+      f.add("rows", rows, "rows of the grid; 0: the divisor of agents nearest below its square root")
+          .at_least(0);
+    }
   };
   explicit Torus(const Options& o) : o_(o) {}
 
@@ -22,7 +25,9 @@ class Torus : public Topology {
         if (agents % r == 0) rows = r;
       }
     }
-    if (agents % rows != 0) throw UserError("[exchange] rows", fmt::format("{} rows do not divide {} agents", rows, agents), "choose a divisor");
+    if (agents % rows != 0)
+      throw UserError("[exchange] rows", fmt::format("{} rows do not divide {} agents", rows, agents),
+                      "choose a divisor");
     const int64_t columns = agents / rows;
     Pairs edges;
     for (int64_t i = 0; i < agents; ++i) {
@@ -37,7 +42,8 @@ class Torus : public Topology {
   Options o_;
 };
 
-SYMMA_REGISTER(Topology, "torus", Torus, "a grid whose ends meet: four neighbours each", "two-dimensional torus");
+SYMMA_REGISTER(Topology, "torus", Torus, "a grid whose ends meet: four neighbours each",
+               "two-dimensional torus");
 
 }  // namespace
 }  // namespace symma

@@ -1,15 +1,18 @@
 // Batch norm and ReLU, forward, backward, and the backward of the backward, each in two passes over memory.
 //
-// With x = (y - mean) r, r = (var + eps)^(-1/2), g the gradient that passes the ReLU, and means over the n points:
+// With x = (y - mean) r, r = (var + eps)^(-1/2), g the gradient that passes the ReLU, and means over the n
+// points:
 //
 //   backward:  g0 = mean g, g1 = mean g x;  dy = gamma r (g - g0 - x g1), dgamma = n g1, dbeta = n g0
-//   its own backward, for cotangents u of dy, a of dgamma, b of dbeta, with U0 = mean u, U1 = mean u x, M = mean g u:
+//   its own backward, for cotangents u of dy, a of dgamma, b of dbeta, with U0 = mean u, U1 = mean u x, M =
+//   mean g u:
 //     to g:      gamma r (u - U0 - x U1) + a x + b
 //     to gamma:  n r (M - g0 U0 - g1 U1)
-//     to y:      r (q - mean q - x mean(q x)) - gamma r^2 (M - g0 U0 - g1 U1) x,   q = a g - gamma r (U1 g + g1 u)
+//     to y:      r (q - mean q - x mean(q x)) - gamma r^2 (M - g0 U0 - g1 U1) x,   q = a g - gamma r (U1 g +
+//     g1 u)
 //
-// Loops run over channels inside, which stand side by side: a channel's sums are taken in the order of its points, so
-// results do not depend on the vector length.
+// Loops run over channels inside, which stand side by side: a channel's sums are taken in the order of its
+// points, so results do not depend on the vector length.
 #include "symma/nn/kernels/norm.h"
 
 #include "symma/core/parallel.h"
@@ -66,7 +69,8 @@ template <class T>
 }
 
 template <class T>
-[[gnu::always_inline]] inline void backward_row(Row<T> s, const T* h, const T* gh, T* gy, T* ggamma, T* gbeta) {
+[[gnu::always_inline]] inline void backward_row(Row<T> s, const T* h, const T* gh, T* gy, T* ggamma,
+                                                T* gbeta) {
   const T n = static_cast<T>(s.n);
   for (int64_t c0 = 0; c0 < s.c; c0 += kBlock) {
     const int64_t w = std::min(kBlock, s.c - c0);
@@ -98,11 +102,13 @@ template <class T>
 }
 
 template <class T>
-[[gnu::always_inline]] inline void second_row(Row<T> s, const T* h, const T* gh, const T* u, const T* a, const T* b, T* to_gh, T* to_y, T* to_gamma) {
+[[gnu::always_inline]] inline void second_row(Row<T> s, const T* h, const T* gh, const T* u, const T* a,
+                                              const T* b, T* to_gh, T* to_y, T* to_gamma) {
   const T n = static_cast<T>(s.n);
   for (int64_t c0 = 0; c0 < s.c; c0 += kBlock) {
     const int64_t w = std::min(kBlock, s.c - c0);
-    T g0[kBlock] = {}, g1[kBlock] = {}, u0[kBlock] = {}, u1[kBlock] = {}, m[kBlock] = {}, ux[kBlock], q0[kBlock], q1[kBlock], gu[kBlock];
+    T g0[kBlock] = {}, g1[kBlock] = {}, u0[kBlock] = {}, u1[kBlock] = {}, m[kBlock] = {}, ux[kBlock],
+      q0[kBlock], q1[kBlock], gu[kBlock];
     const T *mean = s.mean + c0, *r = s.r + c0, *gamma = s.gamma + c0;
     a += c0, b += c0;
     for (int64_t i = 0; i < s.n; ++i) {
@@ -142,14 +148,25 @@ template <class T>
 }
 
 // Clones of the rows for each instruction set; a template cannot have them.
-SYMMA_CLONES void forward(Row<float> s, const float* beta, float eps, float* h) { forward_row(s, beta, eps, h); }
-SYMMA_CLONES void forward(Row<double> s, const double* beta, double eps, double* h) { forward_row(s, beta, eps, h); }
-SYMMA_CLONES void backward(Row<float> s, const float* h, const float* gh, float* gy, float* gg, float* gb) { backward_row(s, h, gh, gy, gg, gb); }
-SYMMA_CLONES void backward(Row<double> s, const double* h, const double* gh, double* gy, double* gg, double* gb) { backward_row(s, h, gh, gy, gg, gb); }
-SYMMA_CLONES void second(Row<float> s, const float* h, const float* gh, const float* u, const float* a, const float* b, float* tg, float* ty, float* tk) {
+SYMMA_CLONES void forward(Row<float> s, const float* beta, float eps, float* h) {
+  forward_row(s, beta, eps, h);
+}
+SYMMA_CLONES void forward(Row<double> s, const double* beta, double eps, double* h) {
+  forward_row(s, beta, eps, h);
+}
+SYMMA_CLONES void backward(Row<float> s, const float* h, const float* gh, float* gy, float* gg, float* gb) {
+  backward_row(s, h, gh, gy, gg, gb);
+}
+SYMMA_CLONES void backward(Row<double> s, const double* h, const double* gh, double* gy, double* gg,
+                           double* gb) {
+  backward_row(s, h, gh, gy, gg, gb);
+}
+SYMMA_CLONES void second(Row<float> s, const float* h, const float* gh, const float* u, const float* a,
+                         const float* b, float* tg, float* ty, float* tk) {
   second_row(s, h, gh, u, a, b, tg, ty, tk);
 }
-SYMMA_CLONES void second(Row<double> s, const double* h, const double* gh, const double* u, const double* a, const double* b, double* tg, double* ty, double* tk) {
+SYMMA_CLONES void second(Row<double> s, const double* h, const double* gh, const double* u, const double* a,
+                         const double* b, double* tg, double* ty, double* tk) {
   second_row(s, h, gh, u, a, b, tg, ty, tk);
 }
 
@@ -167,13 +184,15 @@ using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
 struct NormReluBackward : torch::autograd::Function<NormReluBackward> {
-  static tensor_list forward(AutogradContext* ctx, const Tensor& gh_in, const Tensor& y, const Tensor& gamma, const Tensor& mean, const Tensor& r, const Tensor& h) {
+  static tensor_list forward(AutogradContext* ctx, const Tensor& gh_in, const Tensor& y, const Tensor& gamma,
+                             const Tensor& mean, const Tensor& r, const Tensor& h) {
     const Tensor gh = gh_in.contiguous();
     Tensor gy = at::empty_like(y), ggamma = at::empty_like(gamma), gbeta = at::empty_like(gamma);
     AT_DISPATCH_FLOATING_TYPES(y.scalar_type(), "norm_relu backward", [&] {
       parallel_for(y.size(0), 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-          symma::backward(row_of<scalar_t>(y, gamma, mean, r, i), at<scalar_t>(h, i), at<scalar_t>(gh, i), at<scalar_t>(gy, i), at<scalar_t>(ggamma, i), at<scalar_t>(gbeta, i));
+          symma::backward(row_of<scalar_t>(y, gamma, mean, r, i), at<scalar_t>(h, i), at<scalar_t>(gh, i),
+                          at<scalar_t>(gy, i), at<scalar_t>(ggamma, i), at<scalar_t>(gbeta, i));
         }
       });
     });
@@ -182,16 +201,21 @@ struct NormReluBackward : torch::autograd::Function<NormReluBackward> {
   }
 
   static tensor_list backward(AutogradContext* ctx, tensor_list grads) {
-    TORCH_CHECK(!at::GradMode::is_enabled(), "norm_relu: third derivatives need the composite path (CompositePath)");
+    TORCH_CHECK(!at::GradMode::is_enabled(),
+                "norm_relu: third derivatives need the composite path (CompositePath)");
     const auto saved = ctx->get_saved_variables();
-    const Tensor &gh = saved[0], &y = saved[1], &gamma = saved[2], &mean = saved[3], &r = saved[4], &h = saved[5];
-    const auto given = [](const Tensor& t, const Tensor& like) { return t.defined() ? t.contiguous() : at::zeros_like(like); };
+    const Tensor &gh = saved[0], &y = saved[1], &gamma = saved[2], &mean = saved[3], &r = saved[4],
+                 &h = saved[5];
+    const auto given = [](const Tensor& t, const Tensor& like) {
+      return t.defined() ? t.contiguous() : at::zeros_like(like);
+    };
     const Tensor u = given(grads[0], y), a = given(grads[1], gamma), b = given(grads[2], gamma);
     Tensor to_gh = at::empty_like(y), to_y = at::empty_like(y), to_gamma = at::empty_like(gamma);
     AT_DISPATCH_FLOATING_TYPES(y.scalar_type(), "norm_relu second", [&] {
       parallel_for(y.size(0), 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-          second(row_of<scalar_t>(y, gamma, mean, r, i), at<scalar_t>(h, i), at<scalar_t>(gh, i), at<scalar_t>(u, i), at<scalar_t>(a, i), at<scalar_t>(b, i), at<scalar_t>(to_gh, i),
+          second(row_of<scalar_t>(y, gamma, mean, r, i), at<scalar_t>(h, i), at<scalar_t>(gh, i),
+                 at<scalar_t>(u, i), at<scalar_t>(a, i), at<scalar_t>(b, i), at<scalar_t>(to_gh, i),
                  at<scalar_t>(to_y, i), at<scalar_t>(to_gamma, i));
         }
       });
@@ -201,13 +225,15 @@ struct NormReluBackward : torch::autograd::Function<NormReluBackward> {
 };
 
 struct NormRelu : torch::autograd::Function<NormRelu> {
-  static Tensor forward(AutogradContext* ctx, const Tensor& y_in, const Tensor& gamma_in, const Tensor& beta_in, double eps) {
+  static Tensor forward(AutogradContext* ctx, const Tensor& y_in, const Tensor& gamma_in,
+                        const Tensor& beta_in, double eps) {
     const Tensor y = y_in.contiguous(), gamma = gamma_in.contiguous(), beta = beta_in.contiguous();
     Tensor h = at::empty_like(y), mean = at::empty_like(gamma), r = at::empty_like(gamma);
     AT_DISPATCH_FLOATING_TYPES(y.scalar_type(), "norm_relu", [&] {
       parallel_for(y.size(0), 1, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-          symma::forward(row_of<scalar_t>(y, gamma, mean, r, i), at<scalar_t>(beta, i), static_cast<scalar_t>(eps), at<scalar_t>(h, i));
+          symma::forward(row_of<scalar_t>(y, gamma, mean, r, i), at<scalar_t>(beta, i),
+                         static_cast<scalar_t>(eps), at<scalar_t>(h, i));
         }
       });
     });
@@ -218,7 +244,8 @@ struct NormRelu : torch::autograd::Function<NormRelu> {
 
   static tensor_list backward(AutogradContext* ctx, tensor_list grads) {
     const auto saved = ctx->get_saved_variables();
-    auto out = NormReluBackward::apply(grads[0], saved[0].contiguous(), saved[1].contiguous(), saved[2], saved[3], saved[4]);
+    auto out = NormReluBackward::apply(grads[0], saved[0].contiguous(), saved[1].contiguous(), saved[2],
+                                       saved[3], saved[4]);
     return {out[0], out[1], out[2], Tensor()};
   }
 };
@@ -232,8 +259,11 @@ Tensor norm_relu_composite(const Tensor& y, const Tensor& gamma, const Tensor& b
 }
 
 Tensor norm_relu(const Tensor& y, const Tensor& gamma, const Tensor& beta, double eps) {
-  TORCH_CHECK(y.dim() == 3 && gamma.sizes() == at::IntArrayRef({y.size(0), y.size(2)}) && beta.sizes() == gamma.sizes(), "norm_relu: y ", y.sizes(), ", gamma ", gamma.sizes(), ", beta ", beta.sizes());
-  const bool fused = y.is_cpu() && (y.scalar_type() == at::kFloat || y.scalar_type() == at::kDouble) && !CompositePath::active();
+  TORCH_CHECK(y.dim() == 3 && gamma.sizes() == at::IntArrayRef({y.size(0), y.size(2)}) &&
+                  beta.sizes() == gamma.sizes(),
+              "norm_relu: y ", y.sizes(), ", gamma ", gamma.sizes(), ", beta ", beta.sizes());
+  const bool fused = y.is_cpu() && (y.scalar_type() == at::kFloat || y.scalar_type() == at::kDouble) &&
+                     !CompositePath::active();
   return fused ? NormRelu::apply(y, gamma, beta, eps) : norm_relu_composite(y, gamma, beta, eps);
 }
 

@@ -1,4 +1,5 @@
-// im2col for channels-last images. A window's row is 3 C contiguous numbers of the image, so a patch is three copies.
+// im2col for channels-last images. A window's row is 3 C contiguous numbers of the image, so a patch is three
+// copies.
 #include "symma/nn/kernels/patches.h"
 
 #include <cstring>
@@ -29,7 +30,8 @@ void runs(const Geometry& g, Body body) {
         for (int64_t r = 0; r < kWindow; ++r) {
           const int64_t y = oy * kStride - kPad + r;
           if (y < 0 || y >= g.h) continue;
-          body(at + (r * kWindow + left - x0) * g.c, ((i * g.h + y) * g.w + left) * g.c, (right - left) * g.c);
+          body(at + (r * kWindow + left - x0) * g.c, ((i * g.h + y) * g.w + left) * g.c,
+               (right - left) * g.c);
         }
       }
     }
@@ -58,10 +60,12 @@ struct Spread : torch::autograd::Function<Spread> {
     const Tensor image = x.contiguous();
     // Only windows over the border have gaps, yet zeroing all is cheaper than finding them.
     Tensor out = at::zeros({g.n, g.oh, g.ow, kWindow * kWindow * g.c}, x.options());
-    AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "patches", [&] { gather(g, image.data_ptr<scalar_t>(), out.data_ptr<scalar_t>()); });
+    AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "patches",
+                               [&] { gather(g, image.data_ptr<scalar_t>(), out.data_ptr<scalar_t>()); });
     return out;
   }
-  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::tensor_list grads) {
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext* ctx,
+                                               torch::autograd::tensor_list grads) {
     return {fold(grads[0], ctx->saved_data["sizes"].toIntVector())};
   }
 };
@@ -71,16 +75,22 @@ struct Fold : torch::autograd::Function<Fold> {
     const Geometry g = geometry(sizes);
     const Tensor in = p.contiguous();
     Tensor image = at::zeros(sizes, p.options());
-    AT_DISPATCH_FLOATING_TYPES(p.scalar_type(), "fold", [&] { scatter(g, in.data_ptr<scalar_t>(), image.data_ptr<scalar_t>()); });
+    AT_DISPATCH_FLOATING_TYPES(p.scalar_type(), "fold",
+                               [&] { scatter(g, in.data_ptr<scalar_t>(), image.data_ptr<scalar_t>()); });
     return image;
   }
-  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext*, torch::autograd::tensor_list grads) {
+  static torch::autograd::tensor_list backward(torch::autograd::AutogradContext*,
+                                               torch::autograd::tensor_list grads) {
     return {spread(grads[0]), Tensor()};
   }
 };
 
-Tensor spread(const Tensor& x) { return Spread::apply(x); }
-Tensor fold(const Tensor& p, at::IntArrayRef image) { return Fold::apply(p, image); }
+Tensor spread(const Tensor& x) {
+  return Spread::apply(x);
+}
+Tensor fold(const Tensor& p, at::IntArrayRef image) {
+  return Fold::apply(p, image);
+}
 
 }  // namespace
 
@@ -89,8 +99,11 @@ Tensor patches(const Tensor& x) {
   if (!x.is_cpu()) {
     // unfold gives (channel, row, column); the rows here are (row, column, channel).
     const Geometry g = geometry(x.sizes());
-    const Tensor columns = at::im2col(x.permute({0, 3, 1, 2}), {kWindow, kWindow}, {1, 1}, {kPad, kPad}, {kStride, kStride});
-    return columns.view({g.n, g.c, kWindow * kWindow, g.oh, g.ow}).permute({0, 3, 4, 2, 1}).reshape({g.n, g.oh, g.ow, kWindow * kWindow * g.c});
+    const Tensor columns =
+        at::im2col(x.permute({0, 3, 1, 2}), {kWindow, kWindow}, {1, 1}, {kPad, kPad}, {kStride, kStride});
+    return columns.view({g.n, g.c, kWindow * kWindow, g.oh, g.ow})
+        .permute({0, 3, 4, 2, 1})
+        .reshape({g.n, g.oh, g.ow, kWindow * kWindow * g.c});
   }
   return spread(x);
 }

@@ -5,8 +5,9 @@
 
 namespace symma::kernels {
 
-// x [N, H, W, C] -> [N, ceil(H/2), ceil(W/2), 9 C]; the last dimension runs over (row, column, channel) of the window, zero
-// outside the image. Differentiable to any order: it is linear, and its adjoint's adjoint is itself.
+// x [N, H, W, C] -> [N, ceil(H/2), ceil(W/2), 9 C]; the last dimension runs over (row, column, channel) of
+// the window, zero outside the image. Differentiable to any order: it is linear, and its adjoint's adjoint is
+// itself.
 Tensor patches(const Tensor& x);
 
 }  // namespace symma::kernels
