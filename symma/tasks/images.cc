@@ -20,7 +20,7 @@ class Images : public TaskFamily, public FewShot, public Shares {
   struct Options {
     std::vector<std::string> path, test_path;
     int64_t ways = 5, shots = 1, queries = 5, test_queries = 15, side = 28;
-    bool rotations = true, within_alphabet = false;
+    bool rotations = true, mirrors = false, within_alphabet = false;
     std::string split_by = "alphabet", deal = "alphabet";
     std::vector<std::string> train_alphabets, validation_alphabets, test_alphabets, ood_alphabets;
     double validation_fraction = 0.0, test_fraction = 0.2;
@@ -34,6 +34,7 @@ class Images : public TaskFamily, public FewShot, public Shares {
       f.add("test_queries", test_queries, "images of each class to be judged on when evaluated").at_least(1);
       f.add("side", side, "images are shrunk to side x side").at_least(8).at_most(256);
       f.add("rotations", rotations, "training classes turned by 90, 180 and 270 degrees are new classes");
+      f.add("mirrors", mirrors, "training classes seen in a mirror, turned or not, are new classes");
       f.add("within_alphabet", within_alphabet,
             "the classes of an episode come from one alphabet, the harder task");
       f.add("split_by", split_by, "what is kept for the test").one_of({"alphabet", "class"});
@@ -298,8 +299,10 @@ class Images : public TaskFamily, public FewShot, public Shares {
     }
   }
 
-  // Rotations make new classes of training tasks only: the test is on drawings as they were drawn.
-  int64_t turns(Split split) const { return split == Split::kTrain && o_.rotations ? 4 : 1; }
+  // Turns and mirrors make new classes of training tasks only: the test is on drawings as they were drawn.
+  int64_t turns(Split split) const {
+    return split == Split::kTrain ? (o_.rotations ? 4 : 1) * (o_.mirrors ? 2 : 1) : 1;
+  }
 
   const std::vector<int64_t>& pool_for(int64_t agent, Split split) const {
     const auto& pool = split == Split::kTrain        ? (agent == kEveryone ? train_all_ : train_[agent])
@@ -333,11 +336,14 @@ class Images : public TaskFamily, public FewShot, public Shares {
     return out;
   }
 
-  // Ink 0..255 to 0..1, turned counter-clockwise by quarters.
+  // Ink 0..255 to 0..1, turned counter-clockwise by quarters, then, for the second half of `turn`, seen in a mirror.
   void draw(const uint8_t* ink, int64_t turn, float* to) const {
-    const int64_t n = o_.side;
+    const int64_t n = o_.side, quarters = o_.rotations ? 4 : 1;
+    const bool mirrored = turn >= quarters;
+    turn %= quarters;
     for (int64_t y = 0; y < n; ++y) {
-      for (int64_t x = 0; x < n; ++x) {
+      for (int64_t column = 0; column < n; ++column) {
+        const int64_t x = mirrored ? n - 1 - column : column;
         const int64_t from = turn == 0   ? y * n + x
                              : turn == 1 ? x * n + (n - 1 - y)
                              : turn == 2 ? (n - 1 - y) * n + (n - 1 - x)
