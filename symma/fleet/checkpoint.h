@@ -17,6 +17,9 @@ struct RunState {
   int64_t loss_count = 0;
 };
 
+// A fresh fleet, before its first round.
+RunState start_run(const Experiment&);
+
 void save_checkpoint(const std::string& path, const Experiment&, const RunState&);
 
 // Throws UserError for a file that is missing, cut short, foreign, or of another experiment.
