@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cmath>
 #include <filesystem>
 #include <set>
 
@@ -20,7 +21,8 @@ class Images : public TaskFamily, public FewShot, public Shares {
   struct Options {
     std::vector<std::string> path, test_path;
     int64_t ways = 5, train_ways = 0, shots = 1, queries = 5, test_queries = 15, side = 28;
-    bool rotations = true, mirrors = false, within_alphabet = false;
+    bool rotations = true, within_alphabet = false;
+    double jitter = 0;
     std::string split_by = "alphabet", deal = "alphabet";
     std::vector<std::string> train_alphabets, validation_alphabets, test_alphabets, ood_alphabets;
     double validation_fraction = 0.0, test_fraction = 0.2;
@@ -37,7 +39,11 @@ class Images : public TaskFamily, public FewShot, public Shares {
       f.add("test_queries", test_queries, "images of each class to be judged on when evaluated").at_least(1);
       f.add("side", side, "images are shrunk to side x side").at_least(8).at_most(256);
       f.add("rotations", rotations, "training classes turned by 90, 180 and 270 degrees are new classes");
-      f.add("mirrors", mirrors, "training classes seen in a mirror, turned or not, are new classes");
+      f.add("jitter", jitter,
+            "training images are shifted (share of the side), turned (radians) and scaled at random by up to "
+            "this")
+          .at_least(0)
+          .below(1);
       f.add("within_alphabet", within_alphabet,
             "the classes of an episode come from one alphabet, the harder task");
       f.add("split_by", split_by, "what is kept for the test").one_of({"alphabet", "class"});
@@ -119,8 +125,9 @@ class Images : public TaskFamily, public FewShot, public Shares {
           const bool support = at < o_.shots;
           const int64_t place = (support ? at : at - o_.shots) * ways + w;
           const int64_t points = ways * (support ? o_.shots : queries), at_point = i * points + place;
-          draw(c.images.data_ptr<uint8_t>() + shots[s] * pixels, chosen[w].turn,
-               (support ? support_x : query_x) + at_point * pixels);
+          float* image = (support ? support_x : query_x) + at_point * pixels;
+          draw(c.images.data_ptr<uint8_t>() + shots[s] * pixels, chosen[w].turn, image);
+          if (train && o_.jitter > 0) jitter(d, image);
           (support ? support_class : query_class)[at_point] = global;
         }
       }
@@ -311,10 +318,8 @@ class Images : public TaskFamily, public FewShot, public Shares {
     return split == Split::kTrain && o_.train_ways > 0 ? o_.train_ways : o_.ways;
   }
 
-  // Turns and mirrors make new classes of training tasks only: the test is on drawings as they were drawn.
-  int64_t turns(Split split) const {
-    return split == Split::kTrain ? (o_.rotations ? 4 : 1) * (o_.mirrors ? 2 : 1) : 1;
-  }
+  // Rotations make new classes of training tasks only: the test is on drawings as they were drawn.
+  int64_t turns(Split split) const { return split == Split::kTrain && o_.rotations ? 4 : 1; }
 
   const std::vector<int64_t>& pool_for(int64_t agent, Split split) const {
     const auto& pool = split == Split::kTrain        ? (agent == kEveryone ? train_all_ : train_[agent])
@@ -348,20 +353,39 @@ class Images : public TaskFamily, public FewShot, public Shares {
     return out;
   }
 
-  // Ink 0..255 to 0..1, turned counter-clockwise by quarters, then, for the second half of `turn`, seen in a
-  // mirror.
+  // Ink 0..255 to 0..1, turned counter-clockwise by quarters.
   void draw(const uint8_t* ink, int64_t turn, float* to) const {
-    const int64_t n = o_.side, quarters = o_.rotations ? 4 : 1;
-    const bool mirrored = turn >= quarters;
-    turn %= quarters;
+    const int64_t n = o_.side;
     for (int64_t y = 0; y < n; ++y) {
-      for (int64_t column = 0; column < n; ++column) {
-        const int64_t x = mirrored ? n - 1 - column : column;
+      for (int64_t x = 0; x < n; ++x) {
         const int64_t from = turn == 0   ? y * n + x
                              : turn == 1 ? x * n + (n - 1 - y)
                              : turn == 2 ? (n - 1 - y) * n + (n - 1 - x)
                                          : (n - 1 - x) * n + y;
         *to++ = static_cast<float>(ink[from]) / 255.0f;
+      }
+    }
+  }
+
+  // Another hand's drawing of the same: turned, scaled and shifted a little, read between pixels.
+  void jitter(Draws& d, float* image) const {
+    const int64_t n = o_.side;
+    const double j = o_.jitter, side = static_cast<double>(n), middle = (side - 1) / 2;
+    const double angle = d.uniform(-j, j), scale = 1 + d.uniform(-j, j), dx = side * d.uniform(-j, j),
+                 dy = side * d.uniform(-j, j);
+    const double c = std::cos(angle) / scale, s = std::sin(angle) / scale;
+    const std::vector<float> old(image, image + n * n);
+    const auto ink = [&](int64_t y, int64_t x) {
+      return x >= 0 && x < n && y >= 0 && y < n ? static_cast<double>(old[y * n + x]) : 0.0;
+    };
+    for (int64_t y = 0; y < n; ++y) {
+      for (int64_t x = 0; x < n; ++x) {
+        const double u = static_cast<double>(x) - middle - dx, v = static_cast<double>(y) - middle - dy;
+        const double fx = middle + c * u - s * v, fy = middle + s * u + c * v;
+        const double bx = std::floor(fx), by = std::floor(fy), rx = fx - bx, ry = fy - by;
+        const auto x0 = static_cast<int64_t>(bx), y0 = static_cast<int64_t>(by);
+        *image++ = static_cast<float>((1 - ry) * ((1 - rx) * ink(y0, x0) + rx * ink(y0, x0 + 1)) +
+                                      ry * ((1 - rx) * ink(y0 + 1, x0) + rx * ink(y0 + 1, x0 + 1)));
       }
     }
   }

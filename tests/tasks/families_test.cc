@@ -175,6 +175,28 @@ TEST(Images, WithinOneAlphabet) {
   for (const auto& t : data(*b).titles) EXPECT_EQ(t.find(','), std::string::npos) << t;
 }
 
+TEST(Images, TrainingMayHaveMoreWaysAndJitter) {
+  if (!std::filesystem::exists(kOmniglot)) GTEST_SKIP() << "the drawings are not beside this checkout";
+  Json settings{{"path", {kOmniglot + "images_background_small1.zip"}}, {"train_ways", 20}};
+  const Made plain = family("images", settings, 1);
+  settings["jitter"] = 0.1;
+  const Made moved = family("images", settings, 1);
+  const auto a = draw(plain, {0, 0}, Split::kTrain), b = draw(moved, {0, 0}, Split::kTrain);
+  EXPECT_EQ(data(*a).support_x.size(1), 20);
+  EXPECT_EQ(data(*a).query_y.max().item<int64_t>(), 19);
+  EXPECT_EQ(plain.family->spec().shape.out, 20);
+  // The first image is of the same drawing, moved by less than the margin: the ink is the same within scale.
+  const Tensor x = data(*a).support_x[0][0], y = data(*b).support_x[0][0];
+  EXPECT_FALSE(x.equal(y));
+  EXPECT_NEAR(y.sum().item<double>() / x.sum().item<double>(), 1, 0.35);
+  // What is judged is as it was drawn, in as many ways as asked.
+  const auto c = draw(plain, {0}, Split::kTest), d = draw(moved, {0}, Split::kTest);
+  EXPECT_EQ(data(*c).support_x.size(1), 5);
+  EXPECT_TRUE(data(*c).query_x.equal(data(*d).query_x));
+  EXPECT_THROW(family("images", {{"path", settings["path"]}, {"train_ways", 3}}, 1), UserError);
+  EXPECT_THROW(family("images", {{"path", settings["path"]}, {"train_ways", 600}}, 1), UserError);
+}
+
 TEST(Table, StandardisesByTrainingRowsAndDealsGroups) {
   const Made m = any("table", 3);
   const auto* shares = dynamic_cast<const Shares*>(m.family.get());
