@@ -2,7 +2,6 @@
 # config; Debian's drags in Caffe2's whole list of packages, so the few files needed are looked up
 # directly, in CMAKE_PREFIX_PATH first.
 find_path(SYMMA_TORCH_INCLUDE NAMES ATen/ATen.h REQUIRED)
-find_path(SYMMA_TORCH_API_INCLUDE NAMES torch/torch.h PATH_SUFFIXES torch/csrc/api/include REQUIRED)
 find_library(SYMMA_TORCH_CPU NAMES torch_cpu REQUIRED)
 find_library(SYMMA_TORCH_C10 NAMES c10 REQUIRED)
 find_library(SYMMA_TORCH_CUDA NAMES torch_cuda)

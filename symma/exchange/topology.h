@@ -13,8 +13,8 @@ namespace symma {
 struct Graph {
   int64_t agents = 0;
   Pairs edges;  // undirected, each once, smaller number first
-  bool server =
-      false;  // a node numbered `agents` that gathers from all and hands back; edges then lead to it
+  // A node numbered `agents` that gathers from all and hands back; edges then lead to it.
+  bool server = false;
 };
 
 class Topology {
@@ -33,7 +33,8 @@ Pairs tidy_edges(const Pairs& edges, int64_t agents);
 // 2022). With a server, 1/N everywhere.
 Tensor mixing_weights(const Graph&);
 
-// The second largest absolute eigenvalue of W: disagreement shrinks by this factor a round. 0 for one agent.
+// The second largest absolute eigenvalue of W: distances from the mean shrink at least by this factor when W
+// mixes them, and `disagreement`, a mean square, by its square. 0 for one agent.
 double second_eigenvalue(const Tensor& weights);
 
 // Whether every agent can be reached from every other.

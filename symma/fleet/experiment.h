@@ -1,7 +1,7 @@
 // An experiment file, read: every part chosen, checked and built.
 //
-//   [sections]  top of the file; [task] [model] [learner] each with `kind`; [exchange] with `topology`;
-//   [eval]
+// Its top is the fleet (FleetOptions). Then come [task], [model] and [learner], each with a `kind` and that
+// part's options; [exchange], with a `topology` and its options; and [eval].
 #pragma once
 
 #include <memory>

@@ -49,7 +49,7 @@ class TaskFamily {
   virtual ~TaskFamily() = default;
   virtual TaskSpec spec() const = 0;
   // One task for each entry of `agents` (an agent's number, or kEveryone). Equal entries at different places
-  // get different tasks; place i draws from rng.split("task", i) alone.
+  // get different tasks.
   virtual std::unique_ptr<TaskBatch> sample(const Model&, std::span<const int64_t> agents, Split,
                                             Rng) const = 0;
 };
