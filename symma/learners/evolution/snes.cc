@@ -1,0 +1,63 @@
+// Separable natural evolution strategy: a natural-gradient step on the mean and on the logarithm of each
+// coordinate's deviation, with rank-based utilities. Schaul, Glasmachers & Schmidhuber 2011, "High dimensions
+// and heavy tails for natural evolution strategies", algorithm 2; constants from Wierstra et al. 2014,
+// table 1.
+//
+//   mean += sigma sum_i u_i s_i        sigma *= exp(eta/2 sum_i u_i (s_i^2 - 1))
+#include "symma/learners/evolution/evolution.h"
+
+namespace symma {
+namespace {
+
+class Snes : public Strategy {
+ public:
+  struct Options {
+    int64_t population = 0;
+    double sigma = 1.0, mean_lr = 1.0, sigma_lr = 0;
+    void fields(Fields& f) {
+      f.add("population", population, "candidates a generation; 0: 4 + 3 ln(parameters)").at_least(0);
+      f.add("sigma", sigma, "standard deviation of each parameter at the start").above(0);
+      f.add("mean_lr", mean_lr, "step size of the mean").above(0);
+      f.add("sigma_lr", sigma_lr, "step size of the deviations; 0: (3 + ln d) / (5 sqrt d)").at_least(0);
+    }
+  };
+
+  explicit Snes(const Options& o) : o_(o) {}
+
+  State start(const Tensor& mean) const override {
+    return {mean, {{"sigma", at::full_like(mean, o_.sigma)}}, 0};
+  }
+
+  Tensor ask(const State& search, Rng rng) const override {
+    const int64_t n = population_for(search.theta.size(1), o_.population);
+    return search.theta.unsqueeze(1) +
+           search.own.at("sigma").unsqueeze(1) * directions(search, n, false, rng);
+  }
+
+  void tell(State& search, const Tensor& asked, const Tensor& loss) const override {
+    const auto d = static_cast<double>(asked.size(2));
+    const Tensor sigma = search.own.at("sigma");
+    const Tensor s = in_order((asked - search.theta.unsqueeze(1)) / sigma.unsqueeze(1), loss);  // [N, L, D]
+    const Tensor u = utilities(s.size(1)).to(s.options()).expand({s.size(0), 1, s.size(1)});
+    const double eta = o_.sigma_lr > 0 ? o_.sigma_lr : (3 + std::log(d)) / (5 * std::sqrt(d));
+    search.theta = search.theta + o_.mean_lr * sigma * at::bmm(u, s).squeeze(1);
+    search.own["sigma"] = sigma * (eta / 2 * at::bmm(u, s.square() - 1).squeeze(1)).exp();
+    ++search.step;
+  }
+
+ private:
+  // Best first: max(0, ln(L/2 + 1) - ln i), made to sum to one, less 1/L.
+  static Tensor utilities(int64_t population) {
+    const auto l = static_cast<double>(population);
+    const Tensor raw = (std::log(l / 2 + 1) - at::arange(1, population + 1, at::kDouble).log()).clamp_min(0);
+    return raw / raw.sum() - 1 / l;
+  }
+
+  Options o_;
+};
+
+SYMMA_REGISTER_STRATEGY("snes", Snes, "natural gradient on a mean and a deviation for each parameter",
+                        "Schaul et al. 2011; Wierstra et al. 2014, arXiv:1106.4487");
+
+}  // namespace
+}  // namespace symma

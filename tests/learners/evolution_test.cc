@@ -1,0 +1,107 @@
+// Evolution strategies on functions whose minimum is known, and their constants against the tutorial's.
+#include <gtest/gtest.h>
+
+#include "symma/learners/evolution/cma.h"
+#include "symma/tasks/task.h"
+
+namespace symma {
+namespace {
+
+Tensor sphere(const Tensor& x) {
+  return x.square().sum(-1);
+}
+Tensor ellipsoid(const Tensor& x) {
+  const int64_t d = x.size(-1);
+  return (x.square() * at::logspace(0, 6, d, 10, at::kDouble)).sum(-1);
+}
+Tensor rosenbrock(const Tensor& x) {
+  const int64_t d = x.size(-1);
+  const Tensor a = x.narrow(-1, 0, d - 1), b = x.narrow(-1, 1, d - 1);
+  return (100 * (b - a.square()).square() + (1 - a).square()).sum(-1);
+}
+Tensor rastrigin(const Tensor& x) {
+  return 10.0 * static_cast<double>(x.size(-1)) + (x.square() - 10 * (2 * M_PI * x).cos()).sum(-1);
+}
+
+// Evaluations until the best candidate so far is at most `target`, for each of `searches`: the median.
+double evaluations(const std::string& name, const Json& settings, Tensor (*f)(const Tensor&), double start,
+                   int64_t dims, double target, int64_t most, int64_t searches = 9) {
+  const auto es = make<StrategyRegistry>(name, settings);
+  State search = es->start(at::full({searches, dims}, start, at::kDouble));
+  Tensor best = at::full({searches}, INFINITY, at::kDouble),
+         when = at::full({searches}, INFINITY, at::kDouble);
+  for (int64_t spent = 0; spent < most;) {
+    const Tensor x = es->ask(search, Rng(7).split("ask", search.step));
+    const Tensor loss = f(x);
+    es->tell(search, x, loss);
+    spent += x.size(1);
+    best = at::minimum(best, loss.amin(1));
+    when = at::where(best.le(target).logical_and(when.isinf()),
+                     at::full_like(when, static_cast<double>(spent)), when);
+    if (when.isfinite().all().item<bool>()) break;
+  }
+  return when.median().item<double>();
+}
+
+class EveryStrategy : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryStrategy, SearchesAreIndependentRows) {
+  const auto es = make<StrategyRegistry>(GetParam(), Json::object());
+  const Tensor start = at::tensor({1.0, -2.0, 3.0, 0.5}, at::kDouble).view({2, 2});
+  State both = es->start(start), one = es->start(start.narrow(0, 0, 1));
+  for (int i = 0; i < 5; ++i) {
+    const Tensor x = es->ask(both, Rng(3).split("ask", i));
+    ASSERT_EQ(x.dim(), 3);
+    es->tell(both, x, sphere(x));
+    es->tell(one, x.narrow(0, 0, 1), sphere(x.narrow(0, 0, 1)));
+  }
+  EXPECT_TRUE(at::allclose(both.theta.narrow(0, 0, 1), one.theta, 1e-12, 1e-12));
+  EXPECT_EQ(both.step, 5);
+}
+
+// Adding to losses, or scaling them, changes nothing that ranks decide; and a NaN is the worst, not the end.
+TEST_P(EveryStrategy, OnlyRanksMatterAndNanIsTheWorst) {
+  const auto es = make<StrategyRegistry>(GetParam(), Json::object());
+  State a = es->start(at::ones({1, 6}, at::kDouble)), b = a, c = a;
+  const Tensor x = es->ask(a, Rng(4));
+  Tensor loss = sphere(x), broken = loss.clone();
+  const int64_t worst = loss.argmax(1).item<int64_t>();
+  broken[0][worst] = NAN;
+  es->tell(a, x, loss);
+  es->tell(b, x, 3 * loss - 100);
+  es->tell(c, x, broken);
+  EXPECT_TRUE(at::allclose(a.theta, b.theta, 1e-12, 1e-12));
+  EXPECT_TRUE(at::allclose(a.theta, c.theta, 1e-12, 1e-12));
+}
+
+TEST_P(EveryStrategy, DescendsTheSphere) {
+  const auto es = make<StrategyRegistry>(GetParam(), Json::object());
+  State s = es->start(at::full({3, 5}, 2.0, at::kDouble));
+  for (int i = 0; i < 400; ++i) {
+    const Tensor x = es->ask(s, Rng(5).split("ask", i));
+    es->tell(s, x, sphere(x));
+  }
+  EXPECT_LT(sphere(s.theta).max().item<double>(), 0.02);
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, EveryStrategy, testing::ValuesIn(StrategyRegistry::instance().names()),
+                         [](const auto& info) { return info.param; });
+
+TEST(Cma, ConstantsOfTheTutorial) {
+  // pycma 3.3's CMAAdaptSigmaCSA and RecombinationWeights for ten dimensions.
+  const CmaConstants c(10, 0, 1, true);
+  EXPECT_EQ(c.population, 10);
+  EXPECT_EQ(c.parents, 5);
+  EXPECT_NEAR(c.weights[0].item<double>(), 0.45627264690340597, 1e-12);
+  EXPECT_NEAR(c.mu_eff, 3.1672992814107006, 1e-9);
+  EXPECT_NEAR(c.weights.narrow(0, 0, 5).sum().item<double>(), 1, 1e-12);
+  EXPECT_LT(c.weights[9].item<double>(), c.weights[6].item<double>());
+}
+
+TEST(Cma, LearnsAnIllConditionedEllipsoid) {
+  EXPECT_LT(evaluations("cma_es", {{"sigma", 0.5}}, ellipsoid, 1, 10, 1e-10, 20000), 8000);
+  EXPECT_LT(evaluations("sep_cma_es", {{"sigma", 0.5}}, ellipsoid, 1, 10, 1e-10, 20000), 8000);
+}
+
+}  // namespace
+}  // namespace symma
