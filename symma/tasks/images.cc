@@ -336,7 +336,8 @@ class Images : public TaskFamily, public FewShot, public Shares {
     return out;
   }
 
-  // Ink 0..255 to 0..1, turned counter-clockwise by quarters, then, for the second half of `turn`, seen in a mirror.
+  // Ink 0..255 to 0..1, turned counter-clockwise by quarters, then, for the second half of `turn`, seen in a
+  // mirror.
   void draw(const uint8_t* ink, int64_t turn, float* to) const {
     const int64_t n = o_.side, quarters = o_.rotations ? 4 : 1;
     const bool mirrored = turn >= quarters;

@@ -10,7 +10,7 @@
 namespace symma {
 namespace {
 
-class Sinusoid : public TaskFamily, public FewShot, public Shares {
+class Sinusoid : public TaskFamily, public FewShot, public Shares, public Accountable {
  public:
   struct Options {
     int64_t shots = 10, queries = 10, test_shots = 0, test_queries = 100;
@@ -46,6 +46,8 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares {
       }
     }
   }
+
+  bool fresh() const override { return true; }
 
   TaskSpec spec() const override { return {.shape = {{1}, 1}, .kind = Kind::kRegression, .metric = "mse"}; }
 
