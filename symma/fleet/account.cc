@@ -1,5 +1,7 @@
 #include "symma/fleet/account.h"
 
+#include <fmt/format.h>
+
 #include "symma/core/errors.h"
 #include "symma/exchange/privacy.h"
 #include "symma/tasks/supervised.h"
