@@ -1,5 +1,7 @@
 // symma: many agents that learn how to learn, and share what they have learned.
+#include <algorithm>
 #include <cstdio>
+#include <new>
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
@@ -21,6 +23,15 @@ int main(int argc, char** argv) {
   symma::add_compare(app);
   symma::add_report(app);
   symma::add_list(app);
+  // Told here, since CLI11 says only that some argument was not expected.
+  std::vector<std::string> commands;
+  for (const auto* c : app.get_subcommands([](CLI::App*) { return true; })) commands.push_back(c->get_name());
+  if (argc > 1 && argv[1][0] != '-' &&
+      std::find(commands.begin(), commands.end(), argv[1]) == commands.end()) {
+    std::fprintf(stderr, "symma: \"%s\" is not a command; %s\n", argv[1],
+                 symma::suggestion(argv[1], commands).c_str());
+    return 2;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {
@@ -32,7 +43,13 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "symma: %s\n", e.what());
     return 2;
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "symma: internal error: %s\n", e.what());
+    // libtorch's own words go on with a stack; the first line is the reason.
+    const std::string why = std::string(e.what()).substr(0, std::string(e.what()).find('\n'));
+    if (dynamic_cast<const std::bad_alloc*>(&e) || why.find("allocate memory") != std::string::npos) {
+      std::fprintf(stderr, "symma: not enough memory; ask for fewer agents, tasks, shots or parameters\n");
+      return 2;
+    }
+    std::fprintf(stderr, "symma: internal error: %s\n", why.c_str());
     return 1;
   }
   return 0;

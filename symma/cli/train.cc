@@ -2,8 +2,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
@@ -25,6 +28,15 @@ std::string duration(double seconds) {
   const auto s = static_cast<int64_t>(std::max(0.0, seconds) + 0.5);
   if (s >= 3600) return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
   return fmt::format("{}:{:02}", s / 60, s % 60);
+}
+
+// In quotes where a shell would read it otherwise.
+std::string shell_word(const std::string& s) {
+  const auto plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("_-./+,:@%=", c); };
+  if (!s.empty() && std::all_of(s.begin(), s.end(), plain)) return s;
+  std::string out = "'";
+  for (char c : s) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
 }
 
 // One line that rewrites itself on a terminal; a plain line now and then elsewhere.
@@ -100,7 +112,7 @@ void run_train(TrainArguments a) {
   line.end();
   if (!done) {
     std::fprintf(stderr, "stopped after round %ld and saved; go on with: symma train --resume --out %s\n",
-                 static_cast<long>(state.round), a.run.folder.c_str());
+                 static_cast<long>(state.round), shell_word(a.run.folder).c_str());
     return;
   }
   const Json summary = conclude(e, a.run, state);
@@ -108,9 +120,16 @@ void run_train(TrainArguments a) {
   write_report({a.run.folder}, report);
   fmt::print("{}", eval_table(summary["eval"], summary["agent_share"]));
   if (summary.contains("ood")) fmt::print("{}", eval_table(summary["ood"], Json::array()));
-  fmt::print("{} rounds in {}, {:.0f} tasks/s; {} bits exchanged, disagreement {:.3g}\n", state.round,
+  const int64_t lost = state.learner.theta.isfinite().logical_not().any(1).sum().item<int64_t>();
+  if (lost > 0)
+    fmt::print(
+        "{} of {} agents diverged: their parameters are not finite; lower learner.meta_lr or inner_lr\n",
+        lost, e.fleet.agents);
+  const Json& apart = summary["exchange"]["disagreement"];
+  fmt::print("{} rounds in {}, {:.0f} tasks/s; {} bits exchanged, disagreement {}\n", state.round,
              duration(state.seconds), summary["tasks_per_s"].get<double>(),
-             summary["exchange"]["bits"].get<int64_t>(), summary["exchange"]["disagreement"].get<double>());
+             summary["exchange"]["bits"].get<int64_t>(),
+             apart.is_null() ? "not finite" : fmt::format("{:.3g}", apart.get<double>()));
   if (summary.contains("faults"))
     fmt::print("agents {} are hostile or broken ({}); {}\n", summary["faults"]["agents"].dump(),
                summary["faults"]["kind"].get<std::string>(), summary["faults"]["over"].get<std::string>());

@@ -244,7 +244,8 @@ void Config::read(const std::string& section, const Fields& fields,
     for (double x : numbers(v)) {
       const bool good = (f.low_open ? x > f.low : x >= f.low) && (f.high_open ? x < f.high : x <= f.high);
       if (!good)
-        throw UserError(where, fmt::format("{} is out of range", format_number(x)), "must be " + f.range());
+        throw UserError(where, fmt::format("{} is out of range", format_number(x)),
+                        "must be " + (f.range().empty() ? "a finite number" : f.range()));
     }
     if (!f.choices.empty()) {
       const auto word = v.get<std::string>();

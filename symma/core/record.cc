@@ -33,9 +33,14 @@ Recorder::~Recorder() {
 
 void Recorder::add(const Json& row) {
   const std::string line = row.dump() + "\n";
+  const off_t end = ::lseek(fd_, 0, SEEK_END);
   const ssize_t n = ::write(fd_, line.data(), line.size());
   if (n != static_cast<ssize_t>(line.size())) {
-    throw UserError(path_, std::string("cannot be written: ") + std::strerror(n < 0 ? errno : ENOSPC),
+    const int why = n < 0 ? errno : ENOSPC;
+    // Half a row is taken back, so that the file stays whole.
+    if (n > 0 && ::ftruncate(fd_, end) != 0)
+      throw UserError(path_, "ends in half a row, and cannot be cut", "remove its last line");
+    throw UserError(path_, std::string("cannot be written: ") + std::strerror(why),
                     "free some space, then go on with --resume");
   }
 }
@@ -48,11 +53,13 @@ std::vector<Json> read_records(const std::string& path) {
   for (int number = 1; std::getline(in, line); ++number) {
     if (line.empty()) continue;
     Json row = Json::parse(line, nullptr, false);
-    if (row.is_discarded()) {
-      if (in.eof() || in.peek() == EOF) break;
-      throw UserError(path + ":" + std::to_string(number), "is not a JSON object",
-                      "the file may be damaged; train again");
-    }
+    // A last row cut short is what a kill leaves behind; it is left out.
+    if (row.is_discarded() && (in.eof() || in.peek() == EOF)) break;
+    const std::string place = path + ":" + std::to_string(number);
+    const char* remedy = "the file may be damaged; train again";
+    if (!row.is_object()) throw UserError(place, "is not a JSON object", remedy);
+    if (row.contains("round") && !row["round"].is_number_integer())
+      throw UserError(place, "has a \"round\" that is not an integer: " + row["round"].dump(), remedy);
     rows.push_back(std::move(row));
   }
   return rows;

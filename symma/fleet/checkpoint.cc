@@ -22,6 +22,22 @@ std::string layout_json(const Layout& layout) {
 
 }  // namespace
 
+RunState start_run(const Experiment& e) {
+  RunState run;
+  const Rng rng = Rng(e.fleet.seed).split("init");
+  run.learner = e.learner->init(e.fleet.agents, rng);
+  if (e.fleet.same_start) run.learner.theta = run.learner.theta.slice(0, 0, 1).repeat({e.fleet.agents, 1});
+  if (e.fleet.precision == "float64") {
+    run.learner.theta = run.learner.theta.to(at::kDouble);
+    for (auto& [name, t] : run.learner.own) t = t.to(at::kDouble);
+  }
+  run.exchange = exchange_start(e.exchange, run.learner.theta);
+  if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
+  run.loss_sum = at::zeros({e.fleet.agents}, at::kDouble);
+  run.loss_rounds = at::zeros({e.fleet.agents}, at::kDouble);
+  return run;
+}
+
 void save_checkpoint(const std::string& path, const Experiment& experiment, const RunState& run) {
   Safetensors file;
   file.tensors["theta"] = run.learner.theta;
@@ -53,8 +69,7 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
     return it->second;
   };
   // What a fresh start looks like tells what must be there, and in which shape.
-  RunState run;
-  run.learner = experiment.learner->init(experiment.fleet.agents, Rng(0));
+  RunState run = start_run(experiment);
   const auto fit = [&](Tensor& into, const std::string& name) {
     const Tensor t = take(name);
     if (t.sizes() != into.sizes()) {
@@ -63,19 +78,22 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
                                   fmt::join(t.sizes(), ", "), fmt::join(into.sizes(), ", ")),
                       "the checkpoint is of another experiment, or its experiment.toml was changed");
     }
+    if (t.scalar_type() != into.scalar_type()) {
+      throw UserError(path,
+                      fmt::format("tensor \"{}\" holds numbers of type {}, and this experiment needs {}",
+                                  name, at::toString(t.scalar_type()), at::toString(into.scalar_type())),
+                      "the checkpoint is of another experiment, or its experiment.toml was changed");
+    }
     into = t;
   };
   fit(run.learner.theta, "theta");
   for (auto& [name, t] : run.learner.own) fit(t, "own." + name);
-  run.exchange = exchange_start(experiment.exchange, run.learner.theta);
   Tensor bits = counts(run.exchange.bits), counters = at::zeros({4}, at::kLong),
          seconds = at::zeros({1}, at::kDouble);
   fit(bits, "ledger.bits");
   fit(counters, "counters");
   fit(seconds, "seconds");
-  run.loss_sum = at::zeros({experiment.fleet.agents}, at::kDouble);
   fit(run.loss_sum, "log.loss_sum");
-  run.loss_rounds = at::zeros({experiment.fleet.agents}, at::kDouble);
   fit(run.loss_rounds, "log.loss_rounds");
   if (run.exchange.reference.defined()) fit(run.exchange.reference, "exchange.reference");
   for (auto& [name, t] : run.exchange.kept) fit(t, "exchange." + name);
@@ -83,11 +101,6 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
   const std::string memory = "exchange.memory.";
   for (const auto& [name, t] : file.tensors)
     if (name.starts_with(memory)) run.exchange.kept[name.substr(std::string("exchange.").size())] = t;
-  if (bits.scalar_type() != at::kLong || counters.scalar_type() != at::kLong ||
-      seconds.scalar_type() != at::kDouble || run.loss_sum.scalar_type() != at::kDouble ||
-      run.loss_rounds.scalar_type() != at::kDouble) {
-    throw UserError(path, "holds counters of the wrong type", "it is not a checkpoint that symma wrote");
-  }
   const int64_t* c = counters.data_ptr<int64_t>();
   run.round = c[0];
   run.learner.step = c[1];

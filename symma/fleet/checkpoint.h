@@ -18,6 +18,9 @@ struct RunState {
   Tensor loss_rounds;  // [N] float64: rounds that each agent took part in since then
 };
 
+// A fresh fleet, before its first round.
+RunState start_run(const Experiment&);
+
 void save_checkpoint(const std::string& path, const Experiment&, const RunState&);
 
 // Throws UserError for a file that is missing, cut short, foreign, or of another experiment.

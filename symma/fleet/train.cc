@@ -74,7 +74,10 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
       throw UserError(settings, "this run was made with other settings than now asked for (" + differs + ")",
                       "resume with the same ones, or choose another --out");
     // A run killed before its first checkpoint starts again from the beginning.
-    return fs::exists(checkpoint) ? load_checkpoint(checkpoint, e) : start_run(e);
+    RunState state = fs::exists(checkpoint) ? load_checkpoint(checkpoint, e) : start_run(e);
+    // What a run is, its file says: also how long, once it goes on for longer.
+    if (read_file(settings) != e.toml) write_file(settings, e.toml);
+    return state;
   }
   if (there && !run.force)
     throw UserError(run.folder, "holds a run already",
@@ -143,22 +146,6 @@ Json validate(const Experiment& e, const State& state) {
 }
 
 }  // namespace
-
-RunState start_run(const Experiment& e) {
-  RunState run;
-  const Rng rng = Rng(e.fleet.seed).split("init");
-  run.learner = e.learner->init(e.fleet.agents, rng);
-  if (e.fleet.same_start) run.learner.theta = run.learner.theta.slice(0, 0, 1).repeat({e.fleet.agents, 1});
-  if (e.fleet.precision == "float64") {
-    run.learner.theta = run.learner.theta.to(at::kDouble);
-    for (auto& [name, t] : run.learner.own) t = t.to(at::kDouble);
-  }
-  run.exchange = exchange_start(e.exchange, run.learner.theta);
-  if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
-  run.loss_sum = at::zeros({e.fleet.agents}, at::kDouble);
-  run.loss_rounds = at::zeros({e.fleet.agents}, at::kDouble);
-  return run;
-}
 
 Tensor run_round(const Experiment& e, RunState& run) {
   const Rng rng = Rng(e.fleet.seed).split("round", run.round);

@@ -29,9 +29,6 @@ struct RunOptions {
   std::string device = "cpu";
 };
 
-// A fresh fleet, before its first round.
-RunState start_run(const Experiment&);
-
 // One round for all agents, without files: returns each agent's loss [N], 0 for one that did not take part.
 Tensor run_round(const Experiment&, RunState&);
 

@@ -17,11 +17,11 @@ class Imaml : public Learner, public Guarded {
  public:
   struct Options {
     int64_t inner_steps = 16, cg_steps = 5;
-    double inner_lr = 0.1, lambda = 2.0;
+    double inner_lr = 0.01, lambda = 2.0;
     OuterOptions outer;
     void fields(Fields& f) {
       f.add("inner_steps", inner_steps, "gradient steps on the inner problem").at_least(1);
-      f.add("inner_lr", inner_lr, "step size on the inner problem").above(0);
+      f.add("inner_lr", inner_lr, "step size on the inner problem; the paper has 0.1 on images").above(0);
       f.add("lambda", lambda, "weight of the proximal term").above(0);
       f.add("cg_steps", cg_steps, "steps of conjugate gradients").at_least(1);
       outer.fields(f);

@@ -25,7 +25,9 @@ void read_archive(const std::string& path, Use use) {
   archive_read_support_format_tar(in.get());
   archive_read_support_filter_all(in.get());
   const auto bad = [&] {
-    return UserError(path, fmt::format("is not a readable archive ({})", archive_error_string(in.get())),
+    // libarchive gives no word for a file that just ends.
+    const char* why = archive_error_string(in.get());
+    return UserError(path, fmt::format("is not a readable archive ({})", why ? why : "it is cut short"),
                      "name a folder or a whole zip file");
   };
   if (archive_read_open_filename(in.get(), path.c_str(), 1 << 16) != ARCHIVE_OK) throw bad();

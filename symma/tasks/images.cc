@@ -19,7 +19,7 @@ class Images : public TaskFamily, public FewShot, public Shares {
  public:
   struct Options {
     std::vector<std::string> path, test_path;
-    int64_t ways = 5, shots = 1, queries = 5, test_queries = 15, side = 28;
+    int64_t ways = 5, train_ways = 0, shots = 1, queries = 5, test_queries = 15, side = 28;
     bool rotations = true, mirrors = false, within_alphabet = false;
     std::string split_by = "alphabet", deal = "alphabet";
     std::vector<std::string> train_alphabets, validation_alphabets, test_alphabets, ood_alphabets;
@@ -29,6 +29,9 @@ class Images : public TaskFamily, public FewShot, public Shares {
       f.add("test_path", test_path,
             "folders or zips whose classes, all of them, are the test in place of any in path");
       f.add("ways", ways, "classes in an episode").at_least(2);
+      f.add("train_ways", train_ways,
+            "classes in an episode while training; more than when judged helps prototypes; 0: as many")
+          .at_least(0);
       f.add("shots", shots, "images of each class to learn from").at_least(1);
       f.add("queries", queries, "images of each class to be judged on, while training").at_least(1);
       f.add("test_queries", test_queries, "images of each class to be judged on when evaluated").at_least(1);
@@ -55,6 +58,9 @@ class Images : public TaskFamily, public FewShot, public Shares {
   };
 
   Images(const Options& o, int64_t agents) : o_(o), agents_(agents) {
+    if (o.train_ways != 0 && o.train_ways < o.ways)
+      throw UserError("[task] train_ways", fmt::format("is {}, fewer than ways = {}", o.train_ways, o.ways),
+                      "train on at least as many classes as are judged, or set 0");
     if (o.path.empty())
       throw UserError("[task] path", "is missing",
                       "name folders of alphabet/character/*.png, or zips of them");
@@ -77,7 +83,7 @@ class Images : public TaskFamily, public FewShot, public Shares {
   }
 
   TaskSpec spec() const override {
-    return {.shape = {{o_.side, o_.side, 1}, o_.ways},
+    return {.shape = {{o_.side, o_.side, 1}, ways(Split::kTrain)},
             .kind = Kind::kClassification,
             .metric = "accuracy",
             .higher_is_better = true,
@@ -88,12 +94,12 @@ class Images : public TaskFamily, public FewShot, public Shares {
                                     Rng rng) const override {
     const bool train = split == Split::kTrain;
     const auto b = static_cast<int64_t>(agents.size());
-    const int64_t queries = train ? o_.queries : o_.test_queries;
+    const int64_t queries = train ? o_.queries : o_.test_queries, ways = this->ways(split);
     Episodes e;
-    e.support_x = at::empty({b, o_.ways * o_.shots, o_.side, o_.side, 1});
-    e.query_x = at::empty({b, o_.ways * queries, o_.side, o_.side, 1});
-    e.support_class = at::empty({b, o_.ways * o_.shots}, at::kLong);
-    e.query_class = at::empty({b, o_.ways * queries}, at::kLong);
+    e.support_x = at::empty({b, ways * o_.shots, o_.side, o_.side, 1});
+    e.query_x = at::empty({b, ways * queries, o_.side, o_.side, 1});
+    e.support_class = at::empty({b, ways * o_.shots}, at::kLong);
+    e.query_class = at::empty({b, ways * queries}, at::kLong);
     float *support_x = e.support_x.data_ptr<float>(), *query_x = e.query_x.data_ptr<float>();
     int64_t *support_class = e.support_class.data_ptr<int64_t>(),
             *query_class = e.query_class.data_ptr<int64_t>();
@@ -102,7 +108,7 @@ class Images : public TaskFamily, public FewShot, public Shares {
       Draws d(rng.split(split_name(split)).split("task", i));
       const auto chosen = choose(d, agents[i], split);
       std::set<std::string> from;
-      for (int64_t w = 0; w < o_.ways; ++w) {
+      for (int64_t w = 0; w < ways; ++w) {
         const Class& c = classes_[chosen[w].number];
         from.insert(alphabets_[c.alphabet]);
         const auto shots = d.choose(c.images.size(0), o_.shots + queries);
@@ -111,8 +117,8 @@ class Images : public TaskFamily, public FewShot, public Shares {
           const auto at = static_cast<int64_t>(s);
           // Points stand shot by shot, one of each class in turn.
           const bool support = at < o_.shots;
-          const int64_t place = (support ? at : at - o_.shots) * o_.ways + w;
-          const int64_t points = o_.ways * (support ? o_.shots : queries), at_point = i * points + place;
+          const int64_t place = (support ? at : at - o_.shots) * ways + w;
+          const int64_t points = ways * (support ? o_.shots : queries), at_point = i * points + place;
           draw(c.images.data_ptr<uint8_t>() + shots[s] * pixels, chosen[w].turn,
                (support ? support_x : query_x) + at_point * pixels);
           (support ? support_class : query_class)[at_point] = global;
@@ -121,7 +127,7 @@ class Images : public TaskFamily, public FewShot, public Shares {
       e.titles.push_back(fmt::format("{}", fmt::join(from, ", ")));
     }
     if (!train) e.support_class = e.query_class = Tensor();
-    const Tensor labels = at::arange(o_.ways, at::kLong);
+    const Tensor labels = at::arange(ways, at::kLong);
     e.support_y = labels.repeat({b, o_.shots});
     e.query_y = labels.repeat({b, queries});
     return std::make_unique<SupervisedBatch>(model, Kind::kClassification, std::move(e),
@@ -273,22 +279,24 @@ class Images : public TaskFamily, public FewShot, public Shares {
   }
 
   void check() const {
-    const auto enough = [&](const std::vector<int64_t>& pool, int64_t turns, const std::string& whose) {
+    const auto enough = [&](const std::vector<int64_t>& pool, Split split, const std::string& whose) {
       std::map<int64_t, int64_t> by_alphabet;
-      for (int64_t c : pool) by_alphabet[o_.within_alphabet ? classes_[c].alphabet : 0] += turns;
+      for (int64_t c : pool) by_alphabet[o_.within_alphabet ? classes_[c].alphabet : 0] += turns(split);
       for (const auto& [a, n] : by_alphabet) {
-        if (n >= o_.ways) continue;
-        throw UserError("[task] ways",
-                        fmt::format("{} ways, but {} {} classes{}", o_.ways, whose, n,
-                                    o_.within_alphabet ? " in " + alphabets_[a] : ""),
-                        fmt::format("set ways = {} or fewer, or give more classes", std::max<int64_t>(2, n)));
+        if (n >= ways(split)) continue;
+        const char* key = split == Split::kTrain && o_.train_ways > 0 ? "train_ways" : "ways";
+        throw UserError(
+            std::string("[task] ") + key,
+            fmt::format("{} ways, but {} {} classes{}", ways(split), whose, n,
+                        o_.within_alphabet ? " in " + alphabets_[a] : ""),
+            fmt::format("set {} = {} or fewer, or give more classes", key, std::max<int64_t>(2, n)));
       }
     };
     for (size_t a = 0; a < train_.size(); ++a)
-      enough(train_[a], turns(Split::kTrain), fmt::format("agent {} has", a));
-    if (!validation_.empty()) enough(validation_, 1, "validation has");
-    if (!test_.empty()) enough(test_, 1, "the test has");
-    if (!ood_.empty()) enough(ood_, 1, "the out-of-distribution test has");
+      enough(train_[a], Split::kTrain, fmt::format("agent {} has", a));
+    if (!validation_.empty()) enough(validation_, Split::kValidation, "validation has");
+    if (!test_.empty()) enough(test_, Split::kTest, "the test has");
+    if (!ood_.empty()) enough(ood_, Split::kOod, "the out-of-distribution test has");
     for (const auto& c : classes_) {
       const int64_t need = o_.shots + std::max(o_.queries, o_.test_queries);
       if (c.images.size(0) >= need) continue;
@@ -297,6 +305,10 @@ class Images : public TaskFamily, public FewShot, public Shares {
                                   c.character, c.images.size(0)),
                       "lower them");
     }
+  }
+
+  int64_t ways(Split split) const {
+    return split == Split::kTrain && o_.train_ways > 0 ? o_.train_ways : o_.ways;
   }
 
   // Turns and mirrors make new classes of training tasks only: the test is on drawings as they were drawn.
@@ -331,7 +343,7 @@ class Images : public TaskFamily, public FewShot, public Shares {
     }
     const int64_t n = turns(split);
     std::vector<Chosen> out;
-    for (int64_t i : d.choose(static_cast<int64_t>(pool->size()) * n, o_.ways))
+    for (int64_t i : d.choose(static_cast<int64_t>(pool->size()) * n, ways(split)))
       out.push_back({(*pool)[i / n], i % n});
     return out;
   }

@@ -129,7 +129,7 @@ TEST_F(BadInput, Drawings) {
   }
 }
 
-TEST_F(BadInput, DISABLED_Zips) {
+TEST_F(BadInput, Zips) {
   const std::string whole = zip(drawings(4, 3, 3));
   spill(at / "e.toml", kDrawings);
   spill(at / "d.zip", whole);

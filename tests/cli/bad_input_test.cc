@@ -83,7 +83,7 @@ TEST_F(BadInput, OutputFolder) {
 }
 
 // A fleet that diverges is a result, told in words.
-TEST_F(BadInput, DISABLED_TrainingThatDivergesIsTold) {
+TEST_F(BadInput, TrainingThatDivergesIsTold) {
   spill(at / "e.toml", kSines);
   const Result r = run({"train", "e.toml", "--out", "run", "--set",
                         "learner={kind=\"maml\", optimizer=\"sgd\", inner_lr=1e6, meta_lr=1e6}", "--set",

@@ -57,7 +57,7 @@ TEST_F(BadRun, AForeignCheckpoint) {
   refused_checkpoint(tensors(header, ""), {"has no tensor \"theta\"", "checkpoint of this experiment"});
 }
 
-TEST_F(BadRun, DISABLED_ACheckpointWhoseNumbersAreOfAnotherType) {
+TEST_F(BadRun, ACheckpointWhoseNumbersAreOfAnotherType) {
   uint64_t length = 0;
   std::memcpy(&length, whole.data(), 8);
   Json header = Json::parse(whole.substr(8, length));
@@ -75,7 +75,7 @@ TEST_F(BadRun, TheCheckpointOfAnotherExperiment) {
                      {"theta", "[3, 25]", "[2, 25]", "another experiment"});
 }
 
-TEST_F(BadRun, DISABLED_DamagedRecords) {
+TEST_F(BadRun, DamagedRecords) {
   const std::string rows = slurp(at / "run/metrics.jsonl");
   const size_t second = rows.find('\n') + 1;
   for (const std::string& damage :

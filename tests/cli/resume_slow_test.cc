@@ -114,7 +114,7 @@ void kill_midway(const Words& arguments, const fs::path& at, const fs::path& fol
   EXPECT_FALSE(fs::exists(folder / "summary.json"));
 }
 
-TEST(Resume, DISABLED_AfterKillEqualsTheUnbrokenRun) {
+TEST(Resume, AfterKillEqualsTheUnbrokenRun) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   run_well({"train", "s.toml", "--out", "unbroken"}, at.path());
@@ -124,7 +124,7 @@ TEST(Resume, DISABLED_AfterKillEqualsTheUnbrokenRun) {
   expect_same_run(at / "unbroken", at / "broken");
 }
 
-TEST(Resume, DISABLED_AfterKillWithAnotherLearnerAndExchange) {
+TEST(Resume, AfterKillWithAnotherLearnerAndExchange) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   run_well(joined({"train", "s.toml", "--out", "unbroken"}, kOther), at.path());
@@ -133,7 +133,7 @@ TEST(Resume, DISABLED_AfterKillWithAnotherLearnerAndExchange) {
   expect_same_run(at / "unbroken", at / "broken");
 }
 
-TEST(Resume, DISABLED_AfterKillOnDrawingsWithRunningStatistics) {
+TEST(Resume, AfterKillOnDrawingsWithRunningStatistics) {
   TempDir at;
   spill(at / "d.toml", kDrawings);
   write_drawings(at / "drawings", 4, 4, 4);
@@ -143,7 +143,7 @@ TEST(Resume, DISABLED_AfterKillOnDrawingsWithRunningStatistics) {
   expect_same_run(at / "unbroken", at / "broken");
 }
 
-TEST(Resume, DISABLED_AfterAKillBeforeTheFirstCheckpointStartsAgain) {
+TEST(Resume, AfterAKillBeforeTheFirstCheckpointStartsAgain) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   const Words set{"--set", "rounds=500", "--set", "checkpoint_every=100000"};
@@ -160,7 +160,7 @@ TEST(Resume, DISABLED_AfterAKillBeforeTheFirstCheckpointStartsAgain) {
 }
 
 // What a kill can leave in the middle of a write: half a row, and a file beside the checkpoint.
-TEST(Resume, DISABLED_OverATornRowAndALeftoverFile) {
+TEST(Resume, OverATornRowAndALeftoverFile) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   run_well({"train", "s.toml", "--out", "unbroken"}, at.path());
@@ -200,14 +200,14 @@ void interrupt_and_go_on(const std::string& folder) {
   expect_same_run(at / "unbroken", at / folder);
 }
 
-TEST(Interrupt, DISABLED_StopsSavesAndSaysHowToGoOn) {
+TEST(Interrupt, StopsSavesAndSaysHowToGoOn) {
   interrupt_and_go_on("run");
 }
-TEST(Interrupt, DISABLED_TheCommandItPrintsHoldsForAFolderWithASpace) {
+TEST(Interrupt, TheCommandItPrintsHoldsForAFolderWithASpace) {
   interrupt_and_go_on("my run");
 }
 
-TEST(Resume, DISABLED_WithOtherSettingsIsRefused) {
+TEST(Resume, WithOtherSettingsIsRefused) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   run_well({"train", "s.toml", "--out", "run", "--set", "rounds=20"}, at.path());
@@ -220,7 +220,7 @@ TEST(Resume, DISABLED_WithOtherSettingsIsRefused) {
 }
 
 // More rounds are the one change that a run can go on with, and what it then is, its file says.
-TEST(Resume, DISABLED_WithMoreRoundsEqualsTheLongRunAndKeepsItsLength) {
+TEST(Resume, WithMoreRoundsEqualsTheLongRunAndKeepsItsLength) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   const Words set{"--set", "eval.every=70"};
@@ -232,7 +232,7 @@ TEST(Resume, DISABLED_WithMoreRoundsEqualsTheLongRunAndKeepsItsLength) {
       << "the run's file says another length than the run has";
 }
 
-TEST(Train, DISABLED_RefusesAFolderThatHoldsARunUnlessForced) {
+TEST(Train, RefusesAFolderThatHoldsARunUnlessForced) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   run_well({"train", "s.toml", "--out", "run", "--set", "rounds=20"}, at.path());
@@ -255,47 +255,47 @@ void expect_threads_do_not_matter(const fs::path& at, const Words& arguments) {
   expect_same_run(at / "1", at / "2");
 }
 
-TEST(Threads, DISABLED_DoNotMatterToMaml) {
+TEST(Threads, DoNotMatterToMaml) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   expect_threads_do_not_matter(at.path(), {"s.toml", "--set", "rounds=150"});
 }
 
-TEST(Threads, DISABLED_DoNotMatterToMamlOfTheUsualSize) {
+TEST(Threads, DoNotMatterToMamlOfTheUsualSize) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   expect_threads_do_not_matter(
       at.path(), {"s.toml", "--set", "rounds=60", "--set", "model.hidden=[40, 40]", "--set", "tasks=25"});
 }
 
-TEST(Threads, DISABLED_DoNotMatterToReptile) {
+TEST(Threads, DoNotMatterToReptile) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   expect_threads_do_not_matter(at.path(), joined({"s.toml", "--set", "rounds=100"}, kOther));
 }
 
-TEST(Threads, DISABLED_DoNotMatterToImaml) {
+TEST(Threads, DoNotMatterToImaml) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   expect_threads_do_not_matter(
       at.path(), {"s.toml", "--set", "rounds=20", "--set", "learner={kind=\"imaml\", inner_lr=0.01}"});
 }
 
-TEST(Threads, DISABLED_DoNotMatterToPrototypes) {
+TEST(Threads, DoNotMatterToPrototypes) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   expect_threads_do_not_matter(at.path(), {"s.toml", "--set", "rounds=100", "--set", "task={kind=\"blobs\"}",
                                            "--set", "learner={kind=\"protonet\"}"});
 }
 
-TEST(Threads, DISABLED_DoNotMatterToPretraining) {
+TEST(Threads, DoNotMatterToPretraining) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
   expect_threads_do_not_matter(at.path(),
                                {"s.toml", "--set", "rounds=100", "--set", "learner={kind=\"pretrain\"}"});
 }
 
-TEST(Threads, DISABLED_DoNotMatterToConvolutions) {
+TEST(Threads, DoNotMatterToConvolutions) {
   TempDir at;
   spill(at / "d.toml", kDrawings);
   write_drawings(at / "drawings", 4, 4, 4);
