@@ -40,10 +40,10 @@ TEST(Attacks, AreWhatTheySay) {
   EXPECT_EQ(apart(built<AttackRegistry>("sign_flip")->send(s, Rng(1)), -mu), 0);
   EXPECT_LE(apart(built<AttackRegistry>("inner_product", {{"tau", .5}})->send(s, Rng(1)), -.5 * mu), 1e-15);
   EXPECT_EQ(apart(built<AttackRegistry>("mimic", {{"whom", int64_t{8}}})->send(s, Rng(1)), s.honest[2]), 0);
-  EXPECT_EQ(built<AttackRegistry>("nan")->send(s, Rng(1)).isnan().sum().item<int64_t>(), 40);
+  EXPECT_EQ(built<AttackRegistry>("not_finite")->send(s, Rng(1)).isnan().sum().item<int64_t>(), 40);
   EXPECT_EQ(apart(built<AttackRegistry>("stale")->send({s.honest, s.own, 8, 2, mu}, Rng(1)), mu), 0);
   EXPECT_EQ(apart(built<AttackRegistry>("label_flip")->send(s, Rng(1)), s.own), 0);
-  const Tensor some = built<AttackRegistry>("nan", {{"share", .3}, {"value", "inf"}})->send(s, Rng(1));
+  const Tensor some = built<AttackRegistry>("not_finite", {{"share", .3}, {"value", "inf"}})->send(s, Rng(1));
   EXPECT_EQ(some.isinf().sum().item<int64_t>() + some.eq(s.own).sum().item<int64_t>(), 40);
   EXPECT_GT(some.isinf().sum().item<int64_t>(), 2);
   const Tensor big = at::zeros({100000}, at::kDouble);
