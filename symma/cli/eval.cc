@@ -35,7 +35,7 @@ void run_eval(const EvalArguments& a) {
     return;
   }
   // Judged otherwise than the run's file says: beside its summary, not over it.
-  const Subject subject{*e.learner, *e.model, *e.family, state.learner};
+  const Subject subject{*e.learner, *e.model, *e.family, state.learner, e.counted()};
   const Rng rng = Rng(e.fleet.seed).split("test");
   const Json result =
       eval_json(evaluate(subject, Split::kTest, e.eval.tasks, e.eval.steps, e.eval.from == "own", rng),

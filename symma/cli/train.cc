@@ -57,6 +57,7 @@ class ProgressLine {
                     100.0 * static_cast<double>(p.round) / static_cast<double>(p.rounds), p.rounds_per_s,
                     duration(p.seconds_left), p.loss);
     if (!std::isnan(p.score)) line += fmt::format("  validation {} {:.4g}", metric_, p.score);
+    if (!std::isnan(p.epsilon)) line += fmt::format("  epsilon {:.3g}", p.epsilon);
     std::fprintf(stderr, terminal_ ? "\r\033[K%s" : "%s\n", line.c_str());
     std::fflush(stderr);
   }
@@ -129,6 +130,14 @@ void run_train(TrainArguments a) {
              duration(state.seconds), summary["tasks_per_s"].get<double>(),
              summary["exchange"]["bits"].get<int64_t>(),
              apart.is_null() ? "not finite" : fmt::format("{:.3g}", apart.get<double>()));
+  if (summary.contains("faults"))
+    fmt::print("agents {} are hostile or broken ({}); {}\n", summary["faults"]["agents"].dump(),
+               summary["faults"]["kind"].get<std::string>(), summary["faults"]["over"].get<std::string>());
+  if (summary.contains("privacy")) {
+    const Json& p = summary["privacy"];
+    fmt::print("{}{}\n", p["statement"].get<std::string>(),
+               state.round < e.fleet.rounds ? "; stopped there, before the budget was passed" : "");
+  }
   fmt::print("report: {}\n", report);
 }
 

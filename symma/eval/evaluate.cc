@@ -17,7 +17,7 @@ Json number(double x) {
 EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const std::vector<int64_t>& steps,
                     bool own_slice, Rng rng) {
   const int64_t agents = subject.state.theta.size(0), piece = piece_size(subject.model);
-  EvalResult result{split, subject.family.spec().metric, steps, {}};
+  EvalResult result{split, subject.family.spec().metric, steps, {}, subject.counted};
   result.scores.assign(agents, std::vector(steps.size(), std::vector<double>(tasks)));
   // The task of a place has a key of its own, so a piece's tasks are the same however the work is cut, and
   // the same for every agent.
@@ -39,7 +39,10 @@ EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const st
 }
 
 Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& protocol) {
-  const size_t agents = r.scores.size(), tasks = r.scores[0][0].size();
+  const size_t tasks = r.scores[0][0].size();
+  std::vector<int64_t> counted = r.counted;
+  if (counted.empty())
+    for (size_t a = 0; a < r.scores.size(); ++a) counted.push_back(static_cast<int64_t>(a));
   Json out{{"split", split_name(r.split)}, {"metric", r.metric}, {"higher_is_better", spec.higher_is_better},
            {"protocol", protocol},         {"tasks", tasks},     {"steps", r.steps}};
   std::map<std::string, Json> columns;
@@ -50,8 +53,8 @@ Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& pro
     std::vector<double> by_task(tasks);
     int diverged = 0;
     for (size_t t = 0; t < tasks; ++t) {
-      for (size_t a = 0; a < agents; ++a) {
-        by_task[t] += r.scores[a][s][t] / static_cast<double>(agents);
+      for (int64_t a : counted) {
+        by_task[t] += r.scores[a][s][t] / static_cast<double>(counted.size());
         diverged += !std::isfinite(r.scores[a][s][t]);
       }
     }
@@ -71,6 +74,7 @@ Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& pro
     per_agent.push_back(means);
   }
   out["per_agent"] = per_agent;
+  if (!r.counted.empty()) out["counted"] = r.counted;
   return out;
 }
 

@@ -32,6 +32,7 @@ struct Subject {
   const Model& model;
   const TaskFamily& family;
   const State& state;
+  std::vector<int64_t> counted = {};  // the agents that statistics are over, the honest ones; empty: all
 };
 
 struct EvalResult {
@@ -39,14 +40,15 @@ struct EvalResult {
   std::string metric;
   std::vector<int64_t> steps;
   std::vector<std::vector<std::vector<double>>> scores;  // [agent][step][task]
+  std::vector<int64_t> counted;                          // as the subject's
 };
 
 // Every agent of `subject` on `tasks` tasks: the same ones for all, unless from = "own".
 EvalResult evaluate(const Subject& subject, Split, int64_t tasks, const std::vector<int64_t>& steps,
                     bool own_slice, Rng);
 
-// summary.json's object: mean, ci95, median, quartiles over tasks (each task's score averaged over agents),
-// and each agent's means.
+// summary.json's object: mean, ci95, median, quartiles over tasks (each task's score averaged over the agents
+// that count), and each agent's means, of all agents.
 Json eval_json(const EvalResult&, const TaskSpec&, const std::string& protocol);
 
 // Some tasks to draw: curves before and after adaptation, images or points with predictions. gallery.json's

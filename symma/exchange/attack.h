@@ -14,12 +14,20 @@ struct Scene {
   Tensor own;     // [P], what the attacker would send if it were honest
   int64_t agents = 0;  // how many rows are aggregated, the bad ones among them
   int64_t bad = 0;     // how many of those are hostile
+  Tensor first = {};   // [P], what the attacker would have sent at the first exchange; undefined: then is now
 };
 
 class Attack {
  public:
   virtual ~Attack() = default;
-  virtual Tensor send(const Scene&, Rng) const = 0;  // [P], in the type of `own`
+  // [P], in the type of `own`; undefined where nothing is sent.
+  virtual Tensor send(const Scene&, Rng) const = 0;
+};
+
+// Optional: an attack on what the agent learns from, its tasks, whose labels are turned around.
+class PoisonsLabels {
+ public:
+  virtual ~PoisonsLabels() = default;
 };
 
 using AttackRegistry = Registry<Attack>;

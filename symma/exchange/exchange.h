@@ -1,47 +1,61 @@
 // Exchange: rows are mixed along the edges of a graph, theta <- W theta.
 //
 // Distributed learning (a server gathers and hands back: topology "star") and collaborative learning
-// (neighbours improve each other: any other graph) are two settings of this one step.
+// (neighbours improve each other: any other graph) are two settings of this one step. What comes on top of
+// plain mixing (robust rules, compression, faults, privacy, a server that optimises) takes three steps:
+// agents speak, messages are carried, nodes combine (messages.h).
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "symma/core/options.h"
+#include "symma/exchange/aggregator.h"
+#include "symma/exchange/attack.h"
+#include "symma/exchange/compressor.h"
+#include "symma/exchange/settings.h"
 #include "symma/exchange/topology.h"
 
 namespace symma {
 
-struct ExchangeOptions {
-  std::string topology = "none";
-  std::string strategy = "adapt-then-combine";
-  std::string payload = "parameters";
-  int64_t every = 1;
-  void fields(Fields& f) {
-    f.add("topology", topology, "the graph along which agents talk; see symma list Topology");
-    f.add("strategy", strategy, "learn and then mix, or mix and then learn")
-        .one_of({"adapt-then-combine", "combine-then-adapt"});
-    f.add("payload", payload, "what is mixed: rows, or what they changed by since the last exchange")
-        .one_of({"parameters", "updates"});
-    f.add("every", every, "rounds from one exchange to the next").at_least(1);
-  }
-};
-
-// The fixed part: graph, weights, settings.
+// The fixed part: graph, weights, settings, parts.
 struct Exchange {
   ExchangeOptions options;
   Graph graph;
   Tensor weights;  // [N, N] float64, doubly stochastic
 
+  AggregatorOptions aggregation;
+  std::shared_ptr<const Aggregator> aggregator;  // null: the mean with `weights`
+  std::vector<std::shared_ptr<const PreAggregator>> before;
+  CompressionOptions compression;
+  std::shared_ptr<const Compressor> compressor;  // null: numbers as they are
+  ServerOptions server;
+  FaultOptions faults;
+  std::shared_ptr<const Attack> attack;  // null: all agents are honest
+  PrivacyOptions privacy;
+
   bool combine_first() const { return options.strategy == "combine-then-adapt"; }
   bool due(int64_t round) const { return !graph.edges.empty() && (round + 1) % options.every == 0; }
+  bool updates() const { return options.payload == "updates"; }
+  bool plain() const;  // theta <- W theta and nothing else
+  bool hostile(int64_t agent) const;
+  std::vector<int64_t> honest() const;  // ascending
 };
 
-// What crossed each edge so far, and what updates are counted from.
+// What crossed each edge so far, what updates are counted from, and what the parts keep.
 struct ExchangeState {
   int64_t rounds = 0;
   std::vector<int64_t> bits;  // [2 edges]: edge e from its first node to its second at 2e, back at 2e + 1
   Tensor reference;           // [N, Q]: rows after the last exchange; undefined unless updates are mixed
+  // By name. All but the memories are there from the start, in one shape:
+  //   known [N, Q]      what the others know of each agent (compressed parameters)
+  //   residual [N, Q]   what messages left out so far (compressed updates)
+  //   memory.I          of agent I, for compressors with a warm start; -1 is the server
+  //   first [N, Q]      what each agent sent first (stale agents)
+  //   late [2 edges, Q], late.number [2 edges]   messages under way, and in which exchange they were sent
+  //   server, server.known, server.m, server.v [Q], clip [1]
+  TensorDict kept;
+  int64_t number_bytes = 4;  // of one number of a row, in the fleet's precision
 
   int64_t total_bits() const;
 };
@@ -49,8 +63,12 @@ struct ExchangeState {
 ExchangeState exchange_start(const Exchange&, const Tensor& theta);
 
 // One communication. Returns the mixed rows [N, Q], and counts in `state` what crossed each edge: each node
-// sends its row, of Q numbers in theta's type, over each of its edges.
-Tensor exchange(const Exchange&, ExchangeState& state, const Tensor& theta);
+// sends its message over each of its edges.
+Tensor exchange(const Exchange&, ExchangeState& state, const Tensor& theta, Rng);
+
+// Who learns before exchange number `period`, and sends in it; all unless the server asks only for a share.
+// Ascending.
+std::vector<int64_t> participants(const Exchange&, int64_t period, Rng);
 
 // W rows, each entry summed in the order of columns of W: [N, Q].
 Tensor mix(const Tensor& weights /*[N,N]*/, const Tensor& rows /*[N,Q]*/);

@@ -59,7 +59,10 @@ double log_moment_fractional(double sigma, double q, double order) {
                          (j * j - j) / (2 * sigma * sigma) + std::log(0.5) + log_erfc((cut - j) / root);
     double& sum = negative ? minus : plus;
     sum = log_add(log_add(sum, left), right);
-    if (i > order && std::max(left, right) < plus - 40) break;
+    // With much sampling the terms fall off only as a power of k. They alternate from k = order on, so that
+    // what is left out is below the last one.
+    const double least = std::max(left, right) - plus;
+    if (i > order && (least < -40 || (k > 1000 && least < -30))) break;
     TORCH_CHECK(k < 100000, "the series for sigma ", sigma, ", q ", q, ", order ", order, " does not end");
     // binomial(order, i + 1) = binomial(order, i) (order - i) / (i + 1).
     log_binomial += std::log(std::abs(order - i) / (i + 1));

@@ -32,7 +32,9 @@ RunState start_run(const Experiment& e) {
     for (auto& [name, t] : run.learner.own) t = t.to(at::kDouble);
   }
   run.exchange = exchange_start(e.exchange, run.learner.theta);
+  if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
   run.loss_sum = at::zeros({e.fleet.agents}, at::kDouble);
+  run.loss_rounds = at::zeros({e.fleet.agents}, at::kDouble);
   return run;
 }
 
@@ -42,8 +44,10 @@ void save_checkpoint(const std::string& path, const Experiment& experiment, cons
   for (const auto& [name, t] : run.learner.own) file.tensors["own." + name] = t;
   file.tensors["ledger.bits"] = counts(run.exchange.bits);
   if (run.exchange.reference.defined()) file.tensors["exchange.reference"] = run.exchange.reference;
+  for (const auto& [name, t] : run.exchange.kept) file.tensors["exchange." + name] = t;
   file.tensors["log.loss_sum"] = run.loss_sum;
-  file.tensors["counters"] = counts({run.round, run.learner.step, run.exchange.rounds, run.loss_count});
+  file.tensors["log.loss_rounds"] = run.loss_rounds;
+  file.tensors["counters"] = counts({run.round, run.learner.step, run.exchange.rounds, run.tasks});
   file.tensors["seconds"] = at::tensor({run.seconds}, at::kDouble);
   file.metadata = {{"format", "symma run 1"},
                    {"learner", experiment.learner_kind},
@@ -90,12 +94,18 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
   fit(counters, "counters");
   fit(seconds, "seconds");
   fit(run.loss_sum, "log.loss_sum");
+  fit(run.loss_rounds, "log.loss_rounds");
   if (run.exchange.reference.defined()) fit(run.exchange.reference, "exchange.reference");
+  for (auto& [name, t] : run.exchange.kept) fit(t, "exchange." + name);
+  // What warm starts remember is there once they have begun.
+  const std::string memory = "exchange.memory.";
+  for (const auto& [name, t] : file.tensors)
+    if (name.starts_with(memory)) run.exchange.kept[name.substr(std::string("exchange.").size())] = t;
   const int64_t* c = counters.data_ptr<int64_t>();
   run.round = c[0];
   run.learner.step = c[1];
   run.exchange.rounds = c[2];
-  run.loss_count = c[3];
+  run.tasks = c[3];
   run.seconds = seconds.item<double>();
   std::copy_n(bits.data_ptr<int64_t>(), run.exchange.bits.size(), run.exchange.bits.begin());
   return run;

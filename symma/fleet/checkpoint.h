@@ -13,9 +13,10 @@ struct RunState {
   State learner;
   ExchangeState exchange;
   int64_t round = 0;   // rounds done
+  int64_t tasks = 0;   // learned from by all agents together
   double seconds = 0;  // spent on them
   Tensor loss_sum;     // [N] float64: losses since the last row of metrics.jsonl
-  int64_t loss_count = 0;
+  Tensor loss_rounds;  // [N] float64: rounds that each agent took part in since then
 };
 
 // A fresh fleet, before its first round.

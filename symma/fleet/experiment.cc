@@ -4,18 +4,11 @@
 
 #include <filesystem>
 
+#include "symma/fleet/account.h"
+#include "symma/fleet/sections.h"
+
 namespace symma {
 namespace {
-
-// A section of the file: its fields, as TOML and as JSON, once they are read.
-void record(Experiment& e, const std::string& section, const Json& heads, const Fields& fields) {
-  if (!section.empty()) e.toml += fmt::format("\n[{}]\n", section);
-  for (const auto& [key, value] : heads.items()) e.toml += fmt::format("{} = {}\n", key, value.dump());
-  e.toml += to_toml(fields);
-  Json table = heads;
-  for (const auto& f : fields.list()) table[f.name] = f.value();
-  e.settings[section] = table;
-}
 
 template <class Registry, class... Args>
 auto build_part(Experiment& e, const Config& config, const std::string& section, const std::string& kind,
@@ -24,32 +17,8 @@ auto build_part(Experiment& e, const Config& config, const std::string& section,
   Fields fields;
   draft->fields(fields);
   config.read(section, fields, {"kind"});
-  record(e, section, {{"kind", kind}}, fields);
+  keep_section(e, section, {{"kind", kind}}, fields);
   return draft->build(std::forward<Args>(args)...);
-}
-
-Exchange build_exchange(Experiment& e, const Config& config) {
-  Exchange x;
-  Fields fields;
-  x.options.fields(fields);
-  x.options.topology = config.word("exchange", "topology", x.options.topology);
-  const auto draft =
-      TopologyRegistry::instance().draft(x.options.topology, config.place("exchange", "topology"));
-  draft->fields(fields);
-  // One file serves to compare graphs with --set exchange.topology: what another graph would read may stand
-  // there too.
-  std::vector<std::string> others;
-  for (const auto& name : TopologyRegistry::instance().names()) {
-    const auto other = TopologyRegistry::instance().draft(name, "");
-    Fields theirs;
-    other->fields(theirs);
-    for (const auto& f : theirs.list()) others.push_back(f.name);
-  }
-  config.read("exchange", fields, others);
-  record(e, "exchange", Json::object(), fields);
-  x.graph = draft->build()->build(e.fleet.agents, Rng(e.fleet.seed).split("topology"));
-  x.weights = mixing_weights(x.graph);
-  return x;
 }
 
 }  // namespace
@@ -59,9 +28,11 @@ Experiment Experiment::build(const Config& config) {
   e.settings = Json::object();
   Fields top;
   e.fleet.fields(top);
-  config.read("", top, {"task", "model", "learner", "exchange", "eval"});
+  config.read("", top,
+              {"task", "model", "learner", "exchange", "aggregator", "compression", "server", "faults",
+               "privacy", "eval"});
   if (e.fleet.name.empty()) e.fleet.name = std::filesystem::path(config.file()).stem();
-  record(e, "", Json::object(), top);
+  keep_section(e, "", Json::object(), top);
 
   e.task_kind = config.word("task", "kind", "");
   if (e.task_kind.empty())
@@ -72,9 +43,18 @@ Experiment Experiment::build(const Config& config) {
   e.model_kind = config.word("model", "kind", "mlp");
   e.model = build_part<ModelRegistry>(e, config, "model", e.model_kind, e.spec.shape);
   e.learner_kind = config.word("learner", "kind", "maml");
-  e.learner =
-      build_part<LearnerRegistry>(e, config, "learner", e.learner_kind, LearnerSetting{*e.model, e.spec});
+  PrivacyOptions privacy;
+  Fields guarded;
+  privacy.fields(guarded);
+  config.read("privacy", guarded);
+  Guard guard;
+  if (privacy.learners()) guard = {privacy.clip, privacy.noise, privacy.unit == "example"};
+  e.learner = build_part<LearnerRegistry>(e, config, "learner", e.learner_kind,
+                                          LearnerSetting{*e.model, e.spec, guard});
   e.exchange = build_exchange(e, config);
+  check_privacy(e, config);
+  check_faults(e, config);
+  (void)Account(e);  // a budget that allows nothing is refused here
 
   Fields eval;
   e.eval.fields(eval);
@@ -82,7 +62,7 @@ Experiment Experiment::build(const Config& config) {
   if (e.eval.steps.empty() || !std::is_sorted(e.eval.steps.begin(), e.eval.steps.end())) {
     throw UserError(config.place("eval", "steps"), "is not ascending", "write for example [0, 1, 5, 10]");
   }
-  record(e, "eval", Json::object(), eval);
+  keep_section(e, "eval", Json::object(), eval);
   return e;
 }
 

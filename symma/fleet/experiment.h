@@ -1,7 +1,8 @@
 // An experiment file, read: every part chosen, checked and built.
 //
 // Its top is the fleet (FleetOptions). Then come [task], [model] and [learner], each with a `kind` and that
-// part's options; [exchange], with a `topology` and its options; and [eval].
+// part's options; [exchange], with a `topology` and its options; [aggregator], [compression] and [faults], each
+// with a `kind`; [server]; [privacy]; and [eval].
 #pragma once
 
 #include <memory>
@@ -60,6 +61,12 @@ struct Experiment {
 
   int64_t validation_interval() const {
     return eval.every > 0 ? eval.every : std::max<int64_t>(1, fleet.rounds / 20);
+  }
+  // Keys of what is drawn while exchanging.
+  Rng exchange_key() const { return Rng(fleet.seed).split("exchange"); }
+  // Over whom statistics are: the honest agents where some are not, else empty, for all.
+  std::vector<int64_t> counted() const {
+    return exchange.attack ? exchange.honest() : std::vector<int64_t>{};
   }
   // How batch norm was judged, in words; empty where it does not matter.
   std::string protocol() const;

@@ -12,6 +12,7 @@
 #include "symma/core/record.h"
 #include "symma/core/tensorboard.h"
 #include "symma/core/version.h"
+#include "symma/fleet/account.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -94,8 +95,49 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
   return start_run(e);
 }
 
+Tensor index_of(const std::vector<int64_t>& agents) {
+  return at::tensor(agents, at::kLong);
+}
+
+// The rows of those who count.
+Tensor counted_rows(const Experiment& e, const Tensor& t) {
+  const auto counted = e.counted();
+  return counted.empty() ? t : t.index_select(0, index_of(counted).to(t.device()));
+}
+
+// Mixes the rows, and tells the agents' optimisers what their rows became.
+void communicate(const Experiment& e, RunState& run) {
+  run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta, e.exchange_key());
+  if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
+}
+
+// The agents of `who` learn, the others stand still. Returns each agent's loss, 0 for those who did not
+// learn.
+Tensor learn(const Experiment& e, State& state, const std::vector<int64_t>& who, Rng rng) {
+  std::vector<int64_t> places, poisoned;
+  for (int64_t a : who) {
+    for (int64_t t = 0; t < e.fleet.tasks; ++t) {
+      if (e.exchange.hostile(a)) poisoned.push_back(static_cast<int64_t>(places.size()));
+      places.push_back(a);
+    }
+  }
+  std::unique_ptr<TaskBatch> batch = e.family->sample(*e.model, places, Split::kTrain, rng.split("tasks"));
+  if (dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get()))
+    batch = dynamic_cast<const SupervisedBatch&>(*batch).flipped(poisoned);
+  if (static_cast<int64_t>(who.size()) == e.fleet.agents)
+    return e.learner->step(state, *batch, rng.split("step")).at("loss");
+  const Tensor rows = index_of(who).to(state.theta.device());
+  State part{state.theta.index_select(0, rows), {}, state.step};
+  for (const auto& [name, t] : state.own) part.own[name] = t.index_select(0, rows);
+  const Tensor loss = e.learner->step(part, *batch, rng.split("step")).at("loss");
+  state.theta = state.theta.index_copy(0, rows, part.theta);
+  for (auto& [name, t] : state.own) t = t.index_copy(0, rows, part.own.at(name));
+  state.step = part.step;
+  return at::zeros({e.fleet.agents}, loss.options()).index_copy(0, rows, loss);
+}
+
 Json validate(const Experiment& e, const State& state) {
-  const Subject subject{*e.learner, *e.model, *e.family, state};
+  const Subject subject{*e.learner, *e.model, *e.family, state, e.counted()};
   const auto result = evaluate(subject, Split::kValidation, e.eval.validation_tasks, e.eval.steps,
                                e.eval.from == "own", Rng(e.fleet.seed).split("validation"));
   Json all = eval_json(result, e.spec, "");
@@ -108,16 +150,17 @@ Json validate(const Experiment& e, const State& state) {
 Tensor run_round(const Experiment& e, RunState& run) {
   const Rng rng = Rng(e.fleet.seed).split("round", run.round);
   const bool due = e.exchange.due(run.round);
-  if (due && e.exchange.combine_first())
-    run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta);
-  std::vector<int64_t> who;
-  for (int64_t a = 0; a < e.fleet.agents; ++a) who.insert(who.end(), e.fleet.tasks, a);
-  const auto batch = e.family->sample(*e.model, who, Split::kTrain, rng.split("tasks"));
-  const Scores scores = e.learner->step(run.learner, *batch, rng.split("step"));
-  if (due && !e.exchange.combine_first())
-    run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta);
+  if (due && e.exchange.combine_first()) communicate(e, run);
+  const std::vector<int64_t> who = participants(e.exchange, run.exchange.rounds, e.exchange_key());
+  Tensor loss = at::zeros({e.fleet.agents}, run.learner.theta.options());
+  if (!who.empty()) {
+    loss = learn(e, run.learner, who, rng);
+    run.tasks += static_cast<int64_t>(who.size()) * e.fleet.tasks;
+    run.loss_rounds = run.loss_rounds.index_add(0, index_of(who), at::ones_like(index_of(who), at::kDouble));
+  }
+  if (due && !e.exchange.combine_first()) communicate(e, run);
   ++run.round;
-  return scores.at("loss");
+  return loss;
 }
 
 bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hooks, RunState& run) {
@@ -138,52 +181,58 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
     save_checkpoint(in(options, "checkpoint.safetensors"), e, run);
   };
   bool stopped = false;
-  while (run.round < e.fleet.rounds && !stopped) {
+  const Account account(e);
+  const int64_t last_round = account.last_round(e.fleet.rounds);
+  while (run.round < last_round && !stopped) {
     run.loss_sum += run_round(e, run).to(at::kCPU, at::kDouble);
-    ++run.loss_count;
-    const bool last = run.round == e.fleet.rounds;
+    const bool last = run.round == last_round;
     // The first round is logged too: it shows where disagreement starts.
     const bool log = run.round % log_every == 0 || run.round == 1 || last;
-    const Tensor loss = run.loss_sum / static_cast<double>(run.loss_count);
+    // Over those who count and took part; the others' are 0 / 0, and null.
+    const Tensor loss = run.loss_sum / run.loss_rounds;
+    const Tensor told = counted_rows(e, loss).masked_select(counted_rows(e, run.loss_rounds) > 0);
+    const double mean_loss = told.numel() > 0 ? told.mean().item<double>() : std::nan("");
     if (log) {
       Json row{{"round", run.round},
                {"seconds", before + since(start)},
-               {"tasks", run.round * e.fleet.tasks * e.fleet.agents},
-               {"loss", number(loss.mean().item<double>())},
+               {"tasks", run.tasks},
+               {"loss", number(mean_loss)},
                {"loss_per_agent", numbers(loss)},
-               {"disagreement", number(disagreement(run.learner.theta))},
+               {"disagreement", number(disagreement(counted_rows(e, run.learner.theta)))},
                {"bits", run.exchange.total_bits()}};
+      if (account.open()) row["epsilon"] = account.epsilon(run.round);
       if ((run.round % validate_every < log_every && run.round >= validate_every) || last) {
         row["validation"] = validate(e, run.learner);
         const Json& best = row["validation"]["mean"].back();
         score = best.is_null() ? std::nan("") : best.get<double>();
       }
       metrics.add(row);
-      for (const char* tag : {"loss", "disagreement", "bits"}) {
-        if (row[tag].is_number()) events.add(tag, run.round, row[tag].get<double>());
+      for (const char* tag : {"loss", "disagreement", "bits", "epsilon"}) {
+        if (row.contains(tag) && row[tag].is_number()) events.add(tag, run.round, row[tag].get<double>());
       }
       if (row.contains("validation") && std::isfinite(score))
         events.add("validation/" + e.spec.metric, run.round, score);
       run.loss_sum = at::zeros_like(run.loss_sum);
-      run.loss_count = 0;
+      run.loss_rounds = at::zeros_like(run.loss_rounds);
     }
     stopped = hooks.stop();
     if (run.round % save_every == 0 || last || stopped) save();
     const double rate = static_cast<double>(run.round - first) / std::max(1e-9, since(start));
-    hooks.progress({run.round, e.fleet.rounds, rate, static_cast<double>(e.fleet.rounds - run.round) / rate,
-                    loss.mean().item<double>(), score, log});
+    hooks.progress({run.round, last_round, rate, static_cast<double>(last_round - run.round) / rate,
+                    mean_loss, score, log, account.open() ? account.epsilon(run.round) : std::nan("")});
   }
-  return run.round >= e.fleet.rounds;
+  return run.round >= last_round;
 }
 
 Json conclude(const Experiment& e, const RunOptions& options, const RunState& run) {
-  const Subject subject{*e.learner, *e.model, *e.family, run.learner};
+  const Subject subject{*e.learner, *e.model, *e.family, run.learner, e.counted()};
   const Rng rng = Rng(e.fleet.seed).split("test");
   const auto judge = [&](Split split) {
     return eval_json(evaluate(subject, split, e.eval.tasks, e.eval.steps, e.eval.from == "own", rng), e.spec,
                      e.protocol());
   };
-  const double tasks = static_cast<double>(run.round * e.fleet.tasks * e.fleet.agents);
+  const double tasks = static_cast<double>(run.tasks);
+  const Account account(e);
   Json summary{{"symma", SYMMA_VERSION},
                {"experiment", e.fleet.name},
                {"description", e.fleet.description},
@@ -195,7 +244,7 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
                {"parameters", e.model->layout().size()},
                {"device", options.device},
                {"threads", threads()},
-               {"finished", run.round >= e.fleet.rounds},
+               {"finished", run.round >= account.last_round(e.fleet.rounds)},
                {"task", e.task_kind},
                {"model", e.model_kind},
                {"learner", e.learner_kind},
@@ -218,11 +267,16 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
                          {"strategy", e.exchange.options.strategy},
                          {"rounds", run.exchange.rounds},
                          {"bits", run.exchange.total_bits()},
-                         {"disagreement", number(disagreement(run.learner.theta))},
+                         {"disagreement", number(disagreement(counted_rows(e, run.learner.theta)))},
                          {"lambda2", second_eigenvalue(e.exchange.weights)},
                          {"server", e.exchange.graph.server},
                          {"weights", weights},
                          {"edges", edges}};
+  if (e.exchange.attack)
+    summary["faults"] = {{"kind", e.settings["faults"]["kind"]},
+                         {"agents", e.settings["faults"]["agents"]},
+                         {"over", "scores, loss and disagreement are over the honest agents"}};
+  if (account.open()) summary["privacy"] = account.summary(run.round);
   const Json drawn = gallery(subject, Split::kTest, 6, e.eval.steps.back(), rng.split("gallery"));
   if (!drawn.is_null()) write_file(in(options, "gallery.json"), drawn.dump());
   write_file(in(options, "summary.json"), summary.dump(1) + "\n");

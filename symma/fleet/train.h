@@ -12,9 +12,10 @@ namespace symma {
 struct Progress {
   int64_t round, rounds;
   double rounds_per_s, seconds_left;
-  double loss;   // mean query loss since the last row of metrics.jsonl
-  double score;  // the last validation's, after the most steps; NaN before the first
-  bool logged;   // this round wrote a row of metrics.jsonl
+  double loss;     // mean query loss since the last row of metrics.jsonl
+  double score;    // the last validation's, after the most steps; NaN before the first
+  bool logged;     // this round wrote a row of metrics.jsonl
+  double epsilon;  // spent so far; NaN where nothing is protected
 };
 
 struct TrainHooks {
@@ -28,7 +29,7 @@ struct RunOptions {
   std::string device = "cpu";
 };
 
-// One round for all agents, without files: returns each agent's loss [N].
+// One round for all agents, without files: returns each agent's loss [N], 0 for one that did not take part.
 Tensor run_round(const Experiment&, RunState&);
 
 // Trains to the last round, or until hooks.stop. Writes experiment.toml, metrics.jsonl,

@@ -13,7 +13,7 @@
 namespace symma {
 namespace {
 
-class Imaml : public Learner {
+class Imaml : public Learner, public Guarded {
  public:
   struct Options {
     int64_t inner_steps = 16, cg_steps = 5;
@@ -28,7 +28,8 @@ class Imaml : public Learner {
     }
   };
 
-  Imaml(const Options& options, const LearnerSetting& setting) : o_(options), model_(setting.model) {}
+  Imaml(const Options& options, const LearnerSetting& setting)
+      : o_(options), model_(setting.model), guard_(setting.guard) {}
 
   State init(int64_t agents, Rng rng) const override {
     State state{model_.init(agents, rng.split("model")), {}, 0};
@@ -39,7 +40,8 @@ class Imaml : public Learner {
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
     const auto g = gather(
         state, batch, piece_size(model_), rng,
-        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) { return meta_gradient(rows, tasks, own); });
+        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) { return meta_gradient(rows, tasks, own); },
+        guard_);
     outer_step(o_.outer, state, g.grad);
     observe_statistics(model_, state, batch);
     return {{"loss", g.loss}};
@@ -57,6 +59,8 @@ class Imaml : public Learner {
     }
     return out;
   }
+
+  bool guards_examples() const override { return false; }
 
  private:
   Tensor proximal_step(const Tensor& phi, const Tensor& start, const TaskBatch& batch, Rng rng) const {
@@ -92,6 +96,7 @@ class Imaml : public Learner {
 
   Options o_;
   const Model& model_;
+  Guard guard_;
 };
 
 SYMMA_REGISTER(Learner, "imaml", Imaml, "meta-gradients from the solution of a proximal inner problem",

@@ -37,10 +37,27 @@ class Learner {
                                     Rng) const = 0;
 };
 
+// How a learner protects the units that its gradients are made of: each unit's gradient is clipped to the
+// norm `clip`, and to the sum over an agent's units comes N(0, (noise clip)^2) in each coordinate (Abadi et
+// al. 2016, arXiv:1607.00133, algorithm 1).
+struct Guard {
+  double clip = 0, noise = 0;  // clip = 0: nothing is protected
+  bool examples = false;       // a unit is an example; else it is a task
+  bool on() const { return clip > 0; }
+};
+
+// Optional: a learner that keeps to its setting's guard.
+class Guarded {
+ public:
+  virtual ~Guarded() = default;
+  virtual bool guards_examples() const = 0;  // as well as tasks
+};
+
 // What every learner is built on.
 struct LearnerSetting {
   const Model& model;
   TaskSpec spec;
+  Guard guard = {};
 };
 
 using LearnerRegistry = Registry<Learner, const LearnerSetting&>;

@@ -14,7 +14,7 @@
 namespace symma {
 namespace {
 
-class Maml : public Learner {
+class Maml : public Learner, public Guarded {
  public:
   struct Options {
     int64_t order = 2, inner_steps = 1;
@@ -33,7 +33,8 @@ class Maml : public Learner {
     }
   };
 
-  Maml(const Options& options, const LearnerSetting& setting) : o_(options), model_(setting.model) {}
+  Maml(const Options& options, const LearnerSetting& setting)
+      : o_(options), model_(setting.model), guard_(setting.guard) {}
 
   State init(int64_t agents, Rng rng) const override {
     State state{model_.init(agents, rng.split("model")), {}, 0};
@@ -45,7 +46,8 @@ class Maml : public Learner {
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
     const auto g = gather(
         state, batch, piece_size(model_), rng,
-        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) { return meta_gradient(rows, tasks, own); });
+        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) { return meta_gradient(rows, tasks, own); },
+        guard_);
     outer_step(o_.outer, state, g.grad);
     observe_statistics(model_, state, batch);
     return {{"loss", g.loss}};
@@ -64,6 +66,8 @@ class Maml : public Learner {
     }
     return out;
   }
+
+  bool guards_examples() const override { return false; }
 
  private:
   Gradients meta_gradient(const Tensor& rows, const TaskBatch& batch, Rng rng) const {
@@ -110,6 +114,7 @@ class Maml : public Learner {
 
   Options o_;
   const Model& model_;
+  Guard guard_;
 };
 
 SYMMA_REGISTER(Learner, "maml", Maml,

@@ -3,6 +3,7 @@
 namespace symma {
 
 void outer_init(const OuterOptions& o, State& state) {
+  if (o.proximal > 0) state.own["anchor"] = state.theta;
   if (o.optimizer != "adam") return;
   state.own["adam.m"] = at::zeros_like(state.theta);
   state.own["adam.v"] = at::zeros_like(state.theta);
@@ -16,6 +17,7 @@ void outer_step(const OuterOptions& o, State& state, Tensor grad) {
                        : 1.0);
   ++state.step;
   if (o.clip_norm > 0) grad = grad * (o.clip_norm / grad.norm(2, 1, true).clamp_min(o.clip_norm));
+  if (o.proximal > 0) grad = grad + o.proximal * (state.theta - state.own.at("anchor"));
   if (o.optimizer == "sgd") {
     state.theta = state.theta - lr * grad;
     return;

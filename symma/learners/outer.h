@@ -8,7 +8,7 @@ namespace symma {
 struct OuterOptions {
   std::string optimizer = "adam";
   int64_t halve_every = 0;
-  double meta_lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip_norm = 0;
+  double meta_lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, clip_norm = 0, proximal = 0;
   void fields(Fields& f) {
     f.add("optimizer", optimizer, "of the outer loop, one for each agent").one_of({"adam", "sgd"});
     f.add("meta_lr", meta_lr, "step size of the outer loop").at_least(0);
@@ -20,10 +20,14 @@ struct OuterOptions {
     f.add("eps", eps, "Adam's guard against division by zero").above(0);
     f.add("clip_norm", clip_norm, "longest gradient of an agent; longer ones are scaled down; 0: no limit")
         .at_least(0);
+    f.add("proximal", proximal,
+          "pull towards the row after the last exchange (FedProx's mu, Li et al. 2020, arXiv:1812.06127)")
+        .at_least(0);
   }
 };
 
-// Adds what the optimiser keeps to state.own: "adam.m", "adam.v" [N, Q].
+// Adds what the optimiser keeps to state.own: "adam.m", "adam.v" [N, Q], and with a proximal term "anchor"
+// [N, Q], which whoever exchanges rows sets to what they became.
 void outer_init(const OuterOptions&, State&);
 
 // Moves state.theta against `grad` [N, Q] and counts the step.

@@ -12,7 +12,7 @@
 namespace symma {
 namespace {
 
-class Pretrain : public Learner {
+class Pretrain : public Learner, public Guarded {
  public:
   struct Options {
     double inner_lr = 0.01;
@@ -28,6 +28,7 @@ class Pretrain : public Learner {
   Pretrain(const Options& options, const LearnerSetting& setting)
       : o_(options),
         model_(setting.model),
+        guard_(setting.guard),
         classes_(setting.spec.classes),
         features_(setting.model.layout().at("head.weight").shape[0]) {}
 
@@ -48,15 +49,20 @@ class Pretrain : public Learner {
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
+    // Where examples are protected, each makes a task of its own, and its gradient is a row.
+    const auto singles = guard_.examples ? need_supervised(batch, "pretrain").apart() : nullptr;
+    const TaskBatch& units = singles ? *singles : batch;
     const auto g = gather(
-        state, batch, piece_size(model_), rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
+        state, units, piece_size(model_), rng,
+        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
           const Tensor at = leaf(rows);
           const Tensor loss = classes_ > 0 ? classify(at, need_supervised(tasks, "pretrain"))
                                            : (tasks.loss(at, Stage::kSupport, own.split("support")) +
                                               tasks.loss(at, Stage::kQuery, own.split("query"))) /
                                                  2;
           return Gradients{row_gradient(loss, at, false), loss.detach()};
-        });
+        },
+        guard_);
     outer_step(o_.outer, state, g.grad);
     observe_statistics(model_, state, batch);
     return {{"loss", g.loss}};
@@ -68,6 +74,8 @@ class Pretrain : public Learner {
     return descend(hand_out(state.theta.narrow(1, 0, model_.layout().size()), batch.size()), batch, steps,
                    how, rng);
   }
+
+  bool guards_examples() const override { return true; }
 
  private:
   // Cross-entropy over all training classes, of support and query points alike: [b].
@@ -85,6 +93,7 @@ class Pretrain : public Learner {
 
   Options o_;
   const Model& model_;
+  Guard guard_;
   int64_t classes_, features_;
 };
 

@@ -13,7 +13,7 @@
 namespace symma {
 namespace {
 
-class Reptile : public Learner {
+class Reptile : public Learner, public Guarded {
  public:
   struct Options {
     int64_t inner_steps = 5;
@@ -26,7 +26,8 @@ class Reptile : public Learner {
     }
   };
 
-  Reptile(const Options& options, const LearnerSetting& setting) : o_(options), model_(setting.model) {}
+  Reptile(const Options& options, const LearnerSetting& setting)
+      : o_(options), model_(setting.model), guard_(setting.guard) {}
 
   State init(int64_t agents, Rng rng) const override {
     State state{model_.init(agents, rng.split("model")), {}, 0};
@@ -36,7 +37,8 @@ class Reptile : public Learner {
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
     const auto g = gather(
-        state, batch, piece_size(model_), rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
+        state, batch, piece_size(model_), rng,
+        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
           Tensor phi = rows, loss;
           for (int64_t k = 0; k < o_.inner_steps; ++k) {
             const Tensor at = leaf(phi);
@@ -45,7 +47,8 @@ class Reptile : public Learner {
             loss = loss.detach();
           }
           return Gradients{rows - phi, loss};
-        });
+        },
+        guard_);
     outer_step(o_.outer, state, g.grad);
     observe_statistics(model_, state, batch);
     return {{"loss", g.loss}};
@@ -56,9 +59,12 @@ class Reptile : public Learner {
     return descend(hand_out(state.theta, batch.size()), batch, steps, {.inner_lr = o_.inner_lr}, rng);
   }
 
+  bool guards_examples() const override { return false; }
+
  private:
   Options o_;
   const Model& model_;
+  Guard guard_;
 };
 
 SYMMA_REGISTER(Learner, "reptile", Reptile,

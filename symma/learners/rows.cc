@@ -16,8 +16,28 @@ int64_t piece_size(const Model& model) {
   return std::clamp<int64_t>((int64_t{1} << 18) / model.layout().size(), 1, 256);
 }
 
+namespace {
+
+// Each agent's mean of its units' clipped gradients [N, Q], with noise on the sum. A gradient that is not
+// finite counts as 0: how its norm would be bounded is not known.
+Tensor guarded(const Tensor& grad /*[b,Q]*/, int64_t n, const Guard& guard, Rng rng) {
+  const Tensor norm = grad.norm(2, 1, true);
+  const Tensor clipped = at::where(norm.isfinite(), grad * (guard.clip / norm.clamp_min(guard.clip)),
+                                   at::zeros({}, grad.options()));
+  const int64_t each = grad.size(0) / n, q = grad.size(1);
+  Tensor sum = clipped.view({n, each, q}).sum(1);
+  for (int64_t i = 0; i < n; ++i) {
+    const Tensor noise = normal(rng.split("noise", static_cast<uint64_t>(i)), {q}, at::kDouble);
+    sum[i].add_(noise.to(sum.options()), guard.noise * guard.clip);
+  }
+  return sum / static_cast<double>(each);
+}
+
+}  // namespace
+
 Gradients gather(const State& state, const TaskBatch& batch, int64_t piece, Rng rng,
-                 const std::function<Gradients(const Tensor&, const TaskBatch&, Rng)>& work) {
+                 const std::function<Gradients(const Tensor&, const TaskBatch&, Rng)>& work,
+                 const Guard& guard) {
   const int64_t b = batch.size(), n = state.theta.size(0);
   const Tensor rows = hand_out(state.theta, b);
   const int64_t pieces = (b + piece - 1) / piece;
@@ -34,6 +54,8 @@ Gradients gather(const State& state, const TaskBatch& batch, int64_t piece, Rng 
   }
   const Tensor grad = pieces == 1 ? grads[0] : at::cat(grads),
                loss = pieces == 1 ? losses[0] : at::cat(losses);
+  if (guard.on())
+    return {guarded(grad.detach(), n, guard, rng.split("guard")), loss.view({n, b / n}).mean(1)};
   if (b == n) return {grad, loss};
   return {grad.view({n, b / n, -1}).mean(1), loss.view({n, b / n}).mean(1)};
 }

@@ -22,9 +22,10 @@ struct Gradients {
 };
 
 // Runs `work` on the pieces of a batch, each with its tasks' rows [b, Q], and returns each agent's mean: [N,
-// Q] and [N].
+// Q] and [N]. With a guard, each task's gradient is clipped first and noise is added to each agent's sum.
 Gradients gather(const State&, const TaskBatch&, int64_t piece, Rng,
-                 const std::function<Gradients(const Tensor& rows, const TaskBatch&, Rng)>& work);
+                 const std::function<Gradients(const Tensor& rows, const TaskBatch&, Rng)>& work,
+                 const Guard& guard = {});
 
 // Plain gradient descent on the support set: rows after each of `steps` (ascending), [B, P] each. `rate` is a
 // number, or [B, P].

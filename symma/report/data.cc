@@ -88,6 +88,7 @@ Json training_data(const Run& run) {
               {"bits", list_of(picked(t.bits, rows))},
               {"loss", list_of(picked(t.loss, rows))},
               {"disagreement", list_of(picked(t.disagreement, rows))},
+              {"epsilon", list_of(picked(t.epsilon, rows))},
               {"thinned", rows.size() < t.loss.size()},
               {"log", wide(t.loss)}};
   const auto agents = static_cast<size_t>(run.agents);
@@ -161,6 +162,7 @@ Json chart_data(const std::vector<Run>& runs) {
   for (size_t i = 0; i < runs.size(); ++i) {
     const Run& r = runs[i];
     list.push_back({{"name", r.name},
+                    {"sent", json_of(r.exchange.bits)},
                     {"eval", r.eval ? evaluation_data(*r.eval) : Json(nullptr)},
                     {"ood", r.ood ? evaluation_data(*r.ood) : Json(nullptr)},
                     {"training", training_data(r)},

@@ -180,6 +180,26 @@ const kinds = {
     const sets = [line("disagreement", zip(t[axis], t.disagreement), color("c2"))];
     return lines(sets, xAxis(axis), Object.assign({ title: "disagreement" }, logRange(sets)));
   },
+  epsilon(i, axis) {
+    const t = data.runs[i].training;
+    return lines([line("epsilon", zip(t[axis], t.epsilon), color("c3"))], xAxis(axis), { title: "epsilon", min: 0 });
+  },
+  // The last score of each run against all that it sent.
+  compare_cost(g) {
+    const group = data.groups[g], first = data.runs[group.runs[0]].eval;
+    const sets = group.runs.filter(i => data.runs[i].sent > 0).map(i => {
+      const e = data.runs[i].eval, k = e.mean.length - 1, text = shown(e.percent);
+      return line(data.runs[i].name, [{ x: data.runs[i].sent, y: e.mean[k], words: text(e.mean[k]) + " for " + axes.bits.text(data.runs[i].sent) }],
+        agentColor(i), { showLine: false, pointRadius: 6, pointStyle: ["circle", "rectRot", "triangle", "rect", "star"][Math.floor(i / 8) % 5] });
+    });
+    const config = lines(sets, Object.assign({ tip: axes.bits.text }, axes.bits), scoreAxis(group.metric, first.percent, group.log, sets));
+    config.options.interaction = { mode: "nearest", axis: "xy", intersect: false };
+    config.options.scales.x.type = "logarithmic";
+    config.options.scales.x.ticks.callback = v => Math.abs(Math.log10(v) % 1) < 1e-6 ? axes.bits.text(v) : "";
+    config.options.scales.x.ticks.autoSkip = false;
+    config.options.plugins.legend.labels = { color: color("ink"), usePointStyle: true, padding: 12, boxHeight: 7 };
+    return config;
+  },
   agents_loss(i, axis) {
     const t = data.runs[i].training;
     let sets;

@@ -7,6 +7,7 @@
 
 #include "symma/core/files.h"
 #include "symma/report/assets.h"
+#include "symma/report/attacks.h"
 #include "symma/report/data.h"
 #include "symma/report/format.h"
 #include "symma/report/gallery.h"
@@ -130,6 +131,12 @@ std::string training(const Run& run, size_t i) {
     out += chart("disagreement", i, "Disagreement",
                  "How far the agents' parameters lie from their mean; logarithmic.");
   }
+  const bool spends =
+      std::any_of(t.epsilon.begin(), t.epsilon.end(), [](double x) { return std::isfinite(x); });
+  if (spends) {
+    out += chart("epsilon", i, "Privacy spent",
+                 "Epsilon by the Renyi accountant, along the run. At the end: " + escape(run.privacy) + ".");
+  }
   bool apart = run.agents > 1 && !t.loss.empty();
   for (const auto& row : t.loss_per_agent) apart = apart && row.size() == static_cast<size_t>(run.agents);
   if (apart) {
@@ -149,6 +156,14 @@ std::string communication(const Run& run) {
     facts += "<tr><th scope=\"row\">" + name + "</th><td class=\"words\">" + value + "</td></tr>";
   };
   row("graph", escape(run.topology()) + (c.server ? ", with a server" : ""));
+  if (run.rule != "mean") row("rule", "<code>" + escape(run.rule) + "</code>");
+  if (!run.compression.empty()) row("compression", "<code>" + escape(run.compression) + "</code>");
+  if (!run.attack.empty())
+    row("hostile or broken",
+        fmt::format("<code>{}</code>, agents {}; scores, loss and disagreement are over the "
+                    "others",
+                    escape(run.attack), run.hostile));
+  if (!run.privacy.empty()) row("privacy", escape(run.privacy));
   if (!c.strategy.empty()) row("strategy", escape(c.strategy));
   row("rounds of exchange", grouped(static_cast<double>(c.rounds)));
   row("sent in all", fmt::format("{} ({})", bits(c.bits), bytes_of_bits(c.bits)));
@@ -253,6 +268,15 @@ std::string comparison(const std::vector<Run>& runs, const Json& data) {
                  "Lines: medians; bands: the middle half of the tasks.");
   }
   out += "</div></section>";
+  if (const auto table = attacks_html(runs); !table.empty())
+    out += "<section><h3>Under attack</h3><div class=\"card\">" + table + "</div></section>";
+  if (std::count_if(runs.begin(), runs.end(), [](const Run& r) { return r.exchange.bits > 0; }) > 1) {
+    out += "<section><h3>Communication</h3><div class=\"cards\">";
+    for (size_t g = 0; g < data.at("groups").size(); ++g)
+      out += chart("compare_cost", g, "Score against bits sent",
+                   "Each run's score after the most steps of adaptation, against all that its agents sent.");
+    out += "</div></section>";
+  }
   bool bits = false;
   for (const Run& r : runs) bits = bits || r.exchange.bits > 0;
   out += "<section class=\"training\"><h3>Training</h3>" + axis_choice(bits) + "<div class=\"cards\">";

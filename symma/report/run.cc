@@ -167,6 +167,7 @@ Training read_training(const std::string& file) {
       t.bits.push_back(bits);
       t.loss.push_back(p.real("loss"));
       t.disagreement.push_back(p.real_or("disagreement", kNone));
+      t.epsilon.push_back(p.real_or("epsilon", kNone));
       t.loss_per_agent.push_back(p.has("loss_per_agent") ? p.reals("loss_per_agent") : std::vector<double>{});
     }
     if (!p.has("validation")) continue;
@@ -238,6 +239,27 @@ Run read_run(const std::string& folder) {
   if (p.has("eval")) r.eval = read_evaluation(p.part("eval"), r.agents);
   if (p.has("ood")) r.ood = read_evaluation(p.part("ood"), r.agents);
   if (p.has("exchange")) r.exchange = read_communication(p.part("exchange"), r.agents);
+  // What is said of the exchange in the settings, in words.
+  const auto setting = [&](const char* section, const char* key) {
+    const Json* s = r.settings.contains(section) ? &r.settings.at(section) : nullptr;
+    return s && s->contains(key) ? s->at(key) : Json(nullptr);
+  };
+  const auto word = [&](const char* section, const char* key, const std::string& other) {
+    const Json value = setting(section, key);
+    return value.is_string() ? value.get<std::string>() : other;
+  };
+  r.rule = word("aggregator", "kind", "mean");
+  if (const Json before = setting("aggregator", "before"); before.is_array()) {
+    for (const Json& name : before)
+      if (name.is_string()) r.rule = name.get<std::string>() + ", " + r.rule;
+  }
+  if (const auto kind = word("compression", "kind", "none"); kind != "none") r.compression = kind;
+  if (p.has("faults")) {
+    const Part f = p.part("faults");
+    r.attack = f.text("kind");
+    for (int64_t a : f.wholes("agents")) r.hostile += (r.hostile.empty() ? "" : ", ") + std::to_string(a);
+  }
+  if (p.has("privacy")) r.privacy = p.part("privacy").text("statement");
   r.training = read_training(file("metrics.jsonl"));
   if (std::filesystem::exists(file("gallery.json"), ec)) r.gallery = read_json(file("gallery.json"));
   return r;

@@ -42,6 +42,7 @@ struct Validation {
 
 struct Training {  // one entry a row of metrics.jsonl
   std::vector<double> round, seconds, bits, loss, disagreement;
+  std::vector<double> epsilon;                      // spent so far; NaN where nothing is protected
   std::vector<std::vector<double>> loss_per_agent;  // [rows][agents], or empty lists
   std::string metric;                               // of the validation
   std::vector<int64_t> steps;                       // of the validation
@@ -57,6 +58,10 @@ struct Run {
   std::vector<std::string> agent_share;  // [agents], or empty
   std::optional<Evaluation> eval, ood;
   Communication exchange;
+  std::string attack;                // of the hostile agents; "" where all are honest
+  std::string hostile;               // which agents, in words
+  std::string rule;                  // of aggregation, with what comes before it
+  std::string compression, privacy;  // in words; "" for none
   Training training;
   Json gallery;  // null where there is none
 

@@ -7,7 +7,7 @@
 namespace symma {
 namespace {
 
-class Blobs : public TaskFamily, public Shares {
+class Blobs : public TaskFamily, public Shares, public Accountable {
  public:
   struct Options {
     int64_t ways = 3, shots = 5, queries = 10, test_queries = 30, dims = 2;
@@ -27,6 +27,8 @@ class Blobs : public TaskFamily, public Shares {
   };
 
   Blobs(const Options& o, int64_t agents) : o_(o), agents_(agents) {}
+
+  bool fresh() const override { return true; }
 
   TaskSpec spec() const override {
     return {.shape = {{o_.dims}, o_.ways},

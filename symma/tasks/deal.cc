@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "symma/core/errors.h"
 #include "symma/core/rng.h"
 
@@ -39,6 +42,37 @@ std::vector<std::vector<int64_t>> deal_items(const std::vector<int64_t>& items, 
   std::vector<std::vector<int64_t>> hands(agents);
   for (size_t i = 0; i < items.size(); ++i) hands[i % agents].push_back(items[i]);
   return hands;
+}
+
+std::vector<std::vector<double>> dirichlet_shares(int64_t agents, int64_t parts, double concentration) {
+  // Gamma variates by Marsaglia and Tsang 2000, in logarithms, so that small concentrations do not vanish;
+  // below 1, as gamma(a) = gamma(a + 1) u^(1/a).
+  const auto log_gamma_variate = [](Draws& d, double a) {
+    double boost = 0;
+    if (a < 1) {
+      boost = std::log(1 - d.uniform()) / a;
+      a += 1;
+    }
+    const double third = a - 1.0 / 3, c = 1 / std::sqrt(9 * third);
+    while (true) {
+      const double x = d.normal(), root = 1 + c * x;
+      if (root <= 0) continue;
+      const double v = root * root * root;
+      if (std::log(1 - d.uniform()) < 0.5 * x * x + third * (1 - v + std::log(v)))
+        return std::log(third * v) + boost;
+    }
+  };
+  std::vector<std::vector<double>> out(agents, std::vector<double>(parts));
+  for (int64_t a = 0; a < agents; ++a) {
+    // As with splits, what agents hold is part of the data's definition.
+    Draws d(Rng(0).split("dirichlet", static_cast<uint64_t>(a)));
+    for (double& x : out[a]) x = log_gamma_variate(d, concentration);
+    const double most = *std::max_element(out[a].begin(), out[a].end());
+    double sum = 0;
+    for (double& x : out[a]) sum += x = std::exp(x - most);
+    for (double& x : out[a]) x /= sum;
+  }
+  return out;
 }
 
 }  // namespace symma

@@ -21,4 +21,9 @@ Parts part_items(const std::vector<int64_t>& items, double validation_fraction, 
 std::vector<std::vector<int64_t>> deal_items(const std::vector<int64_t>& items, int64_t agents,
                                              const std::string& have);
 
+// Unequal data: the share of each of `parts` parts in what each agent draws, from a Dirichlet distribution
+// with the given concentration: small, and an agent has little but one part; large, and all have the same.
+// Hsu, Qi, Brown 2019, arXiv:1909.06335.
+std::vector<std::vector<double>> dirichlet_shares(int64_t agents, int64_t parts, double concentration);
+
 }  // namespace symma

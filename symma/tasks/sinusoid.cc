@@ -5,18 +5,19 @@
 #include <numbers>
 
 #include "symma/tasks/csv.h"
+#include "symma/tasks/deal.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
 namespace {
 
-class Sinusoid : public TaskFamily, public FewShot, public Shares {
+class Sinusoid : public TaskFamily, public FewShot, public Shares, public Accountable {
  public:
   struct Options {
     int64_t shots = 10, queries = 10, test_shots = 0, test_queries = 100;
     std::vector<double> amplitude{0.1, 5.0}, phase{0.0, std::numbers::pi}, x{-5.0, 5.0};
     std::vector<double> ood_amplitude{5.0, 7.0}, ood_phase{0.0, std::numbers::pi};
-    double noise = 0;
+    double noise = 0, unequal = 0;
     std::string slice_by = "amplitude";
     void fields(Fields& f) {
       f.add("shots", shots, "points to learn from").at_least(1);
@@ -31,6 +32,11 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares {
       f.add("noise", noise, "standard deviation of noise on the targets").at_least(0);
       f.add("slice_by", slice_by, "what each agent holds an equal part of")
           .one_of({"amplitude", "phase", "none"});
+      f.add("unequal", unequal,
+            "agents draw from all parts, in shares from a Dirichlet distribution of this concentration; 0: "
+            "each "
+            "from its own part alone")
+          .at_least(0);
     }
   };
 
@@ -45,7 +51,10 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares {
                         "write [low, high] with low <= high");
       }
     }
+    if (o_.unequal > 0) shares_ = dirichlet_shares(agents_, agents_, o_.unequal);
   }
+
+  bool fresh() const override { return true; }
 
   TaskSpec spec() const override { return {.shape = {{1}, 1}, .kind = Kind::kRegression, .metric = "mse"}; }
 
@@ -64,7 +73,8 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares {
     }
     for (int64_t i = 0; i < b; ++i) {
       Draws d(rng.split(split_name(split)).split("task", i));
-      const Range a = range(agents[i], split, "amplitude"), p = range(agents[i], split, "phase");
+      const int64_t part = part_of(agents[i], d);
+      const Range a = range(part, split, "amplitude"), p = range(part, split, "phase");
       const double amplitude = d.uniform(a.low, a.high), phase = d.uniform(p.low, p.high);
       float *xs = x[i].data_ptr<float>(), *ys = y[i].data_ptr<float>();
       for (int64_t j = 0; j < k; ++j) {
@@ -91,6 +101,13 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares {
   }
 
   std::string share(int64_t agent) const override {
+    if (!shares_.empty() && o_.slice_by != "none") {
+      const auto& mine = shares_[agent];
+      const auto most = std::max_element(mine.begin(), mine.end());
+      const Range r = range(most - mine.begin(), Split::kTrain, o_.slice_by);
+      return fmt::format("{} {:.2f} to {:.2f} in {:.0f} % of its tasks", o_.slice_by, r.low, r.high,
+                         100 * *most);
+    }
     const Range a = range(agent, Split::kTrain, "amplitude"), p = range(agent, Split::kTrain, "phase");
     return fmt::format("amplitude {:.2f} to {:.2f}, phase {:.2f} to {:.2f}", a.low, a.high, p.low, p.high);
   }
@@ -100,6 +117,18 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares {
   struct Range {
     double low, high;
   };
+
+  // The part that an agent's next task is of.
+  int64_t part_of(int64_t agent, Draws& d) const {
+    if (agent == kEveryone || shares_.empty()) return agent;
+    double at = d.uniform();
+    int64_t part = 0;
+    for (; part + 1 < agents_; ++part) {
+      at -= shares_[agent][part];
+      if (at < 0) break;
+    }
+    return part;
+  }
 
   // The range of one of the two for an agent: its own equal part of what is sliced, all of the other.
   Range range(int64_t agent, Split split, const std::string& what) const {
@@ -115,6 +144,7 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares {
 
   Options o_;
   int64_t agents_;
+  std::vector<std::vector<double>> shares_;  // [agents][parts], empty where each agent has its own part
 };
 
 SYMMA_REGISTER(TaskFamily, "sinusoid", Sinusoid, "regression to sine waves of varying amplitude and phase",

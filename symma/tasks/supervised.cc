@@ -35,6 +35,43 @@ std::unique_ptr<TaskBatch> SupervisedBatch::slice(int64_t begin, int64_t end) co
   return std::make_unique<SupervisedBatch>(model_, kind_, std::move(part), mode_);
 }
 
+std::unique_ptr<SupervisedBatch> SupervisedBatch::apart() const {
+  // [B, Ks, ...] and [B, Kq, ...] to [B (Ks + Kq), 1, ...].
+  const auto points = [](const Tensor& support, const Tensor& query) {
+    if (!support.defined()) return support;
+    return at::cat({support, query}, 1).flatten(0, 1).unsqueeze(1);
+  };
+  Episodes e;
+  e.support_x = e.query_x = points(data_.support_x, data_.query_x);
+  e.support_y = e.query_y = points(data_.support_y, data_.query_y);
+  e.support_class = e.query_class = points(data_.support_class, data_.query_class);
+  return std::make_unique<SupervisedBatch>(model_, kind_, std::move(e), mode_);
+}
+
+std::unique_ptr<SupervisedBatch> SupervisedBatch::flipped(const std::vector<int64_t>& tasks) const {
+  Episodes e = data_;
+  const auto flip = [&](Tensor& labels, int64_t classes) {
+    if (!labels.defined()) return;
+    labels = labels.clone();
+    for (int64_t b : tasks) {
+      Tensor of = labels[b];
+      of.neg_();
+      if (classes > 0) of.add_(classes - 1);
+    }
+  };
+  const bool numbers = kind_ == Kind::kRegression;
+  const auto highest = [](const Tensor& a, const Tensor& b) {
+    return a.defined() ? std::max(a.max().item<int64_t>(), b.max().item<int64_t>()) + 1 : 0;
+  };
+  const int64_t ways = numbers ? 0 : highest(data_.support_y, data_.query_y),
+                classes = highest(data_.support_class, data_.query_class);
+  flip(e.support_y, ways);
+  flip(e.query_y, ways);
+  flip(e.support_class, classes);
+  flip(e.query_class, classes);
+  return std::make_unique<SupervisedBatch>(model_, kind_, std::move(e), mode_);
+}
+
 Tensor SupervisedBatch::predict(const Tensor& theta, const Tensor& x) const {
   return model_.forward(theta, x.to(theta.options()), mode_);
 }

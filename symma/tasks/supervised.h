@@ -40,6 +40,12 @@ class SupervisedBatch : public TaskBatch {
   Tensor y(Stage s) const { return s == Stage::kSupport ? data_.support_y : data_.query_y; }
   Tensor predict(const Tensor& theta, const Tensor& x) const;  // [B, K, out]: numbers, or logits
 
+  // Every point, of support and query alike, as a task of its own whose support and query it is: B (Ks + Kq)
+  // tasks, in the order of the tasks that they come from.
+  std::unique_ptr<SupervisedBatch> apart() const;
+  // The labels of the listed tasks turned around: numbers change sign, label c of n becomes n - 1 - c.
+  std::unique_ptr<SupervisedBatch> flipped(const std::vector<int64_t>& tasks) const;
+
  private:
   const Model& model_;
   Kind kind_;
@@ -64,6 +70,15 @@ class FewShot {
     std::vector<double> target_shift, target_scale;  // prediction = shift + scale * output; empty for none
   };
   virtual Reading read(const std::string& csv) const = 0;
+};
+
+// Optional: a family whose units can be accounted for in differential privacy.
+class Accountable {
+ public:
+  virtual ~Accountable() = default;
+  // Whether every task is drawn anew, so that no task and no example takes part in more than one. Otherwise a
+  // task may come again in any round, and the examples of one task are distinct.
+  virtual bool fresh() const = 0;
 };
 
 // Optional: words for what each agent holds, for people.

@@ -13,7 +13,7 @@
 namespace symma {
 namespace {
 
-class Table : public TaskFamily, public FewShot, public Shares {
+class Table : public TaskFamily, public FewShot, public Shares, public Accountable {
  public:
   struct Options {
     std::string path, test_path, group = "task", target = "y", kind = "regression";
@@ -44,6 +44,8 @@ class Table : public TaskFamily, public FewShot, public Shares {
     if (o.path.empty()) throw UserError("[task] path", "is missing", "name a CSV file");
     load(CsvFile::load(o.path));
   }
+
+  bool fresh() const override { return false; }
 
   TaskSpec spec() const override {
     const auto d = static_cast<int64_t>(features_.size());

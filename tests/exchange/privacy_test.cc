@@ -53,6 +53,17 @@ TEST(Renyi, AgreesWithQuadratureOnRandomSettings) {
   }
 }
 
+TEST(Renyi, AgreesWithQuadratureWhereSamplingIsLarge) {
+  // The series of the low, fractional orders falls off slowest about q = 1/2.
+  for (const double q : {0.2, 0.4, 0.5, 0.6, 0.9}) {
+    for (const double sigma : {0.7, 1.0, 1.5, 4.0}) {
+      for (const double order : {1.1, 1.5, 2.7, 10.9, 12.0})
+        EXPECT_NEAR(renyi(sigma, q, order), quadrature(sigma, q, order), 1e-8)
+            << q << " " << sigma << " " << order;
+    }
+  }
+}
+
 TEST(Renyi, SpendingsAddAndNothingCostsNothing) {
   const Spending half{1.2, .01, 500}, whole{1.2, .01, 1000};
   const std::vector<Spending> twice = {half, half};

@@ -79,7 +79,7 @@ TEST(Exchange, MixesAsTheMatrixProduct) {
     Exchange x = on("edges", kDifMaml, 6);
     const Tensor theta = normal(Rng(3), {6, 2500}, type);
     ExchangeState s = exchange_start(x, theta);
-    const Tensor out = exchange(x, s, theta);
+    const Tensor out = exchange(x, s, theta, Rng(1));
     EXPECT_TRUE(out.to(at::kDouble).allclose(x.weights.mm(theta.to(at::kDouble)), 1e-5, 1e-6));
     EXPECT_NEAR((out.mean(0) - theta.mean(0)).abs().max().item<double>(), 0, 1e-6);
   }
@@ -89,9 +89,9 @@ TEST(Exchange, DisagreementShrinksByTheSecondEigenvalue) {
   Exchange x = on("edges", kDifMaml, 6);
   Tensor theta = normal(Rng(3), {6, 50}, at::kDouble);
   ExchangeState s = exchange_start(x, theta);
-  for (int i = 0; i < 60; ++i) theta = exchange(x, s, theta);
+  for (int i = 0; i < 60; ++i) theta = exchange(x, s, theta, Rng(1));
   const double before = disagreement(theta);
-  const Tensor next = exchange(x, s, theta);
+  const Tensor next = exchange(x, s, theta, Rng(1));
   EXPECT_NEAR(std::sqrt(disagreement(next) / before), second_eigenvalue(x.weights), 1e-3);
 }
 
@@ -99,8 +99,8 @@ TEST(Exchange, LedgerCountsARowOverEachEdgeEachWay) {
   Exchange x = on("star", {}, 4);
   const Tensor theta = normal(Rng(3), {4, 10});
   ExchangeState s = exchange_start(x, theta);
-  const Tensor out = exchange(x, s, theta);
-  exchange(x, s, out);
+  const Tensor out = exchange(x, s, theta, Rng(1));
+  exchange(x, s, out, Rng(1));
   EXPECT_EQ(s.bits, std::vector<int64_t>(8, 2 * 10 * 32));
   EXPECT_EQ(s.total_bits(), 8 * 2 * 10 * 32);
   EXPECT_TRUE(out.allclose(theta.mean(0, true).expand({4, 10}), 1e-5, 1e-6));
@@ -112,8 +112,8 @@ TEST(Exchange, UpdatesFromACommonStartAreParametersMixed) {
   const Tensor start = normal(Rng(1), {1, 8}, at::kDouble).repeat({5, 1});
   const Tensor moved = start + normal(Rng(2), {5, 8}, at::kDouble);
   ExchangeState a = exchange_start(parameters, start), b = exchange_start(updates, start);
-  EXPECT_TRUE(exchange(parameters, a, moved).allclose(exchange(updates, b, moved)));
-  EXPECT_TRUE(b.reference.allclose(exchange(parameters, a, moved)));
+  EXPECT_TRUE(exchange(parameters, a, moved, Rng(1)).allclose(exchange(updates, b, moved, Rng(1))));
+  EXPECT_TRUE(b.reference.allclose(exchange(parameters, a, moved, Rng(1))));
 }
 
 TEST(Exchange, IsDueEveryKRoundsAndNeverWithoutEdges) {

@@ -235,5 +235,24 @@ TEST(Deal, PartsAreDisjointAndWhole) {
   EXPECT_EQ(deal_items(items, 2, "")[1], (std::vector<int64_t>{1, 15, 2}));
 }
 
+TEST(Deal, DirichletSharesHaveTheDistributionsMoments) {
+  // Each share has mean 1 / k and variance (1/k)(1 - 1/k) / (k alpha + 1).
+  for (const double alpha : {0.1, 1.0, 10.0}) {
+    const int64_t n = 4000, k = 5;
+    const auto shares = dirichlet_shares(n, k, alpha);
+    double mean = 0, square = 0;
+    for (const auto& row : shares) {
+      double sum = 0;
+      for (double x : row) sum += x;
+      EXPECT_NEAR(sum, 1, 1e-12);
+      mean += row[2] / n;
+      square += row[2] * row[2] / n;
+    }
+    const double variance = 0.2 * 0.8 / (k * alpha + 1);
+    EXPECT_NEAR(mean, 0.2, 5 * std::sqrt(variance / n)) << alpha;
+    EXPECT_NEAR(square - mean * mean, variance, 0.1 * variance) << alpha;
+  }
+}
+
 }  // namespace
 }  // namespace symma

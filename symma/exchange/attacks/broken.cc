@@ -1,4 +1,5 @@
-// Agents that are broken rather than hostile: noise about their own row; nothing but NaN or infinity.
+// Agents that are broken rather than hostile: noise about their own row; nothing but NaN or infinity; the row
+// of the first exchange, for ever; nothing at all; and honest rows learned from labels that are wrong.
 #include <cmath>
 #include <limits>
 
@@ -46,9 +47,37 @@ class NotANumber final : public Attack {
   Options o_;
 };
 
+class Stale final : public Attack {
+ public:
+  using Options = NoOptions;
+  explicit Stale(Options) {}
+  Tensor send(const Scene& s, Rng) const override {
+    return s.first.defined() ? s.first.detach().clone() : s.own.detach().clone();
+  }
+};
+
+class Silent final : public Attack {
+ public:
+  using Options = NoOptions;
+  explicit Silent(Options) {}
+  Tensor send(const Scene&, Rng) const override { return {}; }
+};
+
+class LabelFlip final : public Attack, public PoisonsLabels {
+ public:
+  using Options = NoOptions;
+  explicit LabelFlip(Options) {}
+  Tensor send(const Scene& s, Rng) const override { return s.own.detach().clone(); }
+};
+
+SYMMA_REGISTER(Attack, "stale", Stale, "the row of the first exchange, for ever", "a broken agent");
+SYMMA_REGISTER(Attack, "silent", Silent, "nothing", "a broken agent: fail-stop");
+SYMMA_REGISTER(Attack, "label_flip", LabelFlip,
+               "an honest row, learned from targets with the sign turned, or labels counted from the end",
+               "Fang et al. 2020, arXiv:1911.11815");
 SYMMA_REGISTER(Attack, "noise", Noise, "its own row with Gaussian noise",
                "Blanchard et al. 2017, arXiv:1703.02757 (the Gaussian attack)");
-SYMMA_REGISTER(Attack, "nan", NotANumber, "NaN or infinity in place of values", "a broken agent, IEEE 754");
+SYMMA_REGISTER(Attack, "not_finite", NotANumber, "NaN or infinity in place of values", "a broken agent, IEEE 754");
 
 }  // namespace
 }  // namespace symma

@@ -1,0 +1,290 @@
+// Fleets that exchange in every way that a file can ask for: a run is a function of its settings and its
+// seed, whatever is exchanged; faults do what they say; what cannot be combined is refused.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "fleet/fleets.h"
+#include "symma/core/parallel.h"
+#include "symma/exchange/gossip.h"
+#include "symma/exchange/messages.h"
+
+namespace symma {
+namespace {
+
+// ---- Resume equals unbroken, threads do not matter: over the registries.
+
+std::vector<Json> every_way() {
+  std::vector<Json> out;
+  const auto add = [&](const std::string& sections) { out.push_back(Json::parse("{" + sections + "}")); };
+  const auto exchange = [](const std::string& topology, const std::string& payload) {
+    return fmt::format(R"("exchange": {{"topology": "{}", "payload": "{}", "every": 2}})", topology, payload);
+  };
+  const std::string graphs[] = {exchange("full", "parameters"), exchange("star", "parameters"),
+                                exchange("full", "updates"), exchange("star", "updates")};
+  for (const auto& name : AggregatorRegistry::instance().names())
+    for (const auto& graph : {graphs[0], graphs[3]})
+      add(graph +
+          fmt::format(R"(, "aggregator": {{"kind": "{}", "bad": 1}}, "faults": {{"agents": [4]}})", name));
+  for (const auto& name : PreAggregatorRegistry::instance().names())
+    add(graphs[0] + fmt::format(R"(, "aggregator": {{"kind": "median", "before": ["{}"], "bad": 1}})", name));
+  for (const auto& name : CompressorRegistry::instance().names())
+    for (const auto& graph : graphs)
+      add(graph + fmt::format(R"(, "compression": {{"kind": "{}", "threshold": 0.001}})", name));
+  for (const auto& name : AttackRegistry::instance().names())
+    for (const auto& graph : {graphs[0], graphs[1], graphs[2]})
+      add(graph +
+          fmt::format(R"(, "aggregator": {{"kind": "median"}}, "faults": {{"kind": "{}", "agents": [1]}})",
+                      name));
+  for (const auto& graph : graphs)
+    add(graph + R"(, "faults": {"lost": 0.2, "late": 0.3, "doubled": 0.2, "reordered": 0.5, "cut": 0.2})");
+  add(graphs[3] + R"(, "server": {"secure": true}, "faults": {"lost": 0.1})");
+  for (const char* optimizer : {"sgd", "adam", "yogi", "adagrad"})
+    add(graphs[3] +
+        fmt::format(R"(, "server": {{"optimizer": "{}", "share": 0.6, "sampling": "fixed"}})", optimizer));
+  add(graphs[3] + R"(, "server": {"share": 0.5}, "privacy": {"unit": "agent", "where": "server", "clip": 0.1,
+                      "adaptive": true})");
+  add(graphs[2] + R"(, "privacy": {"unit": "agent", "clip": 0.1}, "compression": {"kind": "half"})");
+  add(graphs[0] + R"(, "privacy": {"unit": "task", "clip": 0.1})");
+  add(graphs[0] + R"(, "learner": {"kind": "pretrain", "proximal": 0.1}, "privacy": {"unit": "example"})");
+  return out;
+}
+
+class EveryWay : public testing::TestWithParam<Json> {};
+INSTANTIATE_TEST_SUITE_P(Registry, EveryWay, testing::ValuesIn(every_way()));
+
+TEST_P(EveryWay, IsAFunctionOfSettingsAndSeed) {
+  const Experiment e = fleet(GetParam());
+  const auto rounds = [&](RunState run, int64_t until, int threads) {
+    set_threads(threads);
+    while (run.round < until) run_round(e, run);
+    set_threads(0);
+    return run;
+  };
+  const RunState unbroken = rounds(start_run(e), 7, 1);
+  expect_same(unbroken, rounds(start_run(e), 7, 2));
+  const std::string file =
+      (std::filesystem::path(testing::TempDir()) / fmt::format("exchange_{}.safetensors", ::getpid()))
+          .string();
+  save_checkpoint(file, e, rounds(start_run(e), 4, 2));
+  expect_same(unbroken, rounds(load_checkpoint(file, e), 7, 1));
+  std::filesystem::remove(file);
+  // The file with every default filled in is the same experiment.
+  const Experiment again = Experiment::build(Config::parse(e.toml, "again"));
+  EXPECT_EQ(again.toml, e.toml);
+  EXPECT_GT(unbroken.exchange.total_bits(), 0);
+}
+
+// ---- The wide way with nothing in it is plain mixing.
+
+TEST(Exchange, WithNoFaultThatHappensIsPlainMixing) {
+  for (const char* topology : {"ring", "star", "full"}) {
+    for (const char* payload : {"parameters", "updates"}) {
+      const Json graph{{"topology", topology}, {"payload", payload}};
+      const Experiment plain = fleet({{"exchange", graph}}),
+                       wide = fleet({{"exchange", graph}, {"faults", {{"lost", 1e-12}}}});
+      ASSERT_TRUE(plain.exchange.plain());
+      ASSERT_FALSE(wide.exchange.plain());
+      const Tensor start = normal(Rng(4), {1, 30}).repeat({5, 1}), moved = start + normal(Rng(5), {5, 30});
+      ExchangeState a = exchange_start(plain.exchange, start), b = exchange_start(wide.exchange, start);
+      const Tensor x = exchange(plain.exchange, a, moved, Rng(1)),
+                   y = exchange(wide.exchange, b, moved, Rng(1));
+      EXPECT_TRUE(x.allclose(y, 1e-5, 1e-6)) << topology << " " << payload;
+      EXPECT_EQ(a.bits, b.bits);
+    }
+  }
+}
+
+TEST(Exchange, CompressedParametersOnAGraphAreChocoGossip) {
+  const Experiment e = fleet({{"exchange", {{"topology", "ring"}}},
+                              {"compression", {{"kind", "top_k"}, {"fraction", 0.1}, {"gamma", 0.3}}}});
+  Tensor rows = normal(Rng(2), {5, 200}, at::kDouble);
+  const Tensor mean = rows.mean(0);
+  ExchangeState s = exchange_start(e.exchange, rows);
+  // The first message is whole: from then on everybody knows what was said.
+  ChocoState choco{rows.clone(), std::vector<Tensor>(5)};
+  const Tensor first = exchange(e.exchange, s, rows, Rng(1));
+  EXPECT_TRUE(first.allclose(rows + 0.3 * (e.exchange.weights.mm(rows) - rows), 1e-12, 1e-12));
+  rows = first;
+  for (int k = 0; k < 30; ++k) {
+    const ChocoRound expected =
+        choco_round(*e.exchange.compressor, rows, e.exchange.weights, 0.3, 0, choco, Rng(9));
+    rows = exchange(e.exchange, s, rows, Rng(1));
+    ASSERT_LE((rows - expected.rows).abs().max().item<double>(), 1e-12) << k;
+    EXPECT_LE((rows.mean(0) - mean).abs().max().item<double>(), 1e-13);
+  }
+  EXPECT_LT(s.total_bits(), 10 * 200 * 64 + 30 * 10 * 20 * 40);
+}
+
+TEST(Exchange, ErrorFeedbackLosesNothing) {
+  // What the server has heard of an agent and what is left over make up all that the agent wanted to say.
+  const Experiment e = fleet({{"exchange", {{"topology", "star"}, {"payload", "updates"}}},
+                              {"compression", {{"kind", "top_k"}, {"fraction", 0.1}, {"answers", false}}}});
+  Tensor rows = at::zeros({5, 100}, at::kDouble), wanted = at::zeros({5, 100}, at::kDouble);
+  ExchangeState s = exchange_start(e.exchange, rows);
+  for (int k = 0; k < 8; ++k) {
+    const Tensor update = normal(Rng(k), {5, 100}, at::kDouble);
+    wanted = wanted + update;
+    rows = exchange(e.exchange, s, rows + update, Rng(1));
+    const Tensor heard = rows[0] + s.kept.at("residual").mean(0);
+    EXPECT_LE((heard - wanted.mean(0)).abs().max().item<double>(), 1e-5);  // values travel as floats
+  }
+}
+
+// ---- Faults.
+
+class Faulty : public testing::Test {
+ protected:
+  // What one exchange makes of the rows on a full graph, in the k-th exchange.
+  Tensor after(const Json& faults, int rounds = 1, const char* topology = "full") {
+    const Experiment e = fleet({{"exchange", {{"topology", topology}}}, {"faults", faults}});
+    state = exchange_start(e.exchange, rows);
+    Tensor out;
+    for (int k = 0; k < rounds; ++k) out = exchange(e.exchange, state, rows + k, Rng(1));
+    return out;
+  }
+  Tensor rows = normal(Rng(2), {5, 20}, at::kDouble);
+  Tensor mean = rows.mean(0, true).expand({5, 20});
+  ExchangeState state;
+  int64_t whole = 20 * 20 * 64;  // bits of one exchange, each to each
+};
+
+TEST_F(Faulty, LostAndCutMessagesLeaveRowsAlone) {
+  EXPECT_TRUE(after({{"lost", 1.0}}).equal(rows));
+  EXPECT_EQ(state.total_bits(), whole);
+  EXPECT_TRUE(after({{"cut", 1.0}}).equal(rows));
+  EXPECT_LT(state.total_bits(), whole);
+  EXPECT_GT(state.total_bits(), 0);
+}
+
+TEST_F(Faulty, DoubledMessagesCostTwiceAndCountOnce) {
+  EXPECT_TRUE(after({{"doubled", 1.0}}).allclose(mean, 1e-12, 1e-12));
+  EXPECT_EQ(state.total_bits(), 2 * whole);
+}
+
+TEST_F(Faulty, LateMessagesComeOneExchangeLater) {
+  EXPECT_TRUE(after({{"late", 1.0}}).equal(rows));
+  // In the second exchange each has its own new row, and the others' of the first.
+  EXPECT_TRUE(after({{"late", 1.0}}, 2).allclose(mean + 0.2, 1e-12, 1e-12));
+}
+
+TEST_F(Faulty, TheOrderOfArrivalDoesNotMatter) {
+  const Tensor in_order = after({{"late", 0.5}}, 4);
+  EXPECT_TRUE(after({{"late", 0.5}, {"reordered", 1.0}}, 4).equal(in_order));
+  EXPECT_FALSE(after({{"late", 0.0}, {"lost", 1e-12}}, 4).equal(in_order));
+}
+
+TEST_F(Faulty, ChancesAreWhatTheySay) {
+  int64_t gone = 0, all = 0;
+  const Experiment e = fleet({{"exchange", {{"topology", "full"}}}, {"faults", {{"lost", 0.3}}}});
+  ExchangeState s = exchange_start(e.exchange, rows);
+  for (s.rounds = 0; s.rounds < 200; ++s.rounds) {
+    for (int64_t at = 0; at < 20; ++at, ++all)
+      gone += !carry(e.exchange, s, at, rows[0], 1, Rng(5).split("round", s.rounds)).defined();
+  }
+  EXPECT_NEAR(static_cast<double>(gone) / static_cast<double>(all), 0.3, 4 * std::sqrt(0.21 / 4000));
+}
+
+TEST_F(Faulty, TheServerAveragesThoseWhoSpeak) {
+  const Tensor honest = rows.slice(0, 0, 4).mean(0, true).expand({5, 20});
+  EXPECT_TRUE(after({{"kind", "silent"}, {"agents", {4}}}, 1, "star").allclose(honest, 1e-12, 1e-12));
+  const Tensor flipped = (4 * honest - honest) / 5;
+  EXPECT_TRUE(after({{"kind", "sign_flip"}, {"agents", {4}}}, 1, "star").allclose(flipped, 1e-12, 1e-12));
+  // A stale agent says in the second exchange what it said in the first.
+  const Tensor stale = mean + 0.8;
+  EXPECT_TRUE(after({{"kind", "stale"}, {"agents", {4}}}, 2, "star").allclose(stale, 1e-12, 1e-12));
+}
+
+TEST(Faults, StatisticsAreOverTheHonest) {
+  const Experiment e = fleet({{"exchange", {{"topology", "ring"}}},
+                              {"faults", {{"kind", "not_finite"}, {"agents", {1, 2}}}},
+                              {"aggregator", {{"kind", "median"}, {"bad", 1}}}});
+  EXPECT_EQ(e.counted(), (std::vector<int64_t>{0, 3, 4}));
+  RunState run = start_run(e);
+  for (int k = 0; k < 3; ++k) run_round(e, run);
+  const Subject subject{*e.learner, *e.model, *e.family, run.learner, e.counted()};
+  const EvalResult r = evaluate(subject, Split::kTest, 10, {0, 1}, false, Rng(3));
+  const Json all = eval_json(r, e.spec, "");
+  double sum = 0;
+  for (int a : {0, 3, 4}) sum += all["per_agent"][a][1].get<double>() / 3;
+  EXPECT_NEAR(all["mean"][1].get<double>(), sum, 1e-9);
+  EXPECT_EQ(all["per_agent"].size(), 5u);
+}
+
+TEST(Faults, FlippedLabelsAreTheHostileAgentsAlone) {
+  const Experiment e = fleet({{"exchange", {{"topology", "none"}}}});
+  const Experiment flip = fleet({{"exchange", {{"topology", "ring"}, {"every", 1000}}},
+                                 {"faults", {{"kind", "label_flip"}, {"agents", {2}}}}});
+  RunState a = start_run(e), b = start_run(flip);
+  for (int k = 0; k < 3; ++k) run_round(e, a), run_round(flip, b);
+  for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(a.learner.theta[i].equal(b.learner.theta[i]), i != 2) << i;
+}
+
+// ---- What cannot be combined.
+
+struct Refusal {
+  const char *settings, *words;
+};
+
+class Refused : public testing::TestWithParam<Refusal> {};
+INSTANTIATE_TEST_SUITE_P(
+    Settings, Refused,
+    testing::Values(
+        Refusal{R"("exchange": {"topology": "star"}, "aggregator": {"kind": "krum", "bad": 1},
+                   "server": {"secure": true})",
+                "sees the sum alone"},
+        Refusal{R"("exchange": {"topology": "star"}, "aggregator": {"before": ["nnm"]},
+                   "server": {"secure": true})",
+                "sees the sum alone"},
+        Refusal{R"("exchange": {"topology": "star"}, "compression": {"kind": "top_k"},
+                   "server": {"secure": true})",
+                "masks hide"},
+        Refusal{R"("exchange": {"topology": "ring"}, "server": {"secure": true})", "has no server"},
+        Refusal{R"("exchange": {"topology": "ring"}, "server": {"share": 0.5})", "has no server"},
+        Refusal{R"("exchange": {"topology": "star"}, "server": {"optimizer": "adam"})", "needs updates"},
+        Refusal{R"("exchange": {"topology": "ring"}, "aggregator": {"kind": "krum", "bad": 2})",
+                "2 bad rows among 3"},
+        Refusal{R"("exchange": {"topology": "full"}, "aggregator": {"kind": "median", "bad": 3})",
+                "3 bad rows among 5"},
+        Refusal{R"("exchange": {"topology": "full"}, "aggregator": {"kind": "median", "before": ["bucketing"],
+                   "bad": 2})",
+                "2 bad rows among 5"},
+        Refusal{R"("exchange": {"topology": "full"}, "aggregator": {"kind": "medain"})", "\"medain\""},
+        Refusal{R"("exchange": {"topology": "full"}, "aggregator": {"before": ["nmm"]})", "\"nmm\""},
+        Refusal{
+            R"("exchange": {"topology": "full"}, "compression": {"kind": "top_k"}, "faults": {"lost": 0.1})",
+            "must miss none"},
+        Refusal{R"("exchange": {"topology": "star"}, "compression": {"kind": "top_k", "gamma": 0.5})",
+                "gossip"},
+        Refusal{
+            R"("exchange": {"topology": "star"}, "compression": {"kind": "top_k"}, "server": {"share": 0.5})",
+            "every agent must have heard"},
+        Refusal{R"("exchange": {"topology": "full"}, "faults": {"agents": [5]})", "agent 5 is not there"},
+        Refusal{R"("exchange": {"topology": "full"}, "faults": {"agents": [0, 1, 2, 3, 4]})",
+                "no agent is honest"},
+        Refusal{R"("exchange": {"topology": "full"}, "faults": {"lost": 1.5})", "out of range"},
+        Refusal{R"("exchange": {"topology": "full"}, "privacy": {"unit": "agent"})", "payload is parameters"},
+        Refusal{R"("exchange": {"topology": "full", "payload": "updates"},
+                   "privacy": {"unit": "agent", "where": "server"})",
+                "has no server"},
+        Refusal{R"("exchange": {"topology": "star", "payload": "updates"}, "aggregator": {"kind": "median"},
+                   "privacy": {"unit": "agent", "where": "server"})",
+                "noise to a sum"},
+        Refusal{R"("exchange": {"topology": "star", "payload": "updates"},
+                   "privacy": {"unit": "agent", "adaptive": true})",
+                "only a server"},
+        Refusal{R"("learner": {"kind": "scratch"}, "privacy": {"unit": "task"})", "does not clip"},
+        Refusal{R"("learner": {"kind": "maml"}, "privacy": {"unit": "example"})", "does not clip"},
+        Refusal{R"("privacy": {"unit": "task", "noise": 0.1, "budget": 0.5})", "the budget"}));
+
+TEST_P(Refused, WithTheReason) {
+  try {
+    fleet(Json::parse("{" + std::string(GetParam().settings) + "}"));
+    FAIL() << "accepted: " << GetParam().settings;
+  } catch (const UserError& e) {
+    EXPECT_NE(std::string(e.what()).find(GetParam().words), std::string::npos) << e.what();
+  }
+}
+
+}  // namespace
+}  // namespace symma

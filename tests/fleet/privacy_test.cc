@@ -1,0 +1,227 @@
+// Privacy and servers in a fleet: against closed forms and against the accountant's own table.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "fleet/fleets.h"
+#include "symma/exchange/messages.h"
+#include "symma/exchange/privacy.h"
+#include "symma/fleet/account.h"
+#include "symma/learners/rows.h"
+#include "symma/tasks/supervised.h"
+
+namespace symma {
+namespace {
+
+const Json kStar{{"topology", "star"}, {"payload", "updates"}};
+
+double apart(const Tensor& a, const Tensor& b) {
+  return (a - b).abs().max().item<double>();
+}
+
+// One exchange in which agent i's update is `updates[i]`, from a common start at zero: the server's row.
+struct Once {
+  ExchangeState state;
+  Tensor row;
+};
+Once once(const Json& sections, const Tensor& updates) {
+  const Experiment e = fleet(sections);
+  Once out{exchange_start(e.exchange, at::zeros_like(updates)), {}};
+  out.row = exchange(e.exchange, out.state, updates, Rng(7))[0];
+  return out;
+}
+
+TEST(Server, SecureSumIsThePlainMeanWithinAStepOfTheFixedPoint) {
+  const Tensor updates = normal(Rng(1), {5, 300}, at::kDouble);
+  const auto plain = once({{"exchange", kStar}}, updates),
+             secure = once({{"exchange", kStar}, {"server", {{"secure", true}}}}, updates);
+  EXPECT_LE(apart(plain.row, secure.row), 8.0 / (1 << 22));
+  EXPECT_GT(apart(plain.row, secure.row), 0);
+  // 27 bits a value and the protocol's keys and shares: 300 values up from each.
+  EXPECT_GT(secure.state.bits[0], 300 * 27);
+}
+
+TEST(Server, SecureSumWithoutThoseWhoDroppedOut) {
+  // Some of many exchanges lose an agent or two; what comes out is always the mean of those who stayed.
+  const Json sections{{"exchange", kStar}, {"server", {{"secure", true}}}, {"faults", {{"lost", 0.15}}}};
+  const Experiment e = fleet(sections);
+  ExchangeState s = exchange_start(e.exchange, at::zeros({5, 40}, at::kDouble));
+  const Tensor rows = normal(Rng(1), {5, 40}, at::kDouble);
+  int64_t partial = 0;
+  for (int k = 0; k < 20; ++k) {
+    std::vector<bool> arrived(5);
+    std::vector<int64_t> who{0, 1, 2, 3, 4};
+    Tensor expected = at::zeros({40}, at::kDouble);
+    int64_t stayed = 0;
+    Draws d{Rng(k)};
+    for (int64_t i = 0; i < 5; ++i) {
+      arrived[i] = d.uniform() > 0.25;
+      if (arrived[i]) expected += rows[i], ++stayed;
+    }
+    const Tensor sum = secure_sum(e.exchange, s, rows, who, arrived, Rng(3));
+    EXPECT_EQ(sum.defined(), stayed >= 4) << stayed;
+    if (sum.defined()) {
+      EXPECT_LE(apart(sum, expected), 5 * 8.0 / (1 << 22));
+    }
+    partial += stayed == 4;
+  }
+  EXPECT_GT(partial, 2);
+}
+
+TEST(Server, AdamIsThePapersAlgorithm) {
+  // Reddi et al. 2021, algorithm 2, in plain numbers: two exchanges in which the mean update is 2, then -1.
+  const Experiment e = fleet(
+      {{"exchange", kStar},
+       {"server", {{"optimizer", "adam"}, {"lr", 0.1}, {"beta1", 0.9}, {"beta2", 0.99}, {"eps", 0.01}}}});
+  Tensor rows = at::zeros({5, 1}, at::kDouble);
+  ExchangeState s = exchange_start(e.exchange, rows);
+  double x = 0, m = 0, v = 1e-4;
+  for (const double delta : {2.0, -1.0}) {
+    rows = exchange(e.exchange, s, rows + delta, Rng(1));
+    m = 0.9 * m + 0.1 * delta;
+    v = 0.99 * v + 0.01 * delta * delta;
+    x += 0.1 * m / (std::sqrt(v) + 0.01);
+    EXPECT_NEAR(rows[3].item<double>(), x, 1e-14);
+  }
+}
+
+TEST(Server, TakesAShare) {
+  const Experiment e = fleet({{"exchange", kStar}, {"server", {{"share", 0.4}, {"sampling", "fixed"}}}});
+  RunState run = start_run(e);
+  const auto who = participants(e.exchange, 0, e.exchange_key());
+  EXPECT_EQ(who.size(), 2u);
+  const TensorDict own = run.learner.own;
+  run_round(e, run);
+  EXPECT_EQ(run.tasks, 4);
+  for (int64_t i = 0; i < 5; ++i) {
+    const bool took_part = std::find(who.begin(), who.end(), i) != who.end();
+    EXPECT_EQ(run.exchange.bits[2 * i] > 0, took_part);
+    EXPECT_EQ(!run.learner.own.at("adam.m")[i].equal(own.at("adam.m")[i]), took_part);
+    EXPECT_TRUE(run.learner.theta[i].equal(run.learner.theta[0]));
+  }
+  // Poisson coins: each agent's share of many periods.
+  const Experiment coins = fleet({{"exchange", kStar}, {"server", {{"share", 0.4}}}});
+  int64_t seen = 0;
+  for (int64_t k = 0; k < 1000; ++k) seen += participants(coins.exchange, k, Rng(1)).size();
+  EXPECT_NEAR(static_cast<double>(seen) / 5000, 0.4, 4 * std::sqrt(0.24 / 5000));
+}
+
+TEST(AgentPrivacy, AtTheServerIsTheClippedSumWithItsNoise) {
+  const Tensor updates = normal(Rng(1), {5, 20000}, at::kDouble);  // norms of about 141
+  const Json quiet{{"unit", "agent"}, {"where", "server"}, {"clip", 3.0}, {"noise", 1e-9}};
+  const auto a = once({{"exchange", kStar}, {"privacy", quiet}}, updates);
+  const Tensor expected = (updates * (3.0 / updates.norm(2, 1, true))).mean(0);
+  EXPECT_LE(apart(a.row, expected), 1e-8);
+  Json loud = quiet;
+  loud["noise"] = 2.0;
+  const auto b = once({{"exchange", kStar}, {"privacy", loud}}, updates);
+  EXPECT_NEAR((b.row - expected).std().item<double>(), 2.0 * 3.0 / 5, 0.02);
+}
+
+TEST(AgentPrivacy, LocalNoiseIsInEachMessage) {
+  const Tensor updates =
+      normal(Rng(1), {5, 20000}, at::kDouble) * 1e-3;  // norms of about 0.14: within the bound
+  const auto a =
+      once({{"exchange", kStar}, {"privacy", {{"unit", "agent"}, {"clip", 1.0}, {"noise", 0.5}}}}, updates);
+  EXPECT_NEAR((a.row - updates.mean(0)).std().item<double>(), 0.5 / std::sqrt(5), 0.01);
+}
+
+TEST(AgentPrivacy, TheAdaptiveBoundFindsItsQuantile) {
+  Json privacy{{"unit", "agent"}, {"where", "server"}, {"clip", 100.0}, {"adaptive", true}, {"noise", 0.01}};
+  const Experiment e = fleet({{"agents", 200}, {"exchange", kStar}, {"privacy", privacy}});
+  Tensor updates = at::zeros({200, 3}, at::kDouble);
+  for (int64_t i = 0; i < 200; ++i) updates[i][0] = static_cast<double>(i) / 100;  // norms 0 to 2, median 1
+  ExchangeState s = exchange_start(e.exchange, at::zeros_like(updates));
+  Tensor rows = at::zeros_like(updates);
+  for (int k = 0; k < 200; ++k) rows = exchange(e.exchange, s, rows + updates, Rng(1));
+  EXPECT_NEAR(s.kept.at("clip").item<double>(), 1, 0.2);
+}
+
+TEST(TaskPrivacy, ClipsEachTaskAndAddsNoiseToTheSum) {
+  const Experiment e = fleet({});
+  State state = e.learner->init(2, Rng(1));
+  std::vector<int64_t> who{0, 0, 0, 1, 1, 1};
+  const auto batch = e.family->sample(*e.model, who, Split::kTrain, Rng(2));
+  const int64_t q = state.theta.size(1);
+  const Tensor grads = normal(Rng(3), {6, q});
+  const auto given = [&](const Tensor& rows, const TaskBatch&, Rng) {
+    return Gradients{grads, at::zeros({rows.size(0)})};
+  };
+  const Guard guard{.clip = 0.5, .noise = 1e-9};
+  const Tensor got = gather(state, *batch, 100, Rng(4), given, guard).grad;
+  const Tensor expected = (grads * (0.5 / grads.norm(2, 1, true))).view({2, 3, q}).mean(1);
+  EXPECT_LE(apart(got, expected), 1e-6);
+  // The noise: sigma clip on the sum, over many keys.
+  double square = 0;
+  for (int k = 0; k < 200; ++k)
+    square += (gather(state, *batch, 100, Rng(k), given, Guard{.clip = 0.5, .noise = 2}).grad - expected)
+                  .square()
+                  .mean()
+                  .item<double>() /
+              200;
+  EXPECT_NEAR(std::sqrt(square), 2 * 0.5 / 3, 0.01);
+}
+
+TEST(ExamplePrivacy, UnclippedAndQuietItIsThePlainGradient) {
+  for (const char* task : {"sinusoid", "blobs"}) {
+    const Json sections{{"task", {{"kind", task}, {"shots", 4}, {"queries", 4}}},
+                        {"learner", {{"kind", "pretrain"}, {"optimizer", "sgd"}, {"meta_lr", 0.1}}}};
+    Json config = Json::parse(R"({"agents": 3, "model": {"hidden": [5]}})");
+    for (const auto& [k, v] : sections.items()) config[k] = v;
+    const Experiment plain = Experiment::build(Config::of(config, "plain"));
+    config["privacy"] = {{"unit", "example"}, {"clip", 1e6}, {"noise", 1e-15}};
+    const Experiment guarded = Experiment::build(Config::of(config, "guarded"));
+    RunState a = start_run(plain), b = start_run(guarded);
+    run_round(plain, a);
+    run_round(guarded, b);
+    EXPECT_LE(apart(a.learner.theta, b.learner.theta), 1e-6) << task;
+    config["privacy"] = {{"unit", "example"}, {"clip", 1e-3}, {"noise", 1e-15}};
+    const Experiment clipped = Experiment::build(Config::of(config, "clipped"));
+    RunState c = start_run(clipped);
+    const Tensor before = c.learner.theta;
+    run_round(clipped, c);
+    EXPECT_LE((c.learner.theta - before).norm(2, 1).max().item<double>(), 0.1 * 1e-3 * (1 + 1e-5));
+  }
+}
+
+TEST(Account, IsTheAccountantsFigureForWhatTheRunDoes) {
+  const auto spent = [](const Json& sections, int64_t rounds) {
+    return Account(fleet(sections)).epsilon(rounds);
+  };
+  const auto figure = [](double sigma, double q, int64_t steps) {
+    const Spending s{sigma, q, steps};
+    return renyi_epsilon({&s, 1}, 1e-5);
+  };
+  const auto agent = [](const char* where, double share, const char* sampling) {
+    Json star = kStar;
+    star["every"] = 3;
+    return Json{{"exchange", star},
+                {"server", {{"share", share}, {"sampling", sampling}}},
+                {"privacy", {{"unit", "agent"}, {"where", where}, {"noise", 1.5}}}};
+  };
+  EXPECT_NEAR(spent(agent("server", 0.4, "poisson"), 20), figure(1.5, 0.4, 6), 1e-12);
+  EXPECT_NEAR(spent(agent("server", 0.4, "fixed"), 20), figure(1.5, 1, 6), 1e-12);
+  EXPECT_NEAR(spent(agent("local", 0.4, "poisson"), 20), figure(1.5, 1, 6), 1e-12);
+  EXPECT_EQ(spent(agent("local", 1, "poisson"), 2), 0);
+  // The reference's last row: sigma 1, everybody, once. Sinusoids are drawn anew, so a task is used once.
+  EXPECT_NEAR(spent({{"privacy", {{"unit", "task"}, {"noise", 1.0}}}}, 20), 4.728507, 1e-4);
+  EXPECT_FALSE(Account(fleet({})).open());
+}
+
+TEST(Account, ARunStopsBeforeItsBudgetIsPassed) {
+  const Json sections{{"rounds", 1000},
+                      {"exchange", kStar},
+                      {"privacy", {{"unit", "agent"}, {"noise", 4.0}, {"budget", 6.0}}}};
+  const Account account(fleet(sections));
+  const int64_t last = account.last_round(1000);
+  EXPECT_GT(last, 1);
+  EXPECT_LT(last, 1000);
+  EXPECT_LE(account.epsilon(last), 6.0);
+  EXPECT_GT(account.epsilon(last + 1), 6.0);
+  const Json told = account.summary(last);
+  EXPECT_EQ(told["steps"], last);
+  EXPECT_LE(told["epsilon_composed"].get<double>(), told["epsilon"].get<double>());
+}
+
+}  // namespace
+}  // namespace symma
