@@ -17,7 +17,9 @@ struct EvalOptions {
   int64_t every = 0, validation_tasks = 50;
   void fields(Fields& f) {
     f.add("tasks", tasks, "test tasks; every agent is judged on the same ones").at_least(1);
-    f.add("steps", steps, "steps of adaptation after which agents are judged, ascending").at_least(0).at_most(10000);
+    f.add("steps", steps, "steps of adaptation after which agents are judged, ascending")
+        .at_least(0)
+        .at_most(10000);
     f.add("from", from, "test tasks are of the whole population, or each agent's of its own slice")
         .one_of({"everyone", "own"});
     f.add("ood", ood, "judge on out-of-distribution tasks too");

@@ -1,6 +1,6 @@
-// Everything a run needs to go on, in one safetensors file: "theta", what each agent keeps ("own.*"), what the
-// exchange keeps ("exchange.*", "ledger.bits"), the losses not yet recorded ("log.loss_sum"), "counters" and
-// "seconds". docs/files.md has the list.
+// Everything a run needs to go on, in one safetensors file: "theta", what each agent keeps ("own.*"), what
+// the exchange keeps ("exchange.*", "ledger.bits"), the losses not yet recorded ("log.loss_sum"), "counters"
+// and "seconds". docs/files.md has the list.
 #pragma once
 
 #include <string>

@@ -1,8 +1,8 @@
 // An experiment file, read: every part chosen, checked and built.
 //
 // Its top is the fleet (FleetOptions). Then come [task], [model] and [learner], each with a `kind` and that
-// part's options; [exchange], with a `topology` and its options; [aggregator], [compression] and [faults], each
-// with a `kind`; [server]; [privacy]; and [eval].
+// part's options; [exchange], with a `topology` and its options; [aggregator], [compression] and [faults],
+// each with a `kind`; [server]; [privacy]; and [eval].
 #pragma once
 
 #include <memory>

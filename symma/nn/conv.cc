@@ -6,10 +6,10 @@
 // replaces the convolution's bias, which it would cancel.
 //
 // Batch norm's protocol is part of what a number means, so it has a name:
-//   transductive: statistics of the batch at hand, at training and at evaluation (MAML's published code). What
-//   is predicted for a query depends on the other queries.
-//   running: statistics of the batch while learning; when judged, running means of what training saw, which
-//   travel in the row as buffers. Nothing about other queries is used.
+//   transductive: statistics of the batch at hand, at training and at evaluation (MAML's published code).
+//   What is predicted for a query depends on the other queries. running: statistics of the batch while
+//   learning; when judged, running means of what training saw, which travel in the row as buffers. Nothing
+//   about other queries is used.
 #include "symma/nn/init.h"
 #include "symma/nn/kernels/norm.h"
 #include "symma/nn/kernels/patches.h"

@@ -77,7 +77,8 @@ SYMMA_REGISTER(Attack, "label_flip", LabelFlip,
                "Fang et al. 2020, arXiv:1911.11815");
 SYMMA_REGISTER(Attack, "noise", Noise, "its own row with Gaussian noise",
                "Blanchard et al. 2017, arXiv:1703.02757 (the Gaussian attack)");
-SYMMA_REGISTER(Attack, "not_finite", NotANumber, "NaN or infinity in place of values", "a broken agent, IEEE 754");
+SYMMA_REGISTER(Attack, "not_finite", NotANumber, "NaN or infinity in place of values",
+               "a broken agent, IEEE 754");
 
 }  // namespace
 }  // namespace symma
