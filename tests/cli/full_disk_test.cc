@@ -23,7 +23,7 @@ TEST_F(BadRun, WhenFilesCannotGrow) {
   // The settings fit; rows do for a while; then they don't.
   {
     const Result r = run({"train", "e.toml", "--out", "fresh", "--set", "rounds=400", "--set", "log_every=1"},
-                         at.path(), 5000);
+                         at.path(), 12000);
     expect_refusal(r, {"fresh/metrics.jsonl", "cannot be written", "--resume"}, true);
     expect_nothing_half_written(at.path());
     for (const auto& row : lines(slurp(at / "fresh/metrics.jsonl")))

@@ -26,7 +26,7 @@ class OpenaiEs : public Strategy {
   explicit OpenaiEs(const Options& o) : o_(o) {}
 
   State start(const Tensor& mean) const override {
-    State search{mean, {}, 0};
+    State search = begin_search(mean);
     outer_init(o_.outer, search);
     return search;
   }

@@ -31,7 +31,8 @@ class Pgpe : public Strategy {
   }
 
   State start(const Tensor& mean) const override {
-    State search{mean, {{"sigma", at::full_like(mean, o_.sigma)}}, 0};
+    State search = begin_search(mean);
+    search.own["sigma"] = at::full_like(mean, o_.sigma);
     outer_init(o_.outer, search);
     return search;
   }

@@ -13,12 +13,12 @@ class SepCmaEs : public Strategy {
   explicit SepCmaEs(const Options& o) : o_(o) {}
 
   State start(const Tensor& mean) const override {
-    return {mean,
-            {{"sigma", at::full({mean.size(0), 1}, o_.sigma, mean.options())},
-             {"path_sigma", at::zeros_like(mean)},
-             {"path_c", at::zeros_like(mean)},
-             {"variance", at::ones_like(mean)}},
-            0};
+    State search = begin_search(mean);
+    search.own.insert({{"sigma", at::full({mean.size(0), 1}, o_.sigma, mean.options())},
+                       {"path_sigma", at::zeros_like(mean)},
+                       {"path_c", at::zeros_like(mean)},
+                       {"variance", at::ones_like(mean)}});
+    return search;
   }
 
   Tensor ask(const State& s, Rng rng) const override {

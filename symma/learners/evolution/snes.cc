@@ -25,7 +25,9 @@ class Snes : public Strategy {
   explicit Snes(const Options& o) : o_(o) {}
 
   State start(const Tensor& mean) const override {
-    return {mean, {{"sigma", at::full_like(mean, o_.sigma)}}, 0};
+    State search = begin_search(mean);
+    search.own["sigma"] = at::full_like(mean, o_.sigma);
+    return search;
   }
 
   Tensor ask(const State& search, Rng rng) const override {

@@ -2,12 +2,19 @@
 
 namespace symma {
 
+State begin_search(const Tensor& mean) {
+  return {mean, {{"stream", at::arange(mean.size(0), at::kLong)}}, 0};
+}
+
 Tensor directions(const State& search, int64_t population, bool antithetic, Rng rng) {
-  const int64_t n = search.theta.size(0), d = search.theta.size(1);
-  const at::ScalarType type = search.theta.scalar_type();
-  if (!antithetic) return normal(rng, {n, population, d}, type).to(search.theta.device());
-  const Tensor half = normal(rng, {n, (population + 1) / 2, d}, type).to(search.theta.device());
-  return at::cat({half, -half}, 1).narrow(1, 0, population);
+  const int64_t d = search.theta.size(1), drawn = antithetic ? (population + 1) / 2 : population;
+  const Tensor streams = search.own.at("stream").to(at::kCPU, at::kLong).contiguous();
+  std::vector<Tensor> rows;
+  for (int64_t i = 0; i < streams.numel(); ++i)
+    rows.push_back(
+        normal(rng.split("search", streams.data_ptr<int64_t>()[i]), {drawn, d}, search.theta.scalar_type()));
+  const Tensor out = at::stack(rows).to(search.theta.device());
+  return antithetic ? at::cat({out, -out}, 1).narrow(1, 0, population) : out;
 }
 
 Tensor centred_ranks(const Tensor& loss) {

@@ -27,6 +27,10 @@ class Strategy {
 
 using StrategyRegistry = Registry<Strategy>;
 
+// A search that stands at `mean` [N, D], with a random stream of its own for each row. The stream stays with
+// its row, so a slice of a fleet samples as it did within it.
+State begin_search(const Tensor& mean);
+
 // L normal directions for each search, [N, L, D], the second half the first turned around when `antithetic`.
 Tensor directions(const State&, int64_t population, bool antithetic, Rng);
 
