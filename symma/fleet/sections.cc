@@ -35,29 +35,31 @@ void read_aggregator(Experiment& e, const Config& config, Exchange& x) {
   for (const auto& draft : before) x.before.push_back(draft->build());
 }
 
-void read_compression(Experiment& e, const Config& config, Exchange& x) {
-  const std::string section = "compression", kind = config.word(section, "kind", "none");
-  std::vector<std::string> others = options_of_all<CompressorRegistry>();
+// Reads a section that has a `kind`, the options of that part, and `options` of its own. Returns the part
+// chosen.
+template <class R, class Options>
+auto read_part(Experiment& e, const Config& config, const std::string& section, const std::string& fallback,
+               Options& options) {
+  const std::string kind = config.word(section, "kind", fallback);
+  std::vector<std::string> others = options_of_all<R>();
   others.emplace_back("kind");
   Fields own;
-  x.compression.fields(own);
-  const auto draft = CompressorRegistry::instance().draft(kind, config.place(section, "kind"));
+  options.fields(own);
+  auto draft = R::instance().draft(kind, config.place(section, "kind"));
   draft->fields(own);
   config.read(section, own, others);
   keep_section(e, section, {{"kind", kind}}, own);
+  return std::pair{kind, std::move(draft)};
+}
+
+void read_compression(Experiment& e, const Config& config, Exchange& x) {
+  const auto [kind, draft] = read_part<CompressorRegistry>(e, config, "compression", "none", x.compression);
   if (kind != "none" || x.compression.threshold > 0) x.compressor = draft->build();
 }
 
 void read_faults(Experiment& e, const Config& config, Exchange& x) {
-  const std::string section = "faults", kind = config.word(section, "kind", "sign_flip");
-  std::vector<std::string> others = options_of_all<AttackRegistry>();
-  others.emplace_back("kind");
-  Fields own;
-  x.faults.fields(own);
-  const auto draft = AttackRegistry::instance().draft(kind, config.place(section, "kind"));
-  draft->fields(own);
-  config.read(section, own, others);
-  keep_section(e, section, {{"kind", kind}}, own);
+  const std::string section = "faults";
+  const auto draft = read_part<AttackRegistry>(e, config, section, "sign_flip", x.faults).second;
   for (int64_t a : x.faults.agents) {
     if (a >= e.fleet.agents)
       throw UserError(config.place(section, "agents"), fmt::format("agent {} is not there", a),

@@ -30,6 +30,14 @@ CmaConstants::CmaConstants(int64_t dims, int64_t asked, double speed, bool negat
   weights = at::cat({positive / positive.sum(), last});
 }
 
+State begin_cma(const Tensor& mean, double sigma) {
+  State search = begin_search(mean);
+  search.own["sigma"] = at::full({mean.size(0), 1}, sigma, mean.options());
+  search.own["path_sigma"] = at::zeros_like(mean);
+  search.own["path_c"] = at::zeros_like(mean);
+  return search;
+}
+
 Tensor move_mean_and_sigma(State& search, const CmaConstants& c, const Tensor& y_w, const Tensor& whitened) {
   const Tensor sigma = search.own.at("sigma");  // [N, 1]
   search.theta = search.theta + sigma * y_w;

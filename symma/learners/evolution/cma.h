@@ -28,4 +28,8 @@ struct CmaOptions {
   }
 };
 
+// A search at `mean` [N, D] with what both keep: own["sigma"] [N, 1] and the paths "path_sigma", "path_c" [N,
+// D].
+State begin_cma(const Tensor& mean, double sigma);
+
 }  // namespace symma

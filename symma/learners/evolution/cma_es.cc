@@ -21,13 +21,8 @@ class CmaEs : public Strategy {
       throw UserError("[learner] kind", fmt::format("\"cma_es\" keeps a {} x {} matrix for each agent", d, d),
                       "use \"sep_cma_es\" or \"snes\"");
     const Tensor one = at::eye(d, mean.options()).expand({n, d, d}).contiguous();
-    State search = begin_search(mean);
-    search.own.insert({{"sigma", at::full({n, 1}, o_.sigma, mean.options())},
-                       {"path_sigma", at::zeros_like(mean)},
-                       {"path_c", at::zeros_like(mean)},
-                       {"covariance", one},
-                       {"basis", one.clone()},
-                       {"scale", at::ones_like(mean)}});
+    State search = begin_cma(mean, o_.sigma);
+    search.own.insert({{"covariance", one}, {"basis", one.clone()}, {"scale", at::ones_like(mean)}});
     return search;
   }
 

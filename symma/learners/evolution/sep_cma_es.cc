@@ -13,11 +13,8 @@ class SepCmaEs : public Strategy {
   explicit SepCmaEs(const Options& o) : o_(o) {}
 
   State start(const Tensor& mean) const override {
-    State search = begin_search(mean);
-    search.own.insert({{"sigma", at::full({mean.size(0), 1}, o_.sigma, mean.options())},
-                       {"path_sigma", at::zeros_like(mean)},
-                       {"path_c", at::zeros_like(mean)},
-                       {"variance", at::ones_like(mean)}});
+    State search = begin_cma(mean, o_.sigma);
+    search.own["variance"] = at::ones_like(mean);
     return search;
   }
 
