@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   symma::add_compare(app);
   symma::add_report(app);
   symma::add_list(app);
+  symma::add_bench(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& e) {

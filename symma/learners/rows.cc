@@ -21,19 +21,20 @@ Gradients gather(const State& state, const TaskBatch& batch, int64_t piece, Rng 
   const int64_t b = batch.size(), n = state.theta.size(0);
   const Tensor rows = hand_out(state.theta, b);
   const int64_t pieces = (b + piece - 1) / piece;
-  std::vector<Gradients> parts(pieces);
+  Tensor grad, loss;  // [b, Q], [b]
+  if (pieces > 1) grad = at::empty({b, rows.size(1)}, rows.options()), loss = at::empty({b}, rows.options());
   parallel_for(b, piece, [&](int64_t begin, int64_t end) {
     const Rng own = rng.split("piece", begin);
-    parts[begin / piece] =
-        pieces == 1 ? work(rows, batch, own) : work(rows.slice(0, begin, end), *batch.slice(begin, end), own);
+    if (pieces == 1) {
+      const auto all = work(rows, batch, own);
+      grad = all.grad, loss = all.loss;
+      return;
+    }
+    // Written in their places as they come: all pieces and all of them joined would be held otherwise.
+    const auto part = work(rows.slice(0, begin, end), *batch.slice(begin, end), own);
+    grad.slice(0, begin, end).copy_(part.grad.detach());
+    loss.slice(0, begin, end).copy_(part.loss.detach());
   });
-  std::vector<Tensor> grads, losses;
-  for (auto& part : parts) {
-    grads.push_back(part.grad);
-    losses.push_back(part.loss);
-  }
-  const Tensor grad = pieces == 1 ? grads[0] : at::cat(grads),
-               loss = pieces == 1 ? losses[0] : at::cat(losses);
   if (b == n) return {grad, loss};
   return {grad.view({n, b / n, -1}).mean(1), loss.view({n, b / n}).mean(1)};
 }

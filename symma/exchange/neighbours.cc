@@ -1,0 +1,62 @@
+#include "symma/exchange/neighbours.h"
+
+#include <algorithm>
+
+#include "symma/core/parallel.h"
+
+namespace symma {
+
+Neighbours neighbours(const Graph& g) {
+  TORCH_CHECK(!g.server, "a server's weights are 1/N everywhere, which is not sparse");
+  std::vector<std::vector<int64_t>> near(g.agents);
+  for (auto [a, b] : g.edges) near[a].push_back(b), near[b].push_back(a);
+  Neighbours out{{0}, {}, {}};
+  for (int64_t i = 0; i < g.agents; ++i) {
+    std::sort(near[i].begin(), near[i].end());
+    double others = 0;
+    size_t own = out.column.size();  // where the agent's own entry goes
+    for (int64_t j : near[i]) {
+      const double w = 1.0 / (1.0 + static_cast<double>(std::max(near[i].size(), near[j].size())));
+      others += w;
+      if (j < i) ++own;
+      out.column.push_back(j);
+      out.weight.push_back(w);
+    }
+    const auto at = static_cast<int64_t>(own);
+    out.column.insert(out.column.begin() + at, i);
+    out.weight.insert(out.weight.begin() + at, 1 - others);
+    out.begin.push_back(static_cast<int64_t>(out.column.size()));
+  }
+  return out;
+}
+
+Tensor mix(const Neighbours& w, const Tensor& rows) {
+  const Tensor in = rows.contiguous();
+  Tensor out = at::empty_like(in);
+  const int64_t n = in.size(0), q = in.size(1);
+  TORCH_CHECK(in.is_cpu() && static_cast<int64_t>(w.begin.size()) == n + 1, "weights of ", w.begin.size() - 1,
+              " rows on the CPU, found ", in.sizes(), " on ", in.device());
+  // A piece of a row is summed while it is in the first-level cache.
+  constexpr int64_t kColumns = 2048, kRows = 16;
+  AT_DISPATCH_FLOATING_TYPES(in.scalar_type(), "mix", [&] {
+    const scalar_t* from_all = in.data_ptr<scalar_t>();
+    scalar_t* to_all = out.data_ptr<scalar_t>();
+    parallel_for(n, kRows, [&](int64_t first, int64_t last) {
+      for (int64_t c0 = 0; c0 < q; c0 += kColumns) {
+        const int64_t width = std::min(kColumns, q - c0);
+        for (int64_t i = first; i < last; ++i) {
+          scalar_t* __restrict to = to_all + i * q + c0;
+          std::fill(to, to + width, scalar_t{0});
+          for (int64_t e = w.begin[i]; e < w.begin[i + 1]; ++e) {
+            const auto weight = static_cast<scalar_t>(w.weight[e]);
+            const scalar_t* __restrict from = from_all + w.column[e] * q + c0;
+            for (int64_t c = 0; c < width; ++c) to[c] += weight * from[c];
+          }
+        }
+      }
+    });
+  });
+  return out;
+}
+
+}  // namespace symma
