@@ -3,11 +3,42 @@
 #include "symma/core/parallel.h"
 
 namespace symma {
+namespace {
+
+// The mean over each agent's tasks, in their order: [B, Q] -> [N, Q]. at::mean takes several times as long
+// for small rows.
+Tensor mean_of_tasks(const Tensor& grad, int64_t n) {
+  const int64_t each = grad.size(0) / n, q = grad.size(1);
+  if (!grad.is_cpu() || !grad.is_contiguous()) return grad.view({n, each, q}).mean(1);
+  Tensor out = at::empty({n, q}, grad.options());
+  AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "mean of tasks", [&] {
+    const scalar_t* from_all = grad.data_ptr<scalar_t>();
+    scalar_t* to_all = out.data_ptr<scalar_t>();
+    const auto scale = static_cast<scalar_t>(1.0 / static_cast<double>(each));
+    parallel_for(n, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        scalar_t* __restrict to = to_all + i * q;
+        std::copy_n(from_all + i * each * q, q, to);
+        for (int64_t t = 1; t < each; ++t) {
+          const scalar_t* __restrict from = from_all + (i * each + t) * q;
+          for (int64_t c = 0; c < q; ++c) to[c] += from[c];
+        }
+        for (int64_t c = 0; c < q; ++c) to[c] *= scale;
+      }
+    });
+  });
+  return out;
+}
+
+}  // namespace
 
 Tensor hand_out(const Tensor& rows, int64_t tasks) {
   const int64_t n = rows.size(0);
   TORCH_CHECK(tasks % n == 0, tasks, " tasks for ", n, " agents: each must have as many");
-  return tasks == n ? rows : rows.repeat_interleave(tasks / n, 0);
+  if (tasks == n) return rows;
+  // One agent's row stands once in memory and is seen by all its tasks.
+  if (n == 1) return rows.expand({tasks, rows.size(1)});
+  return rows.repeat_interleave(tasks / n, 0);
 }
 
 int64_t piece_size(const Model& model) {
@@ -36,7 +67,7 @@ Gradients gather(const State& state, const TaskBatch& batch, int64_t piece, Rng 
     loss.slice(0, begin, end).copy_(part.loss.detach());
   });
   if (b == n) return {grad, loss};
-  return {grad.view({n, b / n, -1}).mean(1), loss.view({n, b / n}).mean(1)};
+  return {mean_of_tasks(grad.detach(), n), loss.view({n, b / n}).mean(1)};
 }
 
 std::vector<Tensor> descend(const Tensor& start, const TaskBatch& batch, std::span<const int64_t> steps,

@@ -7,6 +7,7 @@
 #include "symma/core/rng.h"
 #include "symma/nn/kernels/mlp.h"
 #include "symma/nn/kernels/patches.h"
+#include "symma/nn/kernels/product.h"
 
 namespace symma {
 namespace {
@@ -63,6 +64,27 @@ TEST(NormRelu, RefusesAThirdDerivative) {
   const auto again = torch::autograd::grad({norm_relu(in.y, in.gamma, in.beta, 1e-5).square().sum()}, {in.y},
                                            {}, true, true);
   EXPECT_NO_THROW(torch::autograd::grad({again[0].square().sum()}, {in.y}, {}, true, true));
+}
+
+// Against at::bmm, up to third derivatives, and laid out as the operands are.
+TEST(Product, HasTheDerivativesOfBmmOfEveryOrder) {
+  const auto derivatives = [](bool plain) {
+    const Tensor a = leaf(normal(Rng(1), {3, 7, 5}, at::kDouble)),
+                 b = leaf(normal(Rng(2), {3, 5, 4}, at::kDouble));
+    std::vector<Tensor> all{plain ? at::bmm(a, b) : kernels::product(a, b)};
+    Tensor value = (all[0].pow(4) * normal(Rng(3), all[0].sizes(), at::kDouble)).sum();
+    for (int order = 1; order <= 3; ++order) {
+      const auto g = torch::autograd::grad({value}, {a, b}, {}, true, true);
+      value = (g[0] * normal(Rng(4), a.sizes(), at::kDouble)).sum() +
+              (g[1].square() * normal(Rng(5), b.sizes(), at::kDouble)).sum();
+      all.insert(all.end(), g.begin(), g.end());
+    }
+    return all;
+  };
+  const auto actual = derivatives(false), expected = derivatives(true);
+  ASSERT_EQ(actual.size(), 7u);
+  for (size_t i = 0; i < actual.size(); ++i)
+    expect_close(actual[i], expected[i], 1e-12, fmt::format("output {}", i));
 }
 
 // The same numbers as libtorch's im2col, whose rows run (channel, row, column).

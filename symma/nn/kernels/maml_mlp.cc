@@ -50,7 +50,7 @@ struct Job {
   Job(const Tensor& theta_in, const Examples& s, const Examples& q, const Tensor& rates_in,
       const MlpShape& shape, HeadLoss head)
       : loss(head),
-        theta(theta_in.detach().contiguous()),
+        theta(theta_in.stride(1) == 1 ? theta_in.detach() : theta_in.detach().contiguous()),
         sx(s.x.contiguous()),
         sy(s.y.contiguous()),
         qx(q.x.contiguous()),
@@ -72,8 +72,9 @@ struct Job {
     }
   }
 
+  // Rows of theta may stand apart, or be one.
   const T* row_of(const Tensor& t, int64_t b) const {
-    return static_cast<const T*>(t.data_ptr()) + b * (t.numel() / t.size(0));
+    return static_cast<const T*>(t.data_ptr()) + b * t.stride(0);
   }
   const void* target_of(const Tensor& t, int64_t b) const {
     return static_cast<const char*>(t.data_ptr()) + b * (t.numel() / t.size(0)) * t.element_size();
