@@ -55,6 +55,46 @@ TEST(NormRelu, AgreesWithTheCompositePath) {
   }
 }
 
+// gradcheck and gradgradcheck: first and second derivatives against central differences of the value and of
+// the first derivative.
+TEST(NormRelu, GradientsAreThoseOfFiniteDifferences) {
+  const Inputs in = inputs(2, 7, 3, at::kDouble);
+  const std::vector<Tensor> at{in.y.detach(), in.gamma.detach(), in.beta.detach()};
+  const auto loss = [](const std::vector<Tensor>& v) {
+    const Tensor h = norm_relu(v[0], v[1], v[2], 1e-3);
+    return (h.square() * normal(Rng(4), h.sizes(), at::kDouble)).sum();
+  };
+  // The gradient at `v`, contracted with fixed directions.
+  const auto slope = [&](const std::vector<Tensor>& v) {
+    const auto g = torch::autograd::grad({loss(v)}, v, {}, true, true);
+    Tensor sum = at::zeros({}, at::kDouble);
+    for (size_t i = 0; i < g.size(); ++i)
+      sum = sum + (g[i] * normal(Rng(5).split("v", i), g[i].sizes(), at::kDouble)).sum();
+    return sum;
+  };
+  const auto leaves = [&] { return std::vector<Tensor>{leaf(at[0]), leaf(at[1]), leaf(at[2])}; };
+  const auto check = [&](const std::function<Tensor(const std::vector<Tensor>&)>& f,
+                         const std::string& what) {
+    const auto start = leaves();
+    const auto g = torch::autograd::grad({f(start)}, start);
+    for (size_t i = 0; i < at.size(); ++i) {
+      for (int64_t k = 0; k < at[i].numel(); ++k) {
+        const auto moved = [&](double by) {
+          auto v = leaves();
+          Tensor copy = at[i].clone();
+          copy.view(-1)[k] += by;
+          v[i] = leaf(copy);
+          return f(v).item<double>();
+        };
+        EXPECT_NEAR(g[i].reshape(-1)[k].item<double>(), (moved(1e-6) - moved(-1e-6)) / 2e-6, 1e-6)
+            << what << ", input " << i << ", entry " << k;
+      }
+    }
+  };
+  check(loss, "first");
+  check(slope, "second");
+}
+
 TEST(NormRelu, RefusesAThirdDerivative) {
   const Inputs in = inputs(2, 5, 3, at::kDouble);
   const auto first = torch::autograd::grad({norm_relu(in.y, in.gamma, in.beta, 1e-5).square().sum()}, {in.y},
