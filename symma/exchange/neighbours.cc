@@ -5,6 +5,32 @@
 #include "symma/core/parallel.h"
 
 namespace symma {
+namespace {
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define SYMMA_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define SYMMA_CLONES  // the resolver of clones runs before a sanitizer is ready
+#endif
+
+template <class T>
+[[gnu::always_inline]] inline void weigh(const T* __restrict from, T weight, bool first, int64_t n,
+                                         T* __restrict to) {
+  if (first) {
+    for (int64_t c = 0; c < n; ++c) to[c] = weight * from[c];
+  } else {
+    for (int64_t c = 0; c < n; ++c) to[c] += weight * from[c];
+  }
+}
+
+SYMMA_CLONES void weigh_row(const float* from, float weight, bool first, int64_t n, float* to) {
+  weigh(from, weight, first, n, to);
+}
+SYMMA_CLONES void weigh_row(const double* from, double weight, bool first, int64_t n, double* to) {
+  weigh(from, weight, first, n, to);
+}
+
+}  // namespace
 
 Neighbours neighbours(const Graph& g) {
   TORCH_CHECK(!g.server, "a server's weights are 1/N everywhere, which is not sparse");
@@ -45,12 +71,9 @@ Tensor mix(const Neighbours& w, const Tensor& rows) {
       for (int64_t c0 = 0; c0 < q; c0 += kColumns) {
         const int64_t width = std::min(kColumns, q - c0);
         for (int64_t i = first; i < last; ++i) {
-          scalar_t* __restrict to = to_all + i * q + c0;
-          std::fill(to, to + width, scalar_t{0});
           for (int64_t e = w.begin[i]; e < w.begin[i + 1]; ++e) {
-            const auto weight = static_cast<scalar_t>(w.weight[e]);
-            const scalar_t* __restrict from = from_all + w.column[e] * q + c0;
-            for (int64_t c = 0; c < width; ++c) to[c] += weight * from[c];
+            weigh_row(from_all + w.column[e] * q + c0, static_cast<scalar_t>(w.weight[e]), e == w.begin[i],
+                      width, to_all + i * q + c0);
           }
         }
       }
