@@ -16,6 +16,7 @@ void add_adapt(CLI::App&);
 void add_compare(CLI::App&);
 void add_report(CLI::App&);
 void add_list(CLI::App&);
+void add_bench(CLI::App&);
 
 // The experiment of a run folder, with settings laid over it. Throws UserError where the folder holds no run.
 Experiment open_experiment(const std::string& folder, const std::vector<std::string>& settings);

@@ -7,6 +7,12 @@
 // section 5.2). learn_lr makes the rate a learned vector, one for each parameter (Meta-SGD, Li et al. 2017,
 // arXiv:1707.09835), shared like the starting point: a row is then [theta, rates]. adapt = "head" moves the
 // last layer alone in the inner loop (ANIL, Raghu et al. 2020, arXiv:1909.09157).
+//
+// A perceptron on labelled points takes one kernel for all of it (fused.h). Everything else goes through
+// autograd; there, recompute = true goes back through the inner steps one at a time, with g_K = grad
+// L_query(phi_K) and g_k = (d phi_{k+1} / d phi_k)^T g_{k+1}, so that the graph of one step is held and not
+// that of all.
+#include "symma/learners/fused.h"
 #include "symma/learners/outer.h"
 #include "symma/learners/rows.h"
 #include "symma/learners/statistics.h"
@@ -19,7 +25,7 @@ class Maml : public Learner, public Guarded {
   struct Options {
     int64_t order = 2, inner_steps = 1;
     double inner_lr = 0.01;
-    bool learn_lr = false;
+    bool learn_lr = false, recompute = false;
     std::string adapt = "all";
     OuterOptions outer;
     void fields(Fields& f) {
@@ -29,6 +35,10 @@ class Maml : public Learner, public Guarded {
       f.add("learn_lr", learn_lr, "learn a step size for each parameter (Meta-SGD)");
       f.add("adapt", adapt, "what the inner loop moves: all, or the head alone (ANIL)")
           .one_of({"all", "head"});
+      f.add(
+          "recompute", recompute,
+          "keep only the rows of each inner step, and work the step out again on the way back: less memory, "
+          "more work");
       outer.fields(f);
     }
   };
@@ -56,6 +66,9 @@ class Maml : public Learner, public Guarded {
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
     const Tensor rows = hand_out(state.theta, batch.size());
+    if (o_.adapt == "all") {
+      if (auto path = fused_descent(model_, params(rows), kernel_rates(rows), batch, steps)) return *path;
+    }
     std::vector<Tensor> out;
     Tensor fast = params(rows);
     int64_t done = 0;
@@ -71,6 +84,20 @@ class Maml : public Learner, public Guarded {
 
  private:
   Gradients meta_gradient(const Tensor& rows, const TaskBatch& batch, Rng rng) const {
+    if (o_.adapt == "all") {
+      const auto fused = fused_maml(model_, rows, kernel_rates(rows), batch,
+                                    {.inner_steps = o_.inner_steps,
+                                     .order = static_cast<int>(o_.order),
+                                     .rate_gradient = o_.learn_lr,
+                                     .recompute = o_.recompute});
+      if (fused && !o_.learn_lr) return fused->start;
+      if (fused) return {at::cat({params(fused->start.grad), fused->rates}, 1), fused->start.loss};
+    }
+    return o_.recompute && o_.order == 2 ? step_by_step(rows, batch, rng) : through_all(rows, batch, rng);
+  }
+
+  // The meta-gradient through one graph of all inner steps.
+  Gradients through_all(const Tensor& rows, const TaskBatch& batch, Rng rng) const {
     const Tensor start = leaf(rows);
     Tensor fast = params(start);
     if (o_.order == 1) fast = leaf(fast);
@@ -86,6 +113,27 @@ class Maml : public Learner, public Guarded {
     if (!o_.learn_lr) return {g, loss.detach()};
     return {at::cat({g.detach(), row_gradient(loss, start, false).narrow(1, g.size(1), g.size(1))}, 1),
             loss.detach()};
+  }
+
+  // The same of second order with the graph of one inner step at a time.
+  Gradients step_by_step(const Tensor& rows, const TaskBatch& batch, Rng rng) const {
+    const Tensor start = rows.detach();
+    std::vector<Tensor> path{params(start)};
+    for (int64_t k = 0; k < o_.inner_steps; ++k) {
+      path.push_back(
+          inner_step(leaf(path.back()), rates(start), batch, false, rng.split("inner", k)).detach());
+    }
+    const Tensor end = leaf(path.back());
+    const Tensor loss = batch.loss(end, Stage::kQuery, rng.split("outer"));
+    Tensor g = row_gradient(loss, end, false), of_rates = at::zeros_like(start);  // [b, P], [b, Q]
+    for (int64_t k = o_.inner_steps; k-- > 0;) {
+      const Tensor at = leaf(o_.learn_lr ? at::cat({path[k], rates(start)}, 1) : path[k]);
+      const Tensor next = inner_step(params(at), rates(at), batch, true, rng.split("inner", k));
+      const Tensor back = vector_jacobian(next, at, g);
+      g = params(back);
+      if (o_.learn_lr) of_rates = of_rates + back;
+    }
+    return {o_.learn_lr ? at::cat({g, rates(of_rates)}, 1) : g, loss.detach()};
   }
 
   Tensor inner_step(const Tensor& fast, const Tensor& rate, const TaskBatch& batch, bool create_graph,
@@ -110,6 +158,9 @@ class Maml : public Learner, public Guarded {
   Tensor rates(const Tensor& rows) const {
     const int64_t p = model_.layout().size();
     return o_.learn_lr ? rows.narrow(1, p, p) : Tensor();
+  }
+  Tensor kernel_rates(const Tensor& rows) const {
+    return o_.learn_lr ? rates(rows) : at::full({}, o_.inner_lr, at::kDouble);
   }
 
   Options o_;

@@ -13,6 +13,7 @@
 #include "symma/nn/init.h"
 #include "symma/nn/kernels/norm.h"
 #include "symma/nn/kernels/patches.h"
+#include "symma/nn/kernels/product.h"
 
 namespace symma {
 namespace {
@@ -108,7 +109,7 @@ class Conv : public Model, public HasStatistics {
       const Tensor &weight = parts[3 * i], &gamma = parts[3 * i + 1], &beta = parts[3 * i + 2];
       const Tensor p = kernels::patches(h);
       const int64_t oh = p.size(1), ow = p.size(2), places = oh * ow;
-      const Tensor y = at::bmm(p.view({b, k * places, p.size(3)}), weight);
+      const Tensor y = kernels::product(p.view({b, k * places, p.size(3)}), weight);
       if (observed) {
         const Tensor mean = y.mean(1, true);
         const double n = static_cast<double>(k * places);

@@ -8,7 +8,7 @@
 namespace symma {
 namespace {
 
-class Mlp : public Model {
+class Mlp : public Model, public HasMlpShape {
  public:
   struct Options {
     std::vector<int64_t> hidden{40, 40};
@@ -38,6 +38,7 @@ class Mlp : public Model {
   }
 
   const Layout& layout() const override { return layout_; }
+  const MlpShape& mlp_shape() const override { return shape_; }
 
   Tensor init(int64_t rows, Rng rng) const override {
     Tensor theta = at::empty({rows, layout_.size()}, at::kFloat);

@@ -4,6 +4,7 @@
 
 #include <numbers>
 
+#include "symma/core/parallel.h"
 #include "symma/tasks/csv.h"
 #include "symma/tasks/deal.h"
 #include "symma/tasks/supervised.h"
@@ -64,34 +65,40 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares, public Accoun
     const auto b = static_cast<int64_t>(agents.size());
     const int64_t shots = train || o_.test_shots == 0 ? o_.shots : o_.test_shots;
     const int64_t queries = train ? o_.queries : o_.test_queries;
-    const int64_t k = shots + queries;
-    Tensor x = at::empty({b, k, 1}), y = at::empty({b, k, 1});
     Episodes e;
+    e.support_x = at::empty({b, shots, 1}), e.support_y = at::empty({b, shots, 1});
+    e.query_x = at::empty({b, queries, 1}), e.query_y = at::empty({b, queries, 1});
     if (!train) {
       e.curve_x = at::linspace(o_.x[0], o_.x[1], kCurve).view({1, kCurve, 1}).repeat({b, 1, 1});
       e.curve_y = at::empty_like(e.curve_x);
+      e.titles.resize(b);
     }
-    for (int64_t i = 0; i < b; ++i) {
-      Draws d(rng.split(split_name(split)).split("task", i));
-      const int64_t part = part_of(agents[i], d);
-      const Range a = range(part, split, "amplitude"), p = range(part, split, "phase");
-      const double amplitude = d.uniform(a.low, a.high), phase = d.uniform(p.low, p.high);
-      float *xs = x[i].data_ptr<float>(), *ys = y[i].data_ptr<float>();
-      for (int64_t j = 0; j < k; ++j) {
-        const double v = d.uniform(o_.x[0], o_.x[1]);
-        xs[j] = static_cast<float>(v);
-        ys[j] =
-            static_cast<float>(amplitude * std::sin(v - phase) + (o_.noise > 0 ? o_.noise * d.normal() : 0));
+    const auto data = [](const Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; };
+    float *const sx = data(e.support_x), *const sy = data(e.support_y), *const qx = data(e.query_x),
+                 *const qy = data(e.query_y), *const cx = data(e.curve_x), *const cy = data(e.curve_y);
+    const Rng of_split = rng.split(split_name(split));
+    parallel_for(b, 64, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        Draws d(of_split.split("task", i));
+        const int64_t part = part_of(agents[i], d);
+        const Range a = range(part, split, "amplitude"), p = range(part, split, "phase");
+        const double amplitude = d.uniform(a.low, a.high), phase = d.uniform(p.low, p.high);
+        const auto points = [&](float* xs, float* ys, int64_t n) {
+          for (int64_t j = 0; j < n; ++j) {
+            const double v = d.uniform(o_.x[0], o_.x[1]);
+            xs[j] = static_cast<float>(v);
+            ys[j] = static_cast<float>(amplitude * std::sin(v - phase) +
+                                       (o_.noise > 0 ? o_.noise * d.normal() : 0));
+          }
+        };
+        points(sx + i * shots, sy + i * shots, shots);
+        points(qx + i * queries, qy + i * queries, queries);
+        if (train) continue;
+        for (int64_t j = i * kCurve; j < (i + 1) * kCurve; ++j)
+          cy[j] = static_cast<float>(amplitude * std::sin(cx[j] - phase));
+        e.titles[i] = fmt::format("amplitude {:.2f}, phase {:.2f}", amplitude, phase);
       }
-      if (!train) {
-        e.curve_y[i] = amplitude * (e.curve_x[i] - phase).sin();
-        e.titles.push_back(fmt::format("amplitude {:.2f}, phase {:.2f}", amplitude, phase));
-      }
-    }
-    e.support_x = x.slice(1, 0, shots).contiguous();
-    e.support_y = y.slice(1, 0, shots).contiguous();
-    e.query_x = x.slice(1, shots, k).contiguous();
-    e.query_y = y.slice(1, shots, k).contiguous();
+    });
     return std::make_unique<SupervisedBatch>(model, Kind::kRegression, std::move(e),
                                              train ? Mode::kTrain : Mode::kEval);
   }

@@ -20,10 +20,11 @@ TEST_F(BadRun, WhenFilesCannotGrow) {
     EXPECT_FALSE(fs::exists(at / "fresh/experiment.toml"));
     EXPECT_FALSE(fs::exists(at / "fresh/checkpoint.safetensors"));
   }
+  const rlim_t settings = fs::file_size(at / "run/experiment.toml");
   // The settings fit; rows do for a while; then they don't.
   {
     const Result r = run({"train", "e.toml", "--out", "fresh", "--set", "rounds=400", "--set", "log_every=1"},
-                         at.path(), 12000);
+                         at.path(), 2 * settings);
     expect_refusal(r, {"fresh/metrics.jsonl", "cannot be written", "--resume"}, true);
     expect_nothing_half_written(at.path());
     for (const auto& row : lines(slurp(at / "fresh/metrics.jsonl")))
@@ -33,9 +34,9 @@ TEST_F(BadRun, WhenFilesCannotGrow) {
   }
   // A checkpoint, the second, does not fit: the run goes on from where it was once there is room.
   {
-    const Words wide{"train", "e.toml",        "--out", "wide", "--set", "model.hidden=[300]",
+    const Words wide{"train", "e.toml",        "--out", "wide", "--set", "model.hidden=[3000]",
                      "--set", "log_every=1000"};
-    const Result r = run(wide, at.path(), 6000);
+    const Result r = run(wide, at.path(), 2 * settings);
     expect_refusal(r, {"wide/checkpoint.safetensors", "cannot be written"}, true);
     EXPECT_FALSE(fs::exists(at / "wide/checkpoint.safetensors"));
     expect_nothing_half_written(at.path());
@@ -69,7 +70,7 @@ TEST_F(BadRun, AFullDisk) {
     std::string path;
     ~Unmount() { ::umount(path.c_str()); }
   } unmount{at / "small"};
-  const Result r = run({"train", "e.toml", "--out", "small/run", "--set", "model.hidden=[300]", "--set",
+  const Result r = run({"train", "e.toml", "--out", "small/run", "--set", "model.hidden=[3000]", "--set",
                         "rounds=2000", "--set", "log_every=1"},
                        at.path());
   expect_refusal(r, {"small/run/", "cannot be written", "No space left", "free some space"}, true);

@@ -156,13 +156,27 @@ TEST(MamlMlp, AdaptGivesTheRowsOfEachStepAndExtraColumnsStay) {
     std::vector<Tensor> truth;
     const auto options = MamlMlpOptions{.loss = loss, .inner_steps = 4, .rate_gradient = true};
     const auto slow = by_autograd(c, options, &truth);
-    const auto rows = maml_mlp_adapt(c.theta, c.s, c.rates, c.shape, loss, 4);
+    const std::vector<int64_t> all{0, 1, 2, 3, 4}, some{0, 3, 3};
+    const auto rows = maml_mlp_adapt(c.theta, c.s, c.rates, c.shape, loss, all);
     ASSERT_EQ(rows.size(), truth.size());
     for (size_t k = 0; k < rows.size(); ++k)
       EXPECT_LT(relative_error(rows[k], truth[k]), 1e-10) << "step " << k;
+    const auto asked = maml_mlp_adapt(c.theta, c.s, c.rates, c.shape, loss, some);
+    ASSERT_EQ(asked.size(), some.size());
+    for (size_t i = 0; i < some.size(); ++i) EXPECT_TRUE(asked[i].equal(rows[some[i]])) << some[i];
     expect_equal(fused(c, options), slow, 1e-10, "extra columns");
     EXPECT_EQ(fused(c, options).gradient.narrow(1, c.shape.params(), 3).abs().max().item<double>(), 0);
   }
+}
+
+TEST(MamlMlp, ALongWayIsTheSameInOneGoOrInTwo) {
+  Case c{{{3, 7, 9, 4}, Activation::kTanh}, HeadLoss::kSquaredError, 5, 6, 6, at::kFloat};
+  c.draw(false);
+  const auto from = [&](const Tensor& theta, int64_t steps) {
+    return maml_mlp_adapt(theta, c.s, c.rates, c.shape, c.loss, std::vector<int64_t>{steps})[0];
+  };
+  EXPECT_TRUE(from(c.theta, 37).equal(from(from(c.theta, 11), 26)));
+  EXPECT_FALSE(from(c.theta, 37).equal(from(c.theta, 36)));
 }
 
 TEST(MamlMlp, OneRateForAllAndOneRowOfRates) {

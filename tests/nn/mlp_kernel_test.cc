@@ -216,6 +216,18 @@ TEST(MlpKernel, ThirdDerivativeIsRefusedUnlessComposite) {
   EXPECT_GT(third().abs().max().item<double>(), 0);
 }
 
+// Tensors without memory stand for those of another device: the kernels would read their null pointers.
+TEST(MlpKernel, OtherDevicesAndTypesTakeTheCompositePath) {
+  const MlpShape shape{{2, 4, 1}, Activation::kTanh};
+  const Tensor theta = normal(Rng(1), {2, shape.params()}), x = normal(Rng(2), {2, 3, 2});
+  const Tensor elsewhere = mlp_forward(theta.to(at::kMeta), x.to(at::kMeta), shape);
+  EXPECT_TRUE(elsewhere.is_meta());
+  EXPECT_EQ(elsewhere.sizes(), at::IntArrayRef({2, 3, 1}));
+  const Tensor rough = mlp_forward(theta.to(at::kBFloat16), x.to(at::kBFloat16), shape);
+  EXPECT_EQ(rough.scalar_type(), at::kBFloat16);
+  EXPECT_LT(relative_error(rough.to(at::kFloat), mlp_forward(theta, x, shape)), 0.05);
+}
+
 TEST(MlpKernel, WrongShapesAreRefused) {
   const MlpShape shape{{2, 4, 1}, Activation::kTanh};
   EXPECT_THROW(mlp_forward(at::zeros({2, shape.params() - 1}), at::zeros({2, 3, 2}), shape), c10::Error);

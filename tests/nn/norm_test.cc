@@ -7,6 +7,7 @@
 #include "symma/core/rng.h"
 #include "symma/nn/kernels/mlp.h"
 #include "symma/nn/kernels/patches.h"
+#include "symma/nn/kernels/product.h"
 
 namespace symma {
 namespace {
@@ -54,6 +55,46 @@ TEST(NormRelu, AgreesWithTheCompositePath) {
   }
 }
 
+// gradcheck and gradgradcheck: first and second derivatives against central differences of the value and of
+// the first derivative.
+TEST(NormRelu, GradientsAreThoseOfFiniteDifferences) {
+  const Inputs in = inputs(2, 7, 3, at::kDouble);
+  const std::vector<Tensor> at{in.y.detach(), in.gamma.detach(), in.beta.detach()};
+  const auto loss = [](const std::vector<Tensor>& v) {
+    const Tensor h = norm_relu(v[0], v[1], v[2], 1e-3);
+    return (h.square() * normal(Rng(4), h.sizes(), at::kDouble)).sum();
+  };
+  // The gradient at `v`, contracted with fixed directions.
+  const auto slope = [&](const std::vector<Tensor>& v) {
+    const auto g = torch::autograd::grad({loss(v)}, v, {}, true, true);
+    Tensor sum = at::zeros({}, at::kDouble);
+    for (size_t i = 0; i < g.size(); ++i)
+      sum = sum + (g[i] * normal(Rng(5).split("v", i), g[i].sizes(), at::kDouble)).sum();
+    return sum;
+  };
+  const auto leaves = [&] { return std::vector<Tensor>{leaf(at[0]), leaf(at[1]), leaf(at[2])}; };
+  const auto check = [&](const std::function<Tensor(const std::vector<Tensor>&)>& f,
+                         const std::string& what) {
+    const auto start = leaves();
+    const auto g = torch::autograd::grad({f(start)}, start);
+    for (size_t i = 0; i < at.size(); ++i) {
+      for (int64_t k = 0; k < at[i].numel(); ++k) {
+        const auto moved = [&](double by) {
+          auto v = leaves();
+          Tensor copy = at[i].clone();
+          copy.view(-1)[k] += by;
+          v[i] = leaf(copy);
+          return f(v).item<double>();
+        };
+        EXPECT_NEAR(g[i].reshape(-1)[k].item<double>(), (moved(1e-6) - moved(-1e-6)) / 2e-6, 1e-6)
+            << what << ", input " << i << ", entry " << k;
+      }
+    }
+  };
+  check(loss, "first");
+  check(slope, "second");
+}
+
 TEST(NormRelu, RefusesAThirdDerivative) {
   const Inputs in = inputs(2, 5, 3, at::kDouble);
   const auto first = torch::autograd::grad({norm_relu(in.y, in.gamma, in.beta, 1e-5).square().sum()}, {in.y},
@@ -63,6 +104,27 @@ TEST(NormRelu, RefusesAThirdDerivative) {
   const auto again = torch::autograd::grad({norm_relu(in.y, in.gamma, in.beta, 1e-5).square().sum()}, {in.y},
                                            {}, true, true);
   EXPECT_NO_THROW(torch::autograd::grad({again[0].square().sum()}, {in.y}, {}, true, true));
+}
+
+// Against at::bmm, up to third derivatives, and laid out as the operands are.
+TEST(Product, HasTheDerivativesOfBmmOfEveryOrder) {
+  const auto derivatives = [](bool plain) {
+    const Tensor a = leaf(normal(Rng(1), {3, 7, 5}, at::kDouble)),
+                 b = leaf(normal(Rng(2), {3, 5, 4}, at::kDouble));
+    std::vector<Tensor> all{plain ? at::bmm(a, b) : kernels::product(a, b)};
+    Tensor value = (all[0].pow(4) * normal(Rng(3), all[0].sizes(), at::kDouble)).sum();
+    for (int order = 1; order <= 3; ++order) {
+      const auto g = torch::autograd::grad({value}, {a, b}, {}, true, true);
+      value = (g[0] * normal(Rng(4), a.sizes(), at::kDouble)).sum() +
+              (g[1].square() * normal(Rng(5), b.sizes(), at::kDouble)).sum();
+      all.insert(all.end(), g.begin(), g.end());
+    }
+    return all;
+  };
+  const auto actual = derivatives(false), expected = derivatives(true);
+  ASSERT_EQ(actual.size(), 7u);
+  for (size_t i = 0; i < actual.size(); ++i)
+    expect_close(actual[i], expected[i], 1e-12, fmt::format("output {}", i));
 }
 
 // The same numbers as libtorch's im2col, whose rows run (channel, row, column).

@@ -1,6 +1,9 @@
 // Memory and threads for the row kernels of MAML.
 #include "symma/nn/kernels/maml_mlp.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "symma/core/parallel.h"
 #include "symma/nn/kernels/plan.h"
 
@@ -47,7 +50,7 @@ struct Job {
   Job(const Tensor& theta_in, const Examples& s, const Examples& q, const Tensor& rates_in,
       const MlpShape& shape, HeadLoss head)
       : loss(head),
-        theta(theta_in.detach().contiguous()),
+        theta(theta_in.stride(1) == 1 ? theta_in.detach() : theta_in.detach().contiguous()),
         sx(s.x.contiguous()),
         sy(s.y.contiguous()),
         qx(q.x.contiguous()),
@@ -69,8 +72,9 @@ struct Job {
     }
   }
 
+  // Rows of theta may stand apart, or be one.
   const T* row_of(const Tensor& t, int64_t b) const {
-    return static_cast<const T*>(t.data_ptr()) + b * (t.numel() / t.size(0));
+    return static_cast<const T*>(t.data_ptr()) + b * t.stride(0);
   }
   const void* target_of(const Tensor& t, int64_t b) const {
     return static_cast<const char*>(t.data_ptr()) + b * (t.numel() / t.size(0)) * t.element_size();
@@ -186,23 +190,26 @@ MamlMlpResult run(const Job<T>& job, const MamlMlpOptions& options) {
 }
 
 template <class T>
-std::vector<Tensor> run_adapt(const Job<T>& job, int64_t steps) {
+std::vector<Tensor> run_adapt(const Job<T>& job, std::span<const int64_t> steps) {
   const Plan& s = *job.support;
   const int64_t rows = job.theta.size(0), columns = job.theta.size(1);
-  std::vector<Tensor> out{job.theta};
+  std::vector<Tensor> out;
   std::vector<T*> data;
-  for (int64_t k = 1; k <= steps; ++k) {
+  for (size_t i = 0; i < steps.size(); ++i) {
     out.push_back(columns > s.params ? job.theta.clone() : at::empty_like(job.theta));
     data.push_back(out.back().template data_ptr<T>());
   }
+  if (steps.empty()) return out;
   const auto& kernel = kernels::row_kernels<T>();
-  parallel_for(rows, grain_of(s, 3 * steps), [&](int64_t begin, int64_t end) {
-    const int64_t n_thetas = (steps + 1) * s.padded, n_acts = s.act_slots() * s.slot,
+  parallel_for(rows, grain_of(s, 3 * std::max<int64_t>(1, steps.back())), [&](int64_t begin, int64_t end) {
+    // A long way is gone in stretches, so that memory does not grow with it.
+    constexpr int64_t kStretch = 8;
+    const int64_t n_thetas = (kStretch + 1) * s.padded, n_acts = s.act_slots() * s.slot,
                   n_deltas = s.delta_slots() * s.slot;
     const int64_t n_out = s.samples * s.ld_y();
     Scratch<T> scratch({n_thetas, s.transposes, n_acts, n_deltas, n_out, s.padded, s.padded});
     MamlRow<T> row{};
-    row.support = &s, row.query = &s, row.loss = job.loss, row.steps = steps;
+    row.support = &s, row.query = &s, row.loss = job.loss;
     row.thetas = scratch.take(n_thetas);
     row.transposes = scratch.take(s.transposes);
     row.acts = scratch.take(n_acts);
@@ -212,9 +219,16 @@ std::vector<Tensor> run_adapt(const Job<T>& job, int64_t steps) {
     T* const rate_space = scratch.take(s.padded);
     for (int64_t b = begin; b < end; ++b) {
       job.point(row, b, rate_space);
-      kernel.adapt(row);
-      for (int64_t k = 1; k <= steps; ++k)
-        kernel.unpack(s, row.thetas + k * s.padded, data[k - 1] + b * columns);
+      int64_t done = 0;
+      for (size_t i = 0; i < steps.size(); ++i) {
+        while (done < steps[i]) {
+          row.steps = std::min(kStretch, steps[i] - done);
+          kernel.adapt(row);
+          std::memcpy(row.thetas, row.thetas + row.steps * s.padded, s.padded * sizeof(T));
+          done += row.steps;
+        }
+        kernel.unpack(s, row.thetas, data[i] + b * columns);
+      }
     }
   });
   return out;
@@ -235,10 +249,11 @@ MamlMlpResult maml_mlp(const Tensor& theta, const Examples& support, const Examp
 }
 
 std::vector<Tensor> maml_mlp_adapt(const Tensor& theta, const Examples& support, const Tensor& rates,
-                                   const MlpShape& shape, HeadLoss loss, int64_t steps) {
+                                   const MlpShape& shape, HeadLoss loss, std::span<const int64_t> steps) {
   check_theta(theta, shape);
   check_examples(theta, support, shape, loss);
-  TORCH_CHECK(steps >= 0, "steps is at least 0, found ", steps);
+  TORCH_CHECK(std::is_sorted(steps.begin(), steps.end()) && (steps.empty() || steps.front() >= 0),
+              "steps are ascending and at least 0, found ", at::IntArrayRef(steps.data(), steps.size()));
   if (theta.scalar_type() == at::kFloat)
     return run_adapt(Job<float>(theta, support, support, rates, shape, loss), steps);
   return run_adapt(Job<double>(theta, support, support, rates, shape, loss), steps);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "symma/core/tensor.h"
@@ -49,9 +50,9 @@ struct MamlMlpResult {
 MamlMlpResult maml_mlp(const Tensor& theta /*[B,>=P]*/, const Examples& support, const Examples& query,
                        const Tensor& rates, const MlpShape&, const MamlMlpOptions&);
 
-// The rows after 0, 1, ..., steps steps on the support examples: steps + 1 tensors [B, >=P]. Only loss is
-// read of the options.
+// The rows after each of `steps` (ascending) steps on the support examples, [B, >=P] each, new tensors.
 std::vector<Tensor> maml_mlp_adapt(const Tensor& theta /*[B,>=P]*/, const Examples& support,
-                                   const Tensor& rates, const MlpShape&, HeadLoss, int64_t steps);
+                                   const Tensor& rates, const MlpShape&, HeadLoss,
+                                   std::span<const int64_t> steps);
 
 }  // namespace symma

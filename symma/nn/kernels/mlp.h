@@ -21,6 +21,14 @@ struct MlpShape {
   int64_t params() const;  // P
 };
 
+// Optional: a model that is such a perceptron and nothing else, for kernels that do more than its forward
+// pass.
+class HasMlpShape {
+ public:
+  virtual ~HasMlpShape() = default;
+  virtual const MlpShape& mlp_shape() const = 0;
+};
+
 // y [B, K, out]. float32 or float64; theta may have more columns than the network needs, whose gradient is
 // zero. Differentiable twice, in theta and in x; a third derivative is refused (c10::Error) and needs
 // `CompositePath`. Rows run in parallel, and results do not depend on the number of threads. Tensors on other

@@ -38,9 +38,19 @@ void runs(const Geometry& g, Body body) {
   }
 }
 
+// Writes every number of `out`: what no run covers lies beyond the border, and is zero.
 template <class T>
 void gather(const Geometry& g, const T* image, T* out) {
-  runs(g, [&](int64_t p, int64_t x, int64_t n) { std::memcpy(out + p, image + x, n * sizeof(T)); });
+  int64_t done = 0;
+  const auto zero_until = [&](int64_t p) {
+    if (p > done) std::memset(out + done, 0, (p - done) * sizeof(T));
+  };
+  runs(g, [&](int64_t p, int64_t x, int64_t n) {
+    zero_until(p);
+    std::memcpy(out + p, image + x, n * sizeof(T));
+    done = p + n;
+  });
+  zero_until(g.n * g.oh * g.ow * kWindow * kWindow * g.c);
 }
 
 template <class T>
@@ -58,8 +68,7 @@ struct Spread : torch::autograd::Function<Spread> {
     ctx->saved_data["sizes"] = x.sizes().vec();
     const Geometry g = geometry(x.sizes());
     const Tensor image = x.contiguous();
-    // Only windows over the border have gaps, yet zeroing all is cheaper than finding them.
-    Tensor out = at::zeros({g.n, g.oh, g.ow, kWindow * kWindow * g.c}, x.options());
+    Tensor out = at::empty({g.n, g.oh, g.ow, kWindow * kWindow * g.c}, x.options());
     AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "patches",
                                [&] { gather(g, image.data_ptr<scalar_t>(), out.data_ptr<scalar_t>()); });
     return out;

@@ -1,0 +1,85 @@
+#include "symma/exchange/neighbours.h"
+
+#include <algorithm>
+
+#include "symma/core/parallel.h"
+
+namespace symma {
+namespace {
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define SYMMA_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define SYMMA_CLONES  // the resolver of clones runs before a sanitizer is ready
+#endif
+
+template <class T>
+[[gnu::always_inline]] inline void weigh(const T* __restrict from, T weight, bool first, int64_t n,
+                                         T* __restrict to) {
+  if (first) {
+    for (int64_t c = 0; c < n; ++c) to[c] = weight * from[c];
+  } else {
+    for (int64_t c = 0; c < n; ++c) to[c] += weight * from[c];
+  }
+}
+
+SYMMA_CLONES void weigh_row(const float* from, float weight, bool first, int64_t n, float* to) {
+  weigh(from, weight, first, n, to);
+}
+SYMMA_CLONES void weigh_row(const double* from, double weight, bool first, int64_t n, double* to) {
+  weigh(from, weight, first, n, to);
+}
+
+}  // namespace
+
+Neighbours neighbours(const Graph& g) {
+  TORCH_CHECK(!g.server, "a server's weights are 1/N everywhere, which is not sparse");
+  std::vector<std::vector<int64_t>> near(g.agents);
+  for (auto [a, b] : g.edges) near[a].push_back(b), near[b].push_back(a);
+  Neighbours out{{0}, {}, {}};
+  for (int64_t i = 0; i < g.agents; ++i) {
+    std::sort(near[i].begin(), near[i].end());
+    double others = 0;
+    size_t own = out.column.size();  // where the agent's own entry goes
+    for (int64_t j : near[i]) {
+      const double w = 1.0 / (1.0 + static_cast<double>(std::max(near[i].size(), near[j].size())));
+      others += w;
+      if (j < i) ++own;
+      out.column.push_back(j);
+      out.weight.push_back(w);
+    }
+    const auto at = static_cast<int64_t>(own);
+    out.column.insert(out.column.begin() + at, i);
+    out.weight.insert(out.weight.begin() + at, 1 - others);
+    out.begin.push_back(static_cast<int64_t>(out.column.size()));
+  }
+  return out;
+}
+
+Tensor mix(const Neighbours& w, const Tensor& rows) {
+  const Tensor in = rows.contiguous();
+  Tensor out = at::empty_like(in);
+  const int64_t n = in.size(0), q = in.size(1);
+  TORCH_CHECK(in.is_cpu() && static_cast<int64_t>(w.begin.size()) == n + 1, "weights of ", w.begin.size() - 1,
+              " rows on the CPU, found ", in.sizes(), " on ", in.device());
+  // A piece of a row is summed while it is in the first-level cache.
+  constexpr int64_t kColumns = 2048, kRows = 16;
+  AT_DISPATCH_FLOATING_TYPES(in.scalar_type(), "mix", [&] {
+    const scalar_t* from_all = in.data_ptr<scalar_t>();
+    scalar_t* to_all = out.data_ptr<scalar_t>();
+    parallel_for(n, kRows, [&](int64_t first, int64_t last) {
+      for (int64_t c0 = 0; c0 < q; c0 += kColumns) {
+        const int64_t width = std::min(kColumns, q - c0);
+        for (int64_t i = first; i < last; ++i) {
+          for (int64_t e = w.begin[i]; e < w.begin[i + 1]; ++e) {
+            weigh_row(from_all + w.column[e] * q + c0, static_cast<scalar_t>(w.weight[e]), e == w.begin[i],
+                      width, to_all + i * q + c0);
+          }
+        }
+      }
+    });
+  });
+  return out;
+}
+
+}  // namespace symma

@@ -1,0 +1,31 @@
+// What one kernel does whole for a learner (nn/kernels/maml_mlp.h): descent, and MAML through it, of a
+// perceptron on labelled points. Each function gives nothing where that kernel does not apply, and the caller
+// then takes the general way, through autograd, to the same numbers within rounding.
+#pragma once
+
+#include <optional>
+
+#include "symma/learners/rows.h"
+#include "symma/nn/kernels/maml_mlp.h"
+
+namespace symma {
+
+// Whether the kernel applies: the model is a perceptron, the batch holds labelled points and is judged by the
+// standard loss, and rows are float32 or float64 on the CPU. Never while a CompositePath lives.
+bool kernel_applies(const Model&, const Tensor& rows, const TaskBatch&);
+
+// MAML's gradient of the query loss in each row's start [b, Q], and that loss [b]. `rates` is one number, or
+// one for each row and parameter [b, P]. Of the options, the loss is set here.
+struct FusedMaml {
+  Gradients start;
+  Tensor rates;  // [b, P]: the gradient in the rates; undefined unless asked for
+};
+std::optional<FusedMaml> fused_maml(const Model&, const Tensor& rows /*[b,Q]*/, const Tensor& rates,
+                                    const TaskBatch&, MamlMlpOptions);
+
+// The model's rows [b, P] after each of `steps` (ascending) steps of plain descent on the support loss.
+std::optional<std::vector<Tensor>> fused_descent(const Model&, const Tensor& rows /*[b,P]*/,
+                                                 const Tensor& rates, const TaskBatch&,
+                                                 std::span<const int64_t> steps);
+
+}  // namespace symma

@@ -1,0 +1,151 @@
+// The kernel that does MAML whole against the same learner through autograd over plain tensor operations, and
+// when each is taken.
+#include "symma/learners/fused.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "symma/core/parallel.h"
+#include "symma/tasks/supervised.h"
+
+namespace symma {
+namespace {
+
+// Points of B tasks for a perceptron, and the learner of it.
+struct World {
+  World(Kind kind, std::vector<int64_t> hidden, const std::string& activation, int64_t in, int64_t out,
+        int64_t shots, Json settings) {
+    const TaskSpec spec{.shape = {{in}, out}, .kind = kind, .metric = "loss"};
+    model = make<ModelRegistry>("mlp", {{"hidden", hidden}, {"activation", activation}}, spec.shape);
+    const Rng rng(3);
+    const int64_t b = 6, queries = 9;
+    const auto targets = [&](const char* name, int64_t k) {
+      return kind == Kind::kRegression
+                 ? normal(rng.split(name), {b, k, out})
+                 : uniform(rng.split(name), {b, k}, 0, static_cast<double>(out)).floor().to(at::kLong);
+    };
+    Episodes e;
+    e.support_x = normal(rng.split("sx"), {b, shots, in});
+    e.support_y = targets("sy", shots);
+    e.query_x = normal(rng.split("qx"), {b, queries, in});
+    e.query_y = targets("qy", queries);
+    batch = std::make_unique<SupervisedBatch>(*model, kind, e, Mode::kTrain);
+    settings["optimizer"] = "sgd";
+    settings["meta_lr"] = 1.0;
+    learner = make<LearnerRegistry>("maml", settings, LearnerSetting{*model, spec});
+  }
+
+  State start(at::ScalarType type) const {
+    State s = learner->init(2, Rng(5));
+    s.theta = s.theta.to(type);
+    return s;
+  }
+
+  // The meta-gradient, read off a step of outer SGD with meta_lr = 1: [N, Q].
+  Tensor gradient(at::ScalarType type) const {
+    const State before = start(type);
+    State after = before;
+    learner->step(after, *batch, Rng(7));
+    return before.theta - after.theta;
+  }
+
+  std::unique_ptr<Model> model;
+  std::unique_ptr<SupervisedBatch> batch;
+  std::unique_ptr<Learner> learner;
+};
+
+double relative_error(const Tensor& a, const Tensor& b) {
+  return ((a - b).abs().max() / b.abs().max().clamp_min(1e-3)).item<double>();
+}
+
+class FusedMamlTest : public testing::Test {
+ protected:
+  void SetUp() override { set_threads(1); }  // CompositePath holds for one thread
+  void TearDown() override { set_threads(0); }
+};
+
+TEST_F(FusedMamlTest, TheLearnersStepIsThatOfTheCompositePath) {
+  for (const auto kind : {Kind::kRegression, Kind::kClassification}) {
+    for (const auto& hidden : std::vector<std::vector<int64_t>>{{1}, {7, 33}, {65}, {40, 40}}) {
+      for (const int64_t shots : {1, 7}) {
+        for (const Json& settings :
+             {Json{{"inner_steps", 1}}, Json{{"inner_steps", 3}, {"recompute", true}},
+              Json{{"inner_steps", 2}, {"order", 1}}, Json{{"inner_steps", 3}, {"learn_lr", true}},
+              Json{{"inner_steps", 2}, {"learn_lr", true}, {"order", 1}}}) {
+          const World w(kind, hidden, "tanh", 3, kind == Kind::kRegression ? 1 : 5, shots, settings);
+          for (const auto type : {at::kFloat, at::kDouble}) {
+            const Tensor fused = w.gradient(type);
+            const CompositePath composite;
+            EXPECT_LT(relative_error(fused, w.gradient(type)), type == at::kFloat ? 1e-5 : 1e-10)
+                << settings.dump() << ", widest " << hidden.back() << ", shots " << shots << ", " << type;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(FusedMamlTest, AdaptedRowsAreThoseOfTheCompositePath) {
+  const std::vector<int64_t> steps{0, 1, 2, 10};
+  for (const bool learn_lr : {false, true}) {
+    const World w(Kind::kClassification, {7, 33}, "relu", 3, 5, 4,
+                  {{"inner_lr", 0.1}, {"learn_lr", learn_lr}});
+    const State s = w.start(at::kDouble);
+    const auto fused = w.learner->adapt(s, *w.batch, steps, Rng(7));
+    const CompositePath composite;
+    const auto plain = w.learner->adapt(s, *w.batch, steps, Rng(7));
+    ASSERT_EQ(fused.size(), plain.size());
+    for (size_t i = 0; i < steps.size(); ++i)
+      EXPECT_LT(relative_error(fused[i], plain[i]), 1e-10) << steps[i];
+  }
+}
+
+TEST_F(FusedMamlTest, SeveralPiecesAndThreadsGiveTheBitsOfOne) {
+  const World w(Kind::kRegression, {200, 400}, "relu", 3, 1, 4,
+                {});  // 80,000 parameters: three tasks a piece
+  const Tensor one = w.gradient(at::kFloat);
+  set_threads(2);
+  EXPECT_TRUE(w.gradient(at::kFloat).equal(one));
+}
+
+// What only autograd does: one graph of all inner steps against one step at a time.
+TEST_F(FusedMamlTest, RecomputingWithoutTheKernelGivesTheSameGradient) {
+  for (const bool learn_lr : {false, true}) {
+    Json settings{{"adapt", "head"}, {"inner_steps", 4}, {"inner_lr", 0.05}, {"learn_lr", learn_lr}};
+    const auto gradient = [&] {
+      return World(Kind::kClassification, {7}, "tanh", 3, 5, 4, settings).gradient(at::kDouble);
+    };
+    const Tensor kept = gradient();
+    settings["recompute"] = true;
+    EXPECT_LT(relative_error(gradient(), kept), 1e-12);
+    settings["adapt"] = "all";
+    const CompositePath composite;
+    const Tensor again = gradient();
+    settings["recompute"] = false;
+    EXPECT_LT(relative_error(again, gradient()), 1e-12);
+  }
+}
+
+class OwnLoss : public SupervisedBatch {
+  using SupervisedBatch::SupervisedBatch;
+};
+
+TEST_F(FusedMamlTest, IsTakenWhereItApplies) {
+  const World w(Kind::kRegression, {8}, "relu", 3, 1, 4, {});
+  const Tensor rows = w.start(at::kFloat).theta;
+  EXPECT_TRUE(kernel_applies(*w.model, rows, *w.batch));
+  EXPECT_TRUE(kernel_applies(*w.model, rows.to(at::kDouble), *w.batch));
+  // Rows on another device, for which tensors without memory stand, take the general way.
+  EXPECT_FALSE(kernel_applies(*w.model, rows.to(at::kMeta), *w.batch));
+  EXPECT_FALSE(kernel_applies(*w.model, rows.to(at::kBFloat16), *w.batch));
+  EXPECT_FALSE(
+      kernel_applies(*w.model, rows, OwnLoss(*w.model, w.batch->kind(), w.batch->data(), Mode::kTrain)));
+  const auto conv = make<ModelRegistry>("conv", {{"channels", 2}, {"blocks", 1}}, ModelShape{{4, 4, 1}, 2});
+  EXPECT_FALSE(kernel_applies(*conv, rows, *w.batch));
+  const CompositePath composite;
+  EXPECT_FALSE(kernel_applies(*w.model, rows, *w.batch));
+  EXPECT_FALSE(fused_maml(*w.model, rows, at::full({}, 0.1), *w.batch, {}).has_value());
+}
+
+}  // namespace
+}  // namespace symma

@@ -1,0 +1,70 @@
+// Adam against its paper's algorithm 1, number by number, and against sharing memory with a copy of the
+// state.
+#include "symma/learners/outer.h"
+
+#include <gtest/gtest.h>
+
+#include "symma/core/parallel.h"
+
+namespace symma {
+namespace {
+
+TEST(Adam, IsAlgorithmOne) {
+  OuterOptions o;
+  o.meta_lr = 0.01, o.beta1 = 0.8, o.beta2 = 0.95, o.eps = 1e-6;
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    State s{normal(Rng(1), {3, 37}, type), {}, 0};
+    outer_init(o, s);
+    const Tensor start = s.theta.to(at::kDouble).clone();
+    std::vector<double> theta(start.data_ptr<double>(), start.data_ptr<double>() + start.numel()),
+        m(theta.size()), v(theta.size());
+    for (int t = 1; t <= 5; ++t) {
+      const Tensor g = normal(Rng(2).split("g", t), {3, 37}, type);
+      outer_step(o, s, g);
+      const Tensor exact = g.to(at::kDouble).contiguous();
+      for (size_t i = 0; i < theta.size(); ++i) {
+        const double gi = exact.data_ptr<double>()[i];
+        m[i] = 0.8 * m[i] + 0.2 * gi;
+        v[i] = 0.95 * v[i] + 0.05 * gi * gi;
+        theta[i] -=
+            0.01 * (m[i] / (1 - std::pow(0.8, t))) / (std::sqrt(v[i] / (1 - std::pow(0.95, t))) + 1e-6);
+      }
+    }
+    const Tensor expected = at::tensor(theta, at::kDouble).view({3, 37});
+    EXPECT_LT((s.theta.to(at::kDouble) - expected).abs().max().item<double>(),
+              type == at::kFloat ? 1e-6 : 1e-14);
+  }
+}
+
+TEST(Adam, NeverWritesWhereAnotherStateLooks) {
+  const OuterOptions o;
+  State s{normal(Rng(1), {4, 9}), {}, 0};
+  outer_init(o, s);
+  outer_step(o, s, normal(Rng(2), {4, 9}));  // moments that are not zero
+  const State copy = s, part = s.agents(1, 2);
+  const Tensor theta = s.theta.clone(), m = s.own.at("adam.m").clone(), v = s.own.at("adam.v").clone();
+  for (int i = 0; i < 3; ++i) outer_step(o, s, normal(Rng(3).split("g", i), {4, 9}));
+  EXPECT_TRUE(copy.theta.equal(theta) && copy.own.at("adam.m").equal(m) && copy.own.at("adam.v").equal(v));
+  EXPECT_TRUE(part.theta.equal(theta.slice(0, 1, 2)) && part.own.at("adam.m").equal(m.slice(0, 1, 2)));
+  // A part that steps leaves the whole alone.
+  State whole = copy, one = whole.agents(0, 1);
+  outer_step(o, one, normal(Rng(4), {1, 9}));
+  EXPECT_TRUE(whole.theta.equal(theta) && whole.own.at("adam.v").equal(v));
+}
+
+TEST(Adam, SameBitsForOneAndTwoThreads) {
+  const auto run = [](int threads) {
+    set_threads(threads);
+    const OuterOptions o;
+    State s{normal(Rng(1), {11, 9001}), {}, 0};
+    outer_init(o, s);
+    for (int i = 0; i < 3; ++i) outer_step(o, s, normal(Rng(2).split("g", i), {11, 9001}));
+    return s.theta;
+  };
+  const Tensor one = run(1), two = run(2);
+  set_threads(0);
+  EXPECT_TRUE(one.equal(two));
+}
+
+}  // namespace
+}  // namespace symma
