@@ -109,7 +109,9 @@ RunState start_run(const Experiment& e) {
   if (e.fleet.same_start) run.learner.theta = run.learner.theta.slice(0, 0, 1).repeat({e.fleet.agents, 1});
   if (e.fleet.precision == "float64") {
     run.learner.theta = run.learner.theta.to(at::kDouble);
-    for (auto& [name, t] : run.learner.own) t = t.to(at::kDouble);
+    for (auto& [name, t] : run.learner.own) {
+      if (t.is_floating_point()) t = t.to(at::kDouble);
+    }
   }
   run.exchange = exchange_start(e.exchange, run.learner.theta);
   run.loss_sum = at::zeros({e.fleet.agents}, at::kDouble);
@@ -164,6 +166,12 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
                {"loss_per_agent", numbers(loss)},
                {"disagreement", number(disagreement(run.learner.theta))},
                {"bits", run.exchange.total_bits()}};
+      // Learners of worlds count their steps in them, and curves are drawn against those.
+      if (const auto it = run.learner.own.find("env_steps"); it != run.learner.own.end()) {
+        const double steps = it->second.sum().item<double>();
+        row["env_steps"] = number(it->second.mean().item<double>());
+        row["env_steps_per_s"] = number(steps / std::max(1e-9, before + since(start)));
+      }
       if ((run.round % validate_every < log_every && run.round >= validate_every) || last) {
         row["validation"] = validate(e, run.learner);
         const Json& best = row["validation"]["mean"].back();
