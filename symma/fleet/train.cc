@@ -96,8 +96,11 @@ Json validate(const Experiment& e, const State& state) {
   const auto result = evaluate(subject, Split::kValidation, e.eval.validation_tasks, e.eval.steps,
                                e.eval.from == "own", Rng(e.fleet.seed).split("validation"));
   Json all = eval_json(result, e.spec, "");
-  return {
-      {"metric", all["metric"]}, {"steps", all["steps"]}, {"mean", all["mean"]}, {"median", all["median"]}};
+  return {{"metric", all["metric"]},
+          {"steps", all["steps"]},
+          {"mean", all["mean"]},
+          {"median", all["median"]},
+          {"over_agents", all["over_agents"]}};
 }
 
 }  // namespace

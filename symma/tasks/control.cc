@@ -193,6 +193,26 @@ Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
   return out;
 }
 
+std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tensor& theta, Rng rng) const {
+  const auto one = slice(task, task + 1);
+  const auto& batch = dynamic_cast<const ControlBatch&>(*one);
+  const TeamNet net = batch.team(theta);
+  const Behaviour how{options_->greedy ? Behaviour::Pick::kGreedy : Behaviour::Pick::kSample};
+  const Rollout o = batch.roll_out(net, theta.detach(), 1, how, rng);
+  // The same world with the same key and actions is the same episode.
+  auto shown = batch.world(0, 1);
+  const auto& drawing = dynamic_cast<const Drawable&>(*shown);
+  Frame frame;
+  shown->reset(rng.split("task", batch.keys_[0].key()).split("world"), frame);
+  std::vector<Picture> out{{drawing.svg(0), 0}};
+  for (int64_t t = 0; t < o.action.size(2) && o.alive[0][0][t].item<float>() > 0; ++t) {
+    shown->step(o.action.select(2, t).select(0, 0), frame);
+    out.push_back(
+        {drawing.svg(0), out.back().earned + team_reward(shown->spec(), frame.reward).item<double>()});
+  }
+  return out;
+}
+
 const ControlBatch& need_control(const TaskBatch& batch, const std::string& learner) {
   const auto* worlds = dynamic_cast<const ControlBatch*>(&batch);
   if (!worlds) {

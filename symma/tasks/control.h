@@ -40,6 +40,12 @@ class ControlBatch : public TaskBatch {
   Rollout roll_out(const TeamNet& net, const Tensor& theta, int64_t copies, const Behaviour&, Rng) const;
   // Task b's world, `copies` of it.
   std::unique_ptr<Env> world(int64_t task, int64_t copies) const;
+  // One episode of task `task`, drawn: what it looked like, and what the team had earned by then.
+  struct Picture {
+    std::string svg;
+    double earned;
+  };
+  std::vector<Picture> watch(int64_t task, const Tensor& theta /*[1,P]*/, Rng) const;
   Rng key(int64_t task) const { return keys_[task]; }
 
   const Model& model() const { return model_; }
