@@ -9,7 +9,7 @@ class Ippo : public PolicyGradient {
  public:
   struct Options : PolicyGradientOptions {
     Options() { epochs = 4, clip = 0.2; }
-    void fields(Fields\& f) {
+    void fields(Fields& f) {
       f.add("epochs", epochs, "updates from each batch of episodes").at_least(1);
       f.add("clip", clip, "how far the ratio of new to old probabilities counts").above(0).below(1);
       PolicyGradientOptions::fields(f);

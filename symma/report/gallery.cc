@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "symma/core/errors.h"
-#include "symma/report/data.h"
 #include "symma/report/format.h"
 
 namespace symma {
