@@ -97,8 +97,8 @@ class Coma : public Learner {
     const Tensor apart = chosen.detach() - target;
     const Tensor grad = pull_back({logits, chosen}, {policy.grad, 2 * share * apart}, theta);
     adam_step(state,
-              at::cat({clip_rows(grad.narrow(1, 0, a), o_.team.clip_norm),
-                       clip_rows(grad.narrow(1, a, c), o_.team.clip_norm)},
+              at::cat({clip_gradients(grad.narrow(1, 0, a), o_.team.clip_norm),
+                       clip_gradients(grad.narrow(1, a, c), o_.team.clip_norm)},
                       1),
               o_.team.lr, o_.team.adam_eps);
     ++state.step;

@@ -78,8 +78,8 @@ Scores PolicyGradient::step(State& state, const TaskBatch& batch, Rng rng) const
     const Tensor apart = v.detach() - target;
     const PolicyLoss policy = policy_loss(logits, mask, action, old, -apart, weight, o_.clip, o_.entropy);
     const Tensor grad = pull_back({logits, v}, {policy.grad, 2 * share * apart}, theta);
-    const Tensor clipped = at::cat({clip_rows(grad.narrow(1, 0, a), o_.team.clip_norm),
-                                    clip_rows(grad.narrow(1, a, c), o_.team.clip_norm)},
+    const Tensor clipped = at::cat({clip_gradients(grad.narrow(1, 0, a), o_.team.clip_norm),
+                                    clip_gradients(grad.narrow(1, a, c), o_.team.clip_norm)},
                                    1);
     if (epoch == 0) loss = policy.loss + (share * apart.square()).sum({1, 2, 3}), entropy = policy.entropy;
     adam_step(state, clipped, o_.team.lr, o_.team.adam_eps);

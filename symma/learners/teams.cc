@@ -60,7 +60,7 @@ void adam_step(State& state, const Tensor& grad, double lr, double eps) {
   state.theta = at::add(state.theta, step, -lr);
 }
 
-Tensor clip_rows(const Tensor& grad, double most) {
+Tensor clip_gradients(const Tensor& grad, double most) {
   if (most <= 0) return grad;
   return grad * (most / grad.norm(2, 1, true).clamp_min(most));
 }

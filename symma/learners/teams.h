@@ -31,7 +31,7 @@ void adam_init(State&);
 void adam_step(State&, const Tensor& grad /*[N,Q]*/, double lr, double eps);
 
 // Rows longer than `most` scaled to that length; 0: no limit.
-Tensor clip_rows(const Tensor& grad /*[N,Q]*/, double most);
+Tensor clip_gradients(const Tensor& grad /*[N,Q]*/, double most);
 
 // Moves a target network [N, Q] toward `now`: by the share `update` where that is at most 1, else all the way
 // every `update` calls; `calls` [N] counts them.

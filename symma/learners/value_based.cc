@@ -181,7 +181,7 @@ Tensor ValueBased::learn(State& state, const std::vector<Rng>& keys) const {
   const Tensor loss = mixing_->loss(s, theta.narrow(1, p, q), state.own.at("target").narrow(1, p, q));
   const Tensor grad = row_gradient(loss, theta, false);
   at::NoGradGuard no_grad;
-  adam_step(state, clip_rows(grad, o_.team.clip_norm), o_.team.lr, o_.team.adam_eps);
+  adam_step(state, clip_gradients(grad, o_.team.clip_norm), o_.team.lr, o_.team.adam_eps);
   Tensor& calls = state.own.at("updates");
   calls = calls + 1;
   Tensor& target = state.own.at("target");
