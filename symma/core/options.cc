@@ -113,6 +113,8 @@ void take(const Json& v, Pairs& out) {
   out = std::move(pairs);
 }
 
+void take(const Json&, Nested&) {}  // read as a section of its own
+
 std::vector<double> numbers(const Json& v) {
   std::vector<double> out;
   if (v.is_number()) out.push_back(v.get<double>());
@@ -130,6 +132,11 @@ std::string toml_value(const Json& v) {
     for (const auto& item : v) items.push_back(toml_value(item));
     return fmt::format("[{}]", fmt::join(items, ", "));
   }
+  if (v.is_object()) {
+    std::vector<std::string> items;
+    for (const auto& [key, value] : v.items()) items.push_back(key + " = " + toml_value(value));
+    return fmt::format("{{ {} }}", fmt::join(items, ", "));
+  }
   if (v.is_number_float()) {
     const double x = v.get<double>();
     if (!std::isfinite(x)) return std::isnan(x) ? "nan" : x > 0 ? "inf" : "-inf";
@@ -142,7 +149,21 @@ std::string toml_value(const Json& v) {
 }  // namespace
 
 Json Field::value() const {
-  return std::visit([](auto* t) { return Json(*t); }, target);
+  if (auto* const* nested = std::get_if<Nested*>(&target)) {
+    Json out{{"kind", (*nested)->kind()}};
+    Fields theirs;
+    (*nested)->fields(theirs);
+    for (const auto& f : theirs.list()) out[f.name] = f.value();
+    return out;
+  }
+  return std::visit(
+      [](auto* t) {
+        if constexpr (std::is_same_v<decltype(t), Nested*>)
+          return Json();
+        else
+          return Json(*t);
+      },
+      target);
 }
 
 std::string Field::range() const {
@@ -217,10 +238,38 @@ void Config::set(const std::string& assignment) {
   origin_[path] = "--set";
 }
 
+const Json* Config::table(const std::string& section) const {
+  const Json* at = &tree_;
+  for (std::string rest = section; !rest.empty();) {
+    const auto dot = rest.find('.');
+    const std::string name = rest.substr(0, dot);
+    if (!at->is_object() || !at->contains(name)) return nullptr;
+    at = &at->at(name);
+    rest = dot == std::string::npos ? "" : rest.substr(dot + 1);
+  }
+  return at;
+}
+
+void Config::read_nested(const std::string& section, const std::string& name, const Json& v,
+                         Nested& part) const {
+  const std::string where = place(section, name);
+  const Json kind = v.is_object() ? (v.contains("kind") ? v.at("kind") : Json(part.kind())) : v;
+  if (!kind.is_string()) {
+    throw UserError(where, fmt::format("{} is {}", kind.dump(), type_name(kind)),
+                    fmt::format("write {} = {{ kind = \"{}\" }}", name, part.kind()));
+  }
+  part.choose(kind.get<std::string>(), v.is_object() ? place(join(section, name), "kind") : where);
+  if (!v.is_object()) return;
+  Fields theirs;
+  part.fields(theirs);
+  read(join(section, name), theirs, {"kind"});
+}
+
 void Config::read(const std::string& section, const Fields& fields,
                   const std::vector<std::string>& others) const {
-  if (!section.empty() && !tree_.contains(section)) return;
-  const Json& table = section.empty() ? tree_ : tree_.at(section);
+  const Json* found = this->table(section);
+  if (!found) return;
+  const Json& table = *found;
   if (!table.is_object()) throw UserError(place("", section), "is not a section", "write [" + section + "]");
   std::vector<std::string> known;
   for (const auto& f : fields.list()) known.push_back(f.name);
@@ -235,6 +284,10 @@ void Config::read(const std::string& section, const Fields& fields,
     if (!table.contains(f.name)) continue;
     const Json& v = table.at(f.name);
     const std::string where = place(section, f.name);
+    if (auto* const* nested = std::get_if<Nested*>(&f.target)) {
+      read_nested(section, f.name, v, **nested);
+      continue;
+    }
     try {
       std::visit([&](auto* target) { take(v, *target); }, f.target);
     } catch (const Mismatch& m) {
@@ -259,7 +312,7 @@ void Config::read(const std::string& section, const Fields& fields,
 std::string Config::word(const std::string& section, const std::string& key,
                          const std::string& fallback) const {
   if (!has(section, key)) return fallback;
-  const Json& v = tree_.at(section).at(key);
+  const Json& v = table(section)->at(key);
   if (!v.is_string())
     throw UserError(place(section, key), fmt::format("{} is {}", v.dump(), type_name(v)),
                     "write a string in quotes");
@@ -267,7 +320,8 @@ std::string Config::word(const std::string& section, const std::string& key,
 }
 
 bool Config::has(const std::string& section, const std::string& key) const {
-  return tree_.contains(section) && tree_.at(section).is_object() && tree_.at(section).contains(key);
+  const Json* t = table(section);
+  return t && t->is_object() && t->contains(key);
 }
 
 std::string Config::place(const std::string& section, const std::string& key) const {

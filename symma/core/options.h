@@ -24,9 +24,22 @@ namespace symma {
 using Json = nlohmann::ordered_json;
 using Pairs = std::vector<std::array<int64_t, 2>>;
 
+class Fields;
+
+// A part within a part: which one, and its own options. In a file it is a table with a `kind`, or the kind
+// alone where its options stay as they are. `Choice` in registry.h is one.
+class Nested {
+ public:
+  virtual ~Nested() = default;
+  virtual std::string kind() const = 0;
+  // Takes the part called `kind`, its options at their defaults. Throws UserError for an unknown one.
+  virtual void choose(const std::string& kind, const std::string& place) = 0;
+  virtual void fields(Fields&) = 0;
+};
+
 struct Field {
   using Target = std::variant<bool*, int64_t*, double*, std::string*, std::vector<double>*,
-                              std::vector<int64_t>*, std::vector<std::string>*, Pairs*>;
+                              std::vector<int64_t>*, std::vector<std::string>*, Pairs*, Nested*>;
   std::string name;
   Target target;
   std::string doc;
@@ -91,7 +104,8 @@ class Config {
   void set(const std::string& assignment);
 
   // Reads the section ("" is the top of the file) into the fields. Throws UserError for an unknown key, a
-  // wrong type or a value out of range. `others` are keys and sections that are read elsewhere.
+  // wrong type or a value out of range. `others` are keys and sections that are read elsewhere. A section
+  // within a section is "task.world".
   void read(const std::string& section, const Fields& fields,
             const std::vector<std::string>& others = {}) const;
 
@@ -104,6 +118,9 @@ class Config {
   const std::string& file() const { return file_; }
 
  private:
+  const Json* table(const std::string& section) const;  // null where there is none
+  void read_nested(const std::string& section, const std::string& name, const Json& value, Nested&) const;
+
   std::string file_;
   Json tree_ = Json::object();
   std::map<std::string, std::string> origin_;  // "learner.inner_lr" -> "file.toml:12"

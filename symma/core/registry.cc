@@ -10,7 +10,9 @@ std::map<std::string, std::map<std::string, PartInfo>>& catalog() {
 Json describe(const Fields& fields) {
   Json out = Json::array();
   for (const auto& f : fields.list()) {
-    out.push_back({{"name", f.name}, {"default", f.value()}, {"doc", f.doc}, {"range", f.range()}});
+    auto* const* nested = std::get_if<Nested*>(&f.target);  // its options are listed as its own kind's
+    const Json value = nested ? Json((*nested)->kind()) : f.value();
+    out.push_back({{"name", f.name}, {"default", value}, {"doc", f.doc}, {"range", f.range()}});
   }
   return out;
 }

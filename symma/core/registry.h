@@ -100,6 +100,27 @@ auto make(const std::string& name, const Json& settings, Args&&... args) {
   return draft->build(std::forward<Args>(args)...);
 }
 
+// One part of a registry among another part's options: `f.add("world", world, "...")` reads `[task.world]`.
+template <class R>
+class Choice : public Nested {
+ public:
+  explicit Choice(const std::string& kind) { choose(kind, kind); }
+  std::string kind() const override { return kind_; }
+  void choose(const std::string& kind, const std::string& place) override {
+    draft_ = R::instance().draft(kind, place);
+    kind_ = kind;
+  }
+  void fields(Fields& f) override { draft_->fields(f); }
+  template <class... Args>
+  auto build(Args&&... args) const {
+    return draft_->build(std::forward<Args>(args)...);
+  }
+
+ private:
+  std::string kind_;
+  std::shared_ptr<typename R::DraftPtr::element_type> draft_;
+};
+
 // An Options struct for parts that have nothing to set.
 struct NoOptions {
   void fields(Fields&) {}

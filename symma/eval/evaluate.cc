@@ -75,6 +75,17 @@ Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& pro
   }
   out["per_agent"] = per_agent;
   if (!r.counted.empty()) out["counted"] = r.counted;
+  // Where agents are seeds of one experiment, they are the sample.
+  Json mean = Json::array(), middle = Json::array(), interval = Json::array();
+  for (size_t s = 0; s < r.steps.size(); ++s) {
+    std::vector<double> means;
+    for (const auto& agent : r.scores) means.push_back(summarise(agent[s], spec.higher_is_better).mean);
+    const Summary all = summarise(means, spec.higher_is_better);
+    mean.push_back(number(all.mean));
+    middle.push_back(number(interquartile_mean(means)));
+    interval.push_back(number(all.ci95));
+  }
+  out["over_agents"] = {{"mean", mean}, {"iqm", middle}, {"ci95", interval}};
   return out;
 }
 

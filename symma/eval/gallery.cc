@@ -1,5 +1,6 @@
 // Some tasks to look at, as data for a report.
 #include "symma/eval/evaluate.h"
+#include "symma/tasks/control.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -74,6 +75,16 @@ Json points(const SupervisedBatch& batch, const Tensor& after) {
             {"predicted", list(batch.predict(after, d.query_x).argmax(2))}}}};
 }
 
+// An episode of a world. A long one is shown to where pictures would be too many.
+Json world(const ControlBatch& batch, const Tensor& row, Rng rng) {
+  constexpr size_t kMost = 200;
+  Json frames = Json::array();
+  for (const auto& p : batch.watch(0, row, rng)) {
+    if (frames.size() < kMost) frames.push_back({{"svg", p.svg}, {"earned", p.earned}});
+  }
+  return {{"frames", frames}};
+}
+
 }  // namespace
 
 Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, Rng rng) {
@@ -87,13 +98,22 @@ Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, 
     const std::vector<int64_t> who{kEveryone};
     const auto batch = subject.family.sample(subject.model, who, split, rng.split("task", t));
     const auto* points_of = dynamic_cast<const SupervisedBatch*>(batch.get());
-    if (!points_of) return nullptr;
+    const auto* worlds = dynamic_cast<const ControlBatch*>(batch.get());
+    if (!points_of && !worlds) return nullptr;
     std::vector<Tensor> rows;
     {
       at::AutoGradMode on(true);
       const std::vector<int64_t> when{0, steps};
       rows =
           subject.learner.adapt(subject.state.agents(agent, agent + 1), *batch, when, rng.split("adapt", t));
+    }
+    if (worlds) {
+      kind = "world";
+      Json one = world(*worlds, rows[1], rng.split("watch", t));
+      one["title"] = "agent " + std::to_string(agent);
+      one["steps"] = steps;
+      drawn.push_back(one);
+      continue;
     }
     const Episodes& d = points_of->data();
     Json one;

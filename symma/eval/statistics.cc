@@ -6,6 +6,19 @@
 
 namespace symma {
 
+double interquartile_mean(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const double n = static_cast<double>(values.size()), low = n / 4, high = n - n / 4;
+  double sum = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    // Value i stands on [i, i + 1).
+    const double from = std::max(low, static_cast<double>(i)),
+                 to = std::min(high, static_cast<double>(i + 1));
+    if (to > from) sum += (to - from) * values[i];
+  }
+  return sum / (high - low);
+}
+
 double quantile(const std::vector<double>& sorted, double p) {
   const double at = p * static_cast<double>(sorted.size() - 1);
   const auto low = static_cast<size_t>(at);

@@ -15,6 +15,10 @@ struct Summary {
 // or as -infinity where higher is better.
 Summary summarise(std::vector<double> values, bool higher_is_better);
 
+// The mean of the middle half: a quarter of the values is left out on either side, of one on the edge its
+// part (Agarwal et al. 2021, arXiv:2108.13264). `values` is not empty.
+double interquartile_mean(std::vector<double> values);
+
 // The p-quantile by linear interpolation between order statistics (R's type 7). `sorted` is ascending and not
 // empty.
 double quantile(const std::vector<double>& sorted, double p);

@@ -29,7 +29,9 @@ RunState start_run(const Experiment& e) {
   if (e.fleet.same_start) run.learner.theta = run.learner.theta.slice(0, 0, 1).repeat({e.fleet.agents, 1});
   if (e.fleet.precision == "float64") {
     run.learner.theta = run.learner.theta.to(at::kDouble);
-    for (auto& [name, t] : run.learner.own) t = t.to(at::kDouble);
+    for (auto& [name, t] : run.learner.own) {
+      if (t.is_floating_point()) t = t.to(at::kDouble);
+    }
   }
   run.exchange = exchange_start(e.exchange, run.learner.theta);
   if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;

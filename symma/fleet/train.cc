@@ -165,8 +165,11 @@ Json validate(const Experiment& e, const State& state) {
   const auto result = evaluate(subject, Split::kValidation, e.eval.validation_tasks, e.eval.steps,
                                e.eval.from == "own", Rng(e.fleet.seed).split("validation"));
   Json all = eval_json(result, e.spec, "");
-  return {
-      {"metric", all["metric"]}, {"steps", all["steps"]}, {"mean", all["mean"]}, {"median", all["median"]}};
+  return {{"metric", all["metric"]},
+          {"steps", all["steps"]},
+          {"mean", all["mean"]},
+          {"median", all["median"]},
+          {"over_agents", all["over_agents"]}};
 }
 
 }  // namespace
@@ -223,6 +226,12 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
                {"disagreement", number(disagreement(counted_rows(e, run.learner.theta)))},
                {"bits", run.exchange.total_bits()}};
       if (account.open()) row["epsilon"] = account.epsilon(run.round);
+      // Learners of worlds count their steps in them, and curves are drawn against those.
+      if (const auto it = run.learner.own.find("env_steps"); it != run.learner.own.end()) {
+        const double steps = it->second.sum().item<double>();
+        row["env_steps"] = number(it->second.mean().item<double>());
+        row["env_steps_per_s"] = number(steps / std::max(1e-9, before + since(start)));
+      }
       if ((run.round % validate_every < log_every && run.round >= validate_every) || last) {
         row["validation"] = validate(e, run.learner);
         const Json& best = row["validation"]["mean"].back();

@@ -86,6 +86,7 @@ Json training_data(const Run& run) {
   Json out = {{"round", list_of(picked(t.round, rows))},
               {"seconds", list_of(picked(t.seconds, rows))},
               {"bits", list_of(picked(t.bits, rows))},
+              {"env_steps", list_of(picked(t.env_steps, rows))},
               {"loss", list_of(picked(t.loss, rows))},
               {"disagreement", list_of(picked(t.disagreement, rows))},
               {"epsilon", list_of(picked(t.epsilon, rows))},
@@ -123,25 +124,37 @@ Json training_data(const Run& run) {
 
 Json validation_data(const Run& run) {
   const Training& t = run.training;
-  std::vector<double> round, seconds, bits, all;
+  std::vector<double> round, seconds, bits, env_steps, all, iqm, lower, upper;
   std::vector<std::vector<double>> mean(t.steps.size());
   for (const auto& v : t.validation) {
     round.push_back(v.round);
     seconds.push_back(v.seconds);
     bits.push_back(v.bits);
+    env_steps.push_back(v.env_steps);
+    if (!v.iqm.empty()) {
+      iqm.push_back(v.iqm.back());
+      lower.push_back(v.mean.back() - v.ci95.back());
+      upper.push_back(v.mean.back() + v.ci95.back());
+    }
     for (size_t s = 0; s < mean.size(); ++s) mean[s].push_back(v.mean[s]);
     all.insert(all.end(), v.mean.begin(), v.mean.end());
   }
   Json means = Json::array();
   for (const auto& line : mean) means.push_back(list_of(line));
-  return {{"metric", t.metric},
-          {"steps", t.steps},
-          {"percent", t.metric == "accuracy"},
-          {"round", list_of(round)},
-          {"seconds", list_of(seconds)},
-          {"bits", list_of(bits)},
-          {"mean", means},
-          {"log", t.metric != "accuracy" && wide(all)}};
+  // Over agents, after the most steps of adaptation; only where every row has them.
+  const bool spread = run.agents > 1 && iqm.size() == t.validation.size();
+  return {
+      {"metric", t.metric},
+      {"spread", spread ? Json{{"iqm", list_of(iqm)}, {"lower", list_of(lower)}, {"upper", list_of(upper)}}
+                        : Json(nullptr)},
+      {"env_steps", list_of(env_steps)},
+      {"steps", t.steps},
+      {"percent", t.metric == "accuracy"},
+      {"round", list_of(round)},
+      {"seconds", list_of(seconds)},
+      {"bits", list_of(bits)},
+      {"mean", means},
+      {"log", t.metric != "accuracy" && wide(all)}};
 }
 
 }  // namespace

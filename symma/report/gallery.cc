@@ -221,6 +221,19 @@ std::string images(const Json& task) {
       given, right, task.at("query").size(), asked);
 }
 
+// A world's episode: the page plays its pictures. They are shown as images, in which no script runs.
+std::string episode(const Json& task) {
+  Json frames = Json::array();
+  for (const Json& f : task.at("frames"))
+    frames.push_back({{"svg", f.at("svg").get<std::string>()}, {"earned", f.at("earned").get<double>()}});
+  if (frames.empty()) unequal("an episode has no pictures");
+  return fmt::format(
+      "<div class=\"playback\"><img alt=\"the world\"><div><button type=\"button\">play</button> <input "
+      "type=\"range\" min=\"0\" max=\"{}\" value=\"0\" aria-label=\"step\"> <output></output></div>"
+      "<script type=\"application/json\">{}</script></div>",
+      frames.size() - 1, script_json(frames));
+}
+
 }  // namespace
 
 std::string gallery_html(const Run& run, const std::string& id) {
@@ -229,7 +242,7 @@ std::string gallery_html(const Run& run, const std::string& id) {
   const std::string remedy = "the file is damaged; evaluate this run again, or remove the file";
   try {
     const auto kind = run.gallery.at("kind").get<std::string>();
-    if (kind != "curve" && kind != "images" && kind != "points")
+    if (kind != "curve" && kind != "images" && kind != "points" && kind != "world")
       throw UserError(file, "does not know the kind \"" + kind + "\"", remedy);
     std::string out = "<div class=\"gallery " + kind + "\">";
     int64_t count = 0;
@@ -241,6 +254,7 @@ std::string gallery_html(const Run& run, const std::string& id) {
       }
       std::string drawn = kind == "curve"    ? curve(task, fmt::format("{}-{}", id, count))
                           : kind == "images" ? images(task)
+                          : kind == "world"  ? episode(task)
                                              : points(task);
       out += fmt::format("<figure><figcaption>{}</figcaption>{}</figure>", escape(title), drawn);
       ++count;

@@ -1,4 +1,5 @@
-// Tasks drawn: curves before and after adaptation, an episode's images with predictions, points in the plane.
+// Tasks drawn: curves before and after adaptation, images with predictions, points in the plane,
+// and episodes that play back.
 #pragma once
 
 #include <string>

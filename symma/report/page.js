@@ -26,6 +26,7 @@ function amount(x, units, base) {
 const axes = {
   round: { title: "round", text: x => Number(x).toLocaleString("en") },
   seconds: { title: "time", text: x => x < 120 ? +Number(x).toPrecision(3) + " s" : x < 7200 ? +(x / 60).toPrecision(3) + " min" : +(x / 3600).toPrecision(3) + " h" },
+  env_steps: { title: "an agent's steps in its worlds", text: x => Number(x).toLocaleString("en") },
   bits: { title: "sent by all agents", text: x => amount(x, ["bit", "kbit", "Mbit", "Gbit", "Tbit"], 1000) },
 };
 const zip = (xs, ys) => xs.map((x, i) => ({ x, y: ys[i] }));
@@ -173,6 +174,11 @@ const kinds = {
   validation(i, axis) {
     const v = data.runs[i].validation;
     const sets = v.steps.map((s, k) => line(s === 1 ? "1 step" : s + " steps", zip(v[axis], v.mean[k]), agentColor(k), { pointRadius: v.round.length < 40 ? 2.5 : 0 }));
+    if (v.spread) {
+      const c = agentColor(v.steps.length - 1);
+      sets.push(line("interquartile mean over agents", zip(v[axis], v.spread.iqm), c, { borderDash: [6, 4], borderWidth: 1.6 }));
+      sets.push(...band(v[axis], v.spread.lower, v.spread.upper, fade(c, 0.18)));
+    }
     return lines(sets, xAxis(axis), scoreAxis(v.metric, v.percent, v.log, sets));
   },
   disagreement(i, axis) {
@@ -277,6 +283,29 @@ function drawImages() {
   }
 }
 
+// An episode's pictures, one at a time: play, or drag.
+function playEpisodes() {
+  for (const box of document.querySelectorAll(".playback")) {
+    const frames = JSON.parse(box.querySelector("script").textContent);
+    const picture = box.querySelector("img"), slider = box.querySelector("input"), button = box.querySelector("button"), note = box.querySelector("output");
+    const show = i => {
+      picture.src = "data:image/svg+xml," + encodeURIComponent(frames[i].svg);
+      slider.value = i;
+      note.textContent = "step " + i + ", earned " + short(frames[i].earned);
+    };
+    let timer = null;
+    const stop = () => { clearInterval(timer); timer = null; button.textContent = "play"; };
+    button.addEventListener("click", () => {
+      if (timer) return stop();
+      if (Number(slider.value) + 1 >= frames.length) show(0);
+      button.textContent = "stop";
+      timer = setInterval(() => { const next = Number(slider.value) + 1; if (next < frames.length) show(next); else stop(); }, 250);
+    });
+    slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
+    show(0);
+  }
+}
+
 const drawn = new Map();
 function draw(canvas) {
   if (drawn.has(canvas)) drawn.get(canvas).destroy();
@@ -306,4 +335,5 @@ window.addEventListener("beforeprint", () => { root.classList.add("print"); draw
 window.addEventListener("afterprint", () => { root.classList.remove("print"); drawAll(); });
 drawAll();
 drawImages();
+playEpisodes();
 })();

@@ -40,12 +40,19 @@ std::string card(const std::string& title, const std::string& body) {
   return "<div class=\"card\"><h4>" + title + "</h4>" + body + "</div>";
 }
 
-std::string axis_choice(bool bits) {
+std::string axis_choice(bool bits, bool env_steps) {
   return std::string(
              "<div class=\"choice\" role=\"group\" aria-label=\"horizontal axis\">against "
              "<button data-axis=\"round\" aria-pressed=\"true\">rounds</button>"
              "<button data-axis=\"seconds\" aria-pressed=\"false\">time</button>") +
+         (env_steps ? "<button data-axis=\"env_steps\" aria-pressed=\"false\">steps in worlds</button>"
+                    : "") +
          (bits ? "<button data-axis=\"bits\" aria-pressed=\"false\">bits sent</button>" : "") + "</div>";
+}
+
+bool in_worlds(const Run& run) {
+  const auto& steps = run.training.env_steps;
+  return !steps.empty() && std::isfinite(steps.back());
 }
 
 std::string headline(const Run& run) {
@@ -145,8 +152,9 @@ std::string training(const Run& run, size_t i) {
                                   : "Median over the agents; band: least to greatest.");
   }
   if (out.empty()) return "";
-  return "<section class=\"training\"><h3>Training</h3>" + axis_choice(run.exchange.bits > 0) +
-         "<div class=\"cards\">" + out + "</div></section>";
+  return "<section class=\"training\"><h3>Training</h3>" +
+         axis_choice(run.exchange.bits > 0, in_worlds(run)) + "<div class=\"cards\">" + out +
+         "</div></section>";
 }
 
 std::string communication(const Run& run) {
@@ -277,9 +285,13 @@ std::string comparison(const std::vector<Run>& runs, const Json& data) {
                    "Each run's score after the most steps of adaptation, against all that its agents sent.");
     out += "</div></section>";
   }
-  bool bits = false;
-  for (const Run& r : runs) bits = bits || r.exchange.bits > 0;
-  out += "<section class=\"training\"><h3>Training</h3>" + axis_choice(bits) + "<div class=\"cards\">";
+  bool bits = false, env_steps = true;
+  for (const Run& r : runs) {
+    bits = bits || r.exchange.bits > 0;
+    env_steps = env_steps && in_worlds(r);
+  }
+  out += "<section class=\"training\"><h3>Training</h3>" + axis_choice(bits, env_steps) +
+         "<div class=\"cards\">";
   out += chart("compare_loss", 0, "Training loss", "Running means.");
   bool validated = false, disagreed = false;
   for (const Run& r : runs) {

@@ -155,16 +155,18 @@ Communication read_communication(const Part& p, int64_t agents) {
 
 Training read_training(const std::string& file) {
   Training t;
-  double bits = 0, seconds = 0;
+  double bits = 0, seconds = 0, env_steps = kNone;
   for (const Json& row : read_records(file)) {
     const Part p(row, file, "");
     const double round = p.real("round");
     seconds = p.real_or("seconds", seconds);
     bits = p.real_or("bits", bits);
+    env_steps = p.real_or("env_steps", env_steps);
     if (row.contains("loss")) {
       t.round.push_back(round);
       t.seconds.push_back(seconds);
       t.bits.push_back(bits);
+      t.env_steps.push_back(env_steps);
       t.loss.push_back(p.real("loss"));
       t.disagreement.push_back(p.real_or("disagreement", kNone));
       t.epsilon.push_back(p.real_or("epsilon", kNone));
@@ -178,7 +180,13 @@ Training read_training(const std::string& file) {
       t.metric = v.text("metric");
     }
     if (steps != t.steps) v.fail("the validation's \"steps\" change along the run");
-    t.validation.push_back({round, seconds, bits, v.reals("mean", steps.size())});
+    Validation one{round, seconds, bits, env_steps, v.reals("mean", steps.size()), {}, {}};
+    if (v.has("over_agents")) {
+      const Part over = v.part("over_agents");
+      one.iqm = over.reals("iqm", steps.size());
+      one.ci95 = over.reals("ci95", steps.size());
+    }
+    t.validation.push_back(std::move(one));
   }
   return t;
 }

@@ -36,13 +36,15 @@ struct Communication {
 };
 
 struct Validation {
-  double round = 0, seconds = 0, bits = 0;
+  double round = 0, seconds = 0, bits = 0, env_steps = 0;
   std::vector<double> mean;
+  std::vector<double> iqm, ci95;  // over agents; empty where they were not recorded
 };
 
 struct Training {  // one entry a row of metrics.jsonl
   std::vector<double> round, seconds, bits, loss, disagreement;
   std::vector<double> epsilon;                      // spent so far; NaN where nothing is protected
+  std::vector<double> env_steps;                    // an agent's steps in its worlds; NaN where it has none
   std::vector<std::vector<double>> loss_per_agent;  // [rows][agents], or empty lists
   std::string metric;                               // of the validation
   std::vector<int64_t> steps;                       // of the validation

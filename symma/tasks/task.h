@@ -15,7 +15,7 @@ namespace symma {
 
 enum class Stage { kSupport, kQuery };                  // learned from; judged on. The two share no points.
 enum class Split { kTrain, kValidation, kTest, kOod };  // tasks of different splits are different tasks
-enum class Kind { kRegression, kClassification };
+enum class Kind { kRegression, kClassification, kControl };
 
 const char* split_name(Split);  // "train", "validation", "test", "ood"
 
@@ -38,6 +38,9 @@ struct TaskSpec {
   std::string metric;  // the score to show first: "mse", "accuracy"
   bool higher_is_better = false;
   int64_t classes = 0;  // classes in the whole training set, 0 for regression; for pretraining on all of them
+  // Of worlds: players of a team, what each sees (an input is that, and perhaps the player's number as a
+  // one-hot), steps of an episode, and episodes a task.
+  int64_t players = 0, seen = 0, limit = 0, copies = 0;
 };
 
 // The whole population's distribution, rather than one agent's slice.

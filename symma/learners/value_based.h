@@ -1,0 +1,79 @@
+// Learners of teams by action values: each player's network says what its actions are worth, and a mixing
+// says how those make the team's value. Double Q-learning (van Hasselt et al. 2016, arXiv:1509.06461) from
+// replayed episodes, with a target network; exploration falls in a line from `epsilon_start` to
+// `epsilon_end`.
+#pragma once
+
+#include "symma/learners/replay.h"
+
+namespace symma {
+
+struct ValueOptions {
+  TeamOptions team;
+  double epsilon_start = 1, epsilon_end = 0.05;
+  int64_t epsilon_steps = 50000, buffer = 5000, batch = 32, updates = 0;
+  ValueOptions() { team.target_update = 200; }
+  void fields(Fields& f);
+};
+
+// M steps of R agents, and what they led to.
+struct Transitions {
+  Tensor values;             // [R, M, A, n] of the actions at each step; has a graph
+  Tensor action;             // [R, M, A] int64
+  Tensor mask;               // [R, M, A, n] bool
+  Tensor next_value;         // [R, M, A] the target network's, of what each player would do next
+  Tensor next_action;        // [R, M, A] int64: what that is
+  Tensor state, next_state;  // [R, M, A D]: what all players see
+  Tensor reward;             // [R, M, A]
+  Tensor going;              // [R, M]: gamma, or 0 where the world ended
+  Tensor weight;             // [R, M], sums to 1 over M
+  Tensor chosen() const { return values.gather(3, action.unsqueeze(3)).squeeze(3); }  // [R, M, A]
+};
+
+// How players' values make a loss, with parameters of its own.
+class Mixing {
+ public:
+  virtual ~Mixing() = default;
+  virtual int64_t columns() const = 0;               // of its parameters
+  virtual Tensor init(int64_t rows, Rng) const = 0;  // [R, columns]
+  virtual Tensor loss(const Transitions&, const Tensor& mixer /*[R,columns]*/,
+                      const Tensor& target) const = 0;  // [R]
+};
+
+// The mean over steps of (value - target)^2: [R].
+Tensor squared_error(const Tensor& value /*[R,M]*/, const Tensor& target, const Tensor& weight);
+
+// A mixing's networks, side by side in its row.
+class Networks {
+ public:
+  int64_t add(const std::vector<int64_t>& hidden, int64_t in, int64_t out);  // its number
+  int64_t columns() const { return columns_; }
+  Tensor init(int64_t rows, Rng) const;
+  Tensor forward(int64_t number, const Tensor& row /*[R,columns]*/, const Tensor& x /*[R,M,in]*/) const;
+
+ private:
+  std::vector<std::unique_ptr<Model>> models_;
+  std::vector<int64_t> offsets_;
+  int64_t columns_ = 0;
+};
+
+class ValueBased : public Learner {
+ public:
+  ValueBased(const ValueOptions&, const LearnerSetting&, std::unique_ptr<Mixing>, const std::string& name);
+
+  State init(int64_t agents, Rng) const override;
+  Scores step(State&, const TaskBatch&, Rng) const override;
+  std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,
+                            Rng) const override;
+
+ private:
+  Tensor learn(State&, const std::vector<Rng>& keys) const;  // one update; the loss [N]
+
+  ValueOptions o_;
+  TeamShape shape_;
+  TeamNet net_;
+  std::unique_ptr<Mixing> mixing_;
+  std::string name_;
+};
+
+}  // namespace symma

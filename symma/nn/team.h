@@ -1,0 +1,34 @@
+// The networks of a team: one for all its players, or one for each, in one row.
+//
+// A row of P columns is a network that every player uses. A row of A P columns holds a network for each of A
+// players, one after another; as a view, those are A rows.
+#pragma once
+
+#include "symma/nn/recurrent.h"
+
+namespace symma {
+
+class TeamNet {
+ public:
+  TeamNet(const Model& model, int64_t players, bool shared);
+
+  int64_t columns() const { return columns_; }  // of a row of theta
+  int64_t players() const { return players_; }
+  bool recurrent() const { return recurrent_ != nullptr; }
+  Tensor init(int64_t rows, Rng) const;  // [R, columns]
+
+  // All steps of L episodes: [R, L, T, A, out]. A recurrent network begins each episode with an empty memory.
+  Tensor forward(const Tensor& theta /*[R,columns]*/, const Tensor& x /*[R,L,T,A,in]*/) const;
+
+  // One step of L episodes: [R, L, A, out]. `memory` [R, L, A, H] is moved on; undefined before the first
+  // step, and where the network has none.
+  Tensor act(const Tensor& theta /*[R,columns]*/, const Tensor& x /*[R,L,A,in]*/, Tensor& memory) const;
+
+ private:
+  const Model& model_;
+  const Recurrent* recurrent_;
+  int64_t players_, columns_;
+  bool shared_;
+};
+
+}  // namespace symma

@@ -1,0 +1,225 @@
+// Any registered world as a distribution over tasks.
+//
+// A task is a world with constants of its own: those named in `vary` are drawn from the world's training,
+// test and out-of-distribution ranges, the others are as set. Agents hold equal parts of the first constant
+// that varies. Without `vary` all tasks are one world, met with different random numbers.
+#include "symma/tasks/control.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "symma/tasks/supervised.h"
+
+namespace symma {
+
+void ControlOptions::fields(Fields& f) {
+  f.add("world", world, "the world, as a table: its kind and options");
+  f.add("vary", vary,
+        "constants of the world that differ from task to task; none: every task is the same world");
+  f.add("copies", copies, "episodes a task that are played together, to learn from").at_least(1);
+  f.add("eval_copies", eval_copies, "episodes a task when judged").at_least(1);
+  f.add("player_index", player_index, "players see which of the team they are, as a one-hot");
+  f.add("own_reward", own_reward, "a player is handed its own reward rather than the team's");
+  f.add("greedy", greedy, "when judged, players take the best action rather than draw one");
+  f.add("gamma", gamma, "discount of the return in the task's own loss").above(0).at_most(1);
+}
+
+namespace {
+
+// `copies` of the world as set, which stay as they are after their episode.
+std::unique_ptr<Env> build_world(const ControlOptions& o, int64_t copies) {
+  Choice<EnvRegistry> world = o.world;
+  Fields fields;
+  world.fields(fields);
+  for (const auto& f : fields.list()) {
+    if (f.name == "auto_reset") *std::get<bool*>(f.target) = false;
+  }
+  return world.build(copies);
+}
+
+class Control : public TaskFamily, public Shares {
+ public:
+  using Options = ControlOptions;
+
+  Control(const Options& o, int64_t agents)
+      : o_(std::make_shared<Options>(o)), agents_(agents), world_(build_world(o, 1)) {
+    std::vector<std::string> names;
+    if (const auto* tasks = dynamic_cast<const HasTasks*>(world_.get())) {
+      for (const auto& p : tasks->task_parameters()) names.push_back(p.name);
+    }
+    for (const auto& name : o.vary) {
+      const auto at = std::find(names.begin(), names.end(), name);
+      if (at == names.end()) {
+        throw UserError("[task] vary", fmt::format("\"{}\" is no constant of {}", name, world_->spec().name),
+                        suggestion(name, names));
+      }
+      varied_.push_back(at - names.begin());
+    }
+  }
+
+  TaskSpec spec() const override {
+    const EnvSpec& w = world_->spec();
+    return {.shape = {{w.obs + (o_->player_index ? w.agents : 0)}, w.actions},
+            .kind = Kind::kControl,
+            .metric = "return",
+            .higher_is_better = true,
+            .players = w.agents,
+            .seen = w.obs,
+            .limit = w.limit,
+            .copies = o_->copies};
+  }
+
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
+                                    Rng rng) const override {
+    std::vector<Rng> keys;
+    const auto* tasks = dynamic_cast<const HasTasks*>(world_.get());
+    const auto b = static_cast<int64_t>(agents.size());
+    const auto k = static_cast<int64_t>(tasks ? tasks->task_parameters().size() : 0);
+    Tensor constants = at::empty({b, k}, at::kDouble);
+    for (int64_t i = 0; i < b; ++i) {
+      const Rng own = rng.split(split_name(split)).split("task", i);
+      keys.push_back(own.split("world"));
+      double* row = constants.data_ptr<double>() + i * k;
+      for (int64_t j = 0; j < k; ++j) row[j] = tasks->task_parameters()[j].value;
+      Draws d(own.split("constants"));
+      for (int64_t j : varied_) row[j] = draw(j, range(j, agents[i], split), d);
+    }
+    return std::make_unique<ControlBatch>(model, o_, std::move(keys), constants);
+  }
+
+  std::string share(int64_t agent) const override {
+    if (varied_.empty()) return o_->world.kind();
+    const auto [low, high] = range(varied_[0], agent, Split::kTrain);
+    return fmt::format("{} {:.3g} to {:.3g}", o_->vary[0], low, high);
+  }
+
+ private:
+  const TaskParameter& parameter(int64_t j) const {
+    return dynamic_cast<const HasTasks&>(*world_).task_parameters()[j];
+  }
+
+  // An agent's equal part of the first constant that varies, all of the others; whole numbers in whole parts,
+  // where there are enough of them.
+  std::array<double, 2> range(int64_t j, int64_t agent, Split split) const {
+    const TaskParameter& p = parameter(j);
+    const auto [low, high] = split == Split::kOod ? p.ood : split == Split::kTest ? p.test : p.train;
+    if (agent == kEveryone || j != varied_[0] || split == Split::kOod) return {low, high};
+    const double n = static_cast<double>(agents_), a = static_cast<double>(agent);
+    if (!p.whole) return {low + (high - low) * a / n, low + (high - low) * (a + 1) / n};
+    const double count = high - low + 1;
+    if (count < n) return {low, high};
+    return {low + std::floor(count * a / n), low + std::floor(count * (a + 1) / n) - 1};
+  }
+
+  double draw(int64_t j, std::array<double, 2> range, Draws& d) const {
+    if (!parameter(j).whole) return d.uniform(range[0], range[1]);
+    return range[0] + static_cast<double>(d.below(static_cast<int64_t>(range[1] - range[0]) + 1));
+  }
+
+  std::shared_ptr<const Options> o_;
+  int64_t agents_;
+  std::unique_ptr<Env> world_;   // one copy, to ask
+  std::vector<int64_t> varied_;  // numbers of the constants that vary
+};
+
+SYMMA_REGISTER(TaskFamily, "control", Control, "worlds of many agents, played by a team",
+               "symma; worlds name their sources");
+
+}  // namespace
+
+ControlBatch::ControlBatch(const Model& model, std::shared_ptr<const ControlOptions> options,
+                           std::vector<Rng> keys, Tensor constants)
+    : model_(model), options_(std::move(options)), keys_(std::move(keys)), constants_(std::move(constants)) {}
+
+std::unique_ptr<TaskBatch> ControlBatch::slice(int64_t begin, int64_t end) const {
+  return std::make_unique<ControlBatch>(model_, options_,
+                                        std::vector<Rng>(keys_.begin() + begin, keys_.begin() + end),
+                                        constants_.slice(0, begin, end));
+}
+
+std::unique_ptr<Env> ControlBatch::world(int64_t task, int64_t copies) const {
+  auto made = build_world(*options_, copies);
+  if (constants_.size(1) > 0)
+    dynamic_cast<HasTasks&>(*made).set_tasks(
+        constants_[task].expand({copies, constants_.size(1)}).contiguous());
+  return made;
+}
+
+Rollout ControlBatch::roll_out(const TeamNet& net, const Tensor& theta, int64_t copies,
+                               const Behaviour& behaviour, Rng rng) const {
+  std::vector<std::unique_ptr<Env>> worlds;
+  std::vector<Rng> keys;
+  for (int64_t b = 0; b < size(); ++b) {
+    worlds.push_back(world(b, copies));
+    // The task's key and the caller's: a task in a slice draws as it does in the whole.
+    keys.push_back(rng.split("task", keys_[b].key()));
+  }
+  return symma::roll_out(worlds, net, theta, {options_->player_index, options_->own_reward}, behaviour, keys);
+}
+
+TeamNet ControlBatch::team(const Tensor& theta) const {
+  const auto players = world(0, 1)->spec().agents;
+  const int64_t p = model_.layout().size();
+  TORCH_CHECK(theta.size(1) == p || theta.size(1) == p * players, "a row of ", theta.size(1),
+              " columns plays no team of ", players, " with networks of ", p);
+  return {model_, players, theta.size(1) == p};
+}
+
+Tensor ControlBatch::loss(const Tensor& theta, Stage stage, Rng rng) const {
+  const TeamNet net = team(theta);
+  const Rollout o = roll_out(net, theta.detach(), options_->copies, {},
+                             rng.split(stage == Stage::kSupport ? "support" : "query"));
+  const int64_t t = o.action.size(2);
+  const Tensor logits = net.forward(theta, o.input.narrow(2, 0, t));  // [B, E, T, A, n]
+  const Tensor log_p = masked_log_softmax(logits, o.mask.narrow(2, 0, t))
+                           .gather(4, o.action.unsqueeze(4))
+                           .squeeze(4)
+                           .sum(3);  // [B, E, T]
+  const Tensor reward =
+      (options_->own_reward ? o.reward.sum(3) : o.reward.select(3, 0)).to(theta.scalar_type());
+  return dice(log_p, reward, o.alive.to(theta.scalar_type()), options_->gamma);
+}
+
+Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
+  const TeamNet net = team(theta);
+  const Behaviour how{options_->greedy ? Behaviour::Pick::kGreedy : Behaviour::Pick::kSample};
+  const Rollout o = roll_out(net, theta.detach(), options_->eval_copies, how, rng.split("score"));
+  Scores out{{"return", o.team.mean(1)}, {"length", o.alive.sum(2).mean(1)}};
+  if (options_->own_reward) {
+    for (int64_t a = 0; a < net.players(); ++a)
+      out[fmt::format("return_{}", a)] = o.earned.select(2, a).mean(1);
+  }
+  return out;
+}
+
+std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tensor& theta, Rng rng) const {
+  const auto one = slice(task, task + 1);
+  const auto& batch = dynamic_cast<const ControlBatch&>(*one);
+  const TeamNet net = batch.team(theta);
+  const Behaviour how{options_->greedy ? Behaviour::Pick::kGreedy : Behaviour::Pick::kSample};
+  const Rollout o = batch.roll_out(net, theta.detach(), 1, how, rng);
+  // The same world with the same key and actions is the same episode.
+  auto shown = batch.world(0, 1);
+  const auto& drawing = dynamic_cast<const Drawable&>(*shown);
+  Frame frame;
+  shown->reset(rng.split("task", batch.keys_[0].key()).split("world"), frame);
+  std::vector<Picture> out{{drawing.svg(0), 0}};
+  for (int64_t t = 0; t < o.action.size(2) && o.alive[0][0][t].item<float>() > 0; ++t) {
+    shown->step(o.action.select(2, t).select(0, 0), frame);
+    out.push_back(
+        {drawing.svg(0), out.back().earned + team_reward(shown->spec(), frame.reward).item<double>()});
+  }
+  return out;
+}
+
+const ControlBatch& need_control(const TaskBatch& batch, const std::string& learner) {
+  const auto* worlds = dynamic_cast<const ControlBatch*>(&batch);
+  if (!worlds) {
+    throw UserError("[learner] kind", "\"" + learner + "\" learns in worlds, and this task has none",
+                    "set [task] kind = \"control\", or use \"maml\"");
+  }
+  return *worlds;
+}
+
+}  // namespace symma

@@ -1,0 +1,66 @@
+// Worlds as tasks: the bridge from envs/ to learners.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "symma/tasks/rollout.h"
+#include "symma/tasks/task.h"
+
+namespace symma {
+
+struct ControlOptions {
+  Choice<EnvRegistry> world{"matrix_game"};
+  std::vector<std::string> vary;
+  int64_t copies = 10, eval_copies = 1;
+  bool player_index = true, own_reward = false, greedy = true;
+  double gamma = 0.99;
+  void fields(Fields& f);
+};
+
+// B tasks, each a world whose constants are its own. A row of theta with the model's P columns plays all
+// players; one of A P columns has a network for each player.
+class ControlBatch : public TaskBatch {
+ public:
+  // Row b's world draws from keys[b]; its constants are row b of `constants` [B, K] float64, undefined where
+  // the world has none.
+  ControlBatch(const Model& model, std::shared_ptr<const ControlOptions> options, std::vector<Rng> keys,
+               Tensor constants);
+
+  int64_t size() const override { return static_cast<int64_t>(keys_.size()); }
+  std::unique_ptr<TaskBatch> slice(int64_t begin, int64_t end) const override;
+  // The DiCE surrogate of minus the team's return, from `copies` episodes a task.
+  Tensor loss(const Tensor& theta, Stage, Rng) const override;
+  // "return", of the team; "length"; and where players earn apart, "return_0", "return_1" ...: means over
+  // `eval_copies` episodes.
+  Scores score(const Tensor& theta, Rng) const override;
+
+  // `copies` episodes of every task, row b played by row b of theta [B, net.columns()].
+  Rollout roll_out(const TeamNet& net, const Tensor& theta, int64_t copies, const Behaviour&, Rng) const;
+  // Task b's world, `copies` of it.
+  std::unique_ptr<Env> world(int64_t task, int64_t copies) const;
+  // One episode of task `task`, drawn: what it looked like, and what the team had earned by then.
+  struct Picture {
+    std::string svg;
+    double earned;
+  };
+  std::vector<Picture> watch(int64_t task, const Tensor& theta /*[1,P]*/, Rng) const;
+  Rng key(int64_t task) const { return keys_[task]; }
+
+  const Model& model() const { return model_; }
+  const ControlOptions& options() const { return *options_; }
+
+ private:
+  TeamNet team(const Tensor& theta) const;
+
+  const Model& model_;
+  std::shared_ptr<const ControlOptions> options_;
+  std::vector<Rng> keys_;
+  Tensor constants_;  // [B, K]
+};
+
+// The batch as worlds. Throws UserError that names the learner where it is something else.
+const ControlBatch& need_control(const TaskBatch&, const std::string& learner);
+
+}  // namespace symma

@@ -1,0 +1,168 @@
+#include "symma/tasks/rollout.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "symma/core/parallel.h"
+
+namespace symma {
+namespace {
+
+// Index of the largest allowed; the first of equals.
+int64_t best(const float* logits, const bool* mask, int64_t n) {
+  int64_t at = -1;
+  for (int64_t i = 0; i < n; ++i) {
+    if (mask[i] && (at < 0 || logits[i] > logits[at])) at = i;
+  }
+  return at;
+}
+
+int64_t any(const bool* mask, int64_t n, Draws& d) {
+  int64_t allowed = 0;
+  for (int64_t i = 0; i < n; ++i) allowed += mask[i];
+  int64_t left = d.below(allowed);
+  for (int64_t i = 0; i < n; ++i) {
+    if (mask[i] && left-- == 0) return i;
+  }
+  TORCH_CHECK(false, "no action is allowed");
+}
+
+// An action drawn from the softmax over allowed ones, and its log probability.
+int64_t draw(const float* logits, const bool* mask, int64_t n, Draws& d, float& log_p) {
+  const float top = logits[best(logits, mask, n)];
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += mask[i] ? std::exp(static_cast<double>(logits[i] - top)) : 0;
+  double left = d.uniform() * sum;
+  int64_t at = -1;
+  for (int64_t i = 0; i < n; ++i) {
+    if (!mask[i]) continue;
+    at = i;
+    left -= std::exp(static_cast<double>(logits[i] - top));
+    if (left < 0) break;
+  }
+  log_p = static_cast<float>(logits[at] - top - std::log(sum));
+  return at;
+}
+
+}  // namespace
+
+Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet& net, const Tensor& theta,
+                 const Players& players, const Behaviour& behaviour, const std::vector<Rng>& keys) {
+  at::NoGradGuard no_grad;
+  const EnvSpec& spec = worlds[0]->spec();
+  const int64_t r = static_cast<int64_t>(worlds.size()), e = spec.copies, t = spec.limit, a = spec.agents,
+                d = spec.obs, n = spec.actions, in = d + (players.index ? a : 0);
+  Rollout out;
+  out.input = at::zeros({r, e, t + 1, a, in}, at::kFloat);
+  out.mask = at::ones({r, e, t + 1, a, n}, at::kBool);
+  out.action = at::zeros({r, e, t, a}, at::kLong);
+  out.log_p = at::zeros({r, e, t, a}, at::kFloat);
+  out.reward = at::zeros({r, e, t, a}, at::kFloat);
+  out.alive = at::zeros({r, e, t}, at::kFloat);
+  out.terminated = at::zeros({r, e, t}, at::kFloat);
+  out.team = at::zeros({r, e}, at::kFloat);
+  out.earned = at::zeros({r, e, a}, at::kFloat);
+  std::vector<Frame> frames(r);
+  std::vector<Tensor> actions(r);
+  std::vector<std::vector<int64_t>> going(r);  // the copies whose episodes go on
+  // Writes what copy i of row w sees at step s.
+  const auto look = [&](int64_t w, int64_t i, int64_t s) {
+    float* to = out.input.data_ptr<float>() + ((w * e + i) * (t + 1) + s) * a * in;
+    const float* from = frames[w].obs.data_ptr<float>() + i * a * d;
+    for (int64_t p = 0; p < a; ++p, to += in, from += d) {
+      std::memcpy(to, from, d * sizeof(float));
+      if (players.index) to[d + p] = 1;
+    }
+    std::memcpy(out.mask.data_ptr<bool>() + ((w * e + i) * (t + 1) + s) * a * n,
+                frames[w].mask.data_ptr<bool>() + i * a * n, a * n);
+  };
+  parallel_for(r, 1, [&](int64_t w, int64_t) {
+    worlds[w]->reset(keys[w].split("world"), frames[w]);
+    actions[w] = at::zeros({e, a}, at::kLong);
+    for (int64_t i = 0; i < e; ++i) {
+      going[w].push_back(i);
+      look(w, i, 0);
+    }
+  });
+  Tensor memory;
+  for (int64_t s = 0; s < t; ++s) {
+    int64_t most = 0;
+    for (const auto& g : going) most = std::max<int64_t>(most, static_cast<int64_t>(g.size()));
+    if (most == 0) break;
+    // A network without memory is asked about episodes that go on alone, packed to the front of each row.
+    const bool packed = !net.recurrent();
+    Tensor x = packed ? at::zeros({r, most, a, in}, at::kFloat) : out.input.select(2, s);
+    for (int64_t w = 0; packed && w < r; ++w) {
+      float* to = x.data_ptr<float>() + w * most * a * in;
+      for (int64_t i : going[w]) {
+        std::memcpy(to, out.input.data_ptr<float>() + ((w * e + i) * (t + 1) + s) * a * in,
+                    a * in * sizeof(float));
+        to += a * in;
+      }
+    }
+    const Tensor outputs = net.act(theta, x, memory).to(at::kFloat).contiguous();  // [R, L, A, n]
+    const int64_t slots = outputs.size(1);
+    parallel_for(r, 1, [&](int64_t w, int64_t) {
+      Draws draws(keys[w].split("act", s));
+      int64_t* act = actions[w].data_ptr<int64_t>();
+      for (size_t g = 0; g < going[w].size(); ++g) {
+        const int64_t i = going[w][g], slot = packed ? static_cast<int64_t>(g) : i;
+        for (int64_t p = 0; p < a; ++p) {
+          const float* logits = outputs.data_ptr<float>() + ((w * slots + slot) * a + p) * n;
+          const bool* mask = frames[w].mask.data_ptr<bool>() + (i * a + p) * n;
+          float& log_p = out.log_p.data_ptr<float>()[((w * e + i) * t + s) * a + p];
+          int64_t& chosen = act[i * a + p];
+          // Diverged networks give NaN, with which no comparison holds: the first allowed action is taken.
+          if (behaviour.pick == Behaviour::Pick::kSample)
+            chosen = draw(logits, mask, n, draws, log_p);
+          else if (behaviour.pick == Behaviour::Pick::kEpsilon && draws.uniform() < behaviour.epsilon[w])
+            chosen = any(mask, n, draws);
+          else
+            chosen = best(logits, mask, n);
+        }
+      }
+      worlds[w]->step(actions[w], frames[w]);
+      const float* reward = frames[w].reward.data_ptr<float>();
+      std::vector<int64_t> left;
+      for (int64_t i : going[w]) {
+        const int64_t at = (w * e + i) * t + s;
+        float team = 0;
+        for (int64_t p = 0; p < a; ++p) team += reward[i * a + p];
+        if (spec.common_reward) team = reward[i * a];
+        out.team.data_ptr<float>()[w * e + i] += team;
+        for (int64_t p = 0; p < a; ++p) {
+          out.action.data_ptr<int64_t>()[at * a + p] = act[i * a + p];
+          out.reward.data_ptr<float>()[at * a + p] = players.own_reward ? reward[i * a + p] : team;
+          out.earned.data_ptr<float>()[(w * e + i) * a + p] += reward[i * a + p];
+        }
+        out.alive.data_ptr<float>()[at] = 1;
+        const bool ended = frames[w].terminated.data_ptr<bool>()[i];
+        out.terminated.data_ptr<float>()[at] = ended ? 1 : 0;
+        look(w, i, s + 1);
+        if (!ended && !frames[w].truncated.data_ptr<bool>()[i]) left.push_back(i);
+      }
+      going[w] = std::move(left);
+    });
+  }
+  return out;
+}
+
+Tensor dice(const Tensor& log_p, const Tensor& reward, const Tensor& alive, double gamma) {
+  const int64_t e = reward.size(1), t = reward.size(2);
+  const Tensor discount = at::pow(gamma, at::arange(t, reward.options()));  // [T]
+  const Tensor paid = reward * alive * discount, l = log_p * alive;
+  const auto box = [](const Tensor& x) { return (x - x.detach()).exp(); };
+  Tensor value = (box(l.cumsum(2)) * paid).sum(2);  // [R, E]
+  if (e > 1) {
+    const Tensor to_go = paid.flip(2).cumsum(2).flip(2);  // [R, E, T], discounted from the start
+    const Tensor others = (to_go.sum(1, true) - to_go) / static_cast<double>(e - 1);
+    value = value + ((1 - box(l)) * others * alive).sum(2);
+  }
+  return -value.mean(1);
+}
+
+Tensor masked_log_softmax(const Tensor& logits, const Tensor& mask) {
+  return at::log_softmax(logits.masked_fill(mask.logical_not(), -1e9), -1);
+}
+
+}  // namespace symma

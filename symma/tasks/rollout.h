@@ -1,0 +1,57 @@
+// Episodes of a team in its worlds, and the surrogate loss whose derivatives are those of their return.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "symma/envs/env.h"
+#include "symma/nn/team.h"
+
+namespace symma {
+
+// R rows, E episodes of each, T steps at most, A players, inputs of I numbers, n actions. Steps past the end
+// of an episode are zeros.
+struct Rollout {
+  Tensor input;   // [R, E, T + 1, A, I] float: what players see, and which player looks; the last of an
+                  // episode is what was seen at its end
+  Tensor mask;    // [R, E, T + 1, A, n] bool: actions allowed
+  Tensor action;  // [R, E, T, A] int64
+  Tensor log_p;   // [R, E, T, A] float: log probability of the action where it was drawn from the network's
+  Tensor reward;  // [R, E, T, A] float: the team's, or each player's own
+  Tensor alive;   // [R, E, T] float: 1 for a step that was taken
+  Tensor terminated;  // [R, E, T] float: 1 for a step after which the world ended by its own rules
+  Tensor team;        // [R, E] float: what the team earned in the whole episode
+  Tensor earned;      // [R, E, A] float: what each player earned
+};
+
+// How actions follow from a network's outputs.
+struct Behaviour {
+  enum class Pick { kSample, kGreedy, kEpsilon } pick = Pick::kSample;
+  std::vector<double> epsilon = {};  // of each row: how often an allowed action is drawn evenly
+};
+
+struct Players {
+  bool index = true;        // the input ends with a one-hot of the player's number
+  bool own_reward = false;  // a player is handed its own reward and not the team's
+};
+
+// One episode of every copy of every world. Worlds do not reset themselves; row r draws from keys[r] alone.
+Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&,
+                 const Tensor& theta /*[R,columns]*/, const Players&, const Behaviour&,
+                 const std::vector<Rng>& keys);
+
+// Minus the discounted return of R rows, [R], as a surrogate: its value is the return's, and each of its
+// derivatives has that of the expected return as its mean (DiCE, Foerster et al. 2018, arXiv:1802.05098):
+//
+//   - mean_e [ sum_t g^t box(sum_{s<=t} l_s) r_t + sum_t g^t (1 - box(l_t)) b_t ],   box(l) = exp(l -
+//   stop(l))
+//
+// with l_t the log probability of all that was decided at t, and b_t the mean return to go of the other
+// episodes, which does not depend on what was decided in this one (the baseline; zero where E = 1).
+Tensor dice(const Tensor& log_p /*[R,E,T]*/, const Tensor& reward /*[R,E,T]*/,
+            const Tensor& alive /*[R,E,T]*/, double gamma);
+
+// log softmax over allowed actions: [..., n].
+Tensor masked_log_softmax(const Tensor& logits /*[...,n]*/, const Tensor& mask /*[...,n] bool*/);
+
+}  // namespace symma

@@ -1,0 +1,248 @@
+// What every learner of worlds must keep to, and the parts that they are made of.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "symma/core/parallel.h"
+#include "symma/learners/replay.h"
+#include "symma/learners/teams.h"
+
+namespace symma {
+namespace {
+
+struct Case {
+  std::string learner, model;
+  bool shared;
+};
+
+std::string name_of(const Case& c) {
+  return c.learner + "_" + c.model + (c.shared ? "_shared" : "_apart");
+}
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << name_of(c);
+}
+
+std::vector<Case> cases() {
+  const auto family = make<TaskFamilyRegistry>("control", {}, int64_t{1});
+  const auto model = make<ModelRegistry>("mlp", {{"hidden", {4}}}, family->spec().shape);
+  std::vector<Case> out;
+  for (const auto& name : LearnerRegistry::instance().names()) {
+    const auto l = [&]() -> std::unique_ptr<Learner> {
+      try {
+        return make<LearnerRegistry>(name, {{"share_parameters", true}},
+                                     LearnerSetting{*model, family->spec()});
+      } catch (const UserError&) {
+        return nullptr;  // it learns from labelled points: conformance_test.cc
+      }
+    }();
+    if (!l) continue;
+    for (const std::string net : {"mlp", "gru"}) {
+      for (const bool shared : {true, false}) out.push_back({name, net, shared});
+    }
+  }
+  return out;
+}
+
+class EveryTeam : public testing::TestWithParam<Case> {
+ protected:
+  EveryTeam()
+      : family(make<TaskFamilyRegistry>(
+            "control",
+            {{"world",
+              {{"kind", "foraging"}, {"rows", 5}, {"columns", 5}, {"agents", 2}, {"foods", 2}, {"limit", 8}}},
+             {"copies", 3}},
+            int64_t{3})),
+        model(make<ModelRegistry>(GetParam().model,
+                                  GetParam().model == "mlp" ? Json{{"hidden", {8}}} : Json{{"hidden", 8}},
+                                  family->spec().shape)) {
+    Json settings{{"share_parameters", GetParam().shared}, {"standardise_rewards", true}, {"adam_eps", 1e-2}};
+    const auto draft = LearnerRegistry::instance().draft(GetParam().learner, "");
+    Fields fields;
+    draft->fields(fields);
+    for (const auto& f : fields.list()) {
+      if (f.name == "buffer") settings["buffer"] = 10;
+      if (f.name == "batch") settings["batch"] = 4;
+    }
+    learner = make<LearnerRegistry>(GetParam().learner, settings, LearnerSetting{*model, family->spec()});
+  }
+
+  std::unique_ptr<TaskBatch> tasks(std::vector<int64_t> agents, uint64_t key,
+                                   Split split = Split::kTrain) const {
+    return family->sample(*model, agents, split, Rng(key));
+  }
+  int64_t columns() const { return model->layout().size() * (GetParam().shared ? 1 : 2); }
+
+  std::unique_ptr<TaskFamily> family;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Learner> learner;
+};
+
+void expect_same(const State& a, const State& b) {
+  EXPECT_TRUE(a.theta.equal(b.theta));
+  for (const auto& [name, t] : a.own) EXPECT_TRUE(t.equal(b.own.at(name))) << name;
+}
+
+State clone(const State& s) {
+  State out{s.theta.clone(), {}, s.step};
+  for (const auto& [name, t] : s.own) out.own[name] = t.clone();
+  return out;
+}
+
+TEST_P(EveryTeam, StateIsOneRowAnAgentAndStaysFinite) {
+  State s = learner->init(3, Rng(1));
+  const auto fresh = clone(s);
+  for (int i = 0; i < 3; ++i) learner->step(s, *tasks({0, 0, 1, 1, 2, 2}, 2 + i), Rng(3 + i));
+  EXPECT_EQ(s.step, 3);
+  EXPECT_GE(s.theta.size(1), columns());
+  EXPECT_TRUE(s.theta.isfinite().all().item<bool>());
+  EXPECT_FALSE(s.theta.equal(fresh.theta));
+  for (const auto& [name, t] : fresh.own) EXPECT_EQ(t.sizes(), s.own.at(name).sizes()) << name;
+  EXPECT_EQ(s.own.size(), fresh.own.size());
+  for (const auto& [name, t] : s.own) EXPECT_EQ(t.size(0), 3) << name;
+  const double steps = s.own.at("env_steps").min().item<double>();
+  EXPECT_GE(steps, 6);
+  EXPECT_LE(s.own.at("env_steps").max().item<double>(), 3 * 6 * 8);
+}
+
+TEST_P(EveryTeam, IsAFunctionOfStateTasksAndKey) {
+  const auto run = [&](int threads) {
+    set_threads(threads);
+    State s = learner->init(3, Rng(1));
+    for (int i = 0; i < 3; ++i) learner->step(s, *tasks({0, 1, 2}, 10 + i), Rng(20 + i));
+    return s;
+  };
+  const State a = run(1), b = run(2);
+  set_threads(0);
+  expect_same(a, b);
+}
+
+TEST_P(EveryTeam, ACopyOfTheStateGoesOnTheSame) {
+  State s = learner->init(2, Rng(1));
+  for (int i = 0; i < 3; ++i) learner->step(s, *tasks({0, 1}, 2 + i), Rng(3 + i));
+  State copy = clone(s), alias = s;
+  const State before = clone(s);
+  learner->step(s, *tasks({0, 1}, 14), Rng(5));
+  expect_same(alias, before);  // nobody else's memory was written to
+  learner->step(copy, *tasks({0, 1}, 14), Rng(5));
+  expect_same(s, copy);
+}
+
+TEST_P(EveryTeam, AnAgentLearnsFromItsOwnTasksAlone) {
+  State both = learner->init(2, Rng(1));
+  for (int i = 0; i < 3; ++i) learner->step(both, *tasks({0, 0, 1, 1}, 4 + i), Rng(5 + i));
+  const auto batch = tasks({0, 0, 1, 1}, 2);
+  State together = clone(both), alone = clone(both).agents(1, 2);
+  learner->step(together, *batch, Rng(3));
+  learner->step(alone, *batch->slice(2, 4), Rng(3));
+  EXPECT_LE((together.theta[1] - alone.theta[0]).abs().max().item<double>(), 1e-5);
+}
+
+TEST_P(EveryTeam, ZeroStepsChangeNothingAndStepsAreAPath) {
+  const State s = learner->init(2, Rng(1));
+  const auto batch = tasks({0, 0, 1, 1}, 2, Split::kTest);
+  const std::vector<int64_t> all{0, 2, 4}, last{4};
+  const auto path = learner->adapt(s, *batch, all, Rng(3));
+  ASSERT_EQ(path.size(), 3u);
+  EXPECT_TRUE(path[0].equal(s.theta.slice(1, 0, columns()).repeat_interleave(2, 0)));
+  EXPECT_TRUE(path[2].equal(learner->adapt(s, *batch, last, Rng(3))[0]));
+  EXPECT_FALSE(path[2].equal(path[0]));
+  EXPECT_EQ(batch->score(path[2], Rng(1)).at("return").size(0), 4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, EveryTeam, testing::ValuesIn(cases()),
+                         [](const auto& info) { return name_of(info.param); });
+
+// ---- Parts.
+
+TEST(PolicyLoss, ItsGradientIsThatOfItsValue) {
+  const Tensor logits = normal(Rng(1), {2, 3, 2, 2, 4}, at::kDouble);
+  Tensor mask = at::ones({2, 3, 2, 2, 4}, at::kBool);
+  mask.select(4, 2).select(3, 1).fill_(false);
+  Tensor action = at::zeros({2, 3, 2, 2}, at::kLong);
+  action.select(1, 1).fill_(1), action.select(1, 2).fill_(3);
+  const Tensor advantage = normal(Rng(2), {2, 3, 2, 2}, at::kDouble),
+               log_p = masked_log_softmax(logits, mask).gather(4, action.unsqueeze(4)).squeeze(4),
+               old = log_p + 0.3 * normal(Rng(3), {2, 3, 2, 2}, at::kDouble);
+  Tensor weight = at::ones({2, 3, 2}, at::kDouble);
+  weight[1][2][1] = 0;
+  for (const double clip : {0.0, 0.2}) {
+    const auto loss = [&](const Tensor& z) {
+      return policy_loss(z, mask, action, old, advantage, weight, clip, 0.05).loss;
+    };
+    // The value, by plain tensor operations.
+    const Tensor ratio = (log_p - old).exp();
+    const Tensor gain = clip > 0 ? at::minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+                                 : log_p * advantage;
+    const Tensor all = masked_log_softmax(logits, mask), entropy = -(all.exp() * all).sum(4);
+    const Tensor mean =
+        ((gain + 0.05 * entropy) * weight.unsqueeze(3)).sum({1, 2, 3}) / (2 * weight.sum({1, 2}));
+    EXPECT_LE((loss(logits) + mean).abs().max().item<double>(), 1e-12);
+    const Tensor grad = policy_loss(logits, mask, action, old, advantage, weight, clip, 0.05).grad;
+    for (int64_t i = 0; i < logits.numel(); ++i) {
+      Tensor up = logits.clone(), down = logits.clone();
+      up.view(-1)[i] += 1e-6, down.view(-1)[i] -= 1e-6;
+      EXPECT_NEAR(grad.view(-1)[i].item<double>(), (loss(up) - loss(down)).sum().item<double>() / 2e-6, 1e-8);
+    }
+  }
+}
+
+TEST(Returns, OfTwoStepsByHand) {
+  // Three steps, then the limit; and two steps, then an end.
+  const Tensor reward = at::tensor({1., 2., 4., 1., 2., 0.}, at::kDouble).view({1, 2, 3, 1});
+  const Tensor alive = at::tensor({1., 1., 1., 1., 1., 0.}, at::kDouble).view({1, 2, 3});
+  const Tensor end = at::tensor({0., 0., 0., 0., 1., 0.}, at::kDouble).view({1, 2, 3});
+  const Tensor value = at::tensor({8., 16., 32., 64., 8., 16., 32., 64.}, at::kDouble).view({1, 2, 4, 1});
+  const Tensor r = n_step_returns(reward, alive, end, value, 0.5, 2, false).view(-1);
+  const Tensor want = at::tensor({1 + 1 + 8., 2 + 2 + 16., 4 + 32., 1 + 1., 2., 0.}, at::kDouble);
+  EXPECT_TRUE(r.equal(want)) << r;
+  const Tensor cut = n_step_returns(reward, alive, end, value, 0.5, 2, true).view(-1);
+  EXPECT_TRUE(cut.equal(at::tensor({1 + 1 + 8., 2 + 2., 4., 1 + 1., 2., 0.}, at::kDouble))) << cut;
+}
+
+TEST(Points, TakeAndPutAreInverse) {
+  const Tensor alive = at::tensor({1., 1., 0., 1., 0., 0., 1., 1., 1., 1., 1., 0.}).view({2, 2, 3});
+  const Points p = points_of(alive);
+  EXPECT_EQ(p.place.size(1), 5);
+  const Tensor x = normal(Rng(1), {2, 2, 3, 4});
+  EXPECT_TRUE(put(take(x, p), p, 2, 3).equal(x * alive.unsqueeze(3)));
+}
+
+TEST(Standardise, IsThatOfAllRewardsSoFar) {
+  State s{at::zeros({1, 1}), {{"reward", at::zeros({1, 3}, at::kDouble)}}, 0};
+  const Tensor a = normal(Rng(1), {1, 2, 3, 2}), b = 3 + 2 * normal(Rng(2), {1, 2, 3, 2});
+  const Tensor on = at::ones({1, 2, 3});
+  standardise(s, a, on);
+  const Tensor got = standardise(s, b, on);
+  const Tensor all = at::cat({a, b}).to(at::kDouble);
+  EXPECT_LE((got - (b - all.mean()) / all.std(false)).abs().max().item<double>(), 1e-4);
+}
+
+TEST(Replay, KeepsTheLatestAndDrawsWithoutRepeats) {
+  const auto family = make<TaskFamilyRegistry>("control", {{"copies", 3}}, int64_t{1});
+  const auto model = make<ModelRegistry>("mlp", {{"hidden", {4}}}, family->spec().shape);
+  const TeamShape shape(LearnerSetting{*model, family->spec()}, "test");
+  State s{at::zeros({2, 1}), {}, 0};
+  replay_init(s, 2, 4, shape);
+  for (int i = 0; i < 2; ++i) {
+    Rollout o;
+    o.input = at::full({2, 3, 26, 2, shape.input}, i * 3.0);
+    for (int64_t e = 0; e < 3; ++e) o.input.select(1, e).add_(static_cast<double>(e));
+    o.mask = at::ones({2, 3, 26, 2, shape.actions}, at::kBool);
+    o.action = at::zeros({2, 3, 25, 2}, at::kLong);
+    o.reward = at::zeros({2, 3, 25, 2});
+    o.alive = at::zeros({2, 3, 25}), o.terminated = at::zeros({2, 3, 25});
+    o.alive.narrow(2, 0, 5 + i).fill_(1);
+    replay_add(s, o);
+  }
+  EXPECT_EQ(replay_size(s), 4);
+  const Rollout drawn = replay_draw(s, 4, {Rng(1), Rng(2)});
+  for (int64_t row = 0; row < 2; ++row) {
+    const Tensor numbers = std::get<0>(drawn.input[row].select(1, 0).select(1, 0).select(1, 0).sort());
+    EXPECT_TRUE(numbers.equal(at::tensor({2.F, 3.F, 4.F, 5.F}))) << numbers;  // 0 and 1 were written over
+  }
+  EXPECT_EQ(drawn.alive.size(2), 6);
+  EXPECT_EQ(drawn.input.size(2), 7);
+}
+
+}  // namespace
+}  // namespace symma

@@ -1,0 +1,267 @@
+// Worlds as tasks: what a batch promises, the surrogate loss against enumeration and importance weights, and
+// what a person can get wrong.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "symma/core/parallel.h"
+#include "symma/tasks/control.h"
+
+namespace symma {
+namespace {
+
+const Json kForaging = {{"kind", "foraging"}, {"rows", 5},  {"columns", 5},
+                        {"agents", 2},        {"foods", 2}, {"limit", 12}};
+
+struct Made {
+  std::unique_ptr<TaskFamily> family;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<TaskBatch> draw(std::vector<int64_t> agents, uint64_t key,
+                                  Split split = Split::kTrain) const {
+    return family->sample(*model, agents, split, Rng(key));
+  }
+};
+
+Made made(Json settings, const std::string& model = "mlp", int64_t agents = 2) {
+  Made m;
+  m.family = make<TaskFamilyRegistry>("control", settings, agents);
+  m.model = make<ModelRegistry>(
+      model, model == "mlp" ? Json{{"hidden", {6}}, {"activation", "tanh"}} : Json{{"hidden", 6}},
+      m.family->spec().shape);
+  return m;
+}
+
+const ControlBatch& worlds(const TaskBatch& b) {
+  return dynamic_cast<const ControlBatch&>(b);
+}
+
+Rollout play(const Made& m, const TaskBatch& b, const Tensor& theta, Behaviour how = {}, uint64_t key = 9) {
+  const TeamNet net(*m.model, m.family->spec().players, theta.size(1) == m.model->layout().size());
+  return worlds(b).roll_out(net, theta, 4, how, Rng(key));
+}
+
+void expect_equal(const Rollout& a, const Rollout& b) {
+  EXPECT_TRUE(a.input.equal(b.input));
+  EXPECT_TRUE(a.action.equal(b.action));
+  EXPECT_TRUE(a.reward.equal(b.reward));
+  EXPECT_TRUE(a.alive.equal(b.alive));
+}
+
+TEST(Control, ASliceAndAnyNumberOfThreadsGiveTheSameEpisodes) {
+  for (const std::string net : {"mlp", "gru"}) {
+    const Made m = made({{"world", kForaging}}, net);
+    const auto batch = m.draw({0, 1, 1}, 3);
+    const Tensor theta = m.model->init(3, Rng(4));
+    set_threads(1);
+    const Rollout whole = play(m, *batch, theta);
+    set_threads(2);
+    expect_equal(whole, play(m, *batch, theta));
+    set_threads(0);
+    const Rollout part = play(m, *batch->slice(1, 3), theta.slice(0, 1, 3));
+    EXPECT_TRUE(part.action.equal(whole.action.slice(0, 1, 3))) << net;
+    EXPECT_TRUE(part.reward.equal(whole.reward.slice(0, 1, 3)));
+    EXPECT_FALSE(whole.action[0].equal(whole.action[1]));
+    EXPECT_LE((batch->loss(theta, Stage::kQuery, Rng(1)).slice(0, 1, 3) -
+               batch->slice(1, 3)->loss(theta.slice(0, 1, 3), Stage::kQuery, Rng(1)))
+                  .abs()
+                  .max()
+                  .item<double>(),
+              1e-5);
+  }
+}
+
+TEST(Control, EpisodesAreWhole) {
+  const Made m = made({{"world", kForaging}});
+  const auto batch = m.draw({0, 1}, 5);
+  const Rollout o = play(m, *batch, m.model->init(2, Rng(4)), {Behaviour::Pick::kEpsilon, {1.0, 1.0}});
+  const Tensor length = o.alive.sum(2);  // [R, E]
+  EXPECT_GE(length.min().item<double>(), 1);
+  // A step is taken until the end and none after it; an episode that ends early was ended by the world.
+  EXPECT_TRUE((o.alive.narrow(2, 1, 11) <= o.alive.narrow(2, 0, 11)).all().item<bool>());
+  EXPECT_TRUE((o.terminated.sum(2) == 1).logical_or(length == 12).all().item<bool>());
+  EXPECT_TRUE((o.terminated.cumsum(2).narrow(2, 0, 11) * o.alive.narrow(2, 1, 11) == 0).all().item<bool>());
+  EXPECT_LE((o.team - o.reward.select(3, 0).sum(2)).abs().max().item<double>(), 1e-6);
+  EXPECT_LE((o.team - o.earned.sum(2)).abs().max().item<double>(), 1e-6);
+  // Player numbers stand at the end of what players see.
+  const Tensor index = o.input.select(2, 0).narrow(3, o.input.size(4) - 2, 2);
+  EXPECT_TRUE(index.equal(at::eye(2).expand_as(index)));
+}
+
+TEST(Control, ARecurrentNetActsAsItIsUnrolled) {
+  for (const bool shared : {true, false}) {
+    const Made m = made({{"world", kForaging}}, "gru");
+    const TeamNet net(*m.model, 2, shared);
+    const Tensor theta = net.init(2, Rng(4));
+    const Rollout o = worlds(*m.draw({0, 1}, 5)).roll_out(net, theta, 3, {}, Rng(6));
+    const Tensor log_p =
+        masked_log_softmax(net.forward(theta, o.input.narrow(2, 0, 12)), o.mask.narrow(2, 0, 12))
+            .gather(4, o.action.unsqueeze(4))
+            .squeeze(4);
+    EXPECT_LE(((log_p - o.log_p) * o.alive.unsqueeze(3)).abs().max().item<double>(), 1e-5);
+  }
+}
+
+TEST(Control, ARowOfManyNetworksGivesEachPlayerItsOwn) {
+  const Made m = made({{"world", kForaging}});
+  const auto batch = m.draw({0}, 5);
+  const TeamNet apart(*m.model, 2, false), together(*m.model, 2, true);
+  const Tensor theta = m.model->init(2, Rng(4));  // two networks
+  const Rollout o = worlds(*batch).roll_out(apart, theta.view({1, -1}), 3, {}, Rng(6));
+  const Tensor x = o.input.narrow(2, 0, 12), y = apart.forward(theta.view({1, -1}), x);
+  for (int64_t a = 0; a < 2; ++a) {
+    const Tensor one = together.forward(theta.slice(0, a, a + 1), x);
+    EXPECT_LE((y.select(3, a) - one.select(3, a)).abs().max().item<double>(), 1e-6);
+  }
+}
+
+TEST(Control, ConstantsVaryByTaskWithinTheirRanges) {
+  const Made m = made({{"world", kForaging}, {"vary", {"penalty", "max_agent_level"}}}, "mlp", 2);
+  const auto penalties = [&](int64_t agent, Split split) {
+    const auto batch = m.draw(std::vector<int64_t>(30, agent), 5, split);
+    std::vector<double> out;
+    for (int64_t i = 0; i < 30; ++i) {
+      auto world = worlds(*batch).world(i, 1);
+      Frame f;
+      world->reset(Rng(1), f);
+      // Ten numbers of the episode, then the task: foods, max_agent_level, penalty.
+      const Tensor saved = dynamic_cast<Restorable&>(*world).save(0);
+      out.push_back(saved[12].item<double>());
+    }
+    return out;
+  };
+  for (double p : penalties(0, Split::kTrain)) EXPECT_LE(p, 0.05);
+  for (double p : penalties(1, Split::kTrain)) EXPECT_GE(p, 0.05);
+  for (double p : penalties(kEveryone, Split::kOod)) EXPECT_GE(p, 0.2);
+  const auto some = penalties(kEveryone, Split::kTest);
+  EXPECT_GT(*std::max_element(some.begin(), some.end()), *std::min_element(some.begin(), some.end()) + 0.05);
+}
+
+// ---- The surrogate.
+
+Tensor derivative(const Tensor& y, const Tensor& x) {
+  return row_gradient(y.view({1}), x, true);
+}
+
+// J(z) of two steps with two actions, p = softmax(z), and a reward table by what was done in both.
+const double kReward[2][2] = {{1.0, -0.5}, {0.3, 2.0}};
+constexpr double kGamma = 0.9;
+
+Tensor exact(const Tensor& z) {
+  const Tensor p = at::softmax(z, 1)[0];
+  Tensor j = at::zeros({}, z.options());
+  for (int a = 0; a < 2; ++a) {
+    j = j + p[a] * kReward[a][a];
+    for (int b = 0; b < 2; ++b) j = j + kGamma * p[a] * p[b] * kReward[a][b];
+  }
+  return j;
+}
+
+TEST(Dice, ItsDerivativesHaveTheRightMeanToTheThirdOrder) {
+  const Tensor z = at::tensor({0.3, -0.4}, at::kDouble).view({1, 2}).requires_grad_(true);
+  for (const int64_t episodes : {1, 2}) {
+    // All outcomes of `episodes` episodes of two steps, each with its probability held constant.
+    Tensor mean_surrogate = at::zeros({}, at::kDouble);
+    const int64_t outcomes = episodes == 1 ? 4 : 16;
+    for (int64_t o = 0; o < outcomes; ++o) {
+      Tensor log_p = at::zeros({0}, at::kDouble), reward = at::zeros({1, episodes, 2}, at::kDouble);
+      const Tensor l = at::log_softmax(z, 1)[0];
+      std::vector<Tensor> parts;
+      double probability = 1;
+      for (int64_t e = 0; e < episodes; ++e) {
+        const int64_t a = o >> (2 * e) & 1, b = o >> (2 * e + 1) & 1;
+        parts.push_back(at::stack({l[a], l[b]}));
+        probability *= std::exp(l[a].item<double>() + l[b].item<double>());
+        reward[0][e][0] = kReward[a][a];
+        reward[0][e][1] = kReward[a][b];
+      }
+      log_p = at::stack(parts).unsqueeze(0);
+      mean_surrogate = mean_surrogate - probability * dice(log_p, reward, at::ones_like(reward), kGamma)[0];
+    }
+    Tensor j = exact(z), s = mean_surrogate;
+    EXPECT_NEAR(j.item<double>(), s.item<double>(), 1e-12);
+    for (int order = 1; order <= 3; ++order) {
+      const Tensor dj = derivative(j, z), ds = derivative(s, z);
+      EXPECT_LE((dj - ds).abs().max().item<double>(), 1e-12)
+          << "order " << order << ", episodes " << episodes;
+      EXPECT_GT(dj.abs().max().item<double>(), 1e-3);
+      j = (dj * at::tensor({0.7, -0.2}, at::kDouble)).sum();
+      s = (ds * at::tensor({0.7, -0.2}, at::kDouble)).sum();
+    }
+  }
+}
+
+TEST(Dice, TheTasksLossIsTheReturnOfImportanceWeightedEpisodes) {
+  Made m = made(
+      {{"world", {{"kind", "matrix_game"}, {"memory", 1}, {"limit", 4}}}, {"copies", 1}, {"gamma", 0.9}});
+  const auto batch = m.draw({0}, 5);
+  const Tensor theta = m.model->init(1, Rng(4)).to(at::kDouble);
+  const TeamNet net(*m.model, 2, true);
+  const Rollout o = worlds(*batch).roll_out(net, theta, 1, {}, Rng(6).split("support"));
+  const auto log_p = [&](const Tensor& at) {
+    return at::log_softmax(net.forward(at, o.input.narrow(2, 0, 4)), 4)
+        .gather(4, o.action.unsqueeze(4))
+        .view({4, 2});
+  };
+  const Tensor base = log_p(theta);
+  const auto weighted = [&](const Tensor& at) {
+    const Tensor now = log_p(at);
+    double sum = 0, ratio = 0;
+    for (int64_t t = 0; t < 4; ++t) {
+      ratio += (now[t] - base[t]).sum().item<double>();
+      sum += std::pow(0.9, t) * o.reward[0][0][t][0].item<double>() * std::exp(ratio);
+    }
+    return -sum;
+  };
+  const Tensor at_theta = leaf(theta);
+  const Tensor loss = batch->loss(at_theta, Stage::kSupport, Rng(6));
+  EXPECT_NEAR(loss.item<double>(), weighted(theta), 1e-6);
+  const Tensor g = row_gradient(loss, at_theta, true);
+  for (int64_t i = 0; i < theta.size(1); i += 3) {
+    Tensor up = theta.clone(), down = theta.clone();
+    up[0][i] += 1e-5, down[0][i] -= 1e-5;
+    EXPECT_NEAR(g[0][i].item<double>(), (weighted(up) - weighted(down)) / 2e-5, 1e-6);
+  }
+  // The curvature along a direction.
+  const Tensor v = normal(Rng(8), theta.sizes(), at::kDouble);
+  const double h = 1e-4;
+  const double numeric = (weighted(theta + h * v) - 2 * weighted(theta) + weighted(theta - h * v)) / (h * h);
+  EXPECT_NEAR((row_gradient((g * v).sum(1), at_theta, false) * v).sum().item<double>(), numeric,
+              1e-4 * std::max(1.0, std::abs(numeric)));
+}
+
+// ---- What a person can get wrong.
+
+std::string complaint(const std::string& text) {
+  try {
+    const Config c = Config::parse(text, "x.toml");
+    const auto draft = TaskFamilyRegistry::instance().draft("control", "");
+    Fields fields;
+    draft->fields(fields);
+    c.read("task", fields, {"kind"});
+    draft->build(1);
+  } catch (const UserError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TEST(Control, BadInputIsOneClearError) {
+  EXPECT_EQ(complaint("[task]\nkind = \"control\"\n[task.world]\nkind = \"foraging\"\nrows = 7\n"), "");
+  EXPECT_EQ(complaint("[task]\nworld = \"foraging\"\n"), "");
+  const auto says = [](const std::string& text, const std::vector<std::string>& words) {
+    const std::string found = complaint(text);
+    for (const auto& w : words) EXPECT_NE(found.find(w), std::string::npos) << found << " lacks " << w;
+  };
+  says("[task]\nworld = \"forageing\"\n", {"x.toml:2", "forageing", "did you mean foraging"});
+  says("[task.world]\nkind = \"foraging\"\nrowz = 7\n", {"x.toml:3", "[task.world] rowz", "rows"});
+  says("[task.world]\nkind = \"foraging\"\nrows = \"7\"\n", {"x.toml:3", "[task.world] rows", "integer"});
+  says("[task.world]\nkind = \"foraging\"\nfoods = 0\n", {"x.toml:3", "[task.world] foods", "out of range"});
+  says("[task.world]\nkind = 3\n", {"[task] world", "integer"});
+  says("[task]\nworld = 3\n", {"[task] world", "integer"});
+  says("[task]\nworld = \"foraging\"\nvary = [\"penalti\"]\n", {"[task] vary", "penalti", "penalty"});
+  says("[task]\ncopies = 0\n", {"[task] copies", "out of range"});
+  says("[task.world]\nkind = \"foraging\"\nrows = 4\ncolumns = 4\nfoods = 9\n", {"foraging", "do not fit"});
+}
+
+}  // namespace
+}  // namespace symma
