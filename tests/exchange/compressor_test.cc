@@ -70,6 +70,7 @@ TEST_P(EachCompressor, ContractsAsItSays) {
 }
 
 TEST_P(EachCompressor, IsUnbiasedIfItSays) {
+  const auto c = GetParam() == "qsgd" ? make("qsgd", {{"unbiased", true}}) : make(GetParam());
   if (!c->unbiased()) GTEST_SKIP() << GetParam() << " does not claim to be";
   const Tensor x = row(60, 7);
   Tensor sum = at::zeros({60}, at::kDouble), squares = sum.clone();
@@ -187,12 +188,24 @@ TEST(Bits, ComeBack) {
 TEST(Qsgd, VarianceIsWithinThePapersBound) {
   const Tensor x = row(400, 15);
   for (int64_t s : {1, 4, 64}) {
-    const auto c = make("qsgd", {{"levels", s}});
+    const auto c = make("qsgd", {{"levels", s}, {"unbiased", true}});
     double lost = 0;
     for (int t = 0; t < 300; ++t) lost += std::pow(relative(through(*c, x, Rng(t)), x), 2) / 300;
     EXPECT_LE(lost, std::min(400. / (s * s), 20. / s));
     EXPECT_GT(lost, 0);
   }
+}
+
+TEST(Qsgd, ContractsWithFewLevelsForItsLength) {
+  const Tensor x = row(2000, 15);
+  const auto contracting = make("qsgd"), unbiased = make("qsgd", {{"unbiased", true}});
+  EXPECT_GT(relative(through(*unbiased, x, Rng(1)), x), 1);  // an error fed back through this grows
+  EXPECT_EQ(unbiased->contraction(2000), 0);
+  const double delta = contracting->contraction(2000);
+  EXPECT_GT(delta, 0);
+  double lost = 0;
+  for (int t = 0; t < 100; ++t) lost += std::pow(relative(through(*contracting, x, Rng(t)), x), 2) / 100;
+  EXPECT_LE(lost, 1 - delta);
 }
 
 TEST(TopK, KeepsTheLargest) {
