@@ -13,8 +13,9 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "safetensors are little-endian");
 
 const std::map<std::string, at::ScalarType>& types() {
-  static const std::map<std::string, at::ScalarType> t = {
-      {"F32", at::kFloat}, {"F64", at::kDouble}, {"I64", at::kLong}, {"I32", at::kInt}, {"U8", at::kByte}};
+  static const std::map<std::string, at::ScalarType> t = {{"F32", at::kFloat}, {"F64", at::kDouble},
+                                                          {"I64", at::kLong},  {"I32", at::kInt},
+                                                          {"U8", at::kByte},   {"BOOL", at::kBool}};
   return t;
 }
 
@@ -87,9 +88,11 @@ Safetensors read_safetensors(const std::string& path) {
           count != offsets[1] - offsets[0]) {
         throw bad("has sizes that do not agree for tensor " + name);
       }
-      Tensor t = at::empty(shape, types().at(word));
+      // A byte of an untrusted file need not be a bool.
+      const bool truths = types().at(word) == at::kBool;
+      Tensor t = at::empty(shape, truths ? at::kByte : types().at(word));
       if (t.nbytes() > 0) std::memcpy(t.data_ptr(), bytes.data() + start + offsets[0], t.nbytes());
-      out.tensors[name] = t;
+      out.tensors[name] = truths ? t.ne(0) : t;
     }
   } catch (const nlohmann::json::exception&) {
     throw bad("has a header that is not of safetensors' form");

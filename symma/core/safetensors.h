@@ -14,7 +14,7 @@ struct Safetensors {
   std::map<std::string, std::string> metadata;
 };
 
-// Types float32, float64, int64, int32 and uint8. Replaces the file as a whole.
+// Types float32, float64, int64, int32, uint8 and bool. Replaces the file as a whole.
 void write_safetensors(const std::string& path, const Safetensors& content);
 
 // Throws UserError for a file that is missing, truncated, or not safetensors.

@@ -60,6 +60,36 @@ steps = [0, 1]
 validation_tasks = 4
 )";
 
+const char* kTeam = R"(
+agents = 2
+tasks = 1
+rounds = 400
+log_every = 4
+checkpoint_every = 12
+[task]
+kind = "control"
+copies = 4
+[task.world]
+kind = "foraging"
+rows = 6
+columns = 6
+limit = 20
+[model]
+kind = "mlp"
+hidden = [16]
+[learner]
+kind = "qmix"
+buffer = 50
+batch = 8
+[exchange]
+topology = "full"
+every = 10
+[eval]
+steps = [0]
+tasks = 4
+validation_tasks = 2
+)";
+
 Words joined(Words a, const Words& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
@@ -71,7 +101,10 @@ std::vector<Json> rows(const fs::path& folder) {
   for (const auto& line : lines(slurp(folder / "metrics.jsonl"))) {
     Json row = Json::parse(line, nullptr, false);
     EXPECT_TRUE(row.is_object()) << line;
-    if (row.is_object()) row.erase("seconds");
+    if (row.is_object()) {
+      row.erase("seconds");
+      row.erase("env_steps_per_s");
+    }
     out.push_back(row);
   }
   return out;
@@ -141,6 +174,18 @@ TEST(Resume, AfterKillOnDrawingsWithRunningStatistics) {
   kill_midway({"train", "d.toml", "--out", "broken"}, at.path(), at / "broken", 3);
   run_well({"train", "--resume", "--out", "broken"}, at.path());
   expect_same_run(at / "unbroken", at / "broken");
+}
+
+TEST(Resume, AfterKillOfTeamsThatKeepEpisodes) {
+  TempDir at;
+  spill(at / "t.toml", kTeam);
+  for (const Words& set : {Words{}, Words{"--set", "learner={kind=\"mappo\"}"}}) {
+    run_well(joined({"train", "t.toml", "--force", "--out", "unbroken"}, set), at.path());
+    fs::remove_all(at / "broken");
+    kill_midway(joined({"train", "t.toml", "--out", "broken"}, set), at.path(), at / "broken", 10);
+    run_well({"train", "--resume", "--out", "broken"}, at.path());
+    expect_same_run(at / "unbroken", at / "broken");
+  }
 }
 
 TEST(Resume, AfterAKillBeforeTheFirstCheckpointStartsAgain) {
@@ -293,6 +338,14 @@ TEST(Threads, DoNotMatterToPretraining) {
   spill(at / "s.toml", kSixSines);
   expect_threads_do_not_matter(at.path(),
                                {"s.toml", "--set", "rounds=100", "--set", "learner={kind=\"pretrain\"}"});
+}
+
+TEST(Threads, DoNotMatterToTeams) {
+  TempDir at;
+  spill(at / "t.toml", kTeam);
+  expect_threads_do_not_matter(at.path(), {"t.toml", "--set", "rounds=60"});
+  expect_threads_do_not_matter(
+      at.path(), {"t.toml", "--force", "--set", "rounds=60", "--set", "learner={kind=\"ippo\"}"});
 }
 
 TEST(Threads, DoNotMatterToConvolutions) {
