@@ -107,7 +107,7 @@ TEST(ParallelFor, CoversTheRangeOnceAndRethrows) {
                                 if (a == 6) throw std::runtime_error("six");
                               }),
                  std::runtime_error);
-    int nested = 0;
+    std::atomic<int> nested = 0;  // one block runs in place, so the inner loop has the threads
     parallel_for(1, 1, [&](int64_t, int64_t) { parallel_for(3, 1, [&](int64_t, int64_t) { ++nested; }); });
     EXPECT_EQ(nested, 3);
   }
