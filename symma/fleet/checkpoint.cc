@@ -35,8 +35,8 @@ RunState start_run(const Experiment& e) {
   }
   run.exchange = exchange_start(e.exchange, run.learner.theta);
   if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
-  run.loss_sum = at::zeros({e.fleet.agents}, at::kDouble);
-  run.loss_rounds = at::zeros({e.fleet.agents}, at::kDouble);
+  run.sums["loss"] = at::zeros({e.fleet.agents}, at::kDouble);
+  run.rounds = at::zeros({e.fleet.agents}, at::kDouble);
   return run;
 }
 
@@ -47,8 +47,8 @@ void save_checkpoint(const std::string& path, const Experiment& experiment, cons
   file.tensors["ledger.bits"] = counts(run.exchange.bits);
   if (run.exchange.reference.defined()) file.tensors["exchange.reference"] = run.exchange.reference;
   for (const auto& [name, t] : run.exchange.kept) file.tensors["exchange." + name] = t;
-  file.tensors["log.loss_sum"] = run.loss_sum;
-  file.tensors["log.loss_rounds"] = run.loss_rounds;
+  for (const auto& [name, t] : run.sums) file.tensors["log.sum." + name] = t;
+  file.tensors["log.rounds"] = run.rounds;
   file.tensors["counters"] = counts({run.round, run.learner.step, run.exchange.rounds, run.tasks});
   file.tensors["seconds"] = at::tensor({run.seconds}, at::kDouble);
   file.metadata = {{"format", "symma run 1"},
@@ -95,8 +95,11 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
   fit(bits, "ledger.bits");
   fit(counters, "counters");
   fit(seconds, "seconds");
-  fit(run.loss_sum, "log.loss_sum");
-  fit(run.loss_rounds, "log.loss_rounds");
+  fit(run.rounds, "log.rounds");
+  const std::string sum = "log.sum.";
+  for (const auto& [name, t] : file.tensors) {
+    if (name.starts_with(sum)) fit(run.sums[name.substr(sum.size())] = run.rounds, name);
+  }
   if (run.exchange.reference.defined()) fit(run.exchange.reference, "exchange.reference");
   for (auto& [name, t] : run.exchange.kept) fit(t, "exchange." + name);
   // What warm starts remember is there once they have begun.

@@ -1,6 +1,6 @@
 // Everything a run needs to go on, in one safetensors file: "theta", what each agent keeps ("own.*"), what
-// the exchange keeps ("exchange.*", "ledger.bits"), the losses not yet recorded ("log.loss_sum"), "counters"
-// and "seconds". docs/files.md has the list.
+// the exchange keeps ("exchange.*", "ledger.bits"), the scores not yet recorded ("log.*"), "counters" and
+// "seconds". docs/files.md has the list.
 #pragma once
 
 #include <string>
@@ -15,8 +15,10 @@ struct RunState {
   int64_t round = 0;   // rounds done
   int64_t tasks = 0;   // learned from by all agents together
   double seconds = 0;  // spent on them
-  Tensor loss_sum;     // [N] float64: losses since the last row of metrics.jsonl
-  Tensor loss_rounds;  // [N] float64: rounds that each agent took part in since then
+  // Since the last row of metrics.jsonl: the sums of what each agent's steps returned ("loss", and what else
+  // its learner has to tell), [N] float64 each, and the rounds that it took part in, [N] float64.
+  TensorDict sums;
+  Tensor rounds;
 };
 
 // A fresh fleet, before its first round.

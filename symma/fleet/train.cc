@@ -40,21 +40,25 @@ Json numbers(const Tensor& t) {
   return out;
 }
 
-// Adds a round's losses [N] to the sum of many [N] float64. A plain loop, as below: a round of a small fleet
-// takes less than a handful of tensor operations.
-void add_losses(Tensor& sum, const Tensor& loss) {
-  const Tensor from = loss.to(at::kCPU, at::kDouble).contiguous();
-  double* to = sum.data_ptr<double>();
-  for (int64_t i = 0; i < sum.numel(); ++i) to[i] += from.data_ptr<double>()[i];
+// Adds what the steps of the agents `who` returned. A plain loop, as below: a round of a small fleet takes
+// less than a handful of tensor operations.
+void add_scores(RunState& run, const std::vector<int64_t>& who, const Scores& scores) {
+  for (const auto& [name, score] : scores) {
+    Tensor& sum = run.sums[name];
+    if (!sum.defined()) sum = at::zeros_like(run.rounds);
+    const Tensor from = score.to(at::kCPU, at::kDouble).contiguous();
+    for (size_t i = 0; i < who.size(); ++i) sum.data_ptr<double>()[who[i]] += from.data_ptr<double>()[i];
+  }
+  for (int64_t a : who) ++run.rounds.data_ptr<double>()[a];
 }
 
-// The mean loss of those who count and took part since the last line of the log; not a number where nobody
-// did.
-double mean_loss(const Experiment& e, const RunState& run) {
+// The mean of a score over those who count and took part since the last line of the log; not a number where
+// nobody did.
+double mean_of(const Experiment& e, const RunState& run, const std::string& score) {
   double total = 0, n = 0;
   const auto add = [&](int64_t agent) {
-    const double rounds = run.loss_rounds.data_ptr<double>()[agent];
-    if (rounds > 0) total += run.loss_sum.data_ptr<double>()[agent] / rounds, ++n;
+    const double rounds = run.rounds.data_ptr<double>()[agent];
+    if (rounds > 0) total += run.sums.at(score).data_ptr<double>()[agent] / rounds, ++n;
   };
   const auto counted = e.counted();
   for (int64_t a : counted) add(a);
@@ -135,9 +139,8 @@ void communicate(const Experiment& e, RunState& run) {
   if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
 }
 
-// The agents of `who` learn, the others stand still. Returns each agent's loss, 0 for those who did not
-// learn.
-Tensor learn(const Experiment& e, State& state, const std::vector<int64_t>& who, Rng rng) {
+// The agents of `who` learn, the others stand still. Returns what their steps did, one for each of `who`.
+Scores learn(const Experiment& e, State& state, const std::vector<int64_t>& who, Rng rng) {
   std::vector<int64_t> places, poisoned;
   for (int64_t a : who) {
     for (int64_t t = 0; t < e.fleet.tasks; ++t) {
@@ -149,15 +152,15 @@ Tensor learn(const Experiment& e, State& state, const std::vector<int64_t>& who,
   if (dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get()))
     batch = dynamic_cast<const SupervisedBatch&>(*batch).flipped(poisoned);
   if (static_cast<int64_t>(who.size()) == e.fleet.agents)
-    return e.learner->step(state, *batch, rng.split("step")).at("loss");
+    return e.learner->step(state, *batch, rng.split("step"));
   const Tensor rows = index_of(who).to(state.theta.device());
   State part{state.theta.index_select(0, rows), {}, state.step};
   for (const auto& [name, t] : state.own) part.own[name] = t.index_select(0, rows);
-  const Tensor loss = e.learner->step(part, *batch, rng.split("step")).at("loss");
+  const Scores scores = e.learner->step(part, *batch, rng.split("step"));
   state.theta = state.theta.index_copy(0, rows, part.theta);
   for (auto& [name, t] : state.own) t = t.index_copy(0, rows, part.own.at(name));
   state.step = part.step;
-  return at::zeros({e.fleet.agents}, loss.options()).index_copy(0, rows, loss);
+  return scores;
 }
 
 Json validate(const Experiment& e, const State& state) {
@@ -174,20 +177,17 @@ Json validate(const Experiment& e, const State& state) {
 
 }  // namespace
 
-Tensor run_round(const Experiment& e, RunState& run) {
+void run_round(const Experiment& e, RunState& run) {
   const Rng rng = Rng(e.fleet.seed).split("round", run.round);
   const bool due = e.exchange.due(run.round);
   if (due && e.exchange.combine_first()) communicate(e, run);
   const std::vector<int64_t> who = participants(e.exchange, run.exchange.rounds, e.exchange_key());
-  Tensor loss = at::zeros({e.fleet.agents}, run.learner.theta.options());
   if (!who.empty()) {
-    loss = learn(e, run.learner, who, rng);
+    add_scores(run, who, learn(e, run.learner, who, rng));
     run.tasks += static_cast<int64_t>(who.size()) * e.fleet.tasks;
-    for (int64_t a : who) ++run.loss_rounds.data_ptr<double>()[a];
   }
   if (due && !e.exchange.combine_first()) communicate(e, run);
   ++run.round;
-  return loss;
 }
 
 bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hooks, RunState& run) {
@@ -211,20 +211,23 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
   const Account account(e);
   const int64_t last_round = account.last_round(e.fleet.rounds);
   while (run.round < last_round && !stopped) {
-    add_losses(run.loss_sum, run_round(e, run));
+    run_round(e, run);
     const bool last = run.round == last_round;
     // The first round is logged too: it shows where disagreement starts.
     const bool log = run.round % log_every == 0 || run.round == 1 || last;
-    const double loss = mean_loss(e, run);
+    const double loss = mean_of(e, run, "loss");
     if (log) {
       Json row{{"round", run.round},
                {"seconds", before + since(start)},
                {"tasks", run.tasks},
                {"loss", number(loss)},
                // 0 / 0, and null, for those who took no part.
-               {"loss_per_agent", numbers(run.loss_sum / run.loss_rounds)},
+               {"loss_per_agent", numbers(run.sums.at("loss") / run.rounds)},
                {"disagreement", number(disagreement(counted_rows(e, run.learner.theta)))},
                {"bits", run.exchange.total_bits()}};
+      for (const auto& [name, sum] : run.sums) {
+        if (name != "loss") row["scores"][name] = number(mean_of(e, run, name));
+      }
       if (account.open()) row["epsilon"] = account.epsilon(run.round);
       // Learners of worlds count their steps in them, and curves are drawn against those.
       if (const auto it = run.learner.own.find("env_steps"); it != run.learner.own.end()) {
@@ -241,10 +244,15 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
       for (const char* tag : {"loss", "disagreement", "bits", "epsilon"}) {
         if (row.contains(tag) && row[tag].is_number()) events.add(tag, run.round, row[tag].get<double>());
       }
+      if (row.contains("scores")) {
+        for (const auto& [name, score] : row["scores"].items()) {
+          if (score.is_number()) events.add("train/" + name, run.round, score.get<double>());
+        }
+      }
       if (row.contains("validation") && std::isfinite(score))
         events.add("validation/" + e.spec.metric, run.round, score);
-      run.loss_sum = at::zeros_like(run.loss_sum);
-      run.loss_rounds = at::zeros_like(run.loss_rounds);
+      for (auto& [name, sum] : run.sums) sum = at::zeros_like(sum);
+      run.rounds = at::zeros_like(run.rounds);
     }
     stopped = hooks.stop();
     if (run.round % save_every == 0 || last || stopped) save();

@@ -29,8 +29,8 @@ struct RunOptions {
   std::string device = "cpu";
 };
 
-// One round for all agents, without files: returns each agent's loss [N], 0 for one that did not take part.
-Tensor run_round(const Experiment&, RunState&);
+// One round for all agents, without files. What their steps return is added to the state's sums.
+void run_round(const Experiment&, RunState&);
 
 // Trains to the last round, or until hooks.stop. Writes experiment.toml, metrics.jsonl,
 // checkpoint.safetensors and TensorBoard's events in `run.folder`. Returns whether all rounds are done;
