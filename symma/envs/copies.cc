@@ -13,6 +13,9 @@ namespace {
 // A piece of work is this many copies: enough to be worth a thread's while, and the same for any number of
 // threads.
 constexpr int64_t kGrain = 64;
+template <class Action>
+constexpr bool kNumbers = std::is_same_v<Action, float>;  // an agent sets n numbers
+
 constexpr int64_t kHeader = 10;  // steps, episodes, terminated, truncated, three words of either key
 
 std::string sizes(const Tensor& t) {
@@ -31,8 +34,9 @@ void carry(Cargo& cargo, Rng& rng) {
 
 }  // namespace
 
-Copies::Copies(EnvSpec spec, const CopyOptions& options, std::vector<TaskParameter> parameters,
-               int64_t world_size)
+template <class Action>
+CopiesOf<Action>::CopiesOf(EnvSpec spec, const CopyOptions& options, std::vector<TaskParameter> parameters,
+                           int64_t world_size)
     : spec_(std::move(spec)),
       first_(options.first_copy),
       auto_reset_(options.auto_reset),
@@ -45,6 +49,7 @@ Copies::Copies(EnvSpec spec, const CopyOptions& options, std::vector<TaskParamet
   if (spec_.agent_names.empty()) {
     for (int64_t a = 0; a < spec_.agents; ++a) spec_.agent_names.push_back(fmt::format("agent_{}", a));
   }
+  spec_.continuous = kNumbers<Action>;
   TORCH_CHECK(static_cast<int64_t>(spec_.action_names.size()) == spec_.actions, spec_.name,
               ": every action has a name");
   if (spec_.copies < 1)
@@ -56,11 +61,13 @@ Copies::Copies(EnvSpec spec, const CopyOptions& options, std::vector<TaskParamet
   clocks_.resize(spec_.copies);
 }
 
-std::string Copies::place(int64_t copy) const {
+template <class Action>
+std::string CopiesOf<Action>::place(int64_t copy) const {
   return fmt::format("{}, copy {}", spec_.name, copy);
 }
 
-void Copies::allocate(Frame& frame) const {
+template <class Action>
+void CopiesOf<Action>::allocate(Frame& frame) const {
   const int64_t e = spec_.copies, a = spec_.agents;
   frame.obs = at::zeros({e, a, spec_.obs}, at::kFloat);
   frame.reward = at::zeros({e, a}, at::kFloat);
@@ -73,7 +80,8 @@ void Copies::allocate(Frame& frame) const {
   frame.final_state = frame.final_obs.view({e, spec_.state});
 }
 
-void Copies::check_frame(const Frame& frame) const {
+template <class Action>
+void CopiesOf<Action>::check_frame(const Frame& frame) const {
   const int64_t e = spec_.copies, a = spec_.agents;
   if (!frame.obs.defined() || !frame.mask.defined() ||
       frame.obs.sizes() != at::IntArrayRef({e, a, spec_.obs}) ||
@@ -83,7 +91,8 @@ void Copies::check_frame(const Frame& frame) const {
   }
 }
 
-void Copies::start(int64_t copy) {
+template <class Action>
+void CopiesOf<Action>::start(int64_t copy) {
   Clock& c = clocks_[copy];
   const size_t k = parameters_.size();
   std::copy_n(next_tasks_.begin() + copy * k, k, tasks_.begin() + copy * k);
@@ -93,7 +102,8 @@ void Copies::start(int64_t copy) {
   begin(copy, c.episode);
 }
 
-void Copies::reset(Rng rng, Frame& frame) {
+template <class Action>
+void CopiesOf<Action>::reset(Rng rng, Frame& frame) {
   if (frame.obs.defined())
     check_frame(frame);
   else
@@ -113,18 +123,22 @@ void Copies::reset(Rng rng, Frame& frame) {
   started_ = true;
 }
 
-void Copies::check(const Tensor& actions, const Frame& frame) const {
+template <class Action>
+void CopiesOf<Action>::check(const Tensor& actions, const Frame& frame) const {
   const int64_t a = spec_.agents;
   if (!started_)
     throw UserError(spec_.name, "was asked to step before its first episode began", "call reset first");
   check_frame(frame);
-  if (actions.scalar_type() != at::kLong) {
+  if (actions.scalar_type() != (kNumbers<Action> ? at::kFloat : at::kLong)) {
     throw UserError(spec_.name, fmt::format("actions are of type {}", c10::toString(actions.scalar_type())),
-                    "actions are int64, the number of one action for each agent");
+                    kNumbers<Action> ? "actions are float32, the numbers that each agent sets"
+                                     : "actions are int64, the number of one action for each agent");
   }
-  if (actions.sizes() != at::IntArrayRef({spec_.copies, a})) {
+  std::vector<int64_t> right{spec_.copies, a};
+  if (kNumbers<Action>) right.push_back(spec_.actions);
+  if (actions.sizes() != at::IntArrayRef(right)) {
     throw UserError(spec_.name, fmt::format("actions have sizes {}", sizes(actions)),
-                    fmt::format("[{}, {}] would be right", spec_.copies, a));
+                    fmt::format("[{}] would be right", fmt::join(right, ", ")));
   }
   if (!actions.device().is_cpu()) {
     throw UserError(spec_.name, "actions are on " + actions.device().str(),
@@ -132,29 +146,47 @@ void Copies::check(const Tensor& actions, const Frame& frame) const {
   }
 }
 
-void Copies::step(const Tensor& given, Frame& frame) {
-  check(given, frame);
-  const Tensor actions = given.contiguous();
+template <class Action>
+void CopiesOf<Action>::check_values(const Tensor& actions, const Frame& frame) const {
   const int64_t a = spec_.agents, n = spec_.actions;
-  const int64_t* act = actions.data_ptr<int64_t>();
-  bool* mask = frame.mask.data_ptr<bool>();
+  const Action* act = actions.data_ptr<Action>();
+  const bool* mask = frame.mask.data_ptr<bool>();
   for (int64_t e = 0; e < spec_.copies; ++e) {
     if (clocks_[e].terminated || clocks_[e].truncated) continue;  // it ended, and nothing it does matters
     for (int64_t i = e * a; i < (e + 1) * a; ++i) {
-      if (act[i] >= 0 && act[i] < n && mask[i * n + act[i]]) continue;
       const auto& who = spec_.agent_names[i - e * a];
-      std::string allowed;
-      for (int64_t k = 0; k < n; ++k) {
-        if (mask[i * n + k] && allowed.size() < 60)
-          allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", k);
+      if constexpr (kNumbers<Action>) {
+        for (int64_t k = 0; k < n; ++k) {
+          if (std::isfinite(act[i * n + k])) continue;
+          throw UserError(place(e) + ", " + who,
+                          fmt::format("{} is {}", spec_.action_names[k], act[i * n + k]),
+                          "give a finite number");
+        }
+      } else {
+        if (act[i] >= 0 && act[i] < n && mask[i * n + act[i]]) continue;
+        std::string allowed;
+        for (int64_t k = 0; k < n; ++k) {
+          if (mask[i * n + k] && allowed.size() < 60)
+            allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", k);
+        }
+        const bool outside = act[i] < 0 || act[i] >= n;
+        throw UserError(place(e) + ", " + who,
+                        outside ? fmt::format("action {} is outside 0..{}", act[i], n - 1)
+                                : fmt::format("action {} ({}) is masked", act[i], spec_.action_names[act[i]]),
+                        "allowed now: " + allowed);
       }
-      const bool outside = act[i] < 0 || act[i] >= n;
-      throw UserError(place(e) + ", " + who,
-                      outside ? fmt::format("action {} is outside 0..{}", act[i], n - 1)
-                              : fmt::format("action {} ({}) is masked", act[i], spec_.action_names[act[i]]),
-                      "allowed now: " + allowed);
     }
   }
+}
+
+template <class Action>
+void CopiesOf<Action>::step(const Tensor& given, Frame& frame) {
+  check(given, frame);
+  const Tensor actions = given.contiguous();
+  check_values(actions, frame);
+  const int64_t a = spec_.agents, n = spec_.actions, each = kNumbers<Action> ? a * n : a;
+  const Action* act = actions.data_ptr<Action>();
+  bool* mask = frame.mask.data_ptr<bool>();
   float* obs = frame.obs.data_ptr<float>();
   float* final_obs = frame.final_obs.data_ptr<float>();
   float* reward = frame.reward.data_ptr<float>();
@@ -165,7 +197,7 @@ void Copies::step(const Tensor& given, Frame& frame) {
     for (int64_t e = first; e < last; ++e) {
       Clock& c = clocks_[e];
       if (c.terminated || c.truncated) continue;
-      const bool ended = advance(e, act + e * a, c.steps, c.episode, reward + e * a);
+      const bool ended = advance(e, act + e * each, c.steps, c.episode, reward + e * a);
       ++c.steps;
       const bool cut = !ended && c.steps >= spec_.limit;
       terminated[e] = ended;
@@ -184,7 +216,8 @@ void Copies::step(const Tensor& given, Frame& frame) {
   });
 }
 
-void Copies::set_tasks(const Tensor& tasks) {
+template <class Action>
+void CopiesOf<Action>::set_tasks(const Tensor& tasks) {
   const auto k = static_cast<int64_t>(parameters_.size());
   if (tasks.scalar_type() != at::kDouble || tasks.sizes() != at::IntArrayRef({spec_.copies, k})) {
     throw UserError(spec_.name,
@@ -206,7 +239,8 @@ void Copies::set_tasks(const Tensor& tasks) {
   next_tasks_.assign(p, p + spec_.copies * k);
 }
 
-Tensor Copies::save(int64_t copy) const {
+template <class Action>
+Tensor CopiesOf<Action>::save(int64_t copy) const {
   TORCH_CHECK(copy >= 0 && copy < spec_.copies, spec_.name, ": copy ", copy, " of ", spec_.copies);
   const auto k = static_cast<int64_t>(parameters_.size());
   Tensor out = at::zeros({kHeader + 2 * k + world_size_}, at::kDouble);
@@ -214,7 +248,7 @@ Tensor Copies::save(int64_t copy) const {
   Clock c = clocks_[copy];
   cargo(c.steps), cargo(c.episodes), cargo(c.terminated), cargo(c.truncated);
   carry(cargo, c.stream), carry(cargo, c.episode);
-  auto& self = const_cast<Copies&>(*this);  // a cargo that is not loading only reads
+  auto& self = const_cast<CopiesOf&>(*this);  // a cargo that is not loading only reads
   cargo(&self.tasks_[copy * k], k), cargo(&self.next_tasks_[copy * k], k);
   self.visit(copy, cargo);
   TORCH_CHECK(cargo.at() == out.data_ptr<double>() + out.numel(), spec_.name,
@@ -222,7 +256,8 @@ Tensor Copies::save(int64_t copy) const {
   return out;
 }
 
-void Copies::restore(int64_t copy, const Tensor& saved, Frame& frame) {
+template <class Action>
+void CopiesOf<Action>::restore(int64_t copy, const Tensor& saved, Frame& frame) {
   TORCH_CHECK(copy >= 0 && copy < spec_.copies, spec_.name, ": copy ", copy, " of ", spec_.copies);
   if (!started_)
     throw UserError(spec_.name, "was asked to restore before its first episode began", "call reset first");
@@ -246,5 +281,8 @@ void Copies::restore(int64_t copy, const Tensor& saved, Frame& frame) {
   frame.terminated[copy].fill_(c.terminated);
   frame.truncated[copy].fill_(c.truncated);
 }
+
+template class CopiesOf<int64_t>;
+template class CopiesOf<float>;
 
 }  // namespace symma

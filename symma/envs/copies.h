@@ -54,7 +54,9 @@ class Cargo {
   bool loading_;
 };
 
-class Copies : public Env, public HasTasks, public Restorable, public Drawable {
+// Action is int64_t where an agent does one of n things, and float where it sets n numbers.
+template <class Action>
+class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable {
  public:
   const EnvSpec& spec() const final { return spec_; }
   void reset(Rng, Frame&) final;
@@ -69,13 +71,13 @@ class Copies : public Env, public HasTasks, public Restorable, public Drawable {
   // `spec` says what the world has set of it; sizes that follow from others are filled in. `place` names the
   // world in messages. `world_size` is how many numbers `visit` handles. Sizes beyond what any machine holds
   // are a UserError.
-  Copies(EnvSpec spec, const CopyOptions&, std::vector<TaskParameter>, int64_t world_size);
+  CopiesOf(EnvSpec spec, const CopyOptions&, std::vector<TaskParameter>, int64_t world_size);
 
   // A copy's first state. Draws from `episode` alone; draws during the episode are split from it by `step`.
   virtual void begin(int64_t copy, Rng episode) = 0;
-  // One step; rewards [A] arrive as zeros. True where the world has ended by its own rules. `now` counts the
-  // steps taken before.
-  virtual bool advance(int64_t copy, const int64_t* actions, int64_t now, Rng episode, float* reward) = 0;
+  // One step by the agents' actions [A], or [A, n] numbers; rewards [A] arrive as zeros. True where the world
+  // has ended by its own rules. `now` counts the steps taken before.
+  virtual bool advance(int64_t copy, const Action* actions, int64_t now, Rng episode, float* reward) = 0;
   // Writes all of obs [A, D]; of mask [A, n], what can change (it starts as each agent's own actions, all
   // allowed).
   virtual void observe(int64_t copy, float* obs, bool* mask) const = 0;
@@ -98,6 +100,7 @@ class Copies : public Env, public HasTasks, public Restorable, public Drawable {
 
   void start(int64_t copy);
   void check(const Tensor& actions, const Frame&) const;
+  void check_values(const Tensor& actions, const Frame&) const;
   void check_frame(const Frame&) const;
   void allocate(Frame&) const;
 
@@ -110,5 +113,8 @@ class Copies : public Env, public HasTasks, public Restorable, public Drawable {
   std::vector<Clock> clocks_;               // [E]
   bool started_ = false;
 };
+
+using Copies = CopiesOf<int64_t>;
+using ContinuousCopies = CopiesOf<float>;
 
 }  // namespace symma

@@ -27,13 +27,14 @@ struct EnvSpec {
   int64_t agents = 0;          // A
   int64_t obs = 0;             // D, of the agent that sees most; the others' rows end in zeros
   int64_t actions = 0;         // n, of the agent that can do most; the others' masks end in false
+  bool continuous = false;     // an agent sets n numbers, rather than choose one of n actions
   int64_t state = 0;           // S = A D: what all agents see, side by side
   int64_t limit = 0;           // steps until an episode is cut off
   bool common_reward = false;  // every agent is handed the team's reward, so a team's return counts it once
   double obs_low = -std::numeric_limits<double>::infinity();  // bounds of every observation
   double obs_high = std::numeric_limits<double>::infinity();
   std::vector<std::string> agent_names;   // [A]
-  std::vector<std::string> action_names;  // [n]
+  std::vector<std::string> action_names;  // [n]; of the numbers where actions are continuous
   std::vector<int64_t> agent_obs;         // [A], at most D
   std::vector<int64_t> agent_actions;     // [A], at most n
 };
@@ -45,8 +46,9 @@ struct Frame {
   Tensor reward;      // [E, A] float, of the step just taken; zeros after a reset
   Tensor terminated;  // [E] bool: the world ended by its own rules
   Tensor truncated;   // [E] bool: the step limit cut the episode off. Never both
-  Tensor mask;        // [E, A, n] bool: what may be done next. At least one action of each agent
-  Tensor state;       // [E, S] float; the same memory as obs
+  Tensor mask;   // [E, A, n] bool: what may be done next. At least one action of each agent; true for all
+                 // numbers that an agent sets
+  Tensor state;  // [E, S] float; the same memory as obs
   // What was seen last, for the copies that ended at this step; of other copies, what was left here earlier.
   Tensor final_obs;    // [E, A, D] float
   Tensor final_state;  // [E, S] float; the same memory as final_obs
@@ -63,9 +65,9 @@ class Env {
   virtual const EnvSpec& spec() const = 0;
   // Starts episode 0 of every copy. Throws UserError where the frame belongs to a world of other sizes.
   virtual void reset(Rng, Frame&) = 0;
-  // Throws UserError, and leaves the world as it was, for actions of a wrong type or shape, out of range, or
-  // masked.
-  virtual void step(const Tensor& actions /*[E,A] int64*/, Frame&) = 0;
+  // Actions are [E, A] int64, or [E, A, n] float where they are continuous. Throws UserError, and leaves the
+  // world as it was, for actions of a wrong type or shape, out of range, masked, or not finite.
+  virtual void step(const Tensor& actions, Frame&) = 0;
 };
 
 using EnvRegistry = Registry<Env, int64_t /*copies*/>;

@@ -28,6 +28,11 @@ TeamShape::TeamShape(const LearnerSetting& setting, const std::string& learner) 
     throw UserError("[learner] kind", "\"" + learner + "\" learns in worlds, and this task has none",
                     "set [task] kind = \"control\"");
   }
+  if (s.continuous) {
+    throw UserError("[learner] kind",
+                    "\"" + learner + "\" chooses among actions, and this world's are numbers",
+                    "use \"maml_trpo\" or \"promp\", or another world");
+  }
   players = s.players, seen = s.seen, input = s.shape.in[0], actions = s.shape.out, limit = s.limit,
   copies = s.copies;
 }

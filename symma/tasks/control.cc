@@ -9,6 +9,7 @@
 
 #include <cmath>
 
+#include "symma/tasks/advantages.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -18,11 +19,24 @@ void ControlOptions::fields(Fields& f) {
   f.add("vary", vary,
         "constants of the world that differ from task to task; none: every task is the same world");
   f.add("copies", copies, "episodes a task that are played together, to learn from").at_least(1);
+  f.add("test_copies", test_copies, "the same of tasks that are not for training; 0: as many").at_least(0);
   f.add("eval_copies", eval_copies, "episodes a task when judged").at_least(1);
   f.add("player_index", player_index, "players see which of the team they are, as a one-hot");
   f.add("own_reward", own_reward, "a player is handed its own reward rather than the team's");
   f.add("greedy", greedy, "when judged, players take the best action rather than draw one");
   f.add("gamma", gamma, "discount of the return in the task's own loss").above(0).at_most(1);
+  f.add("baseline", baseline,
+        "what returns are compared with in the task's own loss: the other episodes, or a linear function of "
+        "what "
+        "is seen (standardised advantages, and the mean over steps rather than episodes)")
+      .one_of({"episodes", "linear"});
+  f.add("gae_lambda", gae_lambda, "of generalised advantages, with the linear baseline")
+      .at_least(0)
+      .at_most(1);
+  f.add("surrogate", surrogate,
+        "which derivatives past the first the loss has, with the linear baseline: unbiased, or of low "
+        "variance")
+      .one_of({"dice", "low_variance"});
 }
 
 namespace {
@@ -44,6 +58,13 @@ class Control : public TaskFamily, public Shares {
 
   Control(const Options& o, int64_t agents)
       : o_(std::make_shared<Options>(o)), agents_(agents), world_(build_world(o, 1)) {
+    if (o.surrogate != "dice" && o.baseline != "linear") {
+      throw UserError("[task] surrogate", "\"" + o.surrogate + "\" needs advantages",
+                      "set baseline = \"linear\"");
+    }
+    Options judged = o;
+    if (o.test_copies > 0) judged.copies = o.test_copies;
+    judged_ = std::make_shared<Options>(judged);
     std::vector<std::string> names;
     if (const auto* tasks = dynamic_cast<const HasTasks*>(world_.get())) {
       for (const auto& p : tasks->task_parameters()) names.push_back(p.name);
@@ -60,14 +81,15 @@ class Control : public TaskFamily, public Shares {
 
   TaskSpec spec() const override {
     const EnvSpec& w = world_->spec();
-    return {.shape = {{w.obs + (o_->player_index ? w.agents : 0)}, w.actions},
+    return {.shape = {{w.obs + (o_->player_index ? w.agents : 0)}, w.continuous ? 2 * w.actions : w.actions},
             .kind = Kind::kControl,
             .metric = "return",
             .higher_is_better = true,
             .players = w.agents,
             .seen = w.obs,
             .limit = w.limit,
-            .copies = o_->copies};
+            .copies = o_->copies,
+            .continuous = w.continuous};
   }
 
   std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
@@ -85,7 +107,8 @@ class Control : public TaskFamily, public Shares {
       Draws d(own.split("constants"));
       for (int64_t j : varied_) row[j] = draw(j, range(j, agents[i], split), d);
     }
-    return std::make_unique<ControlBatch>(model, o_, std::move(keys), constants);
+    return std::make_unique<ControlBatch>(model, split == Split::kTrain ? o_ : judged_, std::move(keys),
+                                          constants);
   }
 
   std::string share(int64_t agent) const override {
@@ -117,7 +140,7 @@ class Control : public TaskFamily, public Shares {
     return range[0] + static_cast<double>(d.below(static_cast<int64_t>(range[1] - range[0]) + 1));
   }
 
-  std::shared_ptr<const Options> o_;
+  std::shared_ptr<const Options> o_, judged_;  // of training tasks, and of the others
   int64_t agents_;
   std::unique_ptr<Env> world_;   // one copy, to ask
   std::vector<int64_t> varied_;  // numbers of the constants that vary
@@ -166,19 +189,52 @@ TeamNet ControlBatch::team(const Tensor& theta) const {
   return {model_, players, theta.size(1) == p};
 }
 
+ControlBatch::Lesson ControlBatch::play(const Tensor& theta, Stage stage, Rng rng) const {
+  at::NoGradGuard no_grad;
+  Lesson l;
+  l.episodes = roll_out(team(theta), theta.detach(), options_->copies, {},
+                        rng.split(stage == Stage::kSupport ? "support" : "query"));
+  const Rollout& o = l.episodes;
+  l.drawn = o.log_p.sum(3);
+  l.reward = options_->own_reward ? o.reward.sum(3) : o.reward.select(3, 0);
+  if (options_->baseline == "linear") {
+    const Tensor value = linear_values(o, l.reward, world(0, 1)->spec().obs, options_->gamma);
+    l.advantage = standardised(
+        generalised_advantages(l.reward, o.alive, value, options_->gamma, options_->gae_lambda), o.alive);
+  }
+  return l;
+}
+
+Tensor ControlBatch::outputs(const Tensor& theta, const Lesson& l) const {
+  return team(theta).forward(theta, l.episodes.input.narrow(2, 0, l.drawn.size(2)));
+}
+
+Tensor ControlBatch::log_p(const Tensor& outputs, const Lesson& l) {
+  return log_probability(outputs, l.episodes.mask.narrow(2, 0, l.drawn.size(2)), l.episodes.action).sum(3);
+}
+
+Tensor ControlBatch::apart(const Tensor& before, const Tensor& outputs, const Lesson& l) {
+  return divergence(before, outputs, l.episodes.mask.narrow(2, 0, l.drawn.size(2)),
+                    l.episodes.action.scalar_type() != at::kLong)
+      .sum(3);
+}
+
+Tensor ControlBatch::surrogate(const Tensor& log_p, const Lesson& l) const {
+  const auto type = log_p.scalar_type();
+  const Tensor alive = l.episodes.alive.to(type);
+  if (!l.advantage.defined()) return dice(log_p, l.reward.to(type), alive, options_->gamma);
+  return policy_surrogate(log_p, l.drawn.to(type), l.advantage.to(type), alive,
+                          options_->surrogate == "low_variance");
+}
+
 Tensor ControlBatch::loss(const Tensor& theta, Stage stage, Rng rng) const {
-  const TeamNet net = team(theta);
-  const Rollout o = roll_out(net, theta.detach(), options_->copies, {},
-                             rng.split(stage == Stage::kSupport ? "support" : "query"));
-  const int64_t t = o.action.size(2);
-  const Tensor logits = net.forward(theta, o.input.narrow(2, 0, t));  // [B, E, T, A, n]
-  const Tensor log_p = masked_log_softmax(logits, o.mask.narrow(2, 0, t))
-                           .gather(4, o.action.unsqueeze(4))
-                           .squeeze(4)
-                           .sum(3);  // [B, E, T]
-  const Tensor reward =
-      (options_->own_reward ? o.reward.sum(3) : o.reward.select(3, 0)).to(theta.scalar_type());
-  return dice(log_p, reward, o.alive.to(theta.scalar_type()), options_->gamma);
+  Lesson l = play(theta, stage, rng);
+  const Tensor now = log_p(outputs(theta, l), l);
+  if (!l.advantage.defined()) return surrogate(now, l);
+  l.drawn = now.detach();  // the same, without the rounding of another path
+  const Tensor s = surrogate(now, l);
+  const Tensor discount = at::pow(options_->gamma, at::arange(l.reward.size(2), l.reward.options()));
+  return s - s.detach() - (l.reward * l.episodes.alive * discount).sum(2).mean(1).to(s.scalar_type());
 }
 
 Scores ControlBatch::score(const Tensor& theta, Rng rng) const {

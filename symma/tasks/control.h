@@ -13,9 +13,10 @@ namespace symma {
 struct ControlOptions {
   Choice<EnvRegistry> world{"matrix_game"};
   std::vector<std::string> vary;
-  int64_t copies = 10, eval_copies = 1;
+  int64_t copies = 10, test_copies = 0, eval_copies = 1;
   bool player_index = true, own_reward = false, greedy = true;
-  double gamma = 0.99;
+  double gamma = 0.99, gae_lambda = 1;
+  std::string baseline = "episodes", surrogate = "dice";
   void fields(Fields& f);
 };
 
@@ -30,11 +31,26 @@ class ControlBatch : public TaskBatch {
 
   int64_t size() const override { return static_cast<int64_t>(keys_.size()); }
   std::unique_ptr<TaskBatch> slice(int64_t begin, int64_t end) const override;
-  // The DiCE surrogate of minus the team's return, from `copies` episodes a task.
+  // Minus the team's discounted return, from `copies` episodes a task, with derivatives by `surrogate`.
   Tensor loss(const Tensor& theta, Stage, Rng) const override;
   // "return", of the team; "length"; and where players earn apart, "return_0", "return_1" ...: means over
   // `eval_copies` episodes.
   Scores score(const Tensor& theta, Rng) const override;
+
+  // What was played to learn from: the `copies` episodes of every task, with what a surrogate needs.
+  struct Lesson {
+    Rollout episodes;
+    Tensor drawn;      // [B, E, T]: log probability of what all players did, when it was drawn
+    Tensor reward;     // [B, E, T]: the team's
+    Tensor advantage;  // [B, E, T]: standardised; undefined where the baseline is that of "episodes"
+  };
+  Lesson play(const Tensor& theta, Stage, Rng) const;
+  // The network's outputs at every step of a lesson, [B, E, T, A, out]; the log probability of what was done;
+  // and how far the outputs are from others, KL(before || outputs) summed over players.
+  Tensor outputs(const Tensor& theta, const Lesson&) const;
+  static Tensor log_p(const Tensor& outputs, const Lesson&);                        // [B, E, T]
+  static Tensor apart(const Tensor& before, const Tensor& outputs, const Lesson&);  // [B, E, T]
+  Tensor surrogate(const Tensor& log_p /*[B,E,T]*/, const Lesson&) const;           // [B]
 
   // `copies` episodes of every task, row b played by row b of theta [B, net.columns()].
   Rollout roll_out(const TeamNet& net, const Tensor& theta, int64_t copies, const Behaviour&, Rng) const;

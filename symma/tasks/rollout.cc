@@ -44,6 +44,22 @@ int64_t draw(const float* logits, const bool* mask, int64_t n, Draws& d, float& 
   return at;
 }
 
+constexpr double kLeastLogStd = -6.907755278982137;  // log 1e-3
+constexpr double kHalfLog2Pi = 0.9189385332046727;
+
+// n numbers from independent normals, or their means; and the log density. Diverged networks give NaN, which
+// counts as 0.
+float set_numbers(const float* outputs, int64_t n, bool sample, Draws& d, float* action) {
+  double log_p = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const double log_std = std::max<double>(outputs[n + i], kLeastLogStd), z = sample ? d.normal() : 0;
+    const double x = outputs[i] + std::exp(log_std) * z;
+    action[i] = std::isfinite(x) ? static_cast<float>(x) : 0;
+    log_p -= log_std + 0.5 * z * z + kHalfLog2Pi;
+  }
+  return static_cast<float>(log_p);
+}
+
 }  // namespace
 
 Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet& net, const Tensor& theta,
@@ -55,7 +71,15 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
   Rollout out;
   out.input = at::zeros({r, e, t + 1, a, in}, at::kFloat);
   out.mask = at::ones({r, e, t + 1, a, n}, at::kBool);
-  out.action = at::zeros({r, e, t, a}, at::kLong);
+  TORCH_CHECK(!spec.continuous || behaviour.pick != Behaviour::Pick::kEpsilon,
+              "numbers are not drawn evenly");
+  // An agent's action: one int64, or n floats.
+  const auto actions_of = [&](std::vector<int64_t> sizes) {
+    if (spec.continuous) sizes.push_back(n);
+    return at::zeros(sizes, spec.continuous ? at::kFloat : at::kLong);
+  };
+  const int64_t width = spec.continuous ? 2 * n : n;  // of a network's output
+  out.action = actions_of({r, e, t, a});
   out.log_p = at::zeros({r, e, t, a}, at::kFloat);
   out.reward = at::zeros({r, e, t, a}, at::kFloat);
   out.alive = at::zeros({r, e, t}, at::kFloat);
@@ -78,7 +102,7 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
   };
   parallel_for(r, 1, [&](int64_t w, int64_t) {
     worlds[w]->reset(keys[w].split("world"), frames[w]);
-    actions[w] = at::zeros({e, a}, at::kLong);
+    actions[w] = actions_of({e, a});
     for (int64_t i = 0; i < e; ++i) {
       going[w].push_back(i);
       look(w, i, 0);
@@ -101,17 +125,24 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
       }
     }
     const Tensor outputs = net.act(theta, x, memory).to(at::kFloat).contiguous();  // [R, L, A, n]
+    TORCH_CHECK(outputs.size(3) == width, "the network has ", outputs.size(3), " outputs; ", width,
+                " are asked");
     const int64_t slots = outputs.size(1);
     parallel_for(r, 1, [&](int64_t w, int64_t) {
       Draws draws(keys[w].split("act", s));
-      int64_t* act = actions[w].data_ptr<int64_t>();
+      const Tensor& act = actions[w];
       for (size_t g = 0; g < going[w].size(); ++g) {
         const int64_t i = going[w][g], slot = packed ? static_cast<int64_t>(g) : i;
         for (int64_t p = 0; p < a; ++p) {
-          const float* logits = outputs.data_ptr<float>() + ((w * slots + slot) * a + p) * n;
+          const float* logits = outputs.data_ptr<float>() + ((w * slots + slot) * a + p) * width;
           const bool* mask = frames[w].mask.data_ptr<bool>() + (i * a + p) * n;
           float& log_p = out.log_p.data_ptr<float>()[((w * e + i) * t + s) * a + p];
-          int64_t& chosen = act[i * a + p];
+          if (spec.continuous) {
+            const bool sample = behaviour.pick == Behaviour::Pick::kSample;
+            log_p = set_numbers(logits, n, sample, draws, act.data_ptr<float>() + (i * a + p) * n);
+            continue;
+          }
+          int64_t& chosen = act.data_ptr<int64_t>()[i * a + p];
           // Diverged networks give NaN, with which no comparison holds: the first allowed action is taken.
           if (behaviour.pick == Behaviour::Pick::kSample)
             chosen = draw(logits, mask, n, draws, log_p);
@@ -121,7 +152,8 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
             chosen = best(logits, mask, n);
         }
       }
-      worlds[w]->step(actions[w], frames[w]);
+      worlds[w]->step(act, frames[w]);
+      const int64_t bytes = act.nbytes() / e;  // of all players' actions in one copy
       const float* reward = frames[w].reward.data_ptr<float>();
       std::vector<int64_t> left;
       for (int64_t i : going[w]) {
@@ -130,8 +162,9 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
         for (int64_t p = 0; p < a; ++p) team += reward[i * a + p];
         if (spec.common_reward) team = reward[i * a];
         out.team.data_ptr<float>()[w * e + i] += team;
+        std::memcpy(static_cast<char*>(out.action.data_ptr()) + at * bytes,
+                    static_cast<const char*>(act.data_ptr()) + i * bytes, bytes);
         for (int64_t p = 0; p < a; ++p) {
-          out.action.data_ptr<int64_t>()[at * a + p] = act[i * a + p];
           out.reward.data_ptr<float>()[at * a + p] = players.own_reward ? reward[i * a + p] : team;
           out.earned.data_ptr<float>()[(w * e + i) * a + p] += reward[i * a + p];
         }
@@ -163,6 +196,35 @@ Tensor dice(const Tensor& log_p, const Tensor& reward, const Tensor& alive, doub
 
 Tensor masked_log_softmax(const Tensor& logits, const Tensor& mask) {
   return at::log_softmax(logits.masked_fill(mask.logical_not(), -1e9), -1);
+}
+
+namespace {
+
+// Means and log deviations, [..., n] each.
+std::pair<Tensor, Tensor> normals(const Tensor& outputs) {
+  const int64_t n = outputs.size(-1) / 2;
+  return {outputs.narrow(-1, 0, n), outputs.narrow(-1, n, n).clamp_min(kLeastLogStd)};
+}
+
+}  // namespace
+
+Tensor log_probability(const Tensor& outputs, const Tensor& mask, const Tensor& action) {
+  if (action.scalar_type() == at::kLong)
+    return masked_log_softmax(outputs, mask).gather(-1, action.unsqueeze(-1)).squeeze(-1);
+  const auto [mean, log_std] = normals(outputs);
+  const Tensor z = (action.to(outputs.scalar_type()) - mean) * (-log_std).exp();
+  return -(log_std + 0.5 * z.square() + kHalfLog2Pi).sum(-1);
+}
+
+Tensor divergence(const Tensor& before, const Tensor& outputs, const Tensor& mask, bool continuous) {
+  if (!continuous) {
+    const Tensor p = masked_log_softmax(before, mask), q = masked_log_softmax(outputs, mask);
+    return (p.exp() * (p - q)).sum(-1);
+  }
+  const auto [mean_p, log_p] = normals(before);
+  const auto [mean_q, log_q] = normals(outputs);
+  const Tensor shrink = (-2 * log_q).exp();
+  return (log_q - log_p + 0.5 * ((2 * log_p).exp() + (mean_p - mean_q).square()) * shrink - 0.5).sum(-1);
 }
 
 }  // namespace symma

@@ -9,13 +9,13 @@
 
 namespace symma {
 
-// R rows, E episodes of each, T steps at most, A players, inputs of I numbers, n actions. Steps past the end
-// of an episode are zeros.
+// R rows, E episodes of each, T steps at most, A players, inputs of I numbers, n actions, or actions of n
+// numbers. Steps past the end of an episode are zeros.
 struct Rollout {
   Tensor input;   // [R, E, T + 1, A, I] float: what players see, and which player looks; the last of an
                   // episode is what was seen at its end
   Tensor mask;    // [R, E, T + 1, A, n] bool: actions allowed
-  Tensor action;  // [R, E, T, A] int64
+  Tensor action;  // [R, E, T, A] int64, or [R, E, T, A, n] float
   Tensor log_p;   // [R, E, T, A] float: log probability of the action where it was drawn from the network's
   Tensor reward;  // [R, E, T, A] float: the team's, or each player's own
   Tensor alive;   // [R, E, T] float: 1 for a step that was taken
@@ -24,7 +24,7 @@ struct Rollout {
   Tensor earned;      // [R, E, A] float: what each player earned
 };
 
-// How actions follow from a network's outputs.
+// How actions follow from a network's outputs. Where they are numbers, the greedy one is the mean.
 struct Behaviour {
   enum class Pick { kSample, kGreedy, kEpsilon } pick = Pick::kSample;
   std::vector<double> epsilon = {};  // of each row: how often an allowed action is drawn evenly
@@ -53,5 +53,15 @@ Tensor dice(const Tensor& log_p /*[R,E,T]*/, const Tensor& reward /*[R,E,T]*/,
 
 // log softmax over allowed actions: [..., n].
 Tensor masked_log_softmax(const Tensor& logits /*[...,n]*/, const Tensor& mask /*[...,n] bool*/);
+
+// Log probability (density) of actions: [...]. Outputs are [..., n] logits where actions are [...] int64;
+// where they are [..., n] numbers, outputs are the [..., 2 n] means and log deviations of independent
+// normals. Deviations are at least 1e-3.
+Tensor log_probability(const Tensor& outputs, const Tensor& mask /*[...,n] bool*/, const Tensor& action);
+
+// The Kullback-Leibler divergence of what `outputs` say from what `before` said, KL(before || outputs):
+// [...].
+Tensor divergence(const Tensor& before, const Tensor& outputs, const Tensor& mask /*[...,n] bool*/,
+                  bool continuous);
 
 }  // namespace symma

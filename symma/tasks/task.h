@@ -41,6 +41,7 @@ struct TaskSpec {
   // Of worlds: players of a team, what each sees (an input is that, and perhaps the player's number as a
   // one-hot), steps of an episode, and episodes a task.
   int64_t players = 0, seen = 0, limit = 0, copies = 0;
+  bool continuous = false;  // actions are numbers: an output is their means and log deviations
 };
 
 // The whole population's distribution, rather than one agent's slice.

@@ -24,6 +24,7 @@ std::vector<Rules> all_rules() {
   out.push_back({"simple_tag_openai", "simple_tag", "variant = \"openai\"\nprey = 2\n"});
   out.push_back({"foraging_masked", "foraging", "mask = true\nagents = 4\nsight = 2\npenalty = 0.1\n"});
   out.push_back({"warehouse_two_stage", "warehouse", "reward = \"two_stage\"\nagents = 8\nsight = 2\n"});
+  out.push_back({"navigation_three", "navigation", "robots = 3\nlimit = 40\n"});
   out.push_back({"climbing", "matrix_game", "game = \"climbing\"\n"});
   out.push_back(
       {"rock_paper_scissors_memory", "matrix_game", "game = \"rock_paper_scissors\"\nmemory = 3\n"});
@@ -166,7 +167,8 @@ TEST_P(Worlds, EndedWorldsStayEnded) {
   for (int64_t t = 0; t < s.limit + 10; ++t) {
     const Tensor ended = (f.terminated | f.truncated).clone();
     Tensor actions = play(s, f.mask, t);
-    actions.masked_fill_(ended.unsqueeze(1), -7);  // what an ended copy is told is not looked at
+    // What an ended copy is told is not looked at.
+    actions.view({3, -1}).masked_fill_(ended.unsqueeze(1), s.continuous ? std::nan("") : -7);
     env->step(actions, f);
     for (int64_t e = 0; e < 3; ++e) {
       const bool done = (f.terminated[e] | f.truncated[e]).item<bool>();
@@ -282,33 +284,31 @@ TEST_P(Worlds, BadActionsAreOneClearError) {
   env->reset(Rng(16), f);
   const Frame before = copy_of(f);
   const Tensor good = play(s, f.mask, 0);
-  const auto with = [&](int64_t a) {
+  const auto with = [&](double a) {
     Tensor bad = good.clone();
-    bad[1][s.agents - 1] = a;
+    bad[1][s.agents - 1].fill_(a);
     return error_of([&] { env->step(bad, f); });
   };
-  for (const int64_t a : {int64_t{-1}, s.actions, int64_t{1} << 40}) {
+  std::vector<double> wrong{-1, static_cast<double>(s.actions), static_cast<double>(int64_t{1} << 40)};
+  if (s.continuous) wrong = {std::nan(""), std::numeric_limits<double>::infinity()};
+  for (const double a : wrong) {
     const std::string message = with(a);
-    EXPECT_NE(message.find(std::to_string(a)), std::string::npos) << message;
+    EXPECT_NE(message.find(fmt::format("{:.0f}", a)), std::string::npos) << message;
     EXPECT_NE(message.find("copy 1"), std::string::npos) << message;
     EXPECT_NE(message.find(s.agent_names.back()), std::string::npos) << message;
     EXPECT_EQ(message.find('\n'), std::string::npos);
   }
-  EXPECT_NE(error_of([&] {
-              env->step(at::zeros({3, s.agents + 1}, at::kLong), f);
-            }).find("sizes"),
-            std::string::npos);
-  EXPECT_NE(error_of([&] {
-              env->step(at::zeros({2, s.agents}, at::kLong), f);
-            }).find("sizes"),
-            std::string::npos);
-  EXPECT_NE(error_of([&] { env->step(at::zeros({3 * s.agents}, at::kLong), f); }).find("sizes"),
-            std::string::npos);
-  EXPECT_NE(error_of([&] {
-              env->step(at::full({3, s.agents}, std::nan("")), f);
-            }).find("int64"),
-            std::string::npos);
-  EXPECT_NE(error_of([&] { env->step(good.to(at::kInt), f); }).find("int64"), std::string::npos);
+  const auto of_sizes = [&](std::vector<int64_t> sizes, at::ScalarType type) {
+    if (s.continuous) sizes.push_back(s.actions);
+    return error_of([&] { env->step(at::zeros(sizes, type), f); });
+  };
+  const at::ScalarType right = s.continuous ? at::kFloat : at::kLong;
+  EXPECT_NE(of_sizes({3, s.agents + 1}, right).find("sizes"), std::string::npos);
+  EXPECT_NE(of_sizes({2, s.agents}, right).find("sizes"), std::string::npos);
+  EXPECT_NE(of_sizes({3 * s.agents}, right).find("sizes"), std::string::npos);
+  const std::string type = s.continuous ? "float32" : "int64";
+  for (const at::ScalarType other : {s.continuous ? at::kLong : at::kFloat, at::kInt})
+    EXPECT_NE(of_sizes({3, s.agents}, other).find(type), std::string::npos);
   const Tensor forbidden = f.mask.logical_not().nonzero();
   if (forbidden.size(0) > 0) {
     Tensor bad = good.clone();

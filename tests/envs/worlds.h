@@ -31,10 +31,17 @@ std::string error_of(Call call) {
   return "";
 }
 
-// Allowed actions [E, A], drawn evenly: copy e at step t from its own stream, which is named by first_copy +
-// e.
+// Allowed actions [E, A], drawn evenly, or numbers from [-0.2, 0.2]: copy e at step t from its own stream,
+// which is named by first_copy + e.
 inline Tensor random_actions(const EnvSpec& s, const Tensor& mask, Rng rng, int64_t t,
                              int64_t first_copy = 0) {
+  if (s.continuous) {
+    std::vector<Tensor> numbers;
+    for (int64_t e = 0; e < s.copies; ++e)
+      numbers.push_back(
+          uniform(rng.split("play", first_copy + e).split("step", t), {s.agents, s.actions}, -0.2, 0.2));
+    return at::stack(numbers);
+  }
   Tensor actions = at::zeros({s.copies, s.agents}, at::kLong);
   const bool* m = mask.data_ptr<bool>();
   int64_t* a = actions.data_ptr<int64_t>();

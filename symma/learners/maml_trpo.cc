@@ -1,0 +1,146 @@
+// MAML for policies, with a trust region outside: the meta-gradient's direction in the metric of how far
+// adapted policies move, as long as `max_kl` allows. Finn et al. 2017, arXiv:1703.03400, algorithm 3;
+// Schulman et al. 2015, arXiv:1502.05477, appendix C.
+//
+//   g = mean over tasks of J^T grad S(phi),   F v = mean over tasks of J^T (Hessian of KL at phi) J v,
+//   theta <- theta - c sqrt(2 max_kl / x^T F x) x,   F x = g by conjugate gradients, c by a line search
+//
+// J = d phi / d theta is a product of I - inner_lr H_k, with H_k the Hessian of an inner surrogate. Those are
+// symmetric, so J v and J^T v are the same products in opposite orders, and no third derivative is needed.
+// The line search adapts again from each candidate, by the same episodes.
+#include "symma/learners/meta_policy.h"
+#include "symma/learners/rows.h"
+#include "symma/tasks/advantages.h"
+
+namespace symma {
+namespace {
+
+class MamlTrpo : public MetaPolicy {
+ public:
+  struct Options {
+    InnerPolicyOptions inner;
+    double max_kl = 0.01, damping = 1e-5, shrink = 0.8;
+    int64_t cg_steps = 10, backtracks = 15;
+    void fields(Fields& f) {
+      inner.fields(f);
+      f.add("max_kl", max_kl, "how far adapted policies may move in a step, on average").above(0);
+      f.add("cg_steps", cg_steps, "steps of conjugate gradients").at_least(1);
+      f.add("damping", damping, "added to the metric's diagonal").at_least(0);
+      f.add("backtracks", backtracks, "lengths that the line search tries").at_least(1);
+      f.add("shrink", shrink, "one length over the last").above(0).below(1);
+    }
+  };
+
+  MamlTrpo(const Options& o, const LearnerSetting& setting)
+      : MetaPolicy(o.inner, setting, "maml_trpo"), o_(o) {}
+
+  State init(int64_t agents, Rng rng) const override {
+    return {model().init(agents, rng.split("model")), {}, 0};
+  }
+
+  Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
+    const int64_t n = state.theta.size(0), b = batch.size(), p = state.theta.size(1);
+    std::vector<Journey> journeys = travel(state, batch, true, rng);
+    std::vector<Local> locals(journeys.size());
+    const auto local = [&](const Journey& j) -> Local& { return locals[&j - journeys.data()]; };
+    Tensor grad = at::empty({b, p}, state.theta.options()), loss = at::empty({b}, state.theta.options());
+    visit(journeys, [&](Journey& j, int64_t begin, int64_t end) {
+      Local& l = local(j);
+      l.end = leaf(j.to.back());
+      const Tensor outputs = j.tasks().outputs(l.end, j.query);
+      l.before = outputs.detach();
+      const Tensor s = j.tasks().surrogate(ControlBatch::log_p(outputs, j.query), j.query);
+      const Tensor kl = distance(j, l, outputs);
+      l.kl_gradient = row_gradient(kl, l.end, true);
+      const Tensor down = vector_jacobian(s, l.end, at::ones_like(s));  // keeps the graph that both share
+      grad.slice(0, begin, end).copy_(back(j, down));
+      loss.slice(0, begin, end).copy_(s.detach());
+    });
+    const Tensor g = by_agents(grad, n), old = by_agents(loss, n);
+    const auto metric = [&](const Tensor& v /*[N,P]*/) {
+      const Tensor handed = hand_out(v, b), out = at::empty_like(grad);
+      visit(journeys, [&](Journey& j, int64_t begin, int64_t end) {
+        const Local& l = local(j);
+        const Tensor u = vector_jacobian(l.kl_gradient, l.end, forth(j, handed.slice(0, begin, end)));
+        out.slice(0, begin, end).copy_(back(j, u));
+      });
+      return by_agents(out, n) + o_.damping * v;
+    };
+    const Tensor full = longest(g, metric);
+
+    // The line search, each agent's own.
+    Tensor taken = at::zeros({n}, at::kBool), theta = state.theta, moved = at::zeros_like(old);
+    double length = 1;
+    for (int64_t k = 0; k < o_.backtracks && !taken.all().item<bool>(); ++k, length *= o_.shrink) {
+      const Tensor candidate = state.theta - length * full;
+      const Tensor rows = hand_out(candidate, b), far = at::empty_like(loss);
+      visit(journeys, [&](Journey& j, int64_t begin, int64_t end) {
+        const Tensor phi = again(j, leaf(rows.slice(0, begin, end)), false);
+        at::NoGradGuard no_grad;
+        const Tensor outputs = j.tasks().outputs(phi, j.query);
+        far.slice(0, begin, end).copy_(distance(j, local(j), outputs));
+        loss.slice(0, begin, end).copy_(j.tasks().surrogate(ControlBatch::log_p(outputs, j.query), j.query));
+      });
+      const Tensor kl = by_agents(far, n);
+      const Tensor good =
+          (by_agents(loss, n) < old).logical_and(kl <= o_.max_kl).logical_and(taken.logical_not());
+      theta = at::where(good.unsqueeze(1), candidate, theta);
+      moved = at::where(good, kl, moved);
+      taken = taken.logical_or(good);
+    }
+    state.theta = theta;
+    ++state.step;
+    Scores out = returns(journeys, n);
+    out["kl"] = moved;
+    return out;
+  }
+
+ private:
+  struct Local {
+    Tensor end;          // [b, P], phi_K as a leaf
+    Tensor before;       // what it says, at every step of the query episodes
+    Tensor kl_gradient;  // [b, P], zero, with its graph
+  };
+
+  // The mean divergence over steps from what phi_K said: [b].
+  static Tensor distance(const Journey& j, const Local& l, const Tensor& outputs) {
+    return mean_over_steps(ControlBatch::apart(l.before, outputs, j.query),
+                           j.query.episodes.alive.to(outputs.scalar_type()));
+  }
+
+  static Tensor forth(const Journey& j, Tensor v /*[b,P]*/) {
+    for (size_t k = 0; k < j.to.size(); ++k) v = vector_jacobian(j.to[k], j.from[k], v);
+    return v;
+  }
+  static Tensor back(const Journey& j, Tensor v /*[b,P]*/) {
+    for (size_t k = j.to.size(); k-- > 0;) v = vector_jacobian(j.to[k], j.from[k], v);
+    return v;
+  }
+
+  // The step of length max_kl: x with F x = g, scaled. Every agent's conjugate gradients run side by side.
+  Tensor longest(const Tensor& g, const std::function<Tensor(const Tensor&)>& metric) const {
+    const auto dot = [](const Tensor& a, const Tensor& c) { return (a * c).sum(1, true); };
+    Tensor x = at::zeros_like(g), r = g, d = g, rr = dot(g, g);
+    for (int64_t i = 0; i < o_.cg_steps; ++i) {
+      const Tensor z = metric(d), curve = dot(d, z);
+      // Where the residual is gone, or the metric is flat along d, an agent is done.
+      const Tensor go = (curve > 0).logical_and(rr > 1e-10).to(g.scalar_type());
+      const Tensor alpha = go * rr / curve.masked_fill(curve == 0, 1);
+      x = x + alpha * d;
+      r = r - alpha * z;
+      const Tensor next = dot(r, r);
+      d = r + next / rr.clamp_min(1e-30) * d;
+      rr = next;
+    }
+    const Tensor length = dot(x, g - r).clamp_min(1e-20);  // x^T F x
+    return x * (2 * o_.max_kl / length).sqrt();
+  }
+
+  Options o_;
+};
+
+SYMMA_REGISTER(Learner, "maml_trpo", MamlTrpo, "MAML for policies in worlds, with a trust region outside",
+               "Finn et al. 2017, arXiv:1703.03400; Schulman et al. 2015, arXiv:1502.05477");
+
+}  // namespace
+}  // namespace symma
