@@ -94,25 +94,12 @@ std::vector<int64_t> Draws::choose(int64_t n, int64_t k) {
   return items;
 }
 
-namespace {
-
-template <class Draw>
-Tensor fill(Rng rng, at::IntArrayRef sizes, at::ScalarType type, Draw draw) {
+Tensor uniform(Rng rng, at::IntArrayRef sizes, double low, double high, at::ScalarType type) {
   Tensor out = at::empty(sizes, at::kDouble);
   Draws draws(rng);
   double* p = out.data_ptr<double>();
-  for (int64_t i = 0, n = out.numel(); i < n; ++i) p[i] = draw(draws);
+  for (int64_t i = 0, n = out.numel(); i < n; ++i) p[i] = draws.uniform(low, high);
   return out.to(type);
-}
-
-}  // namespace
-
-Tensor uniform(Rng rng, at::IntArrayRef sizes, double low, double high, at::ScalarType type) {
-  return fill(rng, sizes, type, [=](Draws& d) { return d.uniform(low, high); });
-}
-
-Tensor normal(Rng rng, at::IntArrayRef sizes, at::ScalarType type) {
-  return fill(rng, sizes, type, [](Draws& d) { return d.normal(); });
 }
 
 }  // namespace symma

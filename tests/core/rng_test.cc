@@ -40,6 +40,20 @@ TEST(Rng, MomentsAreThoseOfTheDistributions) {
   EXPECT_LT(u.max().item<double>(), 3);
 }
 
+// The vectorised numbers against the C library's, one by one; the tail of a piece, and past it.
+TEST(Rng, NormalsAreThoseOfDraws) {
+  for (const int64_t n : {1, 7, 128, 129, 20001}) {
+    const Rng rng = Rng(11).split("n", n);
+    const Tensor wide = normal(rng, {n}, at::kDouble), narrow = normal(rng, {n}, at::kFloat);
+    Draws draws(rng);
+    for (int64_t i = 0; i < n; ++i) {
+      const double x = draws.normal();
+      ASSERT_NEAR(wide.data_ptr<double>()[i], x, 4e-15 * (1 + std::abs(x))) << n << " " << i;
+      ASSERT_NEAR(narrow.data_ptr<float>()[i], x, 1.2e-7 * (1 + std::abs(x)));
+    }
+  }
+}
+
 TEST(Draws, ChooseIsWithoutReplacementAndUniform) {
   std::array<int, 6> counts{};
   for (int i = 0; i < 6000; ++i) {

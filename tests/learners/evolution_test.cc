@@ -2,26 +2,11 @@
 #include <gtest/gtest.h>
 
 #include "symma/learners/evolution/cma.h"
+#include "symma/learners/evolution/functions.h"
 #include "symma/tasks/task.h"
 
 namespace symma {
 namespace {
-
-Tensor sphere(const Tensor& x) {
-  return x.square().sum(-1);
-}
-Tensor ellipsoid(const Tensor& x) {
-  const int64_t d = x.size(-1);
-  return (x.square() * at::logspace(0, 6, d, 10, at::kDouble)).sum(-1);
-}
-Tensor rosenbrock(const Tensor& x) {
-  const int64_t d = x.size(-1);
-  const Tensor a = x.narrow(-1, 0, d - 1), b = x.narrow(-1, 1, d - 1);
-  return (100 * (b - a.square()).square() + (1 - a).square()).sum(-1);
-}
-Tensor rastrigin(const Tensor& x) {
-  return 10.0 * static_cast<double>(x.size(-1)) + (x.square() - 10 * (2 * M_PI * x).cos()).sum(-1);
-}
 
 // Evaluations until the best candidate so far is at most `target`, for each of `searches`: the median.
 double evaluations(const std::string& name, const Json& settings, Tensor (*f)(const Tensor&), double start,
