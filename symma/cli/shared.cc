@@ -30,7 +30,9 @@ std::string eval_table(const Json& eval, const Json& shares) {
   };
   std::string out = fmt::format("{} on {} {} tasks{}\n", eval["metric"].get<std::string>(),
                                 eval["tasks"].get<int64_t>(), eval["split"].get<std::string>(),
-                                eval["protocol"].get_ref<const std::string&>().empty() ? "" : ", " + eval["protocol"].get<std::string>());
+                                eval["protocol"].get_ref<const std::string&>().empty()
+                                    ? ""
+                                    : ", " + eval["protocol"].get<std::string>());
   out += fmt::format("  {:>5}  {:>9} {:<9} {:>9}  {:>9} .. {:<9}\n", "steps", "mean", "± 95%", "median",
                      "quartile", "quartile");
   for (size_t s = 0; s < eval["steps"].size(); ++s) {

@@ -56,13 +56,14 @@ struct Turn {
                     z * (-1.98412698298579493134e-04 +
                          z * (2.75573137070700676789e-06 +
                               z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)))));
-  const double cosine = 1 - (0.5 * z - z * z *
-                                           (4.16666666666666019037e-02 +
-                                            z * (-1.38888888888741095749e-03 +
-                                                 z * (2.48015872894767294178e-05 +
-                                                      z * (-2.75573143513906633035e-07 +
-                                                           z * (2.08757232129817482790e-09 +
-                                                                z * -1.13596475577881948265e-11))))));
+  const double cosine =
+      1 -
+      (0.5 * z - z * z *
+                     (4.16666666666666019037e-02 +
+                      z * (-1.38888888888741095749e-03 +
+                           z * (2.48015872894767294178e-05 +
+                                z * (-2.75573143513906633035e-07 +
+                                     z * (2.08757232129817482790e-09 + z * -1.13596475577881948265e-11))))));
   const auto quarter = std::bit_cast<uint64_t>(near + 0x1.8p52);
   const bool odd = (quarter & 1) != 0;
   const double c = odd ? sine : cosine, s = odd ? cosine : sine;
@@ -73,8 +74,8 @@ struct Turn {
 
 // Blocks first .. first + kBlocks - 1 of the stream under `key`, two numbers each.
 SYMMA_CLONES __attribute__((optimize("O3", "no-math-errno", "fp-contract=off"))) void piece(uint64_t key,
-                                                                                           uint64_t first,
-                                                                                           double* out) {
+                                                                                            uint64_t first,
+                                                                                            double* out) {
   alignas(64) uint32_t w[4][kBlocks];
   for (int64_t j = 0; j < kBlocks; ++j) {
     const uint64_t block = first + static_cast<uint64_t>(j);
