@@ -131,6 +131,6 @@ struct NoOptions {
 #define SYMMA_JOIN2(a, b) a##b
 #define SYMMA_JOIN(a, b) SYMMA_JOIN2(a, b)
 // `Kind` is an interface `Kind` with a registry type `KindRegistry`.
-#define SYMMA_REGISTER(Kind, name, Class, summary, source)               \
-  [[maybe_unused]] static const bool SYMMA_JOIN(registered_, __LINE__) = \
+#define SYMMA_REGISTER(Kind, name, Class, summary, source)                  \
+  [[maybe_unused]] static const bool SYMMA_JOIN(registered_, __COUNTER__) = \
       ::symma::Kind##Registry::instance().add<Class>(#Kind, name, summary, source)

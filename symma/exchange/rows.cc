@@ -14,7 +14,7 @@
 namespace symma {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kFar = std::numeric_limits<double>::infinity();  // of rows that are not finite
 constexpr int64_t kTile = 2048;  // columns in one tile: 8 KiB of floats a row
 constexpr int64_t kPieces = 64;  // partial sums at most, each added in the order of the columns
 
@@ -47,7 +47,7 @@ SYMMA_INLINE inline double sum_of_squares(const T* x, const T* y, int64_t k) {
 }
 
 double or_infinity(double x) {
-  return std::isfinite(x) ? x : kInfinity;
+  return std::isfinite(x) ? x : kFar;
 }
 
 // Adds up partial sums [pieces][size] in order.
@@ -134,7 +134,7 @@ void squared_distances_of(const T* x, int64_t n, int64_t columns, double* out) {
     for (int64_t i = 0; i < n; ++i) {
       const bool finite = std::isfinite(g[i * n + i]);
       lost += !finite;
-      out[i * n + i] = finite ? 0 : kInfinity;
+      out[i * n + i] = finite ? 0 : kFar;
       for (int64_t j = 0; j < i; ++j) {
         const double squares = g[i * n + i] + g[j * n + j], d = squares - 2 * g[i * n + j];
         out[i * n + j] = out[j * n + i] = std::max(0.0, or_infinity(d));
@@ -150,7 +150,7 @@ void squared_distances_of(const T* x, int64_t n, int64_t columns, double* out) {
     // The origin lies far from the rows: take the row with the nearest (n / 2)th neighbour.
     attempt = 1;
     int64_t best = 0;
-    double least = kInfinity;
+    double least = kFar;
     for (int64_t i = 0; i < n; ++i) {
       std::vector<double> row(out + i * n, out + (i + 1) * n);
       std::nth_element(row.begin(), row.begin() + n / 2, row.end());

@@ -69,5 +69,5 @@ class EvolutionBy : public Evolution {
 
 #define SYMMA_REGISTER_STRATEGY(name, Class, summary, source) \
   SYMMA_REGISTER(Strategy, name, Class, summary, source);     \
-  static const bool SYMMA_JOIN(learner_, __LINE__) =          \
+  static const bool SYMMA_JOIN(learner_, __COUNTER__) =       \
       ::symma::LearnerRegistry::instance().add<EvolutionBy<Class>>("Learner", name, summary, source)
