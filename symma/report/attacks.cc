@@ -22,11 +22,11 @@ void add_once(std::vector<std::string>& names, const std::string& name) {
 std::string attacks_html(const std::vector<Run>& runs) {
   std::vector<std::string> attacks, rules;
   std::map<std::pair<std::string, std::string>, const Run*> cells;
-  const Run* peace = nullptr;  // the first run without attack
+  const Run* peace = nullptr;  // the plain mean without attack, or else the first run without
   bool any = false;
   for (const Run& r : runs) {
     if (!r.eval || r.agents < 2) continue;
-    if (r.attack.empty() && !peace) peace = &r;
+    if (r.attack.empty() && (!peace || (r.rule == "mean" && peace->rule != "mean"))) peace = &r;
     any = any || !r.attack.empty();
     add_once(attacks, r.attack);
     add_once(rules, r.rule);

@@ -56,6 +56,11 @@ function scale(title, options) {
   if (o.ticks) { s.afterBuildTicks = axis => { axis.ticks = o.ticks.map(value => ({ value })); }; s.ticks.autoSkip = o.ticks.length > 12; }
   if (o.log) {
     const wide = o.decades > 2.5;
+    // A run that diverged spans dozens of decades: a line for every few of them, or the axis is a smear.
+    if (o.decades > 8) {
+      const every = Math.ceil(o.decades / 6), first = Math.ceil(Math.log10(o.min) - 1e-9);
+      s.afterBuildTicks = axis => { axis.ticks = []; for (let e = first; e <= Math.log10(o.max) + 1e-9; e += every) axis.ticks.push({ value: Number("1e" + e) }); };
+    }
     s.ticks.autoSkip = false;
     s.ticks.callback = v => {
       const m = Math.round(v / Math.pow(10, Math.floor(Math.log10(v) + 1e-9)));

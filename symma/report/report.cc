@@ -133,7 +133,7 @@ std::string training(const Run& run, size_t i) {
     out +=
         chart("validation", i, "Validation score", "On tasks set aside, after so many steps of adaptation.");
   bool disagreed = false;
-  for (const double d : t.disagreement) disagreed = disagreed || std::isfinite(d);
+  for (const double d : t.disagreement) disagreed = disagreed || (std::isfinite(d) && d > 0);
   if (run.agents > 1 && disagreed) {
     out += chart("disagreement", i, "Disagreement",
                  "How far the agents' parameters lie from their mean; logarithmic.");
@@ -243,6 +243,9 @@ std::string ranking(const std::vector<Run>& runs) {
     return std::isfinite(x) ? (first.higher_is_better ? -x : x) : INFINITY;
   };
   std::stable_sort(rows.begin(), rows.end(), [&](const Run* a, const Run* b) { return key(a) < key(b); });
+  if (!std::isfinite(rows.front()->eval->mean.back()))
+    return fmt::format("<p class=\"headline\">No run's mean {} is finite after {}.</p>", escape(first.metric),
+                       steps_text(first.steps.back()));
   std::string out = fmt::format("{} {} after {}: ", first.higher_is_better ? "Highest" : "Lowest",
                                 escape(first.metric), steps_text(first.steps.back()));
   for (size_t k = 0; k < std::min<size_t>(rows.size(), 5); ++k) {
@@ -278,6 +281,8 @@ std::string comparison(const std::vector<Run>& runs, const Json& data) {
   out += "</div></section>";
   if (const auto table = attacks_html(runs); !table.empty())
     out += "<section><h3>Under attack</h3><div class=\"card\">" + table + "</div></section>";
+  if (const auto table = privacy_html(runs); !table.empty())
+    out += "<section><h3>Privacy</h3><div class=\"card\">" + table + "</div></section>";
   if (std::count_if(runs.begin(), runs.end(), [](const Run& r) { return r.exchange.bits > 0; }) > 1) {
     out += "<section><h3>Communication</h3><div class=\"cards\">";
     for (size_t g = 0; g < data.at("groups").size(); ++g)
@@ -297,7 +302,7 @@ std::string comparison(const std::vector<Run>& runs, const Json& data) {
   for (const Run& r : runs) {
     validated = validated || !r.training.validation.empty();
     for (const double d : r.training.disagreement)
-      disagreed = disagreed || (r.agents > 1 && std::isfinite(d));
+      disagreed = disagreed || (r.agents > 1 && std::isfinite(d) && d > 0);
   }
   if (validated)
     out += chart("compare_validation", 0, "Validation score",

@@ -194,6 +194,22 @@ std::string comparison_html(const std::vector<Run>& runs) {
   return out;
 }
 
+std::string privacy_html(const std::vector<Run>& runs) {
+  const auto guarded = [](const Run& r) { return !r.privacy.empty(); };
+  if (std::none_of(runs.begin(), runs.end(), guarded)) return "";
+  std::string out =
+      "<div class=\"wide\"><table><thead><tr><th scope=\"col\">run</th><th scope=\"col\" "
+      "class=\"number\">score</th><th scope=\"col\">what is promised</th></tr></thead><tbody>";
+  for (const Run& r : runs) {
+    const std::string reached =
+        r.eval ? with_interval(r.eval->mean.back(), r.eval->ci95.back(), r.eval->percent()) : "—";
+    out += fmt::format("<tr><th scope=\"row\">{}</th>{}{}</tr>", escape(r.name), cell(reached),
+                       cell(escape(guarded(r) ? r.privacy : "nothing"), "words"));
+  }
+  return out +
+         "</tbody></table></div><p class=\"note\">Scores are means after the most steps of adaptation.</p>";
+}
+
 std::string comparison_text(const std::vector<Run>& runs) {
   std::string out;
   for (const auto& [metric, members] : by_metric(runs)) {

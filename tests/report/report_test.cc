@@ -343,6 +343,48 @@ TEST_F(Report, ComparesSeveralRuns) {
   EXPECT_EQ(data["runs"][1]["name"], "edges (c)");
 }
 
+// Attack by rule, coloured against the plain mean without attack, whichever run came first.
+TEST_F(Report, AttacksAreHeldAgainstThePlainMean) {
+  const auto fleet = [&](const std::string& name, const std::string& rule, const std::string& attack,
+                         double scale) {
+    Json s = summary(name);
+    s["settings"]["aggregator"] = {{"kind", rule}};
+    if (!attack.empty()) s["faults"] = {{"kind", attack}, {"agents", {1}}};
+    s["eval"] = evaluation(scale, 6);
+    return run(name, s);
+  };
+  // After 10 steps: krum .72 and the mean .36 in peace, .45 and 1.8 under attack. 1.5 times the mean's is
+  // .54.
+  const std::string page = report_html({fleet("a", "krum", "", 2), fleet("b", "mean", "", 1),
+                                        fleet("c", "krum", "alie", 1.25), fleet("d", "mean", "alie", 5)});
+  EXPECT_NE(page.find("reaches without attack"), std::string::npos);
+  EXPECT_NE(page.find("what \"b\" reaches"), std::string::npos);
+  EXPECT_NE(page.find("<td class=\"number fails\">0.720</td><td class=\"number bears\">0.360</td>"),
+            std::string::npos);
+  EXPECT_NE(page.find("<td class=\"number bears\">0.450</td><td class=\"number fails\">1.80</td>"),
+            std::string::npos);
+}
+
+TEST_F(Report, PrivacyStandsBesideTheScore) {
+  Json s = summary("guarded");
+  s["privacy"] = {{"statement", "epsilon 3.1 at delta 1e-05 for one agent"}};
+  const std::string page = report_html({run("a", s), run("b", summary("open"))});
+  EXPECT_NE(page.find("<td class=\"words\">epsilon 3.1 at delta 1e-05 for one agent</td>"),
+            std::string::npos);
+  EXPECT_NE(page.find("<td class=\"words\">nothing</td>"), std::string::npos);
+  EXPECT_EQ(report_html({run("c", summary("c")), run("d", summary("d"))}).find("what is promised"),
+            std::string::npos);
+}
+
+TEST_F(Report, RunsThatAllDivergedAreNotRanked) {
+  Json s = summary("lost");
+  s["eval"]["mean"] = {3.0, nullptr, nullptr, nullptr};
+  s["eval"]["ci95"] = {0.1, nullptr, nullptr, nullptr};
+  const std::string page = report_html({run("a", s), run("b", s)});
+  EXPECT_EQ(page.find("Lowest mse"), std::string::npos);
+  EXPECT_NE(page.find("No run's mean mse is finite after 10 steps"), std::string::npos);
+}
+
 TEST_F(Report, TheTerminalTableIsAligned) {
   Json other = summary("größer");
   other["eval"] = evaluation(4, 6);
