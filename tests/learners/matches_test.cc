@@ -115,13 +115,13 @@ TEST(Matches, TheTaylorFormIsTheFirstOrderInTheRivalsStep) {
   const auto of = [&](const char* form, double lr) {
     return meta_gradient(m, "lola", {{"form", form}, {"lookahead_lr", lr}}, *batch, rows);
   };
-  // dL/dx - eta [d/dx dL'/dy] dL/dy is the whole of what depends on x through the step, with dL/dy where it
-  // was: the difference to the lookahead is -eta [d/dx dL/dy] dL'/dy and of the order of eta^2.
+  // The lookahead's first order is -eta d/dx [dL/dy . dL'/dy]. The form holds dL/dy where it was, so what is
+  // between the two is -eta d/dx [dL/dy . stop(dL'/dy)], but for the order of eta^2.
   const GameBatch& g = games(*batch);
   const Tensor match = g.matches(rows);
   const int64_t p = g.player();
   const Tensor fixed = own_by_differences(g, match).narrow(1, p, p);  // dL'/dy
-  const double eta = 1e-3;
+  const double eta = 1e-4;
   const auto cross = [&](const Tensor& x) {
     const Tensor at = leaf(with_player(match, x));
     const Tensor dl =
@@ -130,8 +130,8 @@ TEST(Matches, TheTaylorFormIsTheFirstOrderInTheRivalsStep) {
   };
   const Tensor expected = -eta * differences(rows, cross);
   const Tensor gap = of("lookahead", eta) - of("taylor", eta);
-  EXPECT_LE((gap - expected).abs().max().item<double>(), 1e-4);
-  EXPECT_GT(expected.abs().max().item<double>(), 1e-3);
+  EXPECT_LE((gap - expected).abs().max().item<double>(), 0.02 * expected.abs().max().item<double>());
+  EXPECT_GT(expected.abs().max().item<double>(), 1e-2 * eta);
   EXPECT_THROW(m.learner("lola", {{"form", "taylor"}, {"lookaheads", 2}}), UserError);
 }
 
@@ -201,14 +201,14 @@ TEST(Matches, AmongRivalsThatStandStillAChainIsMaml) {
 }
 
 TEST(Matches, SampledLookaheadsHaveTheExactOnesMean) {
-  Json settings{{"rivals", "random"}, {"gamma", 0.6}, {"rounds", 25}, {"copies", 400}, {"value", "sampled"}};
+  Json settings{{"rivals", "random"}, {"gamma", 0.8}, {"rounds", 40}, {"copies", 400}, {"value", "sampled"}};
   const Made sampled = made(settings);
   settings["value"] = "exact";
   const Made exact = made(settings);
   // As many tasks with the same key would be other tasks: one match, met with many keys.
   const auto a = sampled.draw({0}, 3), b = exact.draw({0}, 3);
   const Tensor rows = exact.start(1);
-  const Json lola{{"lookahead_lr", 0.5}, {"optimizer", "sgd"}, {"meta_lr", 1}};
+  const Json lola{{"lookahead_lr", 2}, {"optimizer", "sgd"}, {"meta_lr", 1}};
   const Tensor truth = meta_gradient(exact, "lola", lola, *b, rows),
                naive = meta_gradient(exact, "naive", {}, *b, rows);
   std::vector<Tensor> draws;
@@ -230,7 +230,9 @@ TEST_P(EachOne, IsTheSameOnAnyNumberOfThreadsAndInPieces) {
   for (const std::string rivals : {"personas", "fleet"}) {
     const Made m = made({{"rivals", rivals}, {"value", "sampled"}, {"copies", 300}, {"rounds", 150}});
     const std::vector<int64_t> agents{0, 0, 0, 1, 1, 1};  // pieces of two
-    const auto learner = m.learner(GetParam(), {{"meta_lr", 0.1}});
+    Json settings{{"meta_lr", 0.1}};
+    if (GetParam() != "lola") settings["inner_steps"] = 2;
+    const auto learner = m.learner(GetParam(), settings);
     const auto run = [&](int threads) {
       set_threads(threads);
       State s = learner->init(2, Rng(1));
@@ -250,11 +252,10 @@ TEST_P(EachOne, AnAgentOfTheFleetLearnsAsAgainstAFixedRowOfItsRival) {
   const auto batch = m.draw({0, 1}, 3);
   const Tensor rows = m.start(2);
   const Tensor g = meta_gradient(m, GetParam(), {}, *batch, rows);
-  const Tensor moved = at::stack({rows[0], rows[1]});
   const auto setup = std::make_shared<GameBatch::Setup>(games(*batch).setup());
   const GameBatch fixed(*m.model, setup, {Rng(1), Rng(2)},
                         {.rows = rows.flip(0), .partner = {}, .tables = false});
-  EXPECT_LE((g - meta_gradient(m, GetParam(), {}, fixed, moved)).abs().max().item<double>(), 1e-9);
+  EXPECT_LE((g - meta_gradient(m, GetParam(), {}, fixed, rows)).abs().max().item<double>(), 1e-9);
 }
 
 TEST_P(EachOne, RefusesTasksWithoutRivals) {

@@ -117,46 +117,65 @@ TEST(Repeated, DerivativesOfExactValuesAreThoseOfDifferences) {
   EXPECT_LE((hv - (slope(theta + h * v) - slope(theta - h * v)) / (2 * h)).abs().max().item<double>(), 1e-5);
 }
 
-// All plays of five rounds, each weighed by its probability, are the mean over episodes. At gamma = 0.03
-// later rounds weigh less than 3e-8.
-TEST(Repeated, DiceHasTheExactFirstAndSecondDerivatives) {
-  const RepeatedGame game{2, kDilemma, 0.03};
-  const int64_t t = 5, plays = 1 << (2 * t);
+// Every play of T rounds once.
+Rounds all_plays(int64_t t) {
+  const int64_t plays = int64_t{1} << (2 * t);
   Rounds r{at::empty({plays, 1, t}, at::kLong), at::empty({plays, 1, t}, at::kLong),
            at::empty({plays, 1, t, 2}, at::kDouble)};
   for (int64_t k = 0; k < plays; ++k) {
     int64_t mine = 0, its = 0;
     for (int64_t s = 0; s < t; ++s) {
-      const int64_t i = k >> (2 * s) & 1, j = k >> (2 * s + 1) & 1;
-      r.own[k][0][s] = 2 * mine + i;
-      r.rival[k][0][s] = 2 * its + j;
-      r.reward[k][0][s] = kDilemma[2 * i + j];
+      const int64_t i = k >> (2 * s) & 1, j = k >> (2 * s + 1) & 1, at = k * t + s;
+      r.own.data_ptr<int64_t>()[at] = 2 * mine + i;
+      r.rival.data_ptr<int64_t>()[at] = 2 * its + j;
+      r.reward.view({-1, 2})[at].copy_(kDilemma[2 * i + j]);
       mine = 1 + 2 * i + j, its = 1 + 2 * j + i;
     }
   }
-  const Tensor at = leaf(normal(Rng(1), {1, 10}, at::kDouble));
-  const auto [own, rival] = tables(at);
-  const Tensor l = own.log().expand({plays, 5, 2}), m = rival.log().expand({plays, 5, 2});
-  const auto of = [&](const Tensor& table, const Tensor& index) {
-    return table.reshape({plays, 10}).gather(1, index.view({plays, t})).sum(1);
-  };
-  const Tensor probability = (of(l, r.own) + of(m, r.rival)).exp().detach();
-  EXPECT_NEAR(probability.sum().item<double>(), 1, 1e-12);
-  const Tensor dice = (probability.unsqueeze(1) * sampled_values(game, l, m, r)).sum(0),
-               exact = exact_values(game, own, rival)[0];
-  for (int64_t who = 0; who < 2; ++who) {
-    EXPECT_NEAR(dice[who].item<double>(), exact[who].item<double>(), 1e-6);
-    const Tensor g = row_gradient(dice[who].view({1}), at, true),
-                 f = row_gradient(exact[who].view({1}), at, true);
-    EXPECT_LE((g - f).abs().max().item<double>(), 1e-6);
-    EXPECT_GT(f.abs().max().item<double>(), 0.1);
-    for (int64_t i = 0; i < 10; ++i) {
-      const Tensor a = row_gradient(g[0][i].view({1}), at, false),
-                   b = row_gradient(f[0][i].view({1}), at, false);
-      EXPECT_LE((a - b).abs().max().item<double>(), 1e-6) << "row " << i << " of the Hessian";
+  return r;
+}
+
+void expect_equal_to_second_order(const Tensor& y, const Tensor& z, const Tensor& x, double tolerance) {
+  EXPECT_NEAR(y.item<double>(), z.item<double>(), tolerance);
+  const Tensor g = row_gradient(y.view({1}), x, true), f = row_gradient(z.view({1}), x, true);
+  EXPECT_LE((g - f).abs().max().item<double>(), tolerance);
+  EXPECT_GT(f.abs().max().item<double>(), 0.01);
+  for (int64_t i = 0; i < x.size(1); ++i) {
+    const Tensor a = row_gradient(g[0][i].view({1}), x, true), b = row_gradient(f[0][i].view({1}), x, true);
+    EXPECT_LE((a - b).abs().max().item<double>(), tolerance) << "row " << i << " of the Hessian";
+  }
+}
+
+// Episodes in the mean are all plays, each weighed by its probability. The value of T rounds is the
+// probability of each play, as a function of both policies, times what it pays; that of rounds without end is
+// the same but for gamma^T.
+TEST(Repeated, DiceHasTheExactFirstAndSecondDerivatives) {
+  const int64_t t = 5;
+  const Rounds r = all_plays(t);
+  const int64_t plays = r.own.size(0);
+  for (const double gamma : {0.96, 0.03}) {
+    const RepeatedGame game{2, kDilemma, gamma};
+    const Tensor at = leaf(normal(Rng(1), {1, 10}, at::kDouble));
+    const auto [own, rival] = tables(at);
+    const Tensor l = own.log().expand({plays, 5, 2}), m = rival.log().expand({plays, 5, 2});
+    const auto of = [&](const Tensor& table, const Tensor& index) {
+      return table.reshape({plays, 10}).gather(1, index.view({plays, t})).sum(1);
+    };
+    const Tensor probability = (of(l, r.own) + of(m, r.rival)).exp();  // [plays]
+    EXPECT_NEAR(probability.sum().item<double>(), 1, 1e-12);
+    const Tensor discount = at::pow(gamma, at::arange(t, at::kDouble)).view({1, t, 1});
+    const Tensor paid = (r.reward.squeeze(1) * discount).sum(1);  // [plays, 2]
+    const Tensor dice = (probability.detach().unsqueeze(1) * sampled_values(game, l, m, r)).sum(0),
+                 finite = (probability.unsqueeze(1) * paid).sum(0),
+                 endless = exact_values(game, own, rival)[0];
+    for (int64_t who = 0; who < 2; ++who) {
+      expect_equal_to_second_order(dice[who], finite[who], at, 1e-10);
+      if (gamma < 0.1) expect_equal_to_second_order(endless[who], finite[who], at, 3e-7);
+      if (gamma < 0.1) continue;
+      // The mixed derivatives, by which a player changes its rival's step, are there.
+      const Tensor g = row_gradient(finite[who].view({1}), at, true).narrow(1, 0, 5).sum();
+      EXPECT_GT(row_gradient(g.view({1}), at, true).narrow(1, 5, 5).abs().max().item<double>(), 0.01);
     }
-    // The mixed derivatives, by which a player changes its rival's step, are there.
-    EXPECT_GT(row_gradient(f[0][0].view({1}), at, true)[0][5].abs().item<double>(), 1e-4);
   }
 }
 
