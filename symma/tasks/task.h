@@ -15,7 +15,7 @@ namespace symma {
 
 enum class Stage { kSupport, kQuery };                  // learned from; judged on. The two share no points.
 enum class Split { kTrain, kValidation, kTest, kOod };  // tasks of different splits are different tasks
-enum class Kind { kRegression, kClassification, kControl };
+enum class Kind { kRegression, kClassification, kControl, kGame };
 
 const char* split_name(Split);  // "train", "validation", "test", "ood"
 

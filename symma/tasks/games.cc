@@ -1,0 +1,222 @@
+// A matrix game as a distribution over rivals.
+//
+// Personas are tables that favour one action: in each state its probability is even over (1/n, 1), and the
+// others share what is left. Those of training, validation and test are different ones. In the prisoner's
+// dilemma they are the cooperators and defectors of Kim et al. 2021, arXiv:2011.00382, in rock-paper-scissors
+// the players of rock, of paper and of scissors. Out of distribution are tables whose logits are N(0, 1).
+//
+// Rivals may also be drawn as the model starts, or be the other agents of the fleet: agents are paired anew
+// for each of a round's tasks; one that is left over, or alone, plays a copy of itself.
+#include "symma/tasks/games.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <map>
+
+#include "symma/nn/recurrent.h"
+
+namespace symma {
+
+void GameOptions::fields(Fields& f) {
+  f.add("world", world, "the game, as a table; its payoffs alone are used");
+  f.add("value", value, "values are solved for, or estimated from episodes (DiCE)")
+      .one_of({"exact", "sampled"});
+  f.add("rivals", rivals, "who plays: personas, the model as it starts, or the other agents of the fleet")
+      .one_of({"personas", "random", "fleet"});
+  f.add("test_rivals", test_rivals, "the same, when judged").one_of({"alike", "personas", "random", "fleet"});
+  f.add("gamma", gamma, "discount of later rounds").above(0).below(1);
+  f.add("rounds", rounds, "rounds of an episode, for sampled values").at_least(1);
+  f.add("copies", copies, "episodes of a match that are played together, for sampled values").at_least(2);
+  f.add("personas", personas, "of each kind, to train with").at_least(1);
+  f.add("held_out", held_out, "of each kind, for validation; and as many for the test").at_least(1);
+  f.add("population", population, "key of the personas, the same for every seed of the experiment")
+      .at_least(0);
+}
+
+namespace {
+
+// Every pair of actions is played once.
+RepeatedGame payoffs(const GameOptions& o) {
+  if (o.world.kind() != "matrix_game")
+    throw UserError("[task] world", "\"" + o.world.kind() + "\" is no matrix game",
+                    "set kind = \"matrix_game\", or [task] kind = \"control\"");
+  const int64_t n = o.world.build(1)->spec().actions;
+  const auto world = o.world.build(n * n);
+  Frame frame;
+  world->reset(Rng(0), frame);
+  Tensor actions = at::empty({n * n, 2}, at::kLong);
+  for (int64_t i = 0; i < n * n; ++i)
+    actions.data_ptr<int64_t>()[2 * i] = i / n, actions.data_ptr<int64_t>()[2 * i + 1] = i % n;
+  world->step(actions, frame);
+  return {n, frame.reward.to(at::kDouble), o.gamma};
+}
+
+// A table of logits [S n] that favours an action in every state.
+Tensor persona(int64_t states, int64_t n, int64_t favourite, Rng rng) {
+  Draws d(rng);
+  Tensor out = at::empty({states * n}, at::kFloat);
+  float* logits = out.data_ptr<float>();
+  for (int64_t s = 0; s < states; ++s) {
+    const double liked = d.uniform(1 / static_cast<double>(n), 1);
+    std::vector<double> rest(n, 0);
+    double sum = 0;
+    for (int64_t a = 0; a < n; ++a) {
+      if (a != favourite) sum += rest[a] = -std::log(1 - d.uniform());
+    }
+    for (int64_t a = 0; a < n; ++a) {
+      const double p = a == favourite ? liked : (1 - liked) * rest[a] / sum;
+      logits[s * n + a] = static_cast<float>(std::log(std::max(p, 1e-6)));
+    }
+  }
+  return out;
+}
+
+class Games : public TaskFamily {
+ public:
+  using Options = GameOptions;
+
+  Games(const Options& o, int64_t /*agents*/)
+      : setup_(std::make_shared<GameBatch::Setup>(GameBatch::Setup{o, payoffs(o)})) {}
+
+  TaskSpec spec() const override {
+    const RepeatedGame& g = setup_->game;
+    return {.shape = {{g.states()}, g.actions},
+            .kind = Kind::kGame,
+            .metric = "return",
+            .higher_is_better = true};
+  }
+
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
+                                    Rng rng) const override {
+    const Rng own = rng.split(split_name(split));
+    const auto b = static_cast<int64_t>(agents.size());
+    std::vector<Rng> keys;
+    for (int64_t i = 0; i < b; ++i) keys.push_back(own.split("task", i));
+    const bool judged = split != Split::kTrain && setup_->options.test_rivals != "alike";
+    const std::string& who = judged ? setup_->options.test_rivals : setup_->options.rivals;
+    GameBatch::Rivals rivals;
+    if (who == "fleet") {
+      rivals.partner = paired(agents, own.split("pairs"));
+    } else {
+      rivals.tables = who == "personas";
+      std::vector<Tensor> rows;
+      for (const Rng& key : keys)
+        rows.push_back(rivals.tables ? met(split, key) : model.init(1, key.split("rival"))[0]);
+      rivals.rows = at::stack(rows);
+    }
+    return std::make_unique<GameBatch>(model, setup_, std::move(keys), std::move(rivals));
+  }
+
+ private:
+  // The persona of a task, [S n].
+  Tensor met(Split split, Rng key) const {
+    const RepeatedGame& g = setup_->game;
+    if (split == Split::kOod) return normal(key.split("rival"), {g.states() * g.actions});
+    const GameOptions& o = setup_->options;
+    Draws d(key.split("persona"));
+    const int64_t kind = d.below(g.actions), i = d.below(split == Split::kTrain ? o.personas : o.held_out);
+    return persona(
+        g.states(), g.actions, kind,
+        Rng(o.population).split("personas").split(split_name(split)).split("kind", kind).split("number", i));
+  }
+
+  // Who plays whom: place i meets place partner[i]. The t-th tasks of all agents are shuffled and paired.
+  static Tensor paired(std::span<const int64_t> agents, Rng rng) {
+    std::map<int64_t, int64_t> count;
+    std::vector<std::vector<int64_t>> tables;  // places, by which of its agent's tasks they are
+    for (size_t i = 0; i < agents.size(); ++i) {
+      const size_t t = count[agents[i]]++;
+      if (t == tables.size()) tables.emplace_back();
+      tables[t].push_back(static_cast<int64_t>(i));
+    }
+    Tensor out = at::arange(static_cast<int64_t>(agents.size()), at::kLong);
+    int64_t* partner = out.data_ptr<int64_t>();
+    for (size_t t = 0; t < tables.size(); ++t) {
+      const auto& places = tables[t];
+      const auto order = Draws(rng.split("table", t)).permutation(static_cast<int64_t>(places.size()));
+      for (size_t k = 0; k + 1 < order.size(); k += 2) {
+        const int64_t i = places[order[k]], j = places[order[k + 1]];
+        partner[i] = j, partner[j] = i;
+      }
+    }
+    return out;
+  }
+
+  std::shared_ptr<const GameBatch::Setup> setup_;
+};
+
+SYMMA_REGISTER(TaskFamily, "games", Games, "a repeated matrix game against rivals who learn too",
+               "Foerster et al. 2018, arXiv:1709.04326; Kim et al. 2021, arXiv:2011.00382");
+
+}  // namespace
+
+GameBatch::GameBatch(const Model& model, std::shared_ptr<const Setup> setup, std::vector<Rng> keys,
+                     Rivals rivals)
+    : model_(model), setup_(std::move(setup)), keys_(std::move(keys)), rivals_(std::move(rivals)) {
+  if (dynamic_cast<const Recurrent*>(&model))
+    throw UserError("[model] kind", "this model remembers, and players of \"games\" see the last round alone",
+                    "use \"tabular\" or \"mlp\"");
+}
+
+std::unique_ptr<TaskBatch> GameBatch::slice(int64_t begin, int64_t end) const {
+  Rivals part{.rows = {}, .partner = {}, .tables = rivals_.tables};
+  if (rivals_.rows.defined()) part.rows = rivals_.rows.slice(0, begin, end);
+  return std::make_unique<GameBatch>(
+      model_, setup_, std::vector<Rng>(keys_.begin() + begin, keys_.begin() + end), std::move(part));
+}
+
+Tensor GameBatch::matches(const Tensor& theta) const {
+  if (theta.size(1) > player()) return theta;
+  if (rivals_.rows.defined()) return at::cat({theta, rivals_.rows.to(theta.options())}, 1);
+  if (!rivals_.partner.defined())
+    throw UserError("[task] rivals",
+                    "\"fleet\" pairs agents, and this learner takes their tasks a piece at a time",
+                    "use \"naive\", \"lola\", \"meta_pg\" or \"meta_mapg\", or fewer tasks");
+  return at::cat({theta, theta.detach().index_select(0, rivals_.partner.to(theta.device()))}, 1);
+}
+
+std::pair<Tensor, Tensor> GameBatch::policies(const Tensor& matches) const {
+  const int64_t b = matches.size(0), s = setup_->game.states(), n = setup_->game.actions, p = player();
+  const Tensor states = at::eye(s, matches.options()).expand({b, s, s});
+  const auto of_model = [&](const Tensor& rows) { return model_.forward(rows, states, Mode::kTrain); };
+  const Tensor rival = matches.narrow(1, p, matches.size(1) - p);
+  return {at::log_softmax(of_model(matches.narrow(1, 0, p)), 2),
+          at::log_softmax(rivals_.tables ? rival.reshape({b, s, n}) : of_model(rival), 2)};
+}
+
+Tensor GameBatch::losses(const Tensor& matches, Stage stage, Rng rng) const {
+  const auto [own, rival] = policies(matches);
+  const GameOptions& o = setup_->options;
+  if (o.value == "exact") return -exact_values(setup_->game, own.exp(), rival.exp());
+  const Rng here = rng.split(stage == Stage::kSupport ? "support" : "query");
+  std::vector<Rng> keys;
+  // The task's key and the caller's: a match in a slice draws as it does in the whole.
+  for (const Rng& key : keys_) keys.push_back(here.split("task", key.key()));
+  const Rounds rounds = play_rounds(setup_->game, own.exp(), rival.exp(), o.copies, o.rounds, keys);
+  return -sampled_values(setup_->game, own, rival, rounds);
+}
+
+Scores GameBatch::score(const Tensor& theta, Rng) const {
+  at::NoGradGuard no_grad;
+  const auto [own, rival] = policies(matches(theta).to(at::kDouble));
+  const Tensor v = exact_values(setup_->game, own.exp(), rival.exp()) * (1 - setup_->game.gamma);
+  return {{"return", v.select(1, 0)}, {"rival_return", v.select(1, 1)}};
+}
+
+int64_t GameBatch::piece() const {
+  const GameOptions& o = setup_->options;
+  if (o.value == "exact") return 256;
+  return std::clamp<int64_t>((int64_t{1} << 17) / (o.copies * o.rounds), 1, 256);
+}
+
+const GameBatch& need_games(const TaskBatch& batch, const std::string& learner) {
+  const auto* games = dynamic_cast<const GameBatch*>(&batch);
+  if (!games) {
+    throw UserError("[learner] kind", "\"" + learner + "\" learns among rivals, and this task has none",
+                    "set [task] kind = \"games\", or use \"maml\"");
+  }
+  return *games;
+}
+
+}  // namespace symma
