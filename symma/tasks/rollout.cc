@@ -63,11 +63,14 @@ float set_numbers(const float* outputs, int64_t n, bool sample, Draws& d, float*
 }  // namespace
 
 Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet& net, const Tensor& theta,
-                 const Players& players, const Behaviour& behaviour, const std::vector<Rng>& keys) {
+                 const Players& players, const Behaviour& behaviour, const std::vector<Rng>& keys,
+                 Tensor* carried) {
   at::NoGradGuard no_grad;
   const EnvSpec& spec = worlds[0]->spec();
   const int64_t r = static_cast<int64_t>(worlds.size()), e = spec.copies, t = spec.limit, a = spec.agents,
-                d = spec.obs, n = spec.actions, in = d + (players.index ? a : 0);
+                d = spec.obs, n = spec.actions, index = players.index ? a : 0,
+                in = d + index + (players.feedback ? n + 2 : 0), nets = theta.size(0);
+  TORCH_CHECK(r % nets == 0, nets, " rows for ", r, " worlds");
   Rollout out;
   out.input = at::zeros({r, e, t + 1, a, in}, at::kFloat);
   out.mask = at::ones({r, e, t + 1, a, n}, at::kBool);
@@ -89,13 +92,22 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
   std::vector<Frame> frames(r);
   std::vector<Tensor> actions(r);
   std::vector<std::vector<int64_t>> going(r);  // the copies whose episodes go on
-  // Writes what copy i of row w sees at step s.
-  const auto look = [&](int64_t w, int64_t i, int64_t s) {
+  // Writes what copy i of row w sees at step s; `over` where that is the last of its episode.
+  const auto look = [&](int64_t w, int64_t i, int64_t s, bool over) {
     float* to = out.input.data_ptr<float>() + ((w * e + i) * (t + 1) + s) * a * in;
     const float* from = frames[w].obs.data_ptr<float>() + i * a * d;
     for (int64_t p = 0; p < a; ++p, to += in, from += d) {
       std::memcpy(to, from, d * sizeof(float));
       if (players.index) to[d + p] = 1;
+      if (!players.feedback || s == 0) continue;
+      float* told = to + d + index;
+      const int64_t before = ((w * e + i) * t + s - 1) * a + p;
+      if (spec.continuous)
+        std::memcpy(told, out.action.data_ptr<float>() + before * n, n * sizeof(float));
+      else
+        told[out.action.data_ptr<int64_t>()[before]] = 1;
+      told[n] = out.reward.data_ptr<float>()[before];
+      told[n + 1] = over ? 1 : 0;
     }
     std::memcpy(out.mask.data_ptr<bool>() + ((w * e + i) * (t + 1) + s) * a * n,
                 frames[w].mask.data_ptr<bool>() + i * a * n, a * n);
@@ -105,13 +117,27 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
     actions[w] = actions_of({e, a});
     for (int64_t i = 0; i < e; ++i) {
       going[w].push_back(i);
-      look(w, i, 0);
+      look(w, i, 0, false);
     }
   });
-  Tensor memory;
+  // What a network sees and remembers, [R, ...] and [rows of theta, ...].
+  const auto by_net = [&](const Tensor& x) {
+    std::vector<int64_t> sizes = x.sizes().vec();
+    sizes[0] = nets, sizes[1] *= r / nets;
+    return x.reshape(sizes);
+  };
+  const auto by_world = [&](const Tensor& x) {
+    std::vector<int64_t> sizes = x.sizes().vec();
+    sizes[0] = r, sizes[1] = x.size(1) / (r / nets);
+    return x.reshape(sizes);
+  };
+  Tensor memory = carried && carried->defined() ? by_net(*carried) : Tensor();
   for (int64_t s = 0; s < t; ++s) {
-    int64_t most = 0;
-    for (const auto& g : going) most = std::max<int64_t>(most, static_cast<int64_t>(g.size()));
+    int64_t most = 0, all = 0;
+    for (const auto& g : going) {
+      most = std::max<int64_t>(most, static_cast<int64_t>(g.size()));
+      all += static_cast<int64_t>(g.size());
+    }
     if (most == 0) break;
     // A network without memory is asked about episodes that go on alone, packed to the front of each row.
     const bool packed = !net.recurrent();
@@ -124,7 +150,11 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
         to += a * in;
       }
     }
-    const Tensor outputs = net.act(theta, x, memory).to(at::kFloat).contiguous();  // [R, L, A, n]
+    const Tensor before = memory;
+    const Tensor outputs = by_world(net.act(theta, by_net(x), memory)).to(at::kFloat).contiguous();
+    // [R, L, A, n]. Who has ended keeps what it remembers.
+    if (carried && all < r * e)
+      memory = at::where(by_net(out.alive.select(2, s - 1).view({r, e, 1, 1})).gt(0), memory, before);
     TORCH_CHECK(outputs.size(3) == width, "the network has ", outputs.size(3), " outputs; ", width,
                 " are asked");
     const int64_t slots = outputs.size(1);
@@ -169,13 +199,19 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
           out.earned.data_ptr<float>()[(w * e + i) * a + p] += reward[i * a + p];
         }
         out.alive.data_ptr<float>()[at] = 1;
-        const bool ended = frames[w].terminated.data_ptr<bool>()[i];
+        const bool ended = frames[w].terminated.data_ptr<bool>()[i],
+                   over = ended || frames[w].truncated.data_ptr<bool>()[i];
         out.terminated.data_ptr<float>()[at] = ended ? 1 : 0;
-        look(w, i, s + 1);
-        if (!ended && !frames[w].truncated.data_ptr<bool>()[i]) left.push_back(i);
+        look(w, i, s + 1, over);
+        if (!over) left.push_back(i);
       }
       going[w] = std::move(left);
     });
+  }
+  if (carried) {
+    const Tensor last = out.alive.sum(2).to(at::kLong).view({r, e, 1, 1, 1}).expand({r, e, 1, a, in});
+    net.act(theta, by_net(out.input.gather(2, last).squeeze(2)), memory);
+    *carried = by_world(memory);
   }
   return out;
 }
