@@ -253,6 +253,17 @@ Tensor ControlBatch::loss(const Tensor& theta, Stage stage, Rng rng) const {
   return s - s.detach() - (l.reward * l.episodes.alive * discount).sum(2).mean(1).to(s.scalar_type());
 }
 
+Tensor ControlBatch::losses(const Tensor& theta, Stage stage, Rng rng) const {
+  at::NoGradGuard no_grad;
+  const int64_t b = theta.size(0), l = theta.size(1), copies = options_->copies;
+  const Tensor rows = theta.reshape({b * l, theta.size(2)});
+  const Rollout o =
+      roll_out(team(rows), rows, l * copies, {}, rng.split(stage == Stage::kSupport ? "support" : "query"));
+  const Tensor reward = options_->own_reward ? o.reward.sum(3) : o.reward.select(3, 0);
+  const Tensor discount = at::pow(options_->gamma, at::arange(reward.size(2), reward.options()));
+  return -(reward * o.alive).matmul(discount).view({b, l, copies}).mean(2).to(theta.scalar_type());
+}
+
 Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
   const TeamNet net = team(theta);
   const Behaviour how{options_->greedy ? Behaviour::Pick::kGreedy : Behaviour::Pick::kSample};

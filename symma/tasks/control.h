@@ -37,6 +37,10 @@ class ControlBatch : public TaskBatch {
   // `eval_copies` episodes.
   Scores score(const Tensor& theta, Rng) const override;
 
+  // Minus the discounted return of many rows on each task, [B, L], without history: what `loss` gives for
+  // each of them, from episodes of its own.
+  Tensor losses(const Tensor& theta /*[B,L,P]*/, Stage, Rng) const;
+
   // What was played to learn from: the `copies` episodes of every task, with what a surrogate needs.
   struct Lesson {
     Rollout episodes;

@@ -39,7 +39,8 @@ struct Players {
 };
 
 // One episode of every copy of every world. Worlds do not reset themselves; row r draws from keys[r] alone.
-// Where there are fewer rows of theta than worlds, each plays as many worlds in turn. `memory` [R, E, A, H]
+// Where there are fewer rows of theta than worlds, each plays as many worlds in turn; where there are more,
+// those of a world play as many of its copies in turn. `memory` [R, E, A, H]
 // of a recurrent network is what each episode begins with where it is defined, and becomes what is left after
 // the network has seen the episode's end too.
 Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&,
