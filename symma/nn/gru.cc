@@ -6,6 +6,13 @@
 // with a bias on every product, as in PyTorch's GRUCell; s is the logistic function. The gates' products
 // stand side by side, so a step is one batched product, and those of u are one for all steps. An input of
 // sizes {T, D} is a sequence that is read to its end; one of {D} is a sequence of one.
+//
+// A sequence begins with an h of zeros, or with `memory`: then the row holds h too, as a buffer, and a policy
+// can be handed on in the middle of what it has lived through. With `std`, outputs for n numbers are n means
+// and one learned log deviation for each, as those of a "gaussian".
+#include <cmath>
+
+#include "symma/core/errors.h"
 #include "symma/nn/init.h"
 #include "symma/nn/recurrent.h"
 
@@ -16,24 +23,39 @@ class Gru : public Model, public Recurrent {
  public:
   struct Options {
     int64_t hidden = 64;
+    bool memory = false;
+    double std = 0;
     void fields(Fields& f) {
       f.add("hidden", hidden, "width of the input's layer and of the memory").at_least(1);
+      f.add("memory", memory, "the row holds the memory that it begins with, which \"rl2\" needs");
+      f.add("std", std,
+            "of a policy over numbers: one learned deviation each, at the start; 0: deviations follow from "
+            "what "
+            "is seen")
+          .at_least(0);
     }
   };
 
-  Gru(const Options& o, const ModelShape& shape) : h_(o.hidden) {
+  Gru(const Options& o, const ModelShape& shape)
+      : h_(o.hidden), numbers_(o.std > 0 ? shape.out / 2 : 0), log_std_(std::log(o.std)), memory_(o.memory) {
+    if (o.std > 0 && shape.out % 2 != 0) {
+      throw UserError("[model] std", "deviations are of policies over numbers, and this task asks for none",
+                      "leave std out, or use a world with continuous actions");
+    }
     length_ = shape.in.size() == 2 ? shape.in[0] : 1;
     in_ = 1;
     for (int64_t n : shape.in) in_ *= n;
     in_ /= length_;
+    if (memory_) layout_.add("memory", {h_}, true);
+    if (numbers_ > 0) layout_.add("log_std", {numbers_});
     layout_.add("embed.weight", {in_, h_});
     layout_.add("embed.bias", {h_});
     layout_.add("input.weight", {h_, 3 * h_});  // r, z, n
     layout_.add("input.bias", {3 * h_});
     layout_.add("memory.weight", {h_, 3 * h_});
     layout_.add("memory.bias", {3 * h_});
-    layout_.add("head.weight", {h_, shape.out});
-    layout_.add("head.bias", {shape.out});
+    layout_.add("head.weight", {h_, shape.out - numbers_});
+    layout_.add("head.bias", {shape.out - numbers_});
   }
 
   const Layout& layout() const override { return layout_; }
@@ -41,7 +63,10 @@ class Gru : public Model, public Recurrent {
   Tensor init(int64_t rows, Rng rng) const override {
     Tensor theta = at::empty({rows, layout_.size()}, at::kFloat);
     for (int64_t r = 0; r < rows; ++r) {
+      if (memory_) layout_.view(theta, "memory")[r].zero_();
+      if (numbers_ > 0) layout_.view(theta, "log_std")[r].fill_(log_std_);
       for (const auto& e : layout_.entries()) {
+        if (e.offset < memory_ * h_ + numbers_) continue;
         const double fan = static_cast<double>(e.name.starts_with("embed") ? in_ : h_);
         fill_uniform(theta, layout_, e.name, r, 1 / std::sqrt(fan), rng.split("row", r));
       }
@@ -50,8 +75,7 @@ class Gru : public Model, public Recurrent {
   }
 
   Tensor forward(const Tensor& theta, const Tensor& x, Mode mode) const override {
-    const auto p = layout_.split(theta);
-    return at::baddbmm(p[7].unsqueeze(1), features(theta, x, mode), p[6]);
+    return head(parts(theta), features(theta, x, mode), theta);
   }
 
   Tensor features(const Tensor& theta, const Tensor& x, Mode) const override {
@@ -61,20 +85,37 @@ class Gru : public Model, public Recurrent {
 
   int64_t hidden() const override { return h_; }
 
+  Tensor first(const Tensor& theta) const override {
+    return memory_ ? layout_.view(theta, "memory").detach() : at::zeros({theta.size(0), h_}, theta.options());
+  }
+
   std::pair<Tensor, Tensor> advance(const Tensor& theta, const Tensor& x, const Tensor& h) const override {
-    const auto p = layout_.split(theta);
+    const auto p = parts(theta);
     const Tensor next = gates(gated_input(p, x), h, p);
-    return {at::baddbmm(p[7].unsqueeze(1), next, p[6]), next};
+    return {head(p, next, theta), next};
   }
 
   Tensor unroll(const Tensor& theta, const Tensor& x) const override {
-    const auto p = layout_.split(theta);
     const Tensor h = states(theta, x);  // [B, T, K, H]
     const int64_t b = h.size(0), t = h.size(1), k = h.size(2);
-    return at::baddbmm(p[7].unsqueeze(1), h.reshape({b, t * k, h_}), p[6]).view({b, t, k, -1});
+    return head(parts(theta), h.reshape({b, t * k, h_}), theta).view({b, t, k, -1});
   }
 
  private:
+  // The weights and biases, in the layout's order.
+  std::vector<Tensor> parts(const Tensor& theta) const {
+    auto all = layout_.split(theta);
+    all.erase(all.begin(), all.end() - 8);
+    return all;
+  }
+
+  // The outputs [B, K, out] of hidden states [B, K, H].
+  Tensor head(const std::vector<Tensor>& p, const Tensor& h, const Tensor& theta) const {
+    const Tensor y = at::baddbmm(p[7].unsqueeze(1), h, p[6]);
+    if (numbers_ == 0) return y;
+    return at::cat({y, layout_.view(theta, "log_std").unsqueeze(1).expand_as(y)}, 2);
+  }
+
   // What the input gives to the three gates, [B, K, 3 H].
   Tensor gated_input(const std::vector<Tensor>& p, const Tensor& x) const {
     const Tensor u = at::baddbmm(p[1].unsqueeze(1), x, p[0]).relu();
@@ -92,16 +133,18 @@ class Gru : public Model, public Recurrent {
 
   // The hidden state after each step, [B, T, K, H].
   Tensor states(const Tensor& theta, const Tensor& x) const {
-    const auto p = layout_.split(theta);
+    const auto p = parts(theta);
     const int64_t b = x.size(0), t = x.size(1), k = x.size(2);
     const auto inputs = gated_input(p, x.reshape({b, t * k, in_})).view({b, t, k, 3 * h_}).unbind(1);
     std::vector<Tensor> out;
-    Tensor h = at::zeros({b, k, h_}, theta.options());
+    Tensor h = first(theta).unsqueeze(1).expand({b, k, h_});
     for (const Tensor& input : inputs) out.push_back(h = gates(input, h, p));
     return at::stack(out, 1);
   }
 
-  int64_t h_, in_, length_;
+  int64_t h_, in_, length_, numbers_;
+  double log_std_;
+  bool memory_;
   Layout layout_;
 };
 

@@ -11,10 +11,12 @@ class Recurrent {
  public:
   virtual ~Recurrent() = default;
   virtual int64_t hidden() const = 0;  // H
-  // One step of K sequences: the output [B, K, out] and the next hidden state [B, K, H]. The first is zero.
+  // The hidden state that each row's sequences begin with, [B, H].
+  virtual Tensor first(const Tensor& theta /*[B,P]*/) const = 0;
+  // One step of K sequences: the output [B, K, out] and the next hidden state [B, K, H].
   virtual std::pair<Tensor, Tensor> advance(const Tensor& theta /*[B,P]*/, const Tensor& x /*[B,K,in]*/,
                                             const Tensor& h /*[B,K,H]*/) const = 0;
-  // T steps of K sequences from a hidden state of zeros: [B, T, K, out].
+  // T steps of K sequences from the first hidden state: [B, T, K, out].
   virtual Tensor unroll(const Tensor& theta /*[B,P]*/, const Tensor& x /*[B,T,K,in]*/) const = 0;
 };
 

@@ -58,9 +58,10 @@ Tensor TeamNet::act(const Tensor& theta, const Tensor& x, Tensor& memory) const 
   const auto to_players = [&](const Tensor& y) {
     return shared_ ? y.reshape({r, l, a, -1}) : y.reshape({r, a, l, -1}).transpose(1, 2);
   };
-  if (!memory.defined()) memory = at::zeros({r, l, a, h}, theta.options());
-  const auto [y, next] =
-      recurrent_->advance(theta.reshape({q, -1}), to_rows(x.to(theta.scalar_type())), to_rows(memory));
+  const Tensor rows = theta.reshape({q, -1});
+  if (!memory.defined())
+    memory = recurrent_->first(rows).view({r, 1, shared_ ? 1 : a, h}).expand({r, l, a, h});
+  const auto [y, next] = recurrent_->advance(rows, to_rows(x.to(theta.scalar_type())), to_rows(memory));
   memory = to_players(next);
   return to_players(y);
 }

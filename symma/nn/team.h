@@ -17,7 +17,7 @@ class TeamNet {
   bool recurrent() const { return recurrent_ != nullptr; }
   Tensor init(int64_t rows, Rng) const;  // [R, columns]
 
-  // All steps of L episodes: [R, L, T, A, out]. A recurrent network begins each episode with an empty memory.
+  // All steps of L episodes: [R, L, T, A, out]. A recurrent network begins each with its first memory.
   Tensor forward(const Tensor& theta /*[R,columns]*/, const Tensor& x /*[R,L,T,A,in]*/) const;
 
   // One step of L episodes: [R, L, A, out]. `memory` [R, L, A, H] is moved on; undefined before the first

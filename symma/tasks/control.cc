@@ -16,12 +16,17 @@ namespace symma {
 
 void ControlOptions::fields(Fields& f) {
   f.add("world", world, "the world, as a table: its kind and options");
-  f.add("vary", vary,
-        "constants of the world that differ from task to task; none: every task is the same world");
+  f.add(
+      "vary", vary,
+      "constants of the world that differ from task to task; \"goal_*\" is all that begin with goal_; none: "
+      "every task is the same world");
   f.add("copies", copies, "episodes a task that are played together, to learn from").at_least(1);
   f.add("test_copies", test_copies, "the same of tasks that are not for training; 0: as many").at_least(0);
   f.add("eval_copies", eval_copies, "episodes a task when judged").at_least(1);
   f.add("player_index", player_index, "players see which of the team they are, as a one-hot");
+  f.add(
+      "feedback", feedback,
+      "players see what they did last, what it earned and whether the episode is over, which \"rl2\" needs");
   f.add("own_reward", own_reward, "a player is handed its own reward rather than the team's");
   f.add("greedy", greedy, "when judged, players take the best action rather than draw one");
   f.add("gamma", gamma, "discount of the return in the task's own loss").above(0).at_most(1);
@@ -70,6 +75,14 @@ class Control : public TaskFamily, public Shares {
       for (const auto& p : tasks->task_parameters()) names.push_back(p.name);
     }
     for (const auto& name : o.vary) {
+      if (name.ends_with('*')) {
+        const size_t before = varied_.size();
+        for (size_t j = 0; j < names.size(); ++j) {
+          if (names[j].starts_with(name.substr(0, name.size() - 1)))
+            varied_.push_back(static_cast<int64_t>(j));
+        }
+        if (varied_.size() > before) continue;
+      }
       const auto at = std::find(names.begin(), names.end(), name);
       if (at == names.end()) {
         throw UserError("[task] vary", fmt::format("\"{}\" is no constant of {}", name, world_->spec().name),
@@ -81,7 +94,8 @@ class Control : public TaskFamily, public Shares {
 
   TaskSpec spec() const override {
     const EnvSpec& w = world_->spec();
-    return {.shape = {{w.obs + (o_->player_index ? w.agents : 0)}, w.continuous ? 2 * w.actions : w.actions},
+    return {.shape = {{w.obs + (o_->player_index ? w.agents : 0) + (o_->feedback ? w.actions + 2 : 0)},
+                      w.continuous ? 2 * w.actions : w.actions},
             .kind = Kind::kControl,
             .metric = "return",
             .higher_is_better = true,
@@ -170,7 +184,7 @@ std::unique_ptr<Env> ControlBatch::world(int64_t task, int64_t copies) const {
 }
 
 Rollout ControlBatch::roll_out(const TeamNet& net, const Tensor& theta, int64_t copies,
-                               const Behaviour& behaviour, Rng rng) const {
+                               const Behaviour& behaviour, Rng rng, Tensor* memory) const {
   std::vector<std::unique_ptr<Env>> worlds;
   std::vector<Rng> keys;
   for (int64_t b = 0; b < size(); ++b) {
@@ -178,7 +192,9 @@ Rollout ControlBatch::roll_out(const TeamNet& net, const Tensor& theta, int64_t 
     // The task's key and the caller's: a task in a slice draws as it does in the whole.
     keys.push_back(rng.split("task", keys_[b].key()));
   }
-  return symma::roll_out(worlds, net, theta, {options_->player_index, options_->own_reward}, behaviour, keys);
+  return symma::roll_out(worlds, net, theta,
+                         {options_->player_index, options_->own_reward, options_->feedback}, behaviour, keys,
+                         memory);
 }
 
 TeamNet ControlBatch::team(const Tensor& theta) const {
@@ -235,6 +251,17 @@ Tensor ControlBatch::loss(const Tensor& theta, Stage stage, Rng rng) const {
   const Tensor s = surrogate(now, l);
   const Tensor discount = at::pow(options_->gamma, at::arange(l.reward.size(2), l.reward.options()));
   return s - s.detach() - (l.reward * l.episodes.alive * discount).sum(2).mean(1).to(s.scalar_type());
+}
+
+Tensor ControlBatch::losses(const Tensor& theta, Stage stage, Rng rng) const {
+  at::NoGradGuard no_grad;
+  const int64_t b = theta.size(0), l = theta.size(1), copies = options_->copies;
+  const Tensor rows = theta.reshape({b * l, theta.size(2)});
+  const Rollout o =
+      roll_out(team(rows), rows, l * copies, {}, rng.split(stage == Stage::kSupport ? "support" : "query"));
+  const Tensor reward = options_->own_reward ? o.reward.sum(3) : o.reward.select(3, 0);
+  const Tensor discount = at::pow(options_->gamma, at::arange(reward.size(2), reward.options()));
+  return -(reward * o.alive).matmul(discount).view({b, l, copies}).mean(2).to(theta.scalar_type());
 }
 
 Scores ControlBatch::score(const Tensor& theta, Rng rng) const {

@@ -14,7 +14,7 @@ struct ControlOptions {
   Choice<EnvRegistry> world{"matrix_game"};
   std::vector<std::string> vary;
   int64_t copies = 10, test_copies = 0, eval_copies = 1;
-  bool player_index = true, own_reward = false, greedy = true;
+  bool player_index = true, feedback = false, own_reward = false, greedy = true;
   double gamma = 0.99, gae_lambda = 1;
   std::string baseline = "episodes", surrogate = "dice";
   void fields(Fields& f);
@@ -37,6 +37,10 @@ class ControlBatch : public TaskBatch {
   // `eval_copies` episodes.
   Scores score(const Tensor& theta, Rng) const override;
 
+  // Minus the discounted return of many rows on each task, [B, L], without history: what `loss` gives for
+  // each of them, from episodes of its own.
+  Tensor losses(const Tensor& theta /*[B,L,P]*/, Stage, Rng) const;
+
   // What was played to learn from: the `copies` episodes of every task, with what a surrogate needs.
   struct Lesson {
     Rollout episodes;
@@ -52,8 +56,10 @@ class ControlBatch : public TaskBatch {
   static Tensor apart(const Tensor& before, const Tensor& outputs, const Lesson&);  // [B, E, T]
   Tensor surrogate(const Tensor& log_p /*[B,E,T]*/, const Lesson&) const;           // [B]
 
-  // `copies` episodes of every task, row b played by row b of theta [B, net.columns()].
-  Rollout roll_out(const TeamNet& net, const Tensor& theta, int64_t copies, const Behaviour&, Rng) const;
+  // `copies` episodes of every task, row b played by row b of theta [B, net.columns()], or by one of fewer
+  // rows that play as many tasks each. `memory` is as symma::roll_out has it.
+  Rollout roll_out(const TeamNet& net, const Tensor& theta, int64_t copies, const Behaviour&, Rng,
+                   Tensor* memory = nullptr) const;
   // Task b's world, `copies` of it.
   std::unique_ptr<Env> world(int64_t task, int64_t copies) const;
   // One episode of task `task`, drawn: what it looked like, and what the team had earned by then.

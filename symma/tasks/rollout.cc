@@ -63,11 +63,15 @@ float set_numbers(const float* outputs, int64_t n, bool sample, Draws& d, float*
 }  // namespace
 
 Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet& net, const Tensor& theta,
-                 const Players& players, const Behaviour& behaviour, const std::vector<Rng>& keys) {
+                 const Players& players, const Behaviour& behaviour, const std::vector<Rng>& keys,
+                 Tensor* carried) {
   at::NoGradGuard no_grad;
   const EnvSpec& spec = worlds[0]->spec();
   const int64_t r = static_cast<int64_t>(worlds.size()), e = spec.copies, t = spec.limit, a = spec.agents,
-                d = spec.obs, n = spec.actions, in = d + (players.index ? a : 0);
+                d = spec.obs, n = spec.actions, index = players.index ? a : 0,
+                in = d + index + (players.feedback ? n + 2 : 0), nets = theta.size(0);
+  TORCH_CHECK(r % nets == 0 || (nets % r == 0 && e % (nets / r) == 0), nets, " rows for ", r, " worlds of ",
+              e);
   Rollout out;
   out.input = at::zeros({r, e, t + 1, a, in}, at::kFloat);
   out.mask = at::ones({r, e, t + 1, a, n}, at::kBool);
@@ -89,13 +93,22 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
   std::vector<Frame> frames(r);
   std::vector<Tensor> actions(r);
   std::vector<std::vector<int64_t>> going(r);  // the copies whose episodes go on
-  // Writes what copy i of row w sees at step s.
-  const auto look = [&](int64_t w, int64_t i, int64_t s) {
+  // Writes what copy i of row w sees at step s; `over` where that is the last of its episode.
+  const auto look = [&](int64_t w, int64_t i, int64_t s, bool over) {
     float* to = out.input.data_ptr<float>() + ((w * e + i) * (t + 1) + s) * a * in;
     const float* from = frames[w].obs.data_ptr<float>() + i * a * d;
     for (int64_t p = 0; p < a; ++p, to += in, from += d) {
       std::memcpy(to, from, d * sizeof(float));
       if (players.index) to[d + p] = 1;
+      if (!players.feedback || s == 0) continue;
+      float* told = to + d + index;
+      const int64_t before = ((w * e + i) * t + s - 1) * a + p;
+      if (spec.continuous)
+        std::memcpy(told, out.action.data_ptr<float>() + before * n, n * sizeof(float));
+      else
+        told[out.action.data_ptr<int64_t>()[before]] = 1;
+      told[n] = out.reward.data_ptr<float>()[before];
+      told[n + 1] = over ? 1 : 0;
     }
     std::memcpy(out.mask.data_ptr<bool>() + ((w * e + i) * (t + 1) + s) * a * n,
                 frames[w].mask.data_ptr<bool>() + i * a * n, a * n);
@@ -105,16 +118,30 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
     actions[w] = actions_of({e, a});
     for (int64_t i = 0; i < e; ++i) {
       going[w].push_back(i);
-      look(w, i, 0);
+      look(w, i, 0, false);
     }
   });
-  Tensor memory;
+  // What a network sees and remembers, [R, ...] and [rows of theta, ...].
+  const auto by_net = [&](const Tensor& x) {
+    std::vector<int64_t> sizes = x.sizes().vec();
+    sizes[0] = nets, sizes[1] = x.size(0) * x.size(1) / nets;
+    return x.reshape(sizes);
+  };
+  const auto by_world = [&](const Tensor& x) {
+    std::vector<int64_t> sizes = x.sizes().vec();
+    sizes[0] = r, sizes[1] = x.size(0) * x.size(1) / r;
+    return x.reshape(sizes);
+  };
+  Tensor memory = carried && carried->defined() ? by_net(*carried) : Tensor();
   for (int64_t s = 0; s < t; ++s) {
-    int64_t most = 0;
-    for (const auto& g : going) most = std::max<int64_t>(most, static_cast<int64_t>(g.size()));
+    int64_t most = 0, all = 0;
+    for (const auto& g : going) {
+      most = std::max<int64_t>(most, static_cast<int64_t>(g.size()));
+      all += static_cast<int64_t>(g.size());
+    }
     if (most == 0) break;
     // A network without memory is asked about episodes that go on alone, packed to the front of each row.
-    const bool packed = !net.recurrent();
+    const bool packed = !net.recurrent() && nets <= r;
     Tensor x = packed ? at::zeros({r, most, a, in}, at::kFloat) : out.input.select(2, s);
     for (int64_t w = 0; packed && w < r; ++w) {
       float* to = x.data_ptr<float>() + w * most * a * in;
@@ -124,27 +151,35 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
         to += a * in;
       }
     }
-    const Tensor outputs = net.act(theta, x, memory).to(at::kFloat).contiguous();  // [R, L, A, n]
+    const Tensor before = memory;
+    const Tensor outputs = by_world(net.act(theta, by_net(x), memory)).to(at::kFloat).contiguous();
+    // [R, L, A, n]. Who has ended keeps what it remembers.
+    if (carried && all < r * e)
+      memory = at::where(by_net(out.alive.select(2, s - 1).view({r, e, 1, 1})).gt(0), memory, before);
     TORCH_CHECK(outputs.size(3) == width, "the network has ", outputs.size(3), " outputs; ", width,
                 " are asked");
     const int64_t slots = outputs.size(1);
     parallel_for(r, 1, [&](int64_t w, int64_t) {
       Draws draws(keys[w].split("act", s));
       const Tensor& act = actions[w];
+      const float* said = outputs.data_ptr<float>();
+      const bool* masks = frames[w].mask.data_ptr<bool>();
+      float* log_ps = out.log_p.data_ptr<float>();
+      float* numbers = spec.continuous ? act.data_ptr<float>() : nullptr;
+      const bool sample = behaviour.pick == Behaviour::Pick::kSample;
       for (size_t g = 0; g < going[w].size(); ++g) {
         const int64_t i = going[w][g], slot = packed ? static_cast<int64_t>(g) : i;
         for (int64_t p = 0; p < a; ++p) {
-          const float* logits = outputs.data_ptr<float>() + ((w * slots + slot) * a + p) * width;
-          const bool* mask = frames[w].mask.data_ptr<bool>() + (i * a + p) * n;
-          float& log_p = out.log_p.data_ptr<float>()[((w * e + i) * t + s) * a + p];
+          const float* logits = said + ((w * slots + slot) * a + p) * width;
+          const bool* mask = masks + (i * a + p) * n;
+          float& log_p = log_ps[((w * e + i) * t + s) * a + p];
           if (spec.continuous) {
-            const bool sample = behaviour.pick == Behaviour::Pick::kSample;
-            log_p = set_numbers(logits, n, sample, draws, act.data_ptr<float>() + (i * a + p) * n);
+            log_p = set_numbers(logits, n, sample, draws, numbers + (i * a + p) * n);
             continue;
           }
           int64_t& chosen = act.data_ptr<int64_t>()[i * a + p];
           // Diverged networks give NaN, with which no comparison holds: the first allowed action is taken.
-          if (behaviour.pick == Behaviour::Pick::kSample)
+          if (sample)
             chosen = draw(logits, mask, n, draws, log_p);
           else if (behaviour.pick == Behaviour::Pick::kEpsilon && draws.uniform() < behaviour.epsilon[w])
             chosen = any(mask, n, draws);
@@ -155,27 +190,37 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
       worlds[w]->step(act, frames[w]);
       const int64_t bytes = act.nbytes() / e;  // of all players' actions in one copy
       const float* reward = frames[w].reward.data_ptr<float>();
+      const bool *ends = frames[w].terminated.data_ptr<bool>(), *cuts = frames[w].truncated.data_ptr<bool>();
+      float *rewards = out.reward.data_ptr<float>(), *earned = out.earned.data_ptr<float>(),
+            *teams = out.team.data_ptr<float>(), *alive = out.alive.data_ptr<float>(),
+            *terminated = out.terminated.data_ptr<float>();
+      char* done = static_cast<char*>(out.action.data_ptr());
+      const char* chosen = static_cast<const char*>(act.data_ptr());
       std::vector<int64_t> left;
       for (int64_t i : going[w]) {
         const int64_t at = (w * e + i) * t + s;
         float team = 0;
         for (int64_t p = 0; p < a; ++p) team += reward[i * a + p];
         if (spec.common_reward) team = reward[i * a];
-        out.team.data_ptr<float>()[w * e + i] += team;
-        std::memcpy(static_cast<char*>(out.action.data_ptr()) + at * bytes,
-                    static_cast<const char*>(act.data_ptr()) + i * bytes, bytes);
+        teams[w * e + i] += team;
+        std::memcpy(done + at * bytes, chosen + i * bytes, bytes);
         for (int64_t p = 0; p < a; ++p) {
-          out.reward.data_ptr<float>()[at * a + p] = players.own_reward ? reward[i * a + p] : team;
-          out.earned.data_ptr<float>()[(w * e + i) * a + p] += reward[i * a + p];
+          rewards[at * a + p] = players.own_reward ? reward[i * a + p] : team;
+          earned[(w * e + i) * a + p] += reward[i * a + p];
         }
-        out.alive.data_ptr<float>()[at] = 1;
-        const bool ended = frames[w].terminated.data_ptr<bool>()[i];
-        out.terminated.data_ptr<float>()[at] = ended ? 1 : 0;
-        look(w, i, s + 1);
-        if (!ended && !frames[w].truncated.data_ptr<bool>()[i]) left.push_back(i);
+        alive[at] = 1;
+        const bool over = ends[i] || cuts[i];
+        terminated[at] = ends[i] ? 1 : 0;
+        look(w, i, s + 1, over);
+        if (!over) left.push_back(i);
       }
       going[w] = std::move(left);
     });
+  }
+  if (carried) {
+    const Tensor last = out.alive.sum(2).to(at::kLong).view({r, e, 1, 1, 1}).expand({r, e, 1, a, in});
+    net.act(theta, by_net(out.input.gather(2, last).squeeze(2)), memory);
+    *carried = by_world(memory);
   }
   return out;
 }

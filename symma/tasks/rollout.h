@@ -33,12 +33,19 @@ struct Behaviour {
 struct Players {
   bool index = true;        // the input ends with a one-hot of the player's number
   bool own_reward = false;  // a player is handed its own reward and not the team's
+  // The input ends with what the player did last (one-hot, or the numbers), what it was handed for that, and
+  // whether the episode is over: n + 2 numbers, zeros at an episode's first step.
+  bool feedback = false;
 };
 
 // One episode of every copy of every world. Worlds do not reset themselves; row r draws from keys[r] alone.
+// Where there are fewer rows of theta than worlds, each plays as many worlds in turn; where there are more,
+// those of a world play as many of its copies in turn. `memory` [R, E, A, H]
+// of a recurrent network is what each episode begins with where it is defined, and becomes what is left after
+// the network has seen the episode's end too.
 Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&,
                  const Tensor& theta /*[R,columns]*/, const Players&, const Behaviour&,
-                 const std::vector<Rng>& keys);
+                 const std::vector<Rng>& keys, Tensor* memory = nullptr);
 
 // Minus the discounted return of R rows, [R], as a surrogate: its value is the return's, and each of its
 // derivatives has that of the expected return as its mean (DiCE, Foerster et al. 2018, arXiv:1802.05098):

@@ -2,8 +2,19 @@
 
 #include "symma/core/parallel.h"
 #include "symma/learners/rows.h"
+#include "symma/tasks/control.h"
 
 namespace symma {
+namespace {
+
+// What rows [B, L, P] lose on each task, [B, L]. Worlds play all of them at once.
+Tensor losses_of(const TaskBatch& batch, const Tensor& rows, Stage stage, Rng rng) {
+  if (const auto* worlds = dynamic_cast<const ControlBatch*>(&batch)) return worlds->losses(rows, stage, rng);
+  TORCH_CHECK(rows.size(1) == 1, "labelled points are learned from one row a task at a time");
+  return batch.loss(rows.squeeze(1), stage, rng).unsqueeze(1);
+}
+
+}  // namespace
 
 Evolution::Evolution(InnerLoop inner, std::unique_ptr<Strategy> strategy, const LearnerSetting& setting)
     : inner_(std::move(inner)), strategy_(std::move(strategy)), model_(setting.model) {}
@@ -18,6 +29,14 @@ Scores Evolution::step(State& state, const TaskBatch& batch, Rng rng) const {
   const int64_t n = asked.size(0), population = asked.size(1), b = batch.size();
   std::vector<Tensor> losses(population);
   const std::vector<int64_t> steps{inner_.inner_steps};
+  if (inner_.adapt == "evolution" && dynamic_cast<const ControlBatch*>(&batch)) {
+    const Tensor rows = asked.repeat_interleave(b / n, 0);  // [B, L, P]
+    const Tensor moved = evolve(rows, batch, steps, rng.split("inner"))[0];
+    const Tensor loss =
+        losses_of(batch, moved, Stage::kQuery, rng.split("query")).view({n, b / n, population}).mean(1);
+    strategy_->tell(state, asked, loss);
+    return {{"loss", loss.mean(1)}};
+  }
   // Every candidate meets the same tasks with the same random numbers, so that they differ by merit alone.
   parallel_for(population, 1, [&](int64_t begin, int64_t) {
     at::NoGradGuard quiet;
@@ -42,24 +61,40 @@ std::vector<Tensor> Evolution::move(const Tensor& start, const TaskBatch& batch,
     at::AutoGradMode grad(true);
     return descend(start, batch, steps, {.inner_lr = inner_.inner_lr}, rng);
   }
+  std::vector<Tensor> out;
+  for (const Tensor& rows : evolve(start.unsqueeze(1), batch, steps, rng)) out.push_back(rows.squeeze(1));
+  return out;
+}
+
+std::vector<Tensor> Evolution::evolve(const Tensor& start, const TaskBatch& batch,
+                                      std::span<const int64_t> steps, Rng rng) const {
   at::NoGradGuard no_grad;
   std::vector<Tensor> out;
   Tensor rows = start;
+  const int64_t pairs = (inner_.inner_population + 1) / 2;
   int64_t done = 0;
   for (int64_t until : steps) {
     for (; done < until; ++done) {
       const Rng own = rng.split("step", done);
-      const int64_t pairs = (inner_.inner_population + 1) / 2;
       const Tensor e =
-          normal(own.split("directions"), {pairs, rows.size(1)}, rows.scalar_type()).to(rows.device());
-      Tensor gradient = at::zeros_like(rows);
+          normal(own.split("directions"), {pairs, rows.size(2)}, rows.scalar_type()).to(rows.device());
+      Tensor gradient = at::zeros_like(rows), sum = at::zeros_like(rows.select(2, 0)),
+             squares = at::zeros_like(sum);  // of the losses, [B, L]
       for (int64_t i = 0; i < pairs; ++i) {
         const Tensor move = inner_.inner_sigma * e[i];
-        const Tensor up = batch.loss(rows + move, Stage::kSupport, own.split("support")),
-                     down = batch.loss(rows - move, Stage::kSupport, own.split("support"));
-        gradient.add_((up - down).unsqueeze(1) * e[i]);
+        const Tensor up = losses_of(batch, rows + move, Stage::kSupport, own.split("support")),
+                     down = losses_of(batch, rows - move, Stage::kSupport, own.split("support"));
+        gradient.add_((up - down).unsqueeze(2) * e[i]);
+        sum.add_(up + down), squares.add_(up.square() + down.square());
       }
-      rows = rows - inner_.inner_lr / (2 * inner_.inner_sigma * static_cast<double>(pairs)) * gradient;
+      gradient.div_(2 * inner_.inner_sigma * static_cast<double>(pairs));
+      if (inner_.inner_normalise) {
+        const double n = 2 * static_cast<double>(pairs);
+        const Tensor deviation = (squares / n - (sum / n).square()).clamp_min(0).sqrt();
+        // Where all queries cost the same there is nowhere to go.
+        gradient.div_(deviation.clamp_min(1e-12).unsqueeze(2)).mul_(deviation.gt(1e-6).unsqueeze(2));
+      }
+      rows = rows - inner_.inner_lr * gradient;
     }
     out.push_back(rows);
   }

@@ -18,6 +18,7 @@ namespace symma {
 
 struct InnerLoop {
   std::string adapt = "gradient";
+  bool inner_normalise = false;
   int64_t inner_steps = 1, inner_population = 20;
   double inner_lr = 0.01, inner_sigma = 0.1;
   void fields(Fields& f) {
@@ -28,6 +29,8 @@ struct InnerLoop {
     f.add("inner_lr", inner_lr, "step size of the inner loop").above(0);
     f.add("inner_population", inner_population, "queries of an estimate, in antithetic pairs (K)")
         .at_least(2);
+    f.add("inner_normalise", inner_normalise,
+          "the queries' losses count in units of their deviation, as in the authors' code");
     f.add("inner_sigma", inner_sigma, "standard deviation of those queries").above(0);
   }
 };
@@ -44,6 +47,9 @@ class Evolution : public Learner {
 
  private:
   std::vector<Tensor> move(const Tensor& rows, const TaskBatch&, std::span<const int64_t> steps, Rng) const;
+  // The inner loop without a gradient, L rows on each task: [B, L, P] after each of `steps`.
+  std::vector<Tensor> evolve(const Tensor& rows /*[B,L,P]*/, const TaskBatch&, std::span<const int64_t> steps,
+                             Rng) const;
 
   InnerLoop inner_;
   std::unique_ptr<Strategy> strategy_;
