@@ -125,7 +125,8 @@ TEST_P(EveryFamily, FitsItsSpec) {
   }
 }
 
-// Families of labelled points. Worlds have a suite of their own, control_test.cc, and functions quadratics_test.cc.
+// Families of labelled points. Worlds have a suite of their own, control_test.cc, and functions
+// quadratics_test.cc.
 std::vector<std::string> families_of_points() {
   auto names = TaskFamilyRegistry::instance().names();
   std::erase(names, "control");

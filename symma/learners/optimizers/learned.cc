@@ -123,10 +123,10 @@ void LearnedOptimizer::renew(State& state, const TaskBatch& fresh, Rng rng) cons
     shape.insert(shape.begin(), n);
     now["kept.task." + name] = t.reshape(shape);
   }
-  if (!begun)
-    now["kept.left"] = (o_.unroll * (1 + at::arange(each, whole).remainder(o_.steps / o_.unroll)))
-                           .expand({n, each})
-                           .contiguous();
+  if (!begun) {
+    const Tensor done = at::arange(each, whole).remainder(o_.steps / o_.unroll) * o_.unroll;
+    now["kept.left"] = (o_.steps - done).expand({n, each}).contiguous();
+  }
   for (const auto& [name, t] : now)
     state.own[name] = begun ? at::where(beside(over, t), t, state.own.at(name)) : t;
 }
@@ -201,8 +201,7 @@ Scores LearnedOptimizer::step(State& state, const TaskBatch& fresh, Rng rng) con
 
 Move LearnedOptimizer::advance(const Tensor& phi, const Flight& at, const Tensor& gradient) const {
   const int64_t g = phi.size(0), r = at.rows.size(0) / g, p = at.rows.size(1);
-  Move move =
-      rule_->move(phi, {gradient.view({g, r, p}), at.rows.view({g, r, p}), at.age.view({g, r})}, at.memory);
+  Move move = rule_->move(phi, {gradient.view({g, r, p}), at.age.view({g, r})}, at.memory);
   if (mask_.defined()) move.step = move.step * mask_.to(move.step.options());
   return move;
 }

@@ -32,7 +32,6 @@ namespace symma {
 // R rows in each of G groups; a group has its own phi.
 struct Sight {
   Tensor gradient;  // [G, R, P]
-  Tensor at;        // [G, R, P]: where the coordinates stand
   Tensor age;       // [G, R]: steps done on the task
 };
 

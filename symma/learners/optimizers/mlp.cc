@@ -6,7 +6,7 @@
 //   scale s] step = scale direction exp(magnitude),   (direction, magnitude) = perceptron(features)
 //
 // rms is over the coordinates of a row. log r is not in those papers: with it a step can fall with the
-// gradient, as that of gradient descent does.
+// gradient, as that of gradient descent does; the value itself, which they have, is left out.
 #include <cmath>
 
 #include "symma/learners/optimizers/learned.h"
@@ -31,7 +31,7 @@ class MlpRule : public Rule {
   };
 
   explicit MlpRule(Options o) : o_(std::move(o)) {
-    const auto in = static_cast<int64_t>(4 + o_.decays.size() + o_.times.size());
+    const auto in = static_cast<int64_t>(3 + o_.decays.size() + o_.times.size());
     net_ =
         make<ModelRegistry>("mlp", Json{{"hidden", o_.hidden}, {"activation", "tanh"}}, ModelShape{{in}, 2});
   }
@@ -75,7 +75,6 @@ class MlpRule : public Rule {
     std::rotate(next.begin(), next.begin() + 1, next.end());  // means first, then squares
     features.push_back(r / row_rms(r));
     features.push_back(r.log() / 5);
-    features.push_back(see.at / row_rms(see.at));
     for (double s : o_.times) features.push_back((t / s).tanh().expand(sizes));
     return {at::stack(features, 3).flatten(1, 2), at::stack(next, 1)};
   }
