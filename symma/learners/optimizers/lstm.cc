@@ -11,6 +11,7 @@
 
 #include "symma/learners/optimizers/learned.h"
 #include "symma/nn/init.h"
+#include "symma/nn/kernels/lstm.h"
 
 namespace symma {
 namespace {
@@ -36,6 +37,7 @@ class Lstm : public Rule {
       const std::string layer = "layer" + std::to_string(l);
       layout_.add(layer + ".weight", {4 * h, in + h});
       layout_.add(layer + ".bias", {4 * h, 1});
+      sizes_.insert(sizes_.end(), {h, h});  // h and c
       memory_ += 2 * h;
       in = h;
     }
@@ -66,18 +68,14 @@ class Lstm : public Rule {
     const int64_t g = phi.size(0), c = see.gradient.numel() / g;
     const auto part = layout_.split(phi);
     Tensor x = enter(see.gradient.reshape({g, 1, c}));
+    // One operation for autograd, rather than one for each part.
+    const std::vector<Tensor> held = at::split_with_sizes(memory, sizes_, 1);
     std::vector<Tensor> kept;
-    int64_t at = 0;
     for (size_t l = 0; l < o_.hidden.size(); ++l) {
-      const int64_t h = o_.hidden[l];
-      const Tensor in = at::cat({x, memory.narrow(1, at, h)}, 1), cell = memory.narrow(1, at + h, h);
-      const Tensor z = at::baddbmm(part[2 * l + 1], part[2 * l], in);  // [G, 4 H, C]
-      const Tensor open = z.narrow(1, 0, 3 * h).sigmoid(), fresh = z.narrow(1, 3 * h, h).tanh();
-      const Tensor next = open.narrow(1, h, h) * cell + open.narrow(1, 0, h) * fresh;
-      x = open.narrow(1, 2 * h, h) * next.tanh();
-      kept.push_back(x);
-      kept.push_back(next);
-      at += 2 * h;
+      const Tensor z =
+          at::baddbmm(part[2 * l + 1], part[2 * l], at::cat({x, held[2 * l]}, 1));  // [G, 4 H, C]
+      kept.push_back(lstm_gates(z, held[2 * l + 1]));
+      x = kept.back().narrow(1, 0, o_.hidden[l]);
     }
     const Tensor y = at::baddbmm(part[part.size() - 1], part[part.size() - 2], x);
     return {(o_.scale * y).view(see.gradient.sizes()), at::cat(kept, 1)};
@@ -95,6 +93,7 @@ class Lstm : public Rule {
 
   Options o_;
   Layout layout_;
+  std::vector<int64_t> sizes_;
   int64_t memory_ = 0;
 };
 
