@@ -235,7 +235,8 @@ TEST(Tuned, ChoosesWhatEndsLowest) {
              plain = descend(begin, *w.batch, steps, {.inner_lr = with}, Rng(4));
   for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(path[i].allclose(plain[i], 1e-6, 1e-6));
   // Adam against the one that few-shot learners have.
-  const auto adam = build({{"optimizer", "adam"}, {"rates", {0.05}}})->adapt(s, *w.batch, steps, Rng(4)),
+  const auto of_adam = build({{"optimizer", "adam"}, {"rates", {0.05}}});
+  const auto adam = of_adam->adapt(of_adam->init(1, Rng(1)), *w.batch, steps, Rng(4)),
              known = descend(begin, *w.batch, steps, {.inner_lr = 0.05, .adam = true}, Rng(4));
   for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(adam[i].allclose(known[i], 1e-5, 1e-5));
 }
