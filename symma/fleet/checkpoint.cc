@@ -90,6 +90,15 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
   };
   fit(run.learner.theta, "theta");
   for (auto& [name, t] : run.learner.own) fit(t, "own." + name);
+  // What learners keep of tasks is there once they have begun.
+  const std::string own = "own.", kept = own + "kept.";
+  for (const auto& [name, t] : file.tensors) {
+    if (!name.starts_with(kept)) continue;
+    if (t.dim() == 0 || t.size(0) != experiment.fleet.agents)
+      throw UserError(path, "tensor \"" + name + "\" is not one row an agent",
+                      "the checkpoint is of another experiment, or its experiment.toml was changed");
+    run.learner.own[name.substr(own.size())] = t;
+  }
   Tensor bits = counts(run.exchange.bits), counters = at::zeros({4}, at::kLong),
          seconds = at::zeros({1}, at::kDouble);
   fit(bits, "ledger.bits");

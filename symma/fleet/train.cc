@@ -158,7 +158,16 @@ Scores learn(const Experiment& e, State& state, const std::vector<int64_t>& who,
   for (const auto& [name, t] : state.own) part.own[name] = t.index_select(0, rows);
   const Scores scores = e.learner->step(part, *batch, rng.split("step"));
   state.theta = state.theta.index_copy(0, rows, part.theta);
-  for (auto& [name, t] : state.own) t = t.index_copy(0, rows, part.own.at(name));
+  for (const auto& [name, t] : part.own) {
+    Tensor& whole = state.own[name];
+    // What learners keep of tasks is there once one of them has begun; zeros are one that is over.
+    if (!whole.defined()) {
+      std::vector<int64_t> sizes = t.sizes().vec();
+      sizes[0] = e.fleet.agents;
+      whole = at::zeros(sizes, t.options());
+    }
+    whole = whole.index_copy(0, rows, t);
+  }
   state.step = part.step;
   return scores;
 }

@@ -15,13 +15,15 @@ class Mlp : public Model, public HasMlpShape {
     std::string activation = "relu";
     void fields(Fields& f) {
       f.add("hidden", hidden, "width of each hidden layer").at_least(1);
-      f.add("activation", activation, "between layers").one_of({"relu", "tanh", "gelu", "identity"});
+      f.add("activation", activation, "between layers")
+          .one_of({"relu", "tanh", "sigmoid", "gelu", "identity"});
     }
   };
 
   Mlp(const Options& options, const ModelShape& shape) {
     static const std::map<std::string, Activation> activations{{"relu", Activation::kRelu},
                                                                {"tanh", Activation::kTanh},
+                                                               {"sigmoid", Activation::kSigmoid},
                                                                {"gelu", Activation::kGelu},
                                                                {"identity", Activation::kIdentity}};
     shape_.activation = activations.at(options.activation);
@@ -68,6 +70,8 @@ class Mlp : public Model, public HasMlpShape {
         return z.relu();
       case Activation::kTanh:
         return z.tanh();
+      case Activation::kSigmoid:
+        return z.sigmoid();
       case Activation::kGelu:
         return at::gelu(z);
       case Activation::kIdentity:

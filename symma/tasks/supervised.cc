@@ -35,6 +35,17 @@ std::unique_ptr<TaskBatch> SupervisedBatch::slice(int64_t begin, int64_t end) co
   return std::make_unique<SupervisedBatch>(model_, kind_, std::move(part), mode_);
 }
 
+TensorDict SupervisedBatch::pack(Stage stage) const {
+  return {{"x", x(stage)}, {"y", y(stage)}};
+}
+
+std::unique_ptr<TaskBatch> SupervisedBatch::unpack(const TensorDict& tasks) const {
+  Episodes e;
+  e.support_x = e.query_x = tasks.at("x");
+  e.support_y = e.query_y = tasks.at("y");
+  return std::make_unique<SupervisedBatch>(model_, kind_, std::move(e), mode_);
+}
+
 std::unique_ptr<SupervisedBatch> SupervisedBatch::apart() const {
   // [B, Ks, ...] and [B, Kq, ...] to [B (Ks + Kq), 1, ...].
   const auto points = [](const Tensor& support, const Tensor& query) {

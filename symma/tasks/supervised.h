@@ -22,7 +22,7 @@ struct Episodes {
   std::vector<std::string> titles;  // B of them, or empty
 };
 
-class SupervisedBatch : public TaskBatch {
+class SupervisedBatch : public TaskBatch, public Portable {
  public:
   // `mode` is kTrain for tasks of the training split. Labels are judged by cross-entropy, numbers by squared
   // error.
@@ -32,6 +32,8 @@ class SupervisedBatch : public TaskBatch {
   std::unique_ptr<TaskBatch> slice(int64_t begin, int64_t end) const override;
   Tensor loss(const Tensor& theta, Stage, Rng) const override;
   Scores score(const Tensor& theta, Rng) const override;
+  TensorDict pack(Stage) const override;
+  std::unique_ptr<TaskBatch> unpack(const TensorDict&) const override;
 
   const Episodes& data() const { return data_; }
   Kind kind() const { return kind_; }

@@ -31,6 +31,16 @@ class TaskBatch {
   virtual Scores score(const Tensor& theta /*[B,P]*/, Rng) const = 0;  // [B] each, on the query stage
 };
 
+// Optional: a batch whose tasks can be put away as tensors and made again, for learners that stay with a task
+// for several rounds and keep it in their State.
+class Portable {
+ public:
+  virtual ~Portable() = default;
+  virtual TensorDict pack(Stage) const = 0;  // what the stage's loss is made of, [B, ...] each
+  // Tasks whose support and query are what was packed, with this batch's model and mode.
+  virtual std::unique_ptr<TaskBatch> unpack(const TensorDict&) const = 0;
+};
+
 // What a family's tasks look like.
 struct TaskSpec {
   ModelShape shape;  // the sizes of one input, and the number of outputs

@@ -43,6 +43,7 @@ TEST(Bench, EveryOneHasATable) {
       {"conv", {"--channels", "4", "--blocks", "2", "--size", "8", "--tasks", "2", "--seconds", "0.01"}},
       {"exchange", {"--rows", "9", "--columns", "33", "--seconds", "0.01"}},
       {"evolution", {"--dims", "3", "--searches", "3", "--population", "12"}},
+      {"optimizer", {"--tasks", "3", "--unroll", "2", "--seconds", "0.01"}},
       {"fleet", {"--agents", "20", "--rounds", "2", "--hidden", "8"}}};
   const Json parts = Json::parse(run_well({"list", "Benchmark", "--json"}, at.path()).out);
   for (const auto& part : parts["Benchmark"]) {

@@ -46,6 +46,12 @@ std::vector<Json> every_way() {
                       "adaptive": true})");
   add(graphs[2] + R"(, "privacy": {"unit": "agent", "clip": 0.1}, "compression": {"kind": "half"})");
   add(graphs[0] + R"(, "privacy": {"unit": "task", "clip": 0.1})");
+  // What these keep of tasks begins after the start, and not for all agents at once.
+  for (const char* estimator : {"unroll", "pes"})
+    add(graphs[3] +
+        fmt::format(R"(, "learner": {{"kind": "mlp_optimizer", "estimator": "{}", "unroll": 2, "steps": 6,
+                          "start": "drawn"}}, "server": {{"share": 0.6, "sampling": "fixed"}})",
+                    estimator));
   add(graphs[0] + R"(, "learner": {"kind": "pretrain", "proximal": 0.1}, "privacy": {"unit": "example"})");
   return out;
 }

@@ -12,7 +12,7 @@ namespace symma {
 namespace {
 
 constexpr Activation kAll[] = {Activation::kIdentity, Activation::kRelu, Activation::kTanh,
-                               Activation::kGelu};
+                               Activation::kSigmoid, Activation::kGelu};
 
 Tensor gradient(const Tensor& y, const Tensor& x) {
   return torch::autograd::grad({y}, {x}, {}, /*retain_graph=*/true, /*create_graph=*/true,
@@ -152,7 +152,8 @@ Tensor differences(F f, const Tensor& at, double h) {
 }
 
 TEST(MlpKernel, GradientsAreThoseOfFiniteDifferences) {
-  for (Activation f : {Activation::kIdentity, Activation::kTanh, Activation::kGelu, Activation::kRelu}) {
+  for (Activation f : {Activation::kIdentity, Activation::kTanh, Activation::kSigmoid, Activation::kGelu,
+                       Activation::kRelu}) {
     const MlpShape shape{{2, 5, 3, 1}, f};
     const Tensor theta = normal(Rng(3), {2, shape.params()}, at::kDouble),
                  x = normal(Rng(4), {2, 3, 2}, at::kDouble);

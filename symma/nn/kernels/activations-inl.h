@@ -1,7 +1,8 @@
 // Activations f, and what the derivatives need of them, over n contiguous elements.
 //
 // Kept by the forward pass: a = f(z); for gelu also f1 = f'(z) and f2 = f''(z). The others have their
-// derivatives from a: relu f' = [a > 0]; tanh f' = 1 - a^2, f'' = -2 a f'.
+// derivatives from a: relu f' = [a > 0]; tanh f' = 1 - a^2, f'' = -2 a f'; sigmoid f' = a (1 - a), f'' = (1 -
+// 2 a) f'.
 
 template <class T>
 SYMMA_INLINE T exp_of(T x) {
@@ -18,6 +19,9 @@ void activate(Activation f, int64_t n, T* __restrict a, T* __restrict f1, T* __r
       return;
     case Activation::kTanh:
       for (int64_t i = 0; i < n; ++i) a[i] = sizeof(T) == 4 ? __builtin_tanhf(a[i]) : __builtin_tanh(a[i]);
+      return;
+    case Activation::kSigmoid:
+      for (int64_t i = 0; i < n; ++i) a[i] = 1 / (1 + exp_of(-a[i]));
       return;
     case Activation::kGelu:
       for (int64_t i = 0; i < n; ++i) {
@@ -47,6 +51,9 @@ void activate_backward(Activation f, int64_t n, const T* __restrict a, const T* 
     case Activation::kTanh:
       for (int64_t i = 0; i < n; ++i) e[i] *= 1 - a[i] * a[i];
       return;
+    case Activation::kSigmoid:
+      for (int64_t i = 0; i < n; ++i) e[i] *= a[i] * (1 - a[i]);
+      return;
     case Activation::kGelu:
       for (int64_t i = 0; i < n; ++i) c[i] = e[i] * f2[i], e[i] *= f1[i];
       return;
@@ -65,6 +72,9 @@ void activate_r(Activation f, int64_t n, const T* __restrict a, const T* __restr
       return;
     case Activation::kTanh:
       for (int64_t i = 0; i < n; ++i) rz[i] = ra[i], ra[i] *= 1 - a[i] * a[i];
+      return;
+    case Activation::kSigmoid:
+      for (int64_t i = 0; i < n; ++i) rz[i] = ra[i], ra[i] *= a[i] * (1 - a[i]);
       return;
     case Activation::kGelu:
       for (int64_t i = 0; i < n; ++i) rz[i] = ra[i], ra[i] *= f1[i];
@@ -85,6 +95,9 @@ void activate_backward_r(Activation f, int64_t n, const T* __restrict a, const T
       return;
     case Activation::kTanh:
       for (int64_t i = 0; i < n; ++i) e[i] = e[i] * (1 - a[i] * a[i]) - 2 * a[i] * delta[i] * rz[i];
+      return;
+    case Activation::kSigmoid:
+      for (int64_t i = 0; i < n; ++i) e[i] = e[i] * a[i] * (1 - a[i]) + (1 - 2 * a[i]) * delta[i] * rz[i];
       return;
     case Activation::kGelu:
       for (int64_t i = 0; i < n; ++i) e[i] = e[i] * f1[i] + c[i] * rz[i];

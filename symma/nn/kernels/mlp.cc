@@ -326,6 +326,9 @@ Tensor mlp_forward_composite(const Tensor& theta, const Tensor& x, const MlpShap
       case Activation::kTanh:
         a = at::tanh(a);
         break;
+      case Activation::kSigmoid:
+        a = at::sigmoid(a);
+        break;
       // Not at::gelu: its second derivative in float32 is wrong in libtorch 1.13.
       case Activation::kGelu:
         a = 0.5 * a * (1 + at::erf(a * 0.70710678118654752440));

@@ -13,7 +13,7 @@
 
 namespace symma {
 
-enum class Activation { kIdentity, kRelu, kTanh, kGelu };  // gelu is the exact one, z Phi(z)
+enum class Activation { kIdentity, kRelu, kTanh, kSigmoid, kGelu };  // gelu is the exact one, z Phi(z)
 
 struct MlpShape {
   std::vector<int64_t> widths;  // in, hidden..., out

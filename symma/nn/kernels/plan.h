@@ -42,7 +42,7 @@ struct Plan {
   int64_t depth;
   const LayerPlan* layer;  // [depth]
 
-  bool curved() const { return activation == Activation::kTanh || activation == Activation::kGelu; }
+  bool curved() const { return activation != Activation::kIdentity && activation != Activation::kRelu; }
   // Slots kept by the forward pass: activations; for gelu also f' and f''.
   int64_t act_slots() const { return activation == Activation::kGelu ? 3 : 1; }
   // Slots kept by the backward pass: delta = dL/dz; for gelu also f'' dL/da.

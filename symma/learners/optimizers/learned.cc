@@ -1,0 +1,263 @@
+#include "symma/learners/optimizers/learned.h"
+
+#include <filesystem>
+
+#include "symma/core/errors.h"
+#include "symma/core/parallel.h"
+#include "symma/core/safetensors.h"
+
+namespace symma {
+namespace {
+
+// Coordinates in a piece of parallel work: it and its memory stay in the cache, and operations are not too
+// many.
+constexpr int64_t kPiece = 1024;
+
+// The numbers [P..] of a run's first row: its optimiser.
+Tensor optimiser_of(const std::string& run, int64_t size) {
+  const auto path = (std::filesystem::path(run) / "checkpoint.safetensors").string();
+  const Safetensors file = read_safetensors(path);
+  const auto theta = file.tensors.find("theta");
+  const auto layout = file.metadata.find("layout");
+  const std::string remedy = "name the folder of a run of the same learner, with its options for the network";
+  if (theta == file.tensors.end() || layout == file.metadata.end())
+    throw UserError("[learner] from", path + " is not the checkpoint of a run", remedy);
+  int64_t p = 0;
+  for (const auto& entry : Json::parse(layout->second)) {
+    int64_t n = 1;
+    for (const auto& s : entry["shape"]) n *= s.get<int64_t>();
+    p += n;
+  }
+  const int64_t there = theta->second.size(1) - p;
+  if (there != size)
+    throw UserError("[learner] from",
+                    "the optimiser in " + path + " has " + std::to_string(there) + " numbers, this one has " +
+                        std::to_string(size),
+                    remedy);
+  return theta->second[0].slice(0, p).clone();
+}
+
+// The loss [b] at rows [b, P] and its gradient. What is not finite counts as flat, or as very steep: a rule
+// can then stay finite whatever it meets.
+std::pair<Tensor, Tensor> measure(const TaskBatch& tasks, const Tensor& rows, Rng rng) {
+  at::AutoGradMode on(true);
+  const Tensor at = leaf(rows);
+  const Tensor loss = tasks.loss(at, Stage::kSupport, rng);
+  return {loss.detach(), row_gradient(loss, at, false).nan_to_num(0.0, 1e10, -1e10).clamp_(-1e10, 1e10)};
+}
+
+Tensor beside(const Tensor& mask /*[N,T]*/, const Tensor& t /*[N,T,...]*/) {
+  std::vector<int64_t> shape(t.dim(), 1);
+  shape[0] = mask.size(0), shape[1] = mask.size(1);
+  return mask.view(shape);
+}
+
+}  // namespace
+
+// On the way: rows and what the rule remembers of them.
+struct LearnedOptimizer::Flight {
+  Tensor rows;    // [b, P]
+  Tensor memory;  // [G, M, R P], b = G R
+  Tensor age;     // [b]
+};
+
+struct LearnedOptimizer::Landing {
+  Flight end;
+  Tensor value;     // [b]: the mean objective of the way
+  Tensor gradient;  // [G, Q], of the sum over rows; undefined where none was asked for
+};
+
+LearnedOptimizer::LearnedOptimizer(LearnedOptions o, std::unique_ptr<Rule> rule,
+                                   const LearnerSetting& setting)
+    : o_(std::move(o)), rule_(std::move(rule)), model_(setting.model) {
+  if (setting.spec.kind == Kind::kControl)
+    throw UserError("[learner] kind", "is a learned optimiser, and this task is a world",
+                    "use a task of points or functions");
+  if (o_.steps % o_.unroll != 0)
+    throw UserError("[learner] steps",
+                    std::to_string(o_.steps) + " is no multiple of unroll, " + std::to_string(o_.unroll),
+                    "let tasks end where a truncation does");
+  for (const auto& e : model_.layout().entries()) {
+    if (!e.buffer) continue;
+    if (!mask_.defined()) mask_ = at::ones({model_.layout().size()});
+    mask_.narrow(0, e.offset, e.size()).zero_();
+  }
+  if (!o_.from.empty()) phi_ = optimiser_of(o_.from, rule_->layout().size());
+}
+
+State LearnedOptimizer::init(int64_t agents, Rng rng) const {
+  const Tensor phi = phi_.defined() ? phi_.to(at::kFloat).expand({agents, phi_.size(0)})
+                                    : rule_->init(agents, rng.split("rule"));
+  State state{at::cat({model_.init(agents, rng.split("model")), phi}, 1), {}, 0};
+  // A stream of random numbers stays with its agent, so a part of a fleet draws as it did within it.
+  state.own["stream"] = at::arange(agents, at::kLong);
+  outer_init(o_.outer, state);
+  return state;
+}
+
+// Tasks that are over give way to those of `fresh`. At the very beginning ends are spread over the rounds, so
+// that every round sees all ages.
+void LearnedOptimizer::renew(State& state, const TaskBatch& fresh, Rng rng) const {
+  const auto* portable = dynamic_cast<const Portable*>(&fresh);
+  TORCH_CHECK(portable, "a learned optimiser needs tasks that can be kept");
+  const int64_t n = state.theta.size(0), each = fresh.size() / n, p = model_.layout().size(), s = sides();
+  const auto left = state.own.find("kept.left");
+  const bool begun = left != state.own.end() && left->second.size(1) == each;
+  const Tensor over = begun ? left->second.eq(0) : Tensor();  // [N, T]
+  if (begun && !over.any().item<bool>()) return;
+  TensorDict now;
+  std::vector<Tensor> rows;
+  const Tensor stream = state.own.at("stream").to(at::kCPU).contiguous();
+  for (int64_t i = 0; i < n; ++i)
+    rows.push_back(o_.start.rows(model_, state.theta.slice(0, i, i + 1), each,
+                                 rng.split("start", static_cast<uint64_t>(stream.data_ptr<int64_t>()[i]))));
+  now["kept.rows"] = at::stack(rows).unsqueeze(2).repeat({1, 1, s, 1});
+  now["kept.memory"] = at::zeros({n, each, s, rule_->memory(), p}, state.theta.options());
+  if (s == 2) now["kept.drift"] = at::zeros({n, each, rule_->layout().size()}, state.theta.options());
+  const auto whole = state.own.at("stream").options();
+  now["kept.age"] = at::zeros({n, each}, whole);
+  now["kept.left"] = at::full({n, each}, o_.steps, whole);
+  for (const auto& [name, t] : portable->pack(Stage::kSupport)) {
+    std::vector<int64_t> shape = t.sizes().vec();
+    shape[0] = each;
+    shape.insert(shape.begin(), n);
+    now["kept.task." + name] = t.reshape(shape);
+  }
+  if (!begun) {
+    const Tensor done = at::arange(each, whole).remainder(o_.steps / o_.unroll) * o_.unroll;
+    now["kept.left"] = (o_.steps - done).expand({n, each}).contiguous();
+  }
+  for (const auto& [name, t] : now)
+    state.own[name] = begun ? at::where(beside(over, t), t, state.own.at(name)) : t;
+}
+
+Scores LearnedOptimizer::step(State& state, const TaskBatch& fresh, Rng rng) const {
+  at::NoGradGuard no_grad;
+  renew(state, fresh, rng.split("renew"));
+  const auto& portable = dynamic_cast<const Portable&>(fresh);
+  const int64_t n = state.theta.size(0), each = fresh.size() / n, p = model_.layout().size(), s = sides(),
+                q = rule_->layout().size(), m = rule_->memory();
+  const Tensor all_phi = state.theta.narrow(1, p, q),
+               stream = state.own.at("stream").to(at::kCPU).contiguous();
+  const Tensor &rows = state.own.at("kept.rows"), &memory = state.own.at("kept.memory"),
+               &age = state.own.at("kept.age");
+  Tensor next_rows = at::empty_like(rows), next_memory = at::empty_like(memory), next_drift,
+         value = at::empty({n, each}, rows.options());
+  if (s == 2) next_drift = at::empty_like(state.own.at("kept.drift"));
+  const int64_t chunk = std::clamp<int64_t>(kPiece / p, 1, each), pieces = (each + chunk - 1) / chunk;
+  Tensor gradient = at::empty({n, pieces, q}, rows.options());
+  parallel_for(n * pieces, 1, [&](int64_t piece, int64_t) {
+    at::NoGradGuard quiet;
+    const int64_t agent = piece / pieces, begin = piece % pieces * chunk, end = std::min(each, begin + chunk),
+                  b = end - begin;
+    const auto part = [&](const Tensor& t) { return t[agent].slice(0, begin, end); };
+    TensorDict packed;
+    const std::string prefix = "kept.task.";
+    for (const auto& [name, t] : state.own)
+      if (name.starts_with(prefix)) packed[name.substr(prefix.size())] = part(t);
+    const auto tasks = portable.unpack(packed);
+    const Rng own = rng.split("agent", static_cast<uint64_t>(stream.data_ptr<int64_t>()[agent]));
+    const Rng noise = own.split("loss", static_cast<uint64_t>(begin));
+    const Tensor phi = all_phi.slice(0, agent, agent + 1), old = part(age).to(rows.dtype());
+    if (s == 1) {
+      // One group: all coordinates of all tasks go through one product.
+      const Tensor held = part(memory).squeeze(1).permute({1, 0, 2}).reshape({1, m, b * p});
+      const Landing l = fly(phi, {part(rows).squeeze(1), held, old}, *tasks, true, noise);
+      part(next_rows).squeeze(1).copy_(l.end.rows);
+      part(next_memory).squeeze(1).copy_(l.end.memory.view({m, b, p}).permute({1, 0, 2}));
+      part(value).copy_(l.value);
+      gradient[agent][piece % pieces].copy_(l.gradient[0]);
+      return;
+    }
+    std::vector<Tensor> drawn;
+    for (int64_t t = begin; t < end; ++t)
+      drawn.push_back(normal(own.split("perturbation", static_cast<uint64_t>(t)), {q}, rows.scalar_type()));
+    const Tensor e = o_.sigma * at::stack(drawn).to(rows.device());  // [b, Q]
+    part(next_drift).copy_(part(state.own.at("kept.drift")) + e);
+    std::vector<Tensor> reached;
+    for (int64_t side = 0; side < 2; ++side) {
+      const Landing l =
+          fly(side == 0 ? phi + e : phi - e, {part(rows).select(1, side), part(memory).select(1, side), old},
+              *tasks, false, noise);
+      part(next_rows).select(1, side).copy_(l.end.rows);
+      part(next_memory).select(1, side).copy_(l.end.memory);
+      reached.push_back(l.value);
+    }
+    const Tensor gain = ((reached[0] - reached[1]) / (2 * o_.sigma * o_.sigma)).nan_to_num(0.0, 0.0, 0.0);
+    part(value).copy_((reached[0] + reached[1]) / 2);
+    gradient[agent][piece % pieces].copy_(at::mv(part(next_drift).t(), gain));
+  });
+  // A task that diverged is over.
+  const Tensor sound = value.isfinite().logical_and(next_rows.isfinite().flatten(2).all(2));
+  state.own["kept.rows"] = next_rows;
+  state.own["kept.memory"] = next_memory;
+  if (s == 2) state.own["kept.drift"] = next_drift;
+  state.own["kept.age"] = age + o_.unroll;
+  state.own["kept.left"] = (state.own.at("kept.left") - o_.unroll).clamp_min(0) * sound;
+  const Tensor of_phi = gradient.sum(1) / static_cast<double>(each);
+  outer_step(o_.outer, state, at::cat({at::zeros({n, p}, of_phi.options()), of_phi}, 1));
+  return {{"loss", value.mean(1)}};
+}
+
+Move LearnedOptimizer::advance(const Tensor& phi, const Flight& at, const Tensor& gradient) const {
+  const int64_t g = phi.size(0), r = at.rows.size(0) / g, p = at.rows.size(1);
+  Move move = rule_->move(phi, {gradient.view({g, r, p}), at.age.view({g, r})}, at.memory);
+  if (mask_.defined()) move.step = move.step * mask_.to(move.step.options());
+  return move;
+}
+
+LearnedOptimizer::Landing LearnedOptimizer::fly(const Tensor& start_phi, Flight at, const TaskBatch& tasks,
+                                                bool differentiate, Rng rng) const {
+  // Far below any loss that is of interest.
+  constexpr double kNothing = 1e-20;
+  const bool log = o_.objective == "log";
+  const double mean = 1.0 / static_cast<double>(o_.unroll);
+  const Tensor phi = differentiate ? leaf(start_phi) : start_phi;
+  at.rows = at.rows.contiguous(), at.memory = at.memory.contiguous();
+  Tensor value = at::zeros({at.rows.size(0)}, at.rows.options());
+  std::vector<Tensor> steps, slopes;
+  for (int64_t t = 0;; ++t) {
+    const auto [loss, gradient] = measure(tasks, at.rows, rng.split("step", static_cast<uint64_t>(t)));
+    if (t > 0) {
+      value += mean * (log ? (loss + kNothing).log() : loss);
+      if (differentiate) {
+        const Tensor weight = log ? mean / (loss + kNothing) : at::full({}, mean, loss.options());
+        slopes.push_back((log ? weight.nan_to_num(0.0, 0.0, 0.0).unsqueeze(1) : weight) * gradient);
+      }
+    }
+    if (t == o_.unroll) break;
+    at::AutoGradMode mode(differentiate);
+    const Move move = advance(phi, at, gradient);
+    if (differentiate) steps.push_back(move.step.view_as(at.rows));
+    at = {at.rows + move.step.detach().view_as(at.rows), move.memory, at.age + 1};
+  }
+  at.memory = at.memory.detach();
+  if (!differentiate) return {at, value, {}};
+  // Step s is in every later row: what is after it adds up.
+  for (size_t t = slopes.size() - 1; t-- > 0;) slopes[t] = slopes[t] + slopes[t + 1];
+  at::AutoGradMode on(true);
+  return {at, value, vector_jacobian(at::stack(steps), phi, at::stack(slopes))};
+}
+
+std::vector<Tensor> LearnedOptimizer::adapt(const State& state, const TaskBatch& batch,
+                                            std::span<const int64_t> steps, Rng rng) const {
+  at::NoGradGuard no_grad;
+  const int64_t b = batch.size(), n = state.theta.size(0), p = model_.layout().size();
+  const Tensor phi = state.theta.narrow(1, p, rule_->layout().size());
+  Flight at{o_.start.rows(model_, state.theta, b, rng.split("start")).contiguous(),
+            at::zeros({n, rule_->memory(), b / n * p}, state.theta.options()),
+            at::zeros({b}, state.theta.options())};
+  std::vector<Tensor> out;
+  int64_t done = 0;
+  for (int64_t until : steps) {
+    for (; done < until; ++done) {
+      const Tensor gradient = measure(batch, at.rows, rng.split("step", static_cast<uint64_t>(done))).second;
+      const Move move = advance(phi, at, gradient);
+      at = {at.rows + move.step.view_as(at.rows), move.memory, at.age + 1};
+    }
+    out.push_back(at.rows);
+  }
+  return out;
+}
+
+}  // namespace symma

@@ -1,0 +1,141 @@
+// Optimisers made by hand, with rates chosen on the training tasks: what a learned one must beat. Every
+// setting of a grid works on every training task, and the one whose mean logarithm of the last loss is least
+// is used.
+//
+//   sgd: u = -lr g;   momentum: m = mu m + g, u = -lr m;   nesterov: u = -lr (g + mu m) (Sutskever et al.
+//   2013) rmsprop: v = .99 v + .01 g^2, u = -lr g / (sqrt(v) + eps);   adam: Kingma & Ba 2015, beta1 = mu
+#include <cmath>
+
+#include "symma/core/parallel.h"
+#include "symma/learners/optimizers/start.h"
+
+namespace symma {
+namespace {
+
+class Tuned : public Learner {
+ public:
+  struct Options {
+    std::string optimizer = "adam";
+    std::vector<double> rates{1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0}, momenta{0.9};
+    int64_t steps = 100;
+    double beta2 = 0.999;
+    Start start;
+    void fields(Fields& f) {
+      f.add("optimizer", optimizer, "on a task").one_of({"adam", "rmsprop", "nesterov", "momentum", "sgd"});
+      f.add("rates", rates, "step sizes to choose from").above(0);
+      f.add("momenta", momenta, "decays of the running gradient to choose from; adam's beta1")
+          .at_least(0)
+          .below(1);
+      f.add("beta2", beta2, "adam's decay of the running square").at_least(0).below(1);
+      f.add("steps", steps, "steps on a training task, after which the loss counts").at_least(1);
+      start.fields(f);
+    }
+  };
+
+  Tuned(const Options& o, const LearnerSetting& setting) : o_(o), model_(setting.model) {
+    const bool uses = o.optimizer != "sgd" && o.optimizer != "rmsprop";
+    for (double rate : o.rates) {
+      for (double mu : uses ? o.momenta : std::vector<double>{0}) grid_.push_back({rate, mu});
+    }
+    if (grid_.empty())
+      throw UserError("[learner] rates, momenta", "leave nothing to choose from", "name some");
+  }
+
+  State init(int64_t agents, Rng rng) const override {
+    const auto k = static_cast<int64_t>(grid_.size());
+    return {model_.init(agents, rng.split("model")), {{"score", at::zeros({agents, k}, at::kDouble)}}, 0};
+  }
+
+  // "loss" is the mean logarithm of the last loss with the setting chosen so far; "rate" and "momentum" are
+  // it.
+  Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
+    const int64_t n = state.theta.size(0), b = batch.size();
+    const Tensor start = o_.start.rows(model_, state.theta, b, rng.split("start"));
+    std::vector<Tensor> scores(grid_.size());
+    const std::vector<int64_t> last{o_.steps};
+    parallel_for(static_cast<int64_t>(grid_.size()), 1, [&](int64_t k, int64_t) {
+      const Tensor rows = descend(start, batch, last, std::vector<size_t>(n, k), rng)[0];
+      at::NoGradGuard no_grad;
+      const Tensor loss = batch.loss(rows, Stage::kSupport, rng.split("score")).to(at::kDouble);
+      scores[k] = loss.nan_to_num(INFINITY, INFINITY).clamp_min(1e-30).log().view({n, b / n}).mean(1);
+    });
+    const Tensor now = at::stack(scores, 1);  // [N, K]
+    state.own["score"] = state.own.at("score") + now.to(state.own.at("score").options());
+    ++state.step;
+    Tensor loss = at::empty({n}, at::kDouble), rate = at::empty_like(loss), momentum = at::empty_like(loss);
+    const auto chosen = choice(state);
+    for (int64_t i = 0; i < n; ++i) {
+      const auto [lr, mu] = grid_[chosen[i]];
+      loss[i] = now[i][static_cast<int64_t>(chosen[i])], rate[i] = lr, momentum[i] = mu;
+    }
+    return {{"loss", loss}, {"rate", rate}, {"momentum", momentum}};
+  }
+
+  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
+                            Rng rng) const override {
+    return descend(o_.start.rows(model_, state.theta, batch.size(), rng.split("start")), batch, steps,
+                   choice(state), rng);
+  }
+
+ private:
+  struct Setting {
+    double rate, momentum;
+  };
+
+  // Each agent's best setting.
+  std::vector<size_t> choice(const State& state) const {
+    const Tensor best = state.own.at("score").argmin(1).to(at::kCPU).contiguous();
+    const int64_t* k = best.data_ptr<int64_t>();
+    return {k, k + best.numel()};
+  }
+
+  // Rows after each of `steps`, agent i's tasks with setting chosen[i].
+  std::vector<Tensor> descend(const Tensor& start, const TaskBatch& batch, std::span<const int64_t> steps,
+                              const std::vector<size_t>& chosen, Rng rng) const {
+    const auto n = static_cast<int64_t>(chosen.size());
+    Tensor lr = at::empty({n, 1}, start.options()), mu = at::empty({n, 1}, start.options());
+    for (int64_t i = 0; i < n; ++i) lr[i] = grid_[chosen[i]].rate, mu[i] = grid_[chosen[i]].momentum;
+    lr = hand_out(lr, batch.size()), mu = hand_out(mu, batch.size());  // [B, 1]
+    Tensor rows = start.detach(), m = at::zeros_like(rows), v = at::zeros_like(rows);
+    std::vector<Tensor> out;
+    int64_t done = 0;
+    for (int64_t until : steps) {
+      for (; done < until; ++done) {
+        at::AutoGradMode on(true);
+        const Tensor at = leaf(rows);
+        const Tensor g = row_gradient(
+            batch.loss(at, Stage::kSupport, rng.split("step", static_cast<uint64_t>(done))), at, false);
+        rows = rows - lr * direction(g, m, v, mu, static_cast<double>(done + 1));
+      }
+      out.push_back(rows);
+    }
+    return out;
+  }
+
+  Tensor direction(const Tensor& g, Tensor& m, Tensor& v, const Tensor& mu, double t) const {
+    constexpr double kEps = 1e-8;
+    if (o_.optimizer == "sgd") return g;
+    if (o_.optimizer == "rmsprop") {
+      v = 0.99 * v + 0.01 * g.square();
+      return g / (v.sqrt() + kEps);
+    }
+    if (o_.optimizer == "adam") {
+      m = mu * m + (1 - mu) * g;
+      v = o_.beta2 * v + (1 - o_.beta2) * g.square();
+      return m / (1 - at::pow(mu, t)) / ((v / (1 - std::pow(o_.beta2, t))).sqrt() + kEps);
+    }
+    m = mu * m + g;
+    return o_.optimizer == "nesterov" ? g + mu * m : m;
+  }
+
+  Options o_;
+  const Model& model_;
+  std::vector<Setting> grid_;
+};
+
+SYMMA_REGISTER(
+    Learner, "tuned", Tuned, "optimisers made by hand, with rates chosen on the training tasks",
+    "Kingma & Ba 2015, arXiv:1412.6980; Sutskever et al. 2013; the rivals of Andrychowicz et al. 2016");
+
+}  // namespace
+}  // namespace symma

@@ -1,0 +1,266 @@
+// Learned optimisers: the gradient of a truncation against finite differences, persistent evolution
+// strategies against the derivative of the whole way, and hand-made rivals against their formulas.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "symma/core/safetensors.h"
+#include "symma/learners/rows.h"
+
+namespace symma {
+namespace {
+
+struct World {
+  std::unique_ptr<TaskFamily> family;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<TaskBatch> batch;
+};
+
+World quadratics(int64_t dims, int64_t tasks, double std = 0.5) {
+  World w;
+  w.family = make<TaskFamilyRegistry>("quadratics", {{"dims", dims}}, int64_t{1});
+  w.model = make<ModelRegistry>("point", {{"std", std}}, w.family->spec().shape);
+  w.batch = w.family->sample(*w.model, std::vector<int64_t>(tasks, 0), Split::kTrain, Rng(11));
+  return w;
+}
+
+// The gradient that a step descends is then all of Adam's mean, and phi stays where it is.
+std::unique_ptr<Learner> standing(const World& w, const std::string& kind, Json settings) {
+  settings["meta_lr"] = 0.0;
+  settings["beta1"] = 0.0;
+  settings["clip_norm"] = 0.0;
+  return make<LearnerRegistry>(kind, settings, LearnerSetting{*w.model, w.family->spec()});
+}
+
+State start(const Learner& l, int64_t agents = 1) {
+  State s = l.init(agents, Rng(5));
+  s.theta = s.theta.to(at::kDouble);
+  for (auto& [name, t] : s.own)
+    if (t.is_floating_point()) t = t.to(at::kDouble);
+  return s;
+}
+
+// Quadratics whose gradients are remembered, one for each call, and then given out whatever the point is:
+// gradients that are held fixed, as the paper holds them.
+class Frozen : public TaskBatch, public Portable {
+ public:
+  struct Memory {
+    std::vector<Tensor> gradients;
+    bool recording = true;
+    size_t at = 0;
+  };
+  Frozen(std::shared_ptr<TaskBatch> real, std::shared_ptr<Memory> memory)
+      : real_(std::move(real)), memory_(std::move(memory)) {}
+  int64_t size() const override { return real_->size(); }
+  std::unique_ptr<TaskBatch> slice(int64_t begin, int64_t end) const override {
+    return real_->slice(begin, end);
+  }
+  Scores score(const Tensor& theta, Rng rng) const override { return real_->score(theta, rng); }
+  TensorDict pack(Stage s) const override { return dynamic_cast<const Portable&>(*real_).pack(s); }
+  std::unique_ptr<TaskBatch> unpack(const TensorDict& tasks) const override {
+    memory_->at = 0;
+    if (memory_->recording) memory_->gradients.clear();
+    return std::make_unique<Frozen>(dynamic_cast<const Portable&>(*real_).unpack(tasks), memory_);
+  }
+  Tensor loss(const Tensor& theta, Stage s, Rng rng) const override {
+    const Tensor at = leaf(theta), f = real_->loss(at, s, rng);
+    if (memory_->recording) memory_->gradients.push_back(row_gradient(f, at, false));
+    const Tensor g = memory_->gradients.at(memory_->at++);
+    return f.detach() + (g * (theta - theta.detach())).sum(1);
+  }
+
+ private:
+  std::shared_ptr<TaskBatch> real_;
+  std::shared_ptr<Memory> memory_;
+};
+
+void check_unroll(const std::string& kind, Json settings) {
+  settings["unroll"] = 4;
+  settings["steps"] = 12;
+  const World w = quadratics(3, 5);
+  const auto memory = std::make_shared<Frozen::Memory>();
+  const Frozen batch(w.batch->slice(0, 5), memory);
+  const auto l = standing(w, kind, settings);
+  State s = start(*l);
+  const int64_t p = w.model->layout().size();
+  // The first truncation starts from nothing, the second from memories and, for a part of the tasks, anew.
+  for (int truncation = 0; truncation < 2; ++truncation) {
+    memory->recording = true;
+    State after = s;
+    l->step(after, batch, Rng(7));
+    const Tensor gradient = after.own.at("adam.m");
+    EXPECT_EQ(gradient.narrow(1, 0, p).abs().max().item<double>(), 0);
+    memory->recording = false;
+    const double h = 1e-5;
+    double largest = 0;
+    for (int64_t i = p; i < s.theta.size(1); ++i) {
+      const auto value = [&](double move) {
+        State moved = s;
+        moved.theta = s.theta.clone();
+        moved.theta[0][i] += move;
+        return l->step(moved, batch, Rng(7)).at("loss").item<double>();
+      };
+      const double numeric = (value(h) - value(-h)) / (2 * h);
+      largest = std::max(largest, std::abs(numeric));
+      ASSERT_NEAR(gradient[0][i].item<double>(), numeric, 1e-7 * (1 + std::abs(numeric))) << kind << " " << i;
+    }
+    EXPECT_GT(largest, 1e-3) << "nothing to compare";
+    s = after;
+  }
+}
+
+TEST(Unroll, LstmAgainstFiniteDifferences) {
+  check_unroll("lstm_optimizer", {{"hidden", {3, 2}}, {"preprocess", 0}});
+  check_unroll("lstm_optimizer", {{"hidden", {3}}, {"objective", "log"}});
+}
+
+TEST(Unroll, MlpAgainstFiniteDifferences) {
+  check_unroll("mlp_optimizer", {{"hidden", {3}}, {"objective", "log"}});
+  check_unroll("mlp_optimizer", {{"hidden", {3, 2}}, {"start", "drawn"}});
+}
+
+// All tasks are one and the same quadratic, and agents differ by their perturbations alone. A round's
+// estimates are those of tasks of all ages, so their mean is the derivative of the mean loss over a whole way
+// of `steps`, with nothing held fixed: finite differences of that know nothing of truncations.
+TEST(Pes, MeanIsTheDerivativeOfTheWholeWay) {
+  for (const std::string kind : {"mlp_optimizer", "lstm_optimizer"}) {
+    const int64_t agents = 60, each = 60;
+    World w = quadratics(2, 1, 1.0);
+    const auto& one = dynamic_cast<const Portable&>(*w.batch);
+    TensorDict same = one.pack(Stage::kSupport);
+    for (auto& [name, t] : same) t = t.repeat_interleave(agents * each, 0);
+    const auto many = one.unpack(same);
+    const Json rule{{"hidden", {2}}, {"steps", 6}, {"scale", 0.3}};
+    Json in_parts = rule, whole = rule;
+    in_parts["estimator"] = "pes", in_parts["unroll"] = 2, in_parts["sigma"] = 1e-3;
+    whole["unroll"] = 6;
+    const auto pes = standing(w, kind, in_parts), way = standing(w, kind, whole);
+    State s = start(*pes, agents);
+    s.theta = s.theta.slice(0, 0, 1).repeat({agents, 1});
+    // Three rounds until no task is left that began in the middle, and then three of each age.
+    for (int i = 0; i < 3; ++i) pes->step(s, *many, Rng(20 + i));
+    Tensor estimate = at::zeros_like(s.theta);
+    for (int i = 0; i < 3; ++i) {
+      pes->step(s, *many, Rng(30 + i));
+      estimate += s.own.at("adam.m") / 3;
+    }
+    const State single = start(*way);
+    const int64_t p = w.model->layout().size(), q = single.theta.size(1) - p;
+    Tensor truth = at::zeros({q}, at::kDouble);
+    for (int64_t i = 0; i < q; ++i) {
+      const auto value = [&](double move) {
+        State moved = single;
+        moved.theta = s.theta.slice(0, 0, 1).clone();
+        moved.theta[0][p + i] += move;
+        return way->step(moved, *w.batch, Rng(7)).at("loss").item<double>();
+      };
+      truth[i] = (value(1e-5) - value(-1e-5)) / 2e-5;
+    }
+    estimate = estimate.narrow(1, p, q);
+    const Tensor mean = estimate.mean(0), error = estimate.std(0) / std::sqrt(static_cast<double>(agents));
+    // Four and a half standard errors, of some fifty numbers, and the bias of sigma.
+    EXPECT_TRUE(((mean - truth).abs() <= 4.5 * error + 1e-4 * truth.abs().max()).all().item<bool>())
+        << kind << at::stack({mean, truth, error}, 1);
+    // The errors are small enough to tell: the estimate's own direction is the true one.
+    const double cosine = ((mean * truth).sum() / mean.norm() / truth.norm()).item<double>();
+    EXPECT_GT(cosine, 0.9) << kind;
+  }
+}
+
+TEST(LearnedOptimizer, GoesOnWithTheOptimiserOfARun) {
+  const World w = quadratics(3, 4), other = quadratics(7, 4);
+  const auto build = [](const World& world, Json settings) {
+    return make<LearnerRegistry>("mlp_optimizer", settings,
+                                 LearnerSetting{*world.model, world.family->spec()});
+  };
+  const State trained = build(w, Json::object())->init(2, Rng(3));
+  const std::string run = testing::TempDir() + "optimiser_of_a_run." + std::to_string(getpid());
+  std::filesystem::create_directories(run);
+  Json layout = Json::array();
+  for (const auto& e : w.model->layout().entries()) layout.push_back({{"name", e.name}, {"shape", e.shape}});
+  write_safetensors(run + "/checkpoint.safetensors",
+                    {{{"theta", trained.theta}}, {{"layout", layout.dump()}}});
+  const State s = build(other, {{"from", run}})->init(2, Rng(9));
+  for (int64_t agent : {0, 1}) EXPECT_TRUE(s.theta[agent].slice(0, 7).equal(trained.theta[0].slice(0, 3)));
+  EXPECT_THROW(build(other, {{"from", run}, {"hidden", {5}}}), UserError);
+  EXPECT_THROW(build(other, {{"from", run + "/nowhere"}}), UserError);
+  std::filesystem::remove_all(run);
+}
+
+TEST(LearnedOptimizer, TasksStayForTheirStepsAndThenGiveWay) {
+  const World w = quadratics(3, 3);
+  const auto l = standing(w, "lstm_optimizer", {{"unroll", 5}, {"steps", 15}});
+  State s = start(*l);
+  std::vector<Tensor> tasks, ages;
+  for (int i = 0; i < 6; ++i) {
+    const auto fresh = w.family->sample(*w.model, std::vector<int64_t>(3, 0), Split::kTrain, Rng(100 + i));
+    l->step(s, *fresh, Rng(i));
+    tasks.push_back(s.own.at("kept.task.w")[0]);
+    ages.push_back(s.own.at("kept.age")[0]);
+  }
+  // Task 0 starts with all its steps, 1 with ten of them, 2 with five.
+  for (const auto& [task, born] : {std::pair{0, 3}, {1, 2}, {2, 1}}) {
+    for (int i = 1; i < 6; ++i) {
+      const bool renewed = i >= born && (i - born) % 3 == 0;
+      EXPECT_EQ(tasks[i][task].equal(tasks[i - 1][task]), !renewed) << task << " " << i;
+      if (renewed) {
+        EXPECT_EQ(ages[i][task].item<int64_t>(), 5);
+      }
+    }
+  }
+  EXPECT_THROW(standing(w, "lstm_optimizer", {{"unroll", 7}, {"steps", 15}}), UserError);
+}
+
+TEST(Tuned, ChoosesWhatEndsLowest) {
+  const World w = quadratics(4, 30);
+  const std::vector<double> rates{1e-4, 0.01, 0.03, 10};
+  const auto build = [&](const Json& settings) {
+    return make<LearnerRegistry>("tuned", settings, LearnerSetting{*w.model, w.family->spec()});
+  };
+  const auto l = build({{"optimizer", "sgd"}, {"rates", rates}, {"steps", 25}});
+  State s = l->init(1, Rng(1));
+  const Scores scores = l->step(s, *w.batch, Rng(2));
+  const Tensor begin = hand_out(s.theta, 30);
+  const std::vector<int64_t> steps{0, 1, 25};
+  double best = INFINITY, with = 0;
+  for (double rate : rates) {
+    const Tensor end = descend(begin, *w.batch, steps, {.inner_lr = rate}, Rng(3))[2];
+    const double value = w.batch->loss(end, Stage::kSupport, Rng(3)).log().mean().item<double>();
+    if (value < best) best = value, with = rate;
+  }
+  EXPECT_EQ(scores.at("rate").item<double>(), with);
+  EXPECT_NEAR(scores.at("loss").item<double>(), best, 1e-5);
+  const auto path = l->adapt(s, *w.batch, steps, Rng(4)),
+             plain = descend(begin, *w.batch, steps, {.inner_lr = with}, Rng(4));
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(path[i].allclose(plain[i], 1e-6, 1e-6));
+  // Adam against the one that few-shot learners have.
+  const auto of_adam = build({{"optimizer", "adam"}, {"rates", {0.05}}});
+  const auto adam = of_adam->adapt(of_adam->init(1, Rng(1)), *w.batch, steps, Rng(4)),
+             known = descend(begin, *w.batch, steps, {.inner_lr = 0.05, .adam = true}, Rng(4));
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(adam[i].allclose(known[i], 1e-5, 1e-5));
+}
+
+// On f(z) = (w z - y)^2 momentum and Nesterov's are linear recurrences, and RMSprop's first steps are known.
+TEST(Tuned, MomentaAreTheirRecurrences) {
+  const World w = quadratics(1, 1, 1.0);
+  const TensorDict task = dynamic_cast<const Portable&>(*w.batch).pack(Stage::kSupport);
+  const double a = task.at("w").item<double>(), y = task.at("y").item<double>();
+  for (const std::string kind : {"momentum", "nesterov", "rmsprop"}) {
+    const auto l =
+        make<LearnerRegistry>("tuned", {{"optimizer", kind}, {"rates", {0.02}}, {"momenta", {0.7}}},
+                              LearnerSetting{*w.model, w.family->spec()});
+    const State s = start(*l);
+    double z = s.theta.item<double>(), m = 0, v = 0;
+    for (int i = 0; i < 9; ++i) {
+      const double g = 2 * a * (a * z - y);
+      m = 0.7 * m + g;
+      v = 0.99 * v + 0.01 * g * g;
+      z -= 0.02 * (kind == "momentum" ? m : kind == "nesterov" ? g + 0.7 * m : g / (std::sqrt(v) + 1e-8));
+    }
+    EXPECT_NEAR(l->adapt(s, *w.batch, std::vector<int64_t>{9}, Rng(1))[0].item<double>(), z, 1e-10) << kind;
+  }
+}
+
+}  // namespace
+}  // namespace symma
