@@ -48,9 +48,8 @@ Experiment Experiment::build(const Config& config) {
   config.read("privacy", guarded);
   Guard guard;
   if (privacy.learners()) guard = {privacy.clip, privacy.noise, privacy.unit == "example"};
-  e.learner =
-      build_population(e, config, read_part<LearnerRegistry>(e, config, "learner", e.learner_kind),
-                       LearnerSetting{*e.model, e.spec, guard});
+  e.learner = build_population(e, config, read_part<LearnerRegistry>(e, config, "learner", e.learner_kind),
+                               LearnerSetting{*e.model, e.spec, guard});
   e.exchange = build_exchange(e, config);
   check_population(e, config);
   check_privacy(e, config);

@@ -40,13 +40,14 @@ Tensor beginning(const Experiment& e, const std::vector<double>& of_file) {
   return out;
 }
 
-// Each agent's mean score on validation tasks, after the most steps of adaptation that the test asks for: [N].
+// Each agent's mean score on validation tasks, after the most steps of adaptation that the test asks for:
+// [N].
 std::vector<double> judge(const Experiment& e, const State& state, Rng rng) {
   const Subject subject{*e.learner, *e.model, *e.family, state};
-  const auto result = evaluate(subject, Split::kValidation, e.population.tasks, {e.eval.steps.back()}, false, rng);
+  const auto result =
+      evaluate(subject, Split::kValidation, e.population.tasks, {e.eval.steps.back()}, false, rng);
   std::vector<double> out;
-  for (const auto& agent : result.scores)
-    out.push_back(summarise(agent[0], e.spec.higher_is_better).mean);
+  for (const auto& agent : result.scores) out.push_back(summarise(agent[0], e.spec.higher_is_better).mean);
   return out;
 }
 
@@ -68,15 +69,14 @@ std::vector<int64_t> ranked(const std::vector<double>& score, bool higher_is_bet
   const auto badness = [&](int64_t i) {
     return !std::isfinite(score[i]) ? INFINITY : higher_is_better ? -score[i] : score[i];
   };
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return badness(a) < badness(b); });
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return badness(a) < badness(b); });
   return order;
 }
 
 }  // namespace
 
-std::unique_ptr<Learner> build_population(Experiment& e, const Config& config, LearnerRegistry::DraftPtr draft,
-                                          const LearnerSetting& setting) {
+std::unique_ptr<Learner> build_population(Experiment& e, const Config& config,
+                                          LearnerRegistry::DraftPtr draft, const LearnerSetting& setting) {
   PopulationOptions& p = e.population;
   const std::string section = "population";
   Fields fields;
@@ -124,7 +124,8 @@ std::unique_ptr<Learner> build_population(Experiment& e, const Config& config, L
       no("low", fmt::format("of \"{}\" is {}, above its high, {}", name, p.low[j], p.high[j]),
          "turn the two around");
     if (p.start == "file" && !(of_file[j] >= p.low[j] && of_file[j] <= p.high[j]))
-      no("start", fmt::format("the learner's {} is {}, outside {} to {}", name, of_file[j], p.low[j], p.high[j]),
+      no("start",
+         fmt::format("the learner's {} is {}, outside {} to {}", name, of_file[j], p.low[j], p.high[j]),
          "widen low and high, or set start to drawn");
   }
   return std::make_unique<OwnSettings>(std::move(draft), p.settings, beginning(e, of_file), setting);
@@ -176,9 +177,9 @@ Tensor explore(const PopulationOptions& p, const Tensor& settings, const std::ve
     for (int64_t j = 0; j < out.size(1); ++j) {
       const double low = p.low[j], high = p.high[j];
       const bool anew = d.uniform() < p.resample;
-      const double value = anew ? drawn_between(low, high, d.uniform())
-                                : out[i][j].item<double>() *
-                                      p.factors[d.below(static_cast<int64_t>(p.factors.size()))];
+      const double value =
+          anew ? drawn_between(low, high, d.uniform())
+               : out[i][j].item<double>() * p.factors[d.below(static_cast<int64_t>(p.factors.size()))];
       out[i][j] = std::clamp(value, low, high);
     }
   }
@@ -198,7 +199,8 @@ Json select(const Experiment& e, State& state, int64_t round) {
   }
   Tensor& settings = state.own.at(OwnSettings::kKey);
   settings = explore(e.population, settings, parents, rng.split("explore"));
-  return {{"round", round}, {"score", numbers(score)}, {"from", parents}, {"settings", settings_of(e, state)}};
+  return {
+      {"round", round}, {"score", numbers(score)}, {"from", parents}, {"settings", settings_of(e, state)}};
 }
 
 Json first_generation(const Experiment& e, const State& state) {

@@ -23,9 +23,10 @@ struct PopulationOptions {
   int64_t ready = 100, tasks = 100;
   double worst = 0.2, resample = 0;
   void fields(Fields& f) {
-    f.add("settings", settings,
-          "options of the learner that each agent has its own of, such as [\"inner_lr\", \"meta_lr\"]; []: no "
-          "population");
+    f.add(
+        "settings", settings,
+        "options of the learner that each agent has its own of, such as [\"inner_lr\", \"meta_lr\"]; []: no "
+        "population");
     f.add("low", low, "least value of each of them").above(0);
     f.add("high", high, "greatest value of each of them").above(0);
     f.add("start", start,

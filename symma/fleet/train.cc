@@ -113,9 +113,8 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
                     "go on with --resume, replace it with --force, or choose another --out");
   make_folder(run.folder);
   if (there) {
-    for (const char* file :
-         {"checkpoint.safetensors", "metrics.jsonl", "lineage.jsonl", "summary.json", "gallery.json",
-          "report.html"})
+    for (const char* file : {"checkpoint.safetensors", "metrics.jsonl", "lineage.jsonl", "summary.json",
+                             "gallery.json", "report.html"})
       fs::remove(in(run, file));
     for (const auto& entry : fs::directory_iterator(run.folder)) {
       if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
