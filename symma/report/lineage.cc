@@ -10,7 +10,7 @@
 namespace symma {
 namespace {
 
-constexpr double kW = 1060, kH = 300, kLeft = 62, kRight = 12, kTop = 10, kBottom = 40;
+constexpr double kW = 1060, kH = 300, kLeft = 62, kRight = 26, kTop = 10, kBottom = 40;
 
 // Values to heights, in the logarithm: settings are multiplied, not added to.
 class Heights {

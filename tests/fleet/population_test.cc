@@ -222,12 +222,14 @@ TEST(Population, LineageSurvivesAnInterruption) {
 
 TEST(Population, RecoversABadLearningRate) {
   const auto end = [](const Json& p, double rate) {
-    Json sections = {{"agents", 8},
-                     {"tasks", 4},
-                     {"learner", {{"meta_lr", rate}, {"inner_lr", 0.05}}},
-                     {"model", {{"hidden", {12}}}},
-                     {"task", {{"slice_by", "none"}, {"shots", 8}, {"queries", 8}}},
-                     {"eval", {{"steps", {1}}}}};
+    Json sections = {
+        {"agents", 8},
+        {"tasks", 4},
+        {"learner", {{"meta_lr", rate}, {"inner_lr", 0.05}}},
+        {"model", {{"hidden", {12}}}},
+        {"task",
+         {{"slice_by", "none"}, {"amplitude", {2.0, 3.0}}, {"phase", {0.0, 0.5}}, {"x", {-2.0, 2.0}}}},
+        {"eval", {{"steps", {1}}}}};
     if (!p.is_null()) sections["population"] = p;
     const Experiment e = fleet(sections);
     const RunState run = rounds(e, start_run(e), 1500, 0);
@@ -240,7 +242,7 @@ TEST(Population, RecoversABadLearningRate) {
   const Json pbt = {
       {"settings", {"meta_lr"}}, {"low", {1e-6}}, {"high", {1.0}}, {"ready", 25}, {"factors", {0.5, 2.0}}};
   const double bad = end(nullptr, 1e-6), good = end(nullptr, 3e-3), recovered = end(pbt, 1e-6);
-  EXPECT_GT(bad, 1.4 * good);
+  EXPECT_GT(bad, 3 * good);
   EXPECT_LT(recovered, good + 0.25 * (bad - good));
 }
 
