@@ -198,7 +198,7 @@ Population read_population(const std::string& file, int64_t agents) {
     Generation g;
     g.round = p.real("round");
     const Json& settings = p.at("settings");
-    if (!settings.is_object() || settings.empty()) p.fail("\"settings\" names none");
+    if (!settings.is_object() || settings.empty()) p.fail("\"settings\" is not an object that names some");
     std::vector<std::string> names;
     for (const auto& [name, values] : settings.items()) {
       names.push_back(name);
