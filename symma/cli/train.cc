@@ -134,6 +134,12 @@ void run_train(TrainArguments a) {
   if (summary.contains("faults"))
     fmt::print("agents {} are hostile or broken ({}); {}\n", summary["faults"]["agents"].dump(),
                summary["faults"]["kind"].get<std::string>(), summary["faults"]["over"].get<std::string>());
+  if (summary.contains("population")) {
+    const Json& p = summary["population"];
+    const double at_end = p["scores"].back().is_null() ? std::nan("") : p["scores"].back().get<double>();
+    fmt::print("best agent by validation: {}, {} {:.4g} after {} steps, with {}\n", p["best"].dump(),
+               e.spec.metric, at_end, p["steps"].back().dump(), p["settings"].dump());
+  }
   if (summary.contains("privacy")) {
     const Json& p = summary["privacy"];
     fmt::print("{}{}\n", p["statement"].get<std::string>(),

@@ -19,6 +19,7 @@ struct RunState {
   // its learner has to tell), [N] float64 each, and the rounds that it took part in, [N] float64.
   TensorDict sums;
   Tensor rounds;
+  Json selection;  // what population-based training did in the last round; null where it did nothing
 };
 
 // A fresh fleet, before its first round.

@@ -10,15 +10,14 @@
 namespace symma {
 namespace {
 
-template <class Registry, class... Args>
-auto build_part(Experiment& e, const Config& config, const std::string& section, const std::string& kind,
-                Args&&... args) {
-  const auto draft = Registry::instance().draft(kind, config.place(section, "kind"));
+template <class Registry>
+auto read_part(Experiment& e, const Config& config, const std::string& section, const std::string& kind) {
+  auto draft = Registry::instance().draft(kind, config.place(section, "kind"));
   Fields fields;
   draft->fields(fields);
   config.read(section, fields, {"kind"});
   keep_section(e, section, {{"kind", kind}}, fields);
-  return draft->build(std::forward<Args>(args)...);
+  return draft;
 }
 
 }  // namespace
@@ -30,7 +29,7 @@ Experiment Experiment::build(const Config& config) {
   e.fleet.fields(top);
   config.read("", top,
               {"task", "model", "learner", "exchange", "aggregator", "compression", "server", "faults",
-               "privacy", "eval"});
+               "privacy", "population", "eval"});
   if (e.fleet.name.empty()) e.fleet.name = std::filesystem::path(config.file()).stem();
   keep_section(e, "", Json::object(), top);
 
@@ -38,10 +37,10 @@ Experiment Experiment::build(const Config& config) {
   if (e.task_kind.empty())
     throw UserError(config.place("task", "kind"), "is missing",
                     suggestion("", TaskFamilyRegistry::instance().names()));
-  e.family = build_part<TaskFamilyRegistry>(e, config, "task", e.task_kind, e.fleet.agents);
+  e.family = read_part<TaskFamilyRegistry>(e, config, "task", e.task_kind)->build(e.fleet.agents);
   e.spec = e.family->spec();
   e.model_kind = config.word("model", "kind", "mlp");
-  e.model = build_part<ModelRegistry>(e, config, "model", e.model_kind, e.spec.shape);
+  e.model = read_part<ModelRegistry>(e, config, "model", e.model_kind)->build(e.spec.shape);
   e.learner_kind = config.word("learner", "kind", "maml");
   PrivacyOptions privacy;
   Fields guarded;
@@ -49,9 +48,10 @@ Experiment Experiment::build(const Config& config) {
   config.read("privacy", guarded);
   Guard guard;
   if (privacy.learners()) guard = {privacy.clip, privacy.noise, privacy.unit == "example"};
-  e.learner = build_part<LearnerRegistry>(e, config, "learner", e.learner_kind,
-                                          LearnerSetting{*e.model, e.spec, guard});
+  e.learner = build_population(e, config, read_part<LearnerRegistry>(e, config, "learner", e.learner_kind),
+                               LearnerSetting{*e.model, e.spec, guard});
   e.exchange = build_exchange(e, config);
+  check_population(e, config);
   check_privacy(e, config);
   check_faults(e, config);
   (void)Account(e);  // a budget that allows nothing is refused here

@@ -2,7 +2,7 @@
 //
 // Its top is the fleet (FleetOptions). Then come [task], [model] and [learner], each with a `kind` and that
 // part's options; [exchange], with a `topology` and its options; [aggregator], [compression] and [faults],
-// each with a `kind`; [server]; [privacy]; and [eval].
+// each with a `kind`; [server]; [privacy]; [population]; and [eval].
 #pragma once
 
 #include <memory>
@@ -11,6 +11,7 @@
 #include "symma/core/options.h"
 #include "symma/eval/evaluate.h"
 #include "symma/exchange/exchange.h"
+#include "symma/fleet/population.h"
 #include "symma/learners/learner.h"
 #include "symma/nn/model.h"
 #include "symma/tasks/task.h"
@@ -47,6 +48,7 @@ struct FleetOptions {
 struct Experiment {
   FleetOptions fleet;
   EvalOptions eval;
+  PopulationOptions population;
   std::string task_kind, model_kind, learner_kind;
   std::unique_ptr<TaskFamily> family;
   std::unique_ptr<Model> model;

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <sstream>
 
 #include "symma/core/errors.h"
@@ -112,8 +113,8 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
                     "go on with --resume, replace it with --force, or choose another --out");
   make_folder(run.folder);
   if (there) {
-    for (const char* file :
-         {"checkpoint.safetensors", "metrics.jsonl", "summary.json", "gallery.json", "report.html"})
+    for (const char* file : {"checkpoint.safetensors", "metrics.jsonl", "lineage.jsonl", "summary.json",
+                             "gallery.json", "report.html"})
       fs::remove(in(run, file));
     for (const auto& entry : fs::directory_iterator(run.folder)) {
       if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
@@ -197,6 +198,7 @@ void run_round(const Experiment& e, RunState& run) {
   }
   if (due && !e.exchange.combine_first()) communicate(e, run);
   ++run.round;
+  run.selection = e.population.due(run.round) ? select(e, run.learner, run.round) : Json();
 }
 
 bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hooks, RunState& run) {
@@ -205,6 +207,11 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
   move_to(run.learner, device);
   const bool resumed = run.round > 0;
   Recorder metrics(in(options, "metrics.jsonl"), resumed ? run.round : -1);
+  std::optional<Recorder> lineage;
+  if (e.population.on()) {
+    lineage.emplace(in(options, "lineage.jsonl"), resumed ? run.round : -1);
+    if (!resumed) lineage->add(first_generation(e, run.learner));
+  }
   const int64_t log_every = e.fleet.log_interval(), save_every = e.fleet.checkpoint_interval(),
                 validate_every = e.validation_interval();
   EventFile events(options.folder, resumed ? run.round + 1 : -1);
@@ -221,6 +228,7 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
   const int64_t last_round = account.last_round(e.fleet.rounds);
   while (run.round < last_round && !stopped) {
     run_round(e, run);
+    if (!run.selection.is_null()) lineage->add(run.selection);
     const bool last = run.round == last_round;
     // The first round is logged too: it shows where disagreement starts.
     const bool log = run.round % log_every == 0 || run.round == 1 || last;
@@ -325,6 +333,7 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
                          {"agents", e.settings["faults"]["agents"]},
                          {"over", "scores, loss and disagreement are over the honest agents"}};
   if (account.open()) summary["privacy"] = account.summary(run.round);
+  if (e.population.on()) summary["population"] = population_summary(e, run.learner, summary["eval"]);
   const Json drawn = gallery(subject, Split::kTest, 6, e.eval.steps.back(), rng.split("gallery"));
   if (!drawn.is_null()) write_file(in(options, "gallery.json"), drawn.dump());
   write_file(in(options, "summary.json"), summary.dump(1) + "\n");

@@ -12,6 +12,7 @@
 #include "symma/report/format.h"
 #include "symma/report/gallery.h"
 #include "symma/report/graph.h"
+#include "symma/report/lineage.h"
 #include "symma/report/run.h"
 #include "symma/report/tables.h"
 
@@ -220,6 +221,8 @@ std::string run_html(const Run& run, size_t i, bool several) {
     out += "<section><h3>Tasks</h3><div class=\"card\">" + drawn + "</div></section>";
   }
   out += training(run, i);
+  if (const auto drawn = lineage_html(run); !drawn.empty())
+    out += "<section><h3>Population</h3><div class=\"stack\">" + drawn + "</div></section>";
   if (run.agents > 1 || !run.exchange.links.empty()) out += communication(run);
   out += agents(run, i);
   out += "<section><h3>Settings</h3><div class=\"card\">" + settings_tables(run) + "</div></section>";

@@ -191,6 +191,36 @@ Training read_training(const std::string& file) {
   return t;
 }
 
+Population read_population(const std::string& file, int64_t agents) {
+  Population out;
+  for (const Json& row : read_records(file)) {
+    const Part p(row, file, "");
+    Generation g;
+    g.round = p.real("round");
+    const Json& settings = p.at("settings");
+    if (!settings.is_object() || settings.empty()) p.fail("\"settings\" is not an object that names some");
+    std::vector<std::string> names;
+    for (const auto& [name, values] : settings.items()) {
+      names.push_back(name);
+      g.settings.push_back(p.part("settings").reals(name.c_str(), static_cast<size_t>(agents)));
+    }
+    if (out.generations.empty()) {
+      out.settings = names;
+    } else {
+      if (names != out.settings) p.fail("the settings change along the run");
+      g.score = p.reals("score", static_cast<size_t>(agents));
+      g.from = p.wholes("from");
+      if (static_cast<int64_t>(g.from.size()) != agents)
+        p.fail(fmt::format("\"from\" has {} agents where {} are due", g.from.size(), agents));
+      for (const int64_t a : g.from) {
+        if (a < 0 || a >= agents) p.fail(fmt::format("\"from\" names agent {}, who is not there", a));
+      }
+    }
+    out.generations.push_back(std::move(g));
+  }
+  return out;
+}
+
 }  // namespace
 
 Run read_run(const std::string& folder) {
@@ -269,6 +299,12 @@ Run read_run(const std::string& folder) {
   }
   if (p.has("privacy")) r.privacy = p.part("privacy").text("statement");
   r.training = read_training(file("metrics.jsonl"));
+  if (p.has("population")) {
+    need("lineage.jsonl");
+    r.population = read_population(file("lineage.jsonl"), r.agents);
+    r.population->best = p.part("population").whole("best");
+    if (r.population->best < 0 || r.population->best >= r.agents) p.fail("\"population.best\" is no agent");
+  }
   if (std::filesystem::exists(file("gallery.json"), ec)) r.gallery = read_json(file("gallery.json"));
   return r;
 }

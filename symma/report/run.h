@@ -1,4 +1,5 @@
-// A run folder as the report sees it: summary.json, metrics.jsonl and, where there is one, gallery.json.
+// A run folder as the report sees it: summary.json, metrics.jsonl and, where there are, gallery.json and
+// lineage.jsonl.
 #pragma once
 
 #include <optional>
@@ -51,6 +52,19 @@ struct Training {  // one entry a row of metrics.jsonl
   std::vector<Validation> validation;
 };
 
+struct Generation {  // after a selection of population-based training; the first is the beginning
+  double round = 0;
+  std::vector<std::vector<double>> settings;  // [settings][agents]
+  std::vector<double> score;                  // [agents], before it; empty in the first
+  std::vector<int64_t> from;                  // [agents]: whom each goes on from; empty in the first
+};
+
+struct Population {
+  std::vector<std::string> settings;  // their names
+  std::vector<Generation> generations;
+  int64_t best = 0;  // the agent that ended best on validation tasks
+};
+
 struct Run {
   std::string folder, name, version, description, device, task, model, learner;
   int64_t seed = 0, agents = 0, rounds = 0, parameters = 0, threads = 0;
@@ -65,6 +79,7 @@ struct Run {
   std::string rule;                  // of aggregation, with what comes before it
   std::string compression, privacy;  // in words; "" for none
   Training training;
+  std::optional<Population> population;
   Json gallery;  // null where there is none
 
   std::string topology() const { return exchange.topology.empty() ? "none" : exchange.topology; }

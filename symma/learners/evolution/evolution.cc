@@ -1,6 +1,7 @@
 #include "symma/learners/evolution/evolution.h"
 
 #include "symma/core/parallel.h"
+#include "symma/learners/fused.h"
 #include "symma/learners/rows.h"
 #include "symma/tasks/control.h"
 
@@ -58,6 +59,8 @@ std::vector<Tensor> Evolution::move(const Tensor& start, const TaskBatch& batch,
                                     std::span<const int64_t> steps, Rng rng) const {
   if (inner_.adapt == "none") return std::vector<Tensor>(steps.size(), start);
   if (inner_.adapt == "gradient") {
+    if (auto path = fused_descent(model_, start, at::full({}, inner_.inner_lr, at::kDouble), batch, steps))
+      return *path;
     at::AutoGradMode grad(true);
     return descend(start, batch, steps, {.inner_lr = inner_.inner_lr}, rng);
   }

@@ -1,0 +1,124 @@
+#include "symma/learners/own_settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "symma/core/parallel.h"
+
+namespace symma {
+namespace {
+
+// States of one agent each as the state of all of them.
+State joined(const std::vector<State>& rows) {
+  const auto cat = [&](auto&& of) {
+    std::vector<Tensor> parts;
+    for (const State& row : rows) parts.push_back(of(row));
+    return at::cat(parts, 0);
+  };
+  State out{cat([](const State& s) { return s.theta; }), {}, rows[0].step};
+  for (const auto& [name, t] : rows[0].own)
+    out.own[name] = cat([&, key = name](const State& s) { return s.own.at(key); });
+  return out;
+}
+
+bool fit(const State& a, const State& b) {
+  if (a.theta.sizes() != b.theta.sizes() || a.own.size() != b.own.size()) return false;
+  return std::all_of(a.own.begin(), a.own.end(), [&](const auto& kept) {
+    const auto it = b.own.find(kept.first);
+    return it != b.own.end() && it->second.sizes() == kept.second.sizes();
+  });
+}
+
+}  // namespace
+
+OwnSettings::OwnSettings(LearnerRegistry::DraftPtr draft, const std::vector<std::string>& names, Tensor start,
+                         const LearnerSetting& setting)
+    : draft_(std::move(draft)), start_(std::move(start)), setting_(setting) {
+  Fields fields;
+  draft_->fields(fields);
+  for (const auto& name : names) {
+    const auto& list = fields.list();
+    const auto it = std::find_if(list.begin(), list.end(), [&](const Field& f) { return f.name == name; });
+    TORCH_CHECK(it != list.end(), "the learner has no option \"", name, "\"");
+    TORCH_CHECK(std::holds_alternative<double*>(it->target) || std::holds_alternative<int64_t*>(it->target),
+                "option \"", name, "\" is not a number");
+    targets_.push_back(it->target);
+  }
+}
+
+State OwnSettings::init(int64_t agents, Rng rng) const {
+  TORCH_CHECK(start_.size(0) == agents, "settings for ", start_.size(0), " agents, and there are ", agents);
+  const State first = with(start_[0])->init(agents, rng);
+  std::vector<State> rows;
+  for (int64_t i = 0; i < agents; ++i) {
+    const bool same = start_[i].equal(start_[0]);
+    rows.push_back((same ? first : with(start_[i])->init(agents, rng)).agents(i, i + 1));
+    if (!fit(rows[0], rows[i]))
+      throw UserError("[population] settings",
+                      "a setting changes the shape of what an agent keeps, and rows could not be copied",
+                      "leave it to [learner]");
+  }
+  State state = joined(rows);
+  state.own[kKey] = start_;
+  return state;
+}
+
+Scores OwnSettings::step(State& state, const TaskBatch& batch, Rng rng) const {
+  const int64_t n = state.theta.size(0), each = batch.size() / n;
+  const auto learners = of_rows(state);
+  std::vector<State> rows(n);
+  std::vector<Scores> told(n);
+  parallel_for(n, 1, [&](int64_t i, int64_t) {
+    rows[i] = state.agents(i, i + 1);
+    told[i] = learners[i]->step(rows[i], *batch.slice(i * each, (i + 1) * each),
+                                rng.split("row", static_cast<uint64_t>(i)));
+  });
+  state = joined(rows);
+  Scores out;
+  for (const auto& [name, score] : told[0]) {
+    std::vector<Tensor> parts;
+    for (const Scores& one : told) parts.push_back(one.at(name));
+    out[name] = at::cat(parts, 0);
+  }
+  return out;
+}
+
+std::vector<Tensor> OwnSettings::adapt(const State& state, const TaskBatch& batch,
+                                       std::span<const int64_t> steps, Rng rng) const {
+  const int64_t n = state.theta.size(0), each = batch.size() / n;
+  const auto learners = of_rows(state);
+  if (n == 1) return learners[0]->adapt(state, batch, steps, rng);
+  std::vector<std::vector<Tensor>> paths(n);
+  parallel_for(n, 1, [&](int64_t i, int64_t) {
+    paths[i] = learners[i]->adapt(state.agents(i, i + 1), *batch.slice(i * each, (i + 1) * each), steps,
+                                  rng.split("row", static_cast<uint64_t>(i)));
+  });
+  std::vector<Tensor> out;
+  for (size_t s = 0; s < steps.size(); ++s) {
+    std::vector<Tensor> parts;
+    for (const auto& path : paths) parts.push_back(path[s]);
+    out.push_back(at::cat(parts, 0));
+  }
+  return out;
+}
+
+std::unique_ptr<Learner> OwnSettings::with(const Tensor& settings) const {
+  const Tensor values = settings.to(at::kCPU, at::kDouble).contiguous();
+  const std::lock_guard lock(filling_);
+  for (size_t s = 0; s < targets_.size(); ++s) {
+    const double value = values.data_ptr<double>()[s];
+    if (auto* const* real = std::get_if<double*>(&targets_[s])) **real = value;
+    if (auto* const* whole = std::get_if<int64_t*>(&targets_[s])) **whole = std::llround(value);
+  }
+  return draft_->build(setting_);
+}
+
+std::vector<std::unique_ptr<Learner>> OwnSettings::of_rows(const State& state) const {
+  const Tensor settings = state.own.at(kKey).to(at::kCPU);
+  std::vector<std::unique_ptr<Learner>> out;
+  for (int64_t i = 0; i < settings.size(0); ++i) out.push_back(with(settings[i]));
+  return out;
+}
+
+}  // namespace symma
