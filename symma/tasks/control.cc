@@ -24,6 +24,9 @@ void ControlOptions::fields(Fields& f) {
   f.add("player_index", player_index, "players see which of the team they are, as a one-hot");
   f.add("own_reward", own_reward, "a player is handed its own reward rather than the team's");
   f.add("greedy", greedy, "when judged, players take the best action rather than draw one");
+  f.add("greedy_epsilon", greedy_epsilon, "and how often it draws an allowed action evenly all the same")
+      .at_least(0)
+      .at_most(1);
   f.add("gamma", gamma, "discount of the return in the task's own loss").above(0).at_most(1);
   f.add("baseline", baseline,
         "what returns are compared with in the task's own loss: the other episodes, or a linear function of "
@@ -237,10 +240,15 @@ Tensor ControlBatch::loss(const Tensor& theta, Stage stage, Rng rng) const {
   return s - s.detach() - (l.reward * l.episodes.alive * discount).sum(2).mean(1).to(s.scalar_type());
 }
 
+Behaviour ControlBatch::judged() const {
+  if (!options_->greedy) return {Behaviour::Pick::kSample};
+  if (options_->greedy_epsilon == 0 || world(0, 1)->spec().continuous) return {Behaviour::Pick::kGreedy};
+  return {Behaviour::Pick::kEpsilon, std::vector<double>(size(), options_->greedy_epsilon)};
+}
+
 Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
   const TeamNet net = team(theta);
-  const Behaviour how{options_->greedy ? Behaviour::Pick::kGreedy : Behaviour::Pick::kSample};
-  const Rollout o = roll_out(net, theta.detach(), options_->eval_copies, how, rng.split("score"));
+  const Rollout o = roll_out(net, theta.detach(), options_->eval_copies, judged(), rng.split("score"));
   Scores out{{"return", o.team.mean(1)}, {"length", o.alive.sum(2).mean(1)}};
   if (options_->own_reward) {
     for (int64_t a = 0; a < net.players(); ++a)
@@ -253,8 +261,7 @@ std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tenso
   const auto one = slice(task, task + 1);
   const auto& batch = dynamic_cast<const ControlBatch&>(*one);
   const TeamNet net = batch.team(theta);
-  const Behaviour how{options_->greedy ? Behaviour::Pick::kGreedy : Behaviour::Pick::kSample};
-  const Rollout o = batch.roll_out(net, theta.detach(), 1, how, rng);
+  const Rollout o = batch.roll_out(net, theta.detach(), 1, batch.judged(), rng);
   // The same world with the same key and actions is the same episode.
   auto shown = batch.world(0, 1);
   const auto& drawing = dynamic_cast<const Drawable&>(*shown);
