@@ -47,15 +47,17 @@ TEST(InterquartileMean, LeavesOutAQuarterOnEitherSide) {
   EXPECT_DOUBLE_EQ(interquartile_mean({1, 2, 3, 9, 50}), 4.5);
 }
 
-// The exact distribution of the bootstrap of three values has 27 equally likely draws.
-TEST(InterquartileInterval, OfThreeValuesIsThatOfAllTheirDraws) {
-  const std::vector<double> x{0, 1, 10};
+// The bootstrap of six values has 46,656 equally likely draws, so its distribution is known.
+TEST(InterquartileInterval, OfSixValuesIsThatOfAllTheirDraws) {
+  const std::vector<double> x{0, 1, 2, 4, 7, 30};
   std::vector<double> all;
-  for (double a : x)
-    for (double b : x)
-      for (double c : x) all.push_back(interquartile_mean({a, b, c}));
+  for (int number = 0; number < 46656; ++number) {
+    std::vector<double> drawn;
+    for (int digits = number, k = 0; k < 6; ++k, digits /= 6) drawn.push_back(x[digits % 6]);
+    all.push_back(interquartile_mean(drawn));
+  }
   std::sort(all.begin(), all.end());
-  const auto [low, high] = interquartile_interval({x}, Rng(1), 20000);
+  const auto [low, high] = interquartile_interval({x}, Rng(1), 200000);
   EXPECT_DOUBLE_EQ(low, quantile(all, 0.025));
   EXPECT_DOUBLE_EQ(high, quantile(all, 0.975));
 }

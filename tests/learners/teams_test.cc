@@ -13,10 +13,11 @@ namespace {
 struct Case {
   std::string learner, model;
   bool shared;
+  bool pool = false;  // plays against its past
 };
 
 std::string name_of(const Case& c) {
-  return c.learner + "_" + c.model + (c.shared ? "_shared" : "_apart");
+  return c.learner + "_" + c.model + (c.shared ? "_shared" : "_apart") + (c.pool ? "_pool" : "");
 }
 void PrintTo(const Case& c, std::ostream* out) {
   *out << name_of(c);
@@ -38,6 +39,13 @@ std::vector<Case> cases() {
     if (!l) continue;
     for (const std::string net : {"mlp", "gru"}) {
       for (const bool shared : {true, false}) out.push_back({name, net, shared});
+    }
+    Fields fields;
+    const auto draft = LearnerRegistry::instance().draft(name, "");
+    draft->fields(fields);
+    for (const auto& f : fields.list()) {
+      if (f.name == "pool")
+        out.push_back({name, "mlp", true, true}), out.push_back({name, "gru", false, true});
     }
   }
   return out;
@@ -62,6 +70,7 @@ class EveryTeam : public testing::TestWithParam<Case> {
     for (const auto& f : fields.list()) {
       if (f.name == "buffer") settings["buffer"] = 10;
       if (f.name == "batch") settings["batch"] = 4;
+      if (GetParam().pool && f.name == "pool") settings["pool"] = 2, settings["pool_every"] = 1;
     }
     learner = make<LearnerRegistry>(GetParam().learner, settings, LearnerSetting{*model, family->spec()});
   }
