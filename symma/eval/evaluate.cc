@@ -76,16 +76,25 @@ Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& pro
   out["per_agent"] = per_agent;
   if (!r.counted.empty()) out["counted"] = r.counted;
   // Where agents are seeds of one experiment, they are the sample.
-  Json mean = Json::array(), middle = Json::array(), interval = Json::array();
+  Json mean = Json::array(), middle = Json::array(), interval = Json::array(), low = Json::array(),
+       high = Json::array();
   for (size_t s = 0; s < r.steps.size(); ++s) {
     std::vector<double> means;
-    for (const auto& agent : r.scores) means.push_back(summarise(agent[s], spec.higher_is_better).mean);
+    for (int64_t a : counted) means.push_back(summarise(r.scores[a][s], spec.higher_is_better).mean);
     const Summary all = summarise(means, spec.higher_is_better);
     mean.push_back(number(all.mean));
     middle.push_back(number(interquartile_mean(means)));
     interval.push_back(number(all.ci95));
+    // A constant key: the same scores have the same interval. Of many agents fewer draws do.
+    const int draws = static_cast<int>(std::clamp<size_t>(400000 / means.size(), 200, 2000));
+    const auto [from, to] = all.diverged == 0
+                                ? interquartile_interval({means}, Rng(0).split("bootstrap"), draws)
+                                : std::pair(std::nan(""), std::nan(""));
+    low.push_back(number(from));
+    high.push_back(number(to));
   }
-  out["over_agents"] = {{"mean", mean}, {"iqm", middle}, {"ci95", interval}};
+  out["over_agents"] = {
+      {"mean", mean}, {"iqm", middle}, {"ci95", interval}, {"iqm_low", low}, {"iqm_high", high}};
   return out;
 }
 

@@ -1,7 +1,10 @@
 // Numbers about numbers: means with intervals, and quantiles, which a few diverging tasks cannot move.
 #pragma once
 
+#include <utility>
 #include <vector>
+
+#include "symma/core/rng.h"
 
 namespace symma {
 
@@ -18,6 +21,13 @@ Summary summarise(std::vector<double> values, bool higher_is_better);
 // The mean of the middle half: a quarter of the values is left out on either side, of one on the edge its
 // part (Agarwal et al. 2021, arXiv:2108.13264). `values` is not empty.
 double interquartile_mean(std::vector<double> values);
+
+// The 95% interval of the interquartile mean of all values together, by the stratified bootstrap: each
+// stratum is drawn from with replacement `draws` times, and the interval ends at the 2.5th and the 97.5th
+// percentile of what came out (Agarwal et al. 2021, section 4.1). A stratum holds the scores of one world's
+// runs; none is empty, and all values are finite.
+std::pair<double, double> interquartile_interval(const std::vector<std::vector<double>>& strata, Rng,
+                                                 int draws = 2000);
 
 // The p-quantile by linear interpolation between order statistics (R's type 7). `sorted` is ascending and not
 // empty.

@@ -92,8 +92,8 @@ class Coma : public Learner {
     const Tensor chosen = q.gather(4, action.unsqueeze(4)).squeeze(4);
     const Tensor p = masked_log_softmax(logits.detach(), mask).exp();
     const Tensor advantage = chosen.detach() - (p * q.detach()).sum(4);
-    const PolicyLoss policy =
-        policy_loss(logits, mask, action, at::zeros_like(advantage), advantage, weight, 0, o_.entropy);
+    const PolicyLoss policy = policy_loss(logits, mask, action, at::zeros_like(advantage), advantage,
+                                          weight.unsqueeze(3).expand_as(action), 0, o_.entropy);
     const Tensor apart = chosen.detach() - target;
     const Tensor grad = pull_back({logits, chosen}, {policy.grad, 2 * share * apart}, theta);
     adam_step(state,

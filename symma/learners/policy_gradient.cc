@@ -7,17 +7,20 @@ void PolicyGradientOptions::fields(Fields& f) {
   f.add("entropy", entropy, "weight of the policy's entropy").at_least(0);
   f.add("critic_hidden", critic_hidden, "width of each hidden layer of the critic").at_least(1);
   team.fields(f);
+  pool.fields(f);
 }
 
 PolicyGradient::PolicyGradient(const PolicyGradientOptions& options, const LearnerSetting& setting,
                                bool central, const std::string& name)
     : o_(options),
+      model_(setting.model),
       shape_(setting, name),
       actor_(setting.model, shape_.players, o_.team.share_parameters),
       critic_model_(
           make<ModelRegistry>("mlp", Json{{"hidden", o_.critic_hidden}},
                               ModelShape{{central ? shape_.state() + shape_.players : shape_.input}, 1})),
       critic_(*critic_model_, shape_.players, o_.team.share_parameters),
+      pool_(o_.pool, shape_.players, actor_.columns(), o_.team.share_parameters),
       central_(central),
       name_(name) {}
 
@@ -34,7 +37,30 @@ State PolicyGradient::init(int64_t agents, Rng rng) const {
   s.own["target"] = s.theta.narrow(1, actor_.columns(), critic_.columns()).clone();
   s.own["reward"] = at::zeros({agents, 3}, at::kDouble);
   s.own["env_steps"] = at::zeros({agents}, at::kDouble);
+  pool_.init(s, agents);
   return s;
+}
+
+std::pair<Rollout, Tensor> PolicyGradient::play(const State& state, const ControlBatch& worlds,
+                                                Rng rng) const {
+  const int64_t n = state.theta.size(0), b = worlds.size(), tasks = b / n, players = shape_.players;
+  // The rows are handed out to tasks without a learner's piece: all is one batch.
+  const Tensor actors = state.theta.narrow(1, 0, actor_.columns());
+  if (!o_.pool.on()) {
+    return {by_agent(worlds.roll_out(actor_, tasks == 1 ? actors : actors.repeat_interleave(tasks, 0),
+                                     shape_.copies, {}, rng.split("play")),
+                     n),
+            at::ones({1, 1, players}).expand({n, tasks * shape_.copies, players})};
+  }
+  std::vector<Rng> keys;
+  for (int64_t i = 0; i < b; ++i) keys.push_back(rng.split("cast").split("task", worlds.key(i).key()));
+  const Cast cast = pool_.cast(state, actors, keys);
+  const TeamNet apart(model_, players, false);
+  return {by_agent(worlds.roll_out(apart, cast.rows, shape_.copies, {}, rng.split("play")), n),
+          cast.learns.to(at::kFloat)
+              .view({b, 1, players})
+              .expand({b, shape_.copies, players})
+              .reshape({n, tasks * shape_.copies, players})};
 }
 
 Scores PolicyGradient::step(State& state, const TaskBatch& batch, Rng rng) const {
@@ -43,11 +69,13 @@ Scores PolicyGradient::step(State& state, const TaskBatch& batch, Rng rng) const
                 c = critic_.columns();
   at::NoGradGuard no_grad;
   if (state.step == 0) state.own["target"] = state.theta.narrow(1, a, c).clone();
-  // The rows are handed out to tasks without a learner's piece: all is one batch.
-  const Tensor actors = state.theta.narrow(1, 0, a);
-  const Rollout o = by_agent(worlds.roll_out(actor_, tasks == 1 ? actors : actors.repeat_interleave(tasks, 0),
-                                             shape_.copies, {}, rng.split("play")),
-                             n);
+  if (o_.pool.on()) {
+    std::vector<Rng> keys;
+    for (int64_t i = 0; i < n; ++i)
+      keys.push_back(rng.split("offer").split("task", worlds.key(i * tasks).key()));
+    pool_.offer(state, state.theta.narrow(1, 0, a), keys);
+  }
+  const auto [o, learns] = play(state, worlds, rng);
   const int64_t l = o.alive.size(1), t = o.alive.size(2);
   state.own["env_steps"] = state.own["env_steps"] + o.alive.sum({1, 2}, false, at::kDouble);
   const Tensor reward = o_.team.standardise_rewards ? standardise(state, o.reward, o.alive) : o.reward;
@@ -63,12 +91,12 @@ Scores PolicyGradient::step(State& state, const TaskBatch& batch, Rng rng) const
   const auto gather = [&](const Tensor& x) { return packed ? take(x, steps) : x; };
   const Tensor input = gather(o.input.narrow(2, 0, t)), mask = gather(o.mask.narrow(2, 0, t)),
                action = gather(o.action), old = gather(o.log_p), target = gather(returns),
-               weight = packed ? steps.weight.unsqueeze(2) : o.alive;  // [N, L, S]
+               learning = o_.pool.on() ? gather(learns.unsqueeze(2).expand_as(o.action)) : at::ones_like(old),
+               weight =
+                   (packed ? steps.weight.unsqueeze(2) : o.alive).unsqueeze(3) * learning;  // [N, L, S, A]
   const Tensor critic_x = critic_input(input);
   const Tensor share =
-      (weight / (weight.sum({1, 2}, true).clamp_min(1) * static_cast<double>(shape_.players)))
-          .unsqueeze(3)
-          .to(state.theta.scalar_type());  // [N, L, S, 1]
+      (weight / weight.sum({1, 2, 3}, true).clamp_min(1)).to(state.theta.scalar_type());  // [N, L, S, A]
   Tensor loss, entropy;
   for (int64_t epoch = 0; epoch < o_.epochs; ++epoch) {
     at::AutoGradMode with_grad(true);
@@ -88,7 +116,10 @@ Scores PolicyGradient::step(State& state, const TaskBatch& batch, Rng rng) const
   Tensor& kept = state.own.at("target");
   kept = follow(kept, state.theta.narrow(1, a, c), o_.team.target_update,
                 at::full({n}, static_cast<double>(state.step), at::kDouble));
-  return {{"loss", loss}, {"return", o.team.mean(1)}, {"entropy", entropy}};
+  Scores out{{"loss", loss}, {"return", o.team.mean(1)}, {"entropy", entropy}};
+  if (o_.pool.on())  // what those who learned earned, a player
+    out["earned"] = (o.earned * learns).sum({1, 2}) / learns.sum({1, 2}).clamp_min(1);
+  return out;
 }
 
 std::vector<Tensor> PolicyGradient::adapt(const State& state, const TaskBatch& batch,

@@ -5,12 +5,13 @@
 // slow target critic.
 #pragma once
 
-#include "symma/learners/teams.h"
+#include "symma/learners/self_play.h"
 
 namespace symma {
 
 struct PolicyGradientOptions {
   TeamOptions team;
+  PoolOptions pool;
   int64_t n_step = 5, epochs = 1;
   double entropy = 0.01, clip = 0;
   std::vector<int64_t> critic_hidden{64, 64};
@@ -28,12 +29,16 @@ class PolicyGradient : public Learner {
 
  private:
   Tensor critic_input(const Tensor& input) const;
+  // The episodes of a round, and which players learn from them, [N, L, A].
+  std::pair<Rollout, Tensor> play(const State&, const ControlBatch&, Rng) const;
 
   PolicyGradientOptions o_;
+  const Model& model_;
   TeamShape shape_;
   TeamNet actor_;
   std::unique_ptr<Model> critic_model_;
   TeamNet critic_;
+  Pool pool_;
   bool central_;
   std::string name_;
 };

@@ -197,11 +197,11 @@ PolicyLoss policy_loss(const Tensor& logits, const Tensor& mask, const Tensor& a
   AT_DISPATCH_FLOATING_TYPES(z.scalar_type(), "policy_loss", [&] {
     std::vector<double> p(n), log_p(n);
     for (int64_t i = 0; i < r; ++i) {
-      const scalar_t* weights = w.data_ptr<scalar_t>() + i * points;
+      const scalar_t* weights = w.data_ptr<scalar_t>() + i * points * a;
       double total = 0, loss = 0, entropies = 0;
-      for (int64_t k = 0; k < points; ++k) total += weights[k];
+      for (int64_t k = 0; k < points * a; ++k) total += weights[k];
       for (int64_t k = 0; k < points * a; ++k) {
-        const double share = weights[k / a] / (std::max(total, 1.0) * static_cast<double>(a));
+        const double share = weights[k] / std::max(total, 1.0);
         if (share == 0) continue;
         const int64_t at = i * points * a + k;
         const scalar_t* x = z.data_ptr<scalar_t>() + at * n;

@@ -78,7 +78,7 @@ struct PolicyLoss {
 };
 PolicyLoss policy_loss(const Tensor& logits /*[R,L,S,A,n]*/, const Tensor& mask,
                        const Tensor& action /*[R,L,S,A]*/, const Tensor& log_p_old, const Tensor& advantage,
-                       const Tensor& weight /*[R,L,S]*/, double clip, double entropy);
+                       const Tensor& weight /*[R,L,S,A]*/, double clip, double entropy);
 
 // The gradient of the outputs' weighted sum in theta: [R, Q].
 Tensor pull_back(const std::vector<Tensor>& outputs, const std::vector<Tensor>& grads, const Tensor& theta);

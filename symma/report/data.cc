@@ -133,8 +133,8 @@ Json validation_data(const Run& run) {
     env_steps.push_back(v.env_steps);
     if (!v.iqm.empty()) {
       iqm.push_back(v.iqm.back());
-      lower.push_back(v.mean.back() - v.ci95.back());
-      upper.push_back(v.mean.back() + v.ci95.back());
+      lower.push_back(v.low.back());
+      upper.push_back(v.high.back());
     }
     for (size_t s = 0; s < mean.size(); ++s) mean[s].push_back(v.mean[s]);
     all.insert(all.end(), v.mean.begin(), v.mean.end());

@@ -181,7 +181,7 @@ const kinds = {
     const sets = v.steps.map((s, k) => line(s === 1 ? "1 step" : s + " steps", zip(v[axis], v.mean[k]), agentColor(k), { pointRadius: v.round.length < 40 ? 2.5 : 0 }));
     if (v.spread) {
       const c = agentColor(v.steps.length - 1);
-      sets.push(line("interquartile mean over agents", zip(v[axis], v.spread.iqm), c, { borderDash: [6, 4], borderWidth: 1.6 }));
+      sets.push(line("interquartile mean over agents (95 %)", zip(v[axis], v.spread.iqm), c, { borderDash: [6, 4], borderWidth: 1.6 }));
       sets.push(...band(v[axis], v.spread.lower, v.spread.upper, fade(c, 0.18)));
     }
     return lines(sets, xAxis(axis), scoreAxis(v.metric, v.percent, v.log, sets));

@@ -189,6 +189,18 @@ std::string communication(const Run& run) {
          card("What it cost", facts + weights_table(run)) + "</div></section>";
 }
 
+// Where agents are seeds of one experiment, what is said of it.
+std::string over_agents(const Run& run) {
+  if (!run.eval || run.agents < 2 || run.eval->agents_low.empty()) return "";
+  const Evaluation& e = *run.eval;
+  const bool p = e.percent();
+  return fmt::format(
+      "<p class=\"note\">Over the agents, after {}: mean {}, interquartile mean {} (95 % by the stratified "
+      "bootstrap: {} to {}).</p>",
+      steps_text(e.steps.back()), with_interval(e.agents_mean.back(), e.agents_ci95.back(), p),
+      score(e.agents_iqm.back(), p), score(e.agents_low.back(), p), score(e.agents_high.back(), p));
+}
+
 std::string agents(const Run& run, size_t i) {
   const std::string table = agents_table(run);
   if (table.empty()) return "";
@@ -198,7 +210,7 @@ std::string agents(const Run& run, size_t i) {
                    "The same unseen tasks, each agent starting from its own parameters.");
   }
   return "<section><h3>Agents</h3><div class=\"stack\">" +
-         card("What each agent holds and how it does", table) + cards + "</div></section>";
+         card("What each agent holds and how it does", table + over_agents(run)) + cards + "</div></section>";
 }
 
 std::string run_html(const Run& run, size_t i, bool several) {

@@ -118,6 +118,13 @@ Evaluation read_evaluation(const Part& p, int64_t agents) {
   e.median = p.reals("median", s);
   e.q1 = p.reals("q1", s);
   e.q3 = p.reals("q3", s);
+  if (p.has("over_agents")) {
+    const Part over = p.part("over_agents");
+    e.agents_mean = over.reals("mean", s), e.agents_ci95 = over.reals("ci95", s);
+    e.agents_iqm = over.reals("iqm", s);
+    if (over.has("iqm_low"))
+      e.agents_low = over.reals("iqm_low", s), e.agents_high = over.reals("iqm_high", s);
+  }
   if (!p.has("per_agent")) return e;
   e.per_agent = p.matrix("per_agent");
   if (!e.per_agent.empty() && static_cast<int64_t>(e.per_agent.size()) != agents) {
@@ -180,11 +187,12 @@ Training read_training(const std::string& file) {
       t.metric = v.text("metric");
     }
     if (steps != t.steps) v.fail("the validation's \"steps\" change along the run");
-    Validation one{round, seconds, bits, env_steps, v.reals("mean", steps.size()), {}, {}};
-    if (v.has("over_agents")) {
+    Validation one{round, seconds, bits, env_steps, v.reals("mean", steps.size()), {}, {}, {}};
+    if (v.has("over_agents") && v.part("over_agents").has("iqm_low")) {
       const Part over = v.part("over_agents");
       one.iqm = over.reals("iqm", steps.size());
-      one.ci95 = over.reals("ci95", steps.size());
+      one.low = over.reals("iqm_low", steps.size());
+      one.high = over.reals("iqm_high", steps.size());
     }
     t.validation.push_back(std::move(one));
   }

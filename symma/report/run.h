@@ -15,9 +15,11 @@ struct Evaluation {
   std::string split, metric, protocol;
   bool higher_is_better = false;
   int64_t tasks = 0;
-  std::vector<int64_t> steps;                            // [S]
-  std::vector<double> mean, ci95, median, q1, q3;        // [S] each; ci95 is half the interval's width
-  std::vector<std::vector<double>> per_agent;            // [agents][S], or empty
+  std::vector<int64_t> steps;                      // [S]
+  std::vector<double> mean, ci95, median, q1, q3;  // [S] each; ci95 is half the interval's width
+  std::vector<std::vector<double>> per_agent;      // [agents][S], or empty
+  // Over agents, [S] each, or empty: interquartile means and their 95 % intervals.
+  std::vector<double> agents_mean, agents_ci95, agents_iqm, agents_low, agents_high;
   bool percent() const { return metric == "accuracy"; }  // a share of 1, read as percent
 };
 
@@ -39,7 +41,7 @@ struct Communication {
 struct Validation {
   double round = 0, seconds = 0, bits = 0, env_steps = 0;
   std::vector<double> mean;
-  std::vector<double> iqm, ci95;  // over agents; empty where they were not recorded
+  std::vector<double> iqm, low, high;  // over agents, with the 95 % interval; empty where not recorded
 };
 
 struct Training {  // one entry a row of metrics.jsonl

@@ -29,6 +29,9 @@ void ControlOptions::fields(Fields& f) {
       "players see what they did last, what it earned and whether the episode is over, which \"rl2\" needs");
   f.add("own_reward", own_reward, "a player is handed its own reward rather than the team's");
   f.add("greedy", greedy, "when judged, players take the best action rather than draw one");
+  f.add("greedy_epsilon", greedy_epsilon, "and how often it draws an allowed action evenly all the same")
+      .at_least(0)
+      .at_most(1);
   f.add("gamma", gamma, "discount of the return in the task's own loss").above(0).at_most(1);
   f.add("baseline", baseline,
         "what returns are compared with in the task's own loss: the other episodes, or a linear function of "
@@ -264,10 +267,15 @@ Tensor ControlBatch::losses(const Tensor& theta, Stage stage, Rng rng) const {
   return -(reward * o.alive).matmul(discount).view({b, l, copies}).mean(2).to(theta.scalar_type());
 }
 
+Behaviour ControlBatch::judged() const {
+  if (!options_->greedy) return {Behaviour::Pick::kSample};
+  if (options_->greedy_epsilon == 0 || world(0, 1)->spec().continuous) return {Behaviour::Pick::kGreedy};
+  return {Behaviour::Pick::kEpsilon, std::vector<double>(size(), options_->greedy_epsilon)};
+}
+
 Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
   const TeamNet net = team(theta);
-  const Behaviour how{options_->greedy ? Behaviour::Pick::kGreedy : Behaviour::Pick::kSample};
-  const Rollout o = roll_out(net, theta.detach(), options_->eval_copies, how, rng.split("score"));
+  const Rollout o = roll_out(net, theta.detach(), options_->eval_copies, judged(), rng.split("score"));
   Scores out{{"return", o.team.mean(1)}, {"length", o.alive.sum(2).mean(1)}};
   if (options_->own_reward) {
     for (int64_t a = 0; a < net.players(); ++a)
@@ -280,8 +288,7 @@ std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tenso
   const auto one = slice(task, task + 1);
   const auto& batch = dynamic_cast<const ControlBatch&>(*one);
   const TeamNet net = batch.team(theta);
-  const Behaviour how{options_->greedy ? Behaviour::Pick::kGreedy : Behaviour::Pick::kSample};
-  const Rollout o = batch.roll_out(net, theta.detach(), 1, how, rng);
+  const Rollout o = batch.roll_out(net, theta.detach(), 1, batch.judged(), rng);
   // The same world with the same key and actions is the same episode.
   auto shown = batch.world(0, 1);
   const auto& drawing = dynamic_cast<const Drawable&>(*shown);

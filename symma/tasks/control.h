@@ -15,7 +15,7 @@ struct ControlOptions {
   std::vector<std::string> vary;
   int64_t copies = 10, test_copies = 0, eval_copies = 1;
   bool player_index = true, feedback = false, own_reward = false, greedy = true;
-  double gamma = 0.99, gae_lambda = 1;
+  double greedy_epsilon = 0, gamma = 0.99, gae_lambda = 1;
   std::string baseline = "episodes", surrogate = "dice";
   void fields(Fields& f);
 };
@@ -75,6 +75,7 @@ class ControlBatch : public TaskBatch {
 
  private:
   TeamNet team(const Tensor& theta) const;
+  Behaviour judged() const;
 
   const Model& model_;
   std::shared_ptr<const ControlOptions> options_;

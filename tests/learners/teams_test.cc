@@ -13,10 +13,11 @@ namespace {
 struct Case {
   std::string learner, model;
   bool shared;
+  bool pool = false;  // plays against its past
 };
 
 std::string name_of(const Case& c) {
-  return c.learner + "_" + c.model + (c.shared ? "_shared" : "_apart");
+  return c.learner + "_" + c.model + (c.shared ? "_shared" : "_apart") + (c.pool ? "_pool" : "");
 }
 void PrintTo(const Case& c, std::ostream* out) {
   *out << name_of(c);
@@ -38,6 +39,13 @@ std::vector<Case> cases() {
     if (!l) continue;
     for (const std::string net : {"mlp", "gru"}) {
       for (const bool shared : {true, false}) out.push_back({name, net, shared});
+    }
+    Fields fields;
+    const auto draft = LearnerRegistry::instance().draft(name, "");
+    draft->fields(fields);
+    for (const auto& f : fields.list()) {
+      if (f.name == "pool")
+        out.push_back({name, "mlp", true, true}), out.push_back({name, "gru", false, true});
     }
   }
   return out;
@@ -62,6 +70,7 @@ class EveryTeam : public testing::TestWithParam<Case> {
     for (const auto& f : fields.list()) {
       if (f.name == "buffer") settings["buffer"] = 10;
       if (f.name == "batch") settings["batch"] = 4;
+      if (GetParam().pool && f.name == "pool") settings["pool"] = 2, settings["pool_every"] = 1;
     }
     learner = make<LearnerRegistry>(GetParam().learner, settings, LearnerSetting{*model, family->spec()});
   }
@@ -163,8 +172,8 @@ TEST(PolicyLoss, ItsGradientIsThatOfItsValue) {
   const Tensor advantage = normal(Rng(2), {2, 3, 2, 2}, at::kDouble),
                log_p = masked_log_softmax(logits, mask).gather(4, action.unsqueeze(4)).squeeze(4),
                old = log_p + 0.3 * normal(Rng(3), {2, 3, 2, 2}, at::kDouble);
-  Tensor weight = at::ones({2, 3, 2}, at::kDouble);
-  weight[1][2][1] = 0;
+  Tensor weight = at::ones({2, 3, 2, 2}, at::kDouble);
+  weight[1][2][1].fill_(0), weight[0][1][0][1] = 0;
   for (const double clip : {0.0, 0.2}) {
     const auto loss = [&](const Tensor& z) {
       return policy_loss(z, mask, action, old, advantage, weight, clip, 0.05).loss;
@@ -174,8 +183,7 @@ TEST(PolicyLoss, ItsGradientIsThatOfItsValue) {
     const Tensor gain = clip > 0 ? at::minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
                                  : log_p * advantage;
     const Tensor all = masked_log_softmax(logits, mask), entropy = -(all.exp() * all).sum(4);
-    const Tensor mean =
-        ((gain + 0.05 * entropy) * weight.unsqueeze(3)).sum({1, 2, 3}) / (2 * weight.sum({1, 2}));
+    const Tensor mean = ((gain + 0.05 * entropy) * weight).sum({1, 2, 3}) / weight.sum({1, 2, 3});
     EXPECT_LE((loss(logits) + mean).abs().max().item<double>(), 1e-12);
     const Tensor grad = policy_loss(logits, mask, action, old, advantage, weight, clip, 0.05).grad;
     for (int64_t i = 0; i < logits.numel(); ++i) {
