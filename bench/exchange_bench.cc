@@ -1,8 +1,13 @@
 // Aggregation of 100 rows of a million floats: coordinate-wise rules against the rate of a read of memory,
 // pairwise ones against sgemm, in the same run. GB/s count the matrix once, GFLOP/s the product of the rows
-// with themselves.
+// with themselves. Rates are by processor time, times the number of threads: a machine with other work
+// disturbs those less than the wall's clock.
+//
+//   exchange_bench [--threads N] [--benchmark_filter=...]
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "symma/core/parallel.h"
@@ -28,7 +33,7 @@ const Tensor& matrix() {
 }
 
 void count(benchmark::State& state, double bytes, double flops) {
-  const double n = static_cast<double>(state.iterations());
+  const double n = static_cast<double>(state.iterations()) * threads();
   if (bytes > 0) state.counters["GB/s"] = benchmark::Counter(n * bytes * 1e-9, benchmark::Counter::kIsRate);
   if (flops > 0)
     state.counters["GFLOP/s"] = benchmark::Counter(n * flops * 1e-9, benchmark::Counter::kIsRate);
@@ -106,9 +111,17 @@ void encoding(benchmark::State& state, const std::string& name) {
 
 int main(int argc, char** argv) {
   using namespace symma;
-  set_threads(0);
+  int wanted = 0;
+  for (int i = 1; i + 1 < argc; ++i) {
+    if (std::strcmp(argv[i], "--threads") != 0) continue;
+    wanted = std::atoi(argv[i + 1]);
+    std::copy(argv + i + 2, argv + argc, argv + i);
+    argc -= 2;
+    break;
+  }
+  set_threads(wanted);
   const auto add = [](const std::string& name, auto f) {
-    benchmark::RegisterBenchmark(name.c_str(), f)->Unit(benchmark::kMillisecond)->UseRealTime();
+    benchmark::RegisterBenchmark(name.c_str(), f)->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime();
   };
   add("read_memory", read_memory);
   add("copy_memory", copy_memory);

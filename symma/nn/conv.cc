@@ -2,8 +2,8 @@
 // mean over places, then a linear head. Finn et al. 2017 (the strided variant for Omniglot); Vinyals et al.
 // 2016.
 //
-// Rows are batched: the patches of every image, times each row's own filters, in one bmm. Batch norm's shift
-// replaces the convolution's bias, which it would cancel.
+// Rows are batched: each has its own filters (kernels/convolution.h). Batch norm's shift replaces the convolution's
+// bias, which it would cancel.
 //
 // Batch norm's protocol is part of what a number means, so it has a name:
 //   transductive: statistics of the batch at hand, at training and at evaluation (MAML's published code).
@@ -11,9 +11,8 @@
 //   learning; when judged, running means of what training saw, which travel in the row as buffers. Nothing
 //   about other queries is used.
 #include "symma/nn/init.h"
+#include "symma/nn/kernels/convolution.h"
 #include "symma/nn/kernels/norm.h"
-#include "symma/nn/kernels/patches.h"
-#include "symma/nn/kernels/product.h"
 
 namespace symma {
 namespace {
@@ -107,9 +106,8 @@ class Conv : public Model, public HasStatistics {
     Tensor h = x.reshape({b * k, in_[0], in_[1], in_[2]});
     for (int64_t i = 0; i < options_.blocks; ++i) {
       const Tensor &weight = parts[3 * i], &gamma = parts[3 * i + 1], &beta = parts[3 * i + 2];
-      const Tensor p = kernels::patches(h);
-      const int64_t oh = p.size(1), ow = p.size(2), places = oh * ow;
-      const Tensor y = kernels::product(p.view({b, k * places, p.size(3)}), weight);
+      const int64_t oh = (h.size(1) + 1) / 2, ow = (h.size(2) + 1) / 2, places = oh * ow;
+      const Tensor y = kernels::convolution(h, weight);
       if (observed) {
         const Tensor mean = y.mean(1, true);
         const double n = static_cast<double>(k * places);

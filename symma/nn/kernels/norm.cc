@@ -12,7 +12,8 @@
 //     g1 u)
 //
 // Loops run over channels inside, which stand side by side: a channel's sums are taken in the order of its
-// points, so results do not depend on the vector length.
+// points, so results do not depend on the vector length. Every number is loaded whether it is used or not,
+// and results alias nothing, or the loops would not become vectors.
 #include "symma/nn/kernels/norm.h"
 
 #include "symma/core/parallel.h"
@@ -38,7 +39,7 @@ struct Row {
 };
 
 template <class T>
-[[gnu::always_inline]] inline void forward_row(Row<T> s, const T* beta, T eps, T* h) {
+[[gnu::always_inline]] inline void forward_row(Row<T> s, const T* beta, T eps, T* __restrict h) {
   const T scale = T{1} / static_cast<T>(s.n);
   for (int64_t c0 = 0; c0 < s.c; c0 += kBlock) {
     const int64_t w = std::min(kBlock, s.c - c0);
@@ -69,8 +70,8 @@ template <class T>
 }
 
 template <class T>
-[[gnu::always_inline]] inline void backward_row(Row<T> s, const T* h, const T* gh, T* gy, T* ggamma,
-                                                T* gbeta) {
+[[gnu::always_inline]] inline void backward_row(Row<T> s, const T* h, const T* gh, T* __restrict gy,
+                                                T* __restrict ggamma, T* __restrict gbeta) {
   const T n = static_cast<T>(s.n);
   for (int64_t c0 = 0; c0 < s.c; c0 += kBlock) {
     const int64_t w = std::min(kBlock, s.c - c0);
@@ -79,7 +80,7 @@ template <class T>
     for (int64_t i = 0; i < s.n; ++i) {
       const int64_t at = i * s.c + c0;
       for (int64_t c = 0; c < w; ++c) {
-        const T g = h[at + c] > 0 ? gh[at + c] : T{0};
+        const T given = gh[at + c], g = h[at + c] > 0 ? given : T{0};
         g0[c] += g;
         g1[c] += g * ((s.y[at + c] - mean[c]) * r[c]);
       }
@@ -94,7 +95,7 @@ template <class T>
     for (int64_t i = 0; i < s.n; ++i) {
       const int64_t at = i * s.c + c0;
       for (int64_t c = 0; c < w; ++c) {
-        const T g = h[at + c] > 0 ? gh[at + c] : T{0};
+        const T given = gh[at + c], g = h[at + c] > 0 ? given : T{0};
         gy[at + c] = mul[c] * (g - g0[c] - (s.y[at + c] - mean[c]) * r[c] * g1[c]);
       }
     }
@@ -103,7 +104,8 @@ template <class T>
 
 template <class T>
 [[gnu::always_inline]] inline void second_row(Row<T> s, const T* h, const T* gh, const T* u, const T* a,
-                                              const T* b, T* to_gh, T* to_y, T* to_gamma) {
+                                              const T* b, T* __restrict to_gh, T* __restrict to_y,
+                                              T* __restrict to_gamma) {
   const T n = static_cast<T>(s.n);
   for (int64_t c0 = 0; c0 < s.c; c0 += kBlock) {
     const int64_t w = std::min(kBlock, s.c - c0);
@@ -114,7 +116,8 @@ template <class T>
     for (int64_t i = 0; i < s.n; ++i) {
       const int64_t at = i * s.c + c0;
       for (int64_t c = 0; c < w; ++c) {
-        const T g = h[at + c] > 0 ? gh[at + c] : T{0}, x = (s.y[at + c] - mean[c]) * r[c], v = u[at + c];
+        const T given = gh[at + c], g = h[at + c] > 0 ? given : T{0};
+        const T x = (s.y[at + c] - mean[c]) * r[c], v = u[at + c];
         g0[c] += g;
         g1[c] += g * x;
         u0[c] += v;
@@ -137,8 +140,10 @@ template <class T>
       const int64_t at = i * s.c + c0;
       for (int64_t c = 0; c < w; ++c) {
         const bool on = h[at + c] > 0;
-        const T g = on ? gh[at + c] : T{0}, x = (s.y[at + c] - mean[c]) * r[c], v = u[at + c];
-        to_gh[at + c] = on ? gamma[c] * r[c] * (v - u0[c]) - ux[c] * x + a[c] * x + b[c] : T{0};
+        const T given = gh[at + c], g = on ? given : T{0};
+        const T x = (s.y[at + c] - mean[c]) * r[c], v = u[at + c];
+        const T passed = gamma[c] * r[c] * (v - u0[c]) - ux[c] * x + a[c] * x + b[c];
+        to_gh[at + c] = on ? passed : T{0};
         const T q = a[c] * g - ux[c] * g - gu[c] * v;
         to_y[at + c] = r[c] * (q - q0[c] - x * q1[c]) - m[c] * x;
       }

@@ -1,5 +1,6 @@
 // The row kernels for processors with AVX2 and FMA.
 #include "symma/nn/kernels/plan.h"
+#include "symma/nn/kernels/taps.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -11,6 +12,7 @@
 #define BIG_BYTES 32
 #define SMALL_BYTES 32
 #define TILE_ROWS 4
+#define TILE_VECTORS 2
 
 namespace symma::kernels::avx2 {
 // Each builds on those before it.
@@ -20,6 +22,7 @@ namespace symma::kernels::avx2 {
 #include "symma/nn/kernels/activations-inl.h"
 #include "symma/nn/kernels/rows-inl.h"
 #include "symma/nn/kernels/maml-inl.h"
+#include "symma/nn/kernels/convolution-inl.h"
 // clang-format on
 }  // namespace symma::kernels::avx2
 #endif

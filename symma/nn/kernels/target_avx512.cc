@@ -1,5 +1,6 @@
 // The row kernels for processors with AVX-512 (F, VL, BW, DQ).
 #include "symma/nn/kernels/plan.h"
+#include "symma/nn/kernels/taps.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -12,6 +13,7 @@
 #define BIG_BYTES 64
 #define SMALL_BYTES 32
 #define TILE_ROWS 8
+#define TILE_VECTORS 4
 
 namespace symma::kernels::avx512 {
 // Each builds on those before it.
@@ -21,6 +23,7 @@ namespace symma::kernels::avx512 {
 #include "symma/nn/kernels/activations-inl.h"
 #include "symma/nn/kernels/rows-inl.h"
 #include "symma/nn/kernels/maml-inl.h"
+#include "symma/nn/kernels/convolution-inl.h"
 // clang-format on
 }  // namespace symma::kernels::avx512
 #endif

@@ -1,11 +1,13 @@
 // The row kernels in what every processor of the build's architecture has.
 #include "symma/nn/kernels/plan.h"
+#include "symma/nn/kernels/taps.h"
 
 // 32-byte vectors are made of two here. They are only passed to functions that are inlined.
 #pragma GCC diagnostic ignored "-Wpsabi"
 #define BIG_BYTES 16
 #define SMALL_BYTES 16
 #define TILE_ROWS 4
+#define TILE_VECTORS 2
 
 namespace symma::kernels::baseline {
 // Each builds on those before it.
@@ -15,5 +17,6 @@ namespace symma::kernels::baseline {
 #include "symma/nn/kernels/activations-inl.h"
 #include "symma/nn/kernels/rows-inl.h"
 #include "symma/nn/kernels/maml-inl.h"
+#include "symma/nn/kernels/convolution-inl.h"
 // clang-format on
 }  // namespace symma::kernels::baseline
