@@ -21,7 +21,7 @@ namespace symma {
 namespace {
 
 // Trials of a piece of work. It does not depend on the threads, so neither do sums over pieces.
-constexpr int64_t kPiece = 128;
+constexpr int64_t kTrialsAtOnce = 128;
 
 // Whole trials, one after another: N agents, L trials, S steps, A players. Where an episode ends, the network
 // takes one more look, at which nothing is done.
@@ -86,9 +86,9 @@ class Rl2 : public Learner {
       state.own["env_steps"] = state.own["env_steps"] + episodes.back().alive.sum({1, 2}, false, at::kDouble);
     }
     Trials all = one_after_another(episodes);
-    const int64_t l = all.input.size(1), pieces = (l + kPiece - 1) / kPiece;
+    const int64_t l = all.input.size(1), pieces = (l + kTrialsAtOnce - 1) / kTrialsAtOnce;
     const Tensor value = at::empty(all.log_p.sizes(), state.theta.options());
-    parallel_for(l, kPiece, [&](int64_t begin, int64_t end) {
+    parallel_for(l, kTrialsAtOnce, [&](int64_t begin, int64_t end) {
       at::NoGradGuard quiet;
       value.slice(1, begin, end)
           .copy_(critic_.forward(state.theta.narrow(1, a, c), all.input.slice(1, begin, end)).squeeze(4));
@@ -103,12 +103,12 @@ class Rl2 : public Learner {
         const int64_t trials = some.input.size(1);
         const Tensor share = 1 / (some.acted.sum({1, 2}).clamp_min(1) * static_cast<double>(spec_.players));
         std::vector<Tensor> grads(pieces), losses(pieces);
-        parallel_for(trials, kPiece, [&](int64_t begin, int64_t end) {
+        parallel_for(trials, kTrialsAtOnce, [&](int64_t begin, int64_t end) {
           at::AutoGradMode with_grad(true);
           const Tensor theta = leaf(state.theta);
           const Tensor sum = objective(theta, some.part(begin, end)) * share.to(theta.scalar_type());
-          grads[begin / kPiece] = row_gradient(sum, theta, false);
-          losses[begin / kPiece] = sum.detach();
+          grads[begin / kTrialsAtOnce] = row_gradient(sum, theta, false);
+          losses[begin / kTrialsAtOnce] = sum.detach();
         });
         Tensor grad = grads[0], total = losses[0];
         for (int64_t i = 1; i < pieces && grads[i].defined(); ++i)

@@ -8,6 +8,7 @@
 #include "symma/report/format.h"
 
 namespace symma {
+namespace lineage {  // gallery.cc draws to another size
 namespace {
 
 constexpr double kW = 1060, kH = 300, kLeft = 62, kRight = 26, kTop = 10, kBottom = 40;
@@ -194,8 +195,10 @@ std::string descent_table(const Tree& tree, const Population& p, int64_t best) {
 }
 
 }  // namespace
+}  // namespace lineage
 
 std::string lineage_html(const Run& run) {
+  using namespace lineage;
   if (!run.population || run.population->generations.empty()) return "";
   const Population& p = *run.population;
   const Tree tree(p.generations, p.best);

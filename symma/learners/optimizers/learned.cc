@@ -11,7 +11,7 @@ namespace {
 
 // Coordinates in a piece of parallel work: it and its memory stay in the cache, and operations are not too
 // many.
-constexpr int64_t kPiece = 1024;
+constexpr int64_t kCoordinatesAtOnce = 1024;
 
 // The numbers [P..] of a run's first row: its optimiser.
 Tensor optimiser_of(const std::string& run, int64_t size) {
@@ -144,7 +144,8 @@ Scores LearnedOptimizer::step(State& state, const TaskBatch& fresh, Rng rng) con
   Tensor next_rows = at::empty_like(rows), next_memory = at::empty_like(memory), next_drift,
          value = at::empty({n, each}, rows.options());
   if (s == 2) next_drift = at::empty_like(state.own.at("kept.drift"));
-  const int64_t chunk = std::clamp<int64_t>(kPiece / p, 1, each), pieces = (each + chunk - 1) / chunk;
+  const int64_t chunk = std::clamp<int64_t>(kCoordinatesAtOnce / p, 1, each),
+                pieces = (each + chunk - 1) / chunk;
   Tensor gradient = at::empty({n, pieces, q}, rows.options());
   parallel_for(n * pieces, 1, [&](int64_t piece, int64_t) {
     at::NoGradGuard quiet;
