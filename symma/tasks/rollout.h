@@ -50,6 +50,9 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
 // episodes, which does not depend on what was decided in this one (the baseline; zero where E = 1).
 Tensor dice(const Tensor& log_p /*[R,E,T]*/, const Tensor& reward /*[R,E,T]*/,
             const Tensor& alive /*[R,E,T]*/, double gamma);
+// The same with baselines of one's own, in returns from t on; undefined for none.
+Tensor dice(const Tensor& log_p, const Tensor& reward, const Tensor& alive, double gamma,
+            const Tensor& baseline /*[R,E,T]*/);
 
 // log softmax over allowed actions: [..., n].
 Tensor masked_log_softmax(const Tensor& logits /*[...,n]*/, const Tensor& mask /*[...,n] bool*/);
