@@ -207,9 +207,9 @@ Tensor dice(const Tensor& log_p, const Tensor& reward, const Tensor& alive, doub
 
 Tensor dice(const Tensor& log_p, const Tensor& reward, const Tensor& alive, double gamma,
             const Tensor& baseline) {
-  const Tensor discount = discounts(gamma, reward), l = log_p * alive;
-  Tensor value = (box(l.cumsum(2)) * reward * alive * discount).sum(2);  // [R, E]
-  if (baseline.defined()) value = value + ((1 - box(l)) * baseline * alive * discount).sum(2);
+  const Tensor weight = discounts(gamma, reward) * alive, l = log_p * alive, so_far = l.cumsum(2);
+  Tensor value = (box(so_far) * reward * weight).sum(2);  // [R, E]
+  if (baseline.defined()) value = value + ((box(so_far - l) - box(so_far)) * baseline * weight).sum(2);
   return -value.mean(1);
 }
 
