@@ -24,6 +24,45 @@ Tensor exact_values(const RepeatedGame& g, const Tensor& own, const Tensor& riva
   return visits.squeeze(2).matmul(g.pay.to(own.options()));
 }
 
+namespace {
+
+// From the states and rewards of one match. What is expected of a state must not come from the episode that
+// it is held against, or derivatives were biased. A state that no other episode was in counts as all of them.
+void fill_baseline(const RepeatedGame& g, int64_t episodes, int64_t rounds, const int64_t* own,
+                   const double* reward, double* out) {
+  const int64_t s = g.states();
+  std::vector<double> sum(episodes * s * 2, 0), count(episodes * s, 0), all(s * 2, 0), times(s, 0);
+  for (int64_t e = 0; e < episodes; ++e) {
+    double to_go[2] = {0, 0};
+    for (int64_t t = rounds; t-- > 0;) {
+      const int64_t at = e * rounds + t, state = own[at] / g.actions;
+      for (int64_t who = 0; who < 2; ++who) {
+        to_go[who] = reward[2 * at + who] + g.gamma * to_go[who];
+        sum[2 * (e * s + state) + who] += to_go[who], all[2 * state + who] += to_go[who];
+      }
+      ++count[e * s + state], ++times[state];
+    }
+  }
+  for (int64_t e = 0; e < episodes; ++e) {
+    std::vector<double> expected(2 * s), mean(2, 0);
+    for (int64_t who = 0; who < 2; ++who) {
+      double total = 0;
+      for (int64_t state = 0; state < s; ++state)
+        total += all[2 * state + who] - sum[2 * (e * s + state) + who];
+      mean[who] = episodes > 1 ? total / static_cast<double>((episodes - 1) * rounds) : 0;
+      for (int64_t state = 0; state < s; ++state) {
+        const double n = times[state] - count[e * s + state];
+        expected[2 * state + who] =
+            n > 0 ? (all[2 * state + who] - sum[2 * (e * s + state) + who]) / n : mean[who];
+      }
+    }
+    for (int64_t at = e * rounds; at < (e + 1) * rounds; ++at)
+      std::copy_n(&expected[2 * (own[at] / g.actions)], 2, out + 2 * at);
+  }
+}
+
+}  // namespace
+
 Rounds play_rounds(const RepeatedGame& g, const Tensor& own, const Tensor& rival, int64_t episodes,
                    int64_t rounds, std::span<const Rng> keys) {
   const int64_t b = own.size(0), n = g.actions, s = g.states();
@@ -31,6 +70,7 @@ Rounds play_rounds(const RepeatedGame& g, const Tensor& own, const Tensor& rival
                q = rival.detach().to(at::kCPU, at::kDouble).contiguous();
   const Tensor pay = g.pay.contiguous();
   Rounds out{at::empty({b, episodes, rounds}, at::kLong), at::empty({b, episodes, rounds}, at::kLong),
+             at::empty({b, episodes, rounds, 2}, at::kDouble),
              at::empty({b, episodes, rounds, 2}, at::kDouble)};
   // A diverged policy's NaN is below nothing, and the last action is taken.
   const auto draw = [n](const double* probability, double u) {
@@ -52,6 +92,9 @@ Rounds play_rounds(const RepeatedGame& g, const Tensor& own, const Tensor& rival
         mine = 1 + n * i + j, its = 1 + n * j + i;
       }
     }
+    const int64_t from = m * episodes * rounds;
+    fill_baseline(g, episodes, rounds, out.own.data_ptr<int64_t>() + from,
+                  out.reward.data_ptr<double>() + 2 * from, out.baseline.data_ptr<double>() + 2 * from);
   });
   return out;
 }
@@ -62,9 +105,12 @@ Tensor sampled_values(const RepeatedGame& g, const Tensor& own, const Tensor& ri
   };
   const Tensor log_p = said(own, r.own) + said(rival, r.rival);  // [B, E, T]
   const Tensor reward = r.reward.to(log_p.scalar_type()), alive = at::ones_like(log_p.detach());
-  return -at::stack(
-      {dice(log_p, reward.select(3, 0), alive, g.gamma), dice(log_p, reward.select(3, 1), alive, g.gamma)},
-      1);
+  const auto of = [&](int64_t who) {
+    const Tensor expected =
+        r.baseline.defined() ? r.baseline.to(log_p.scalar_type()).select(3, who) : Tensor();
+    return -dice(log_p, reward.select(3, who), alive, g.gamma, expected);
+  };
+  return at::stack({of(0), of(1)}, 1);
 }
 
 }  // namespace symma

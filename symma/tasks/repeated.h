@@ -35,6 +35,8 @@ Tensor exact_values(const RepeatedGame&, const Tensor& own /*[B,S,n] probabiliti
 struct Rounds {
   Tensor own, rival;  // [B, E, T] int64: n (state, from its own side) + (action), of both
   Tensor reward;      // [B, E, T, 2] float64
+  Tensor baseline;  // [B, E, T, 2] float64: the mean return that the match's other episodes had from the same
+                    // state on; undefined for none
 };
 Rounds play_rounds(const RepeatedGame&, const Tensor& own, const Tensor& rival, int64_t episodes,
                    int64_t rounds, std::span<const Rng> keys);

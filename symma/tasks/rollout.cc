@@ -225,17 +225,36 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
   return out;
 }
 
+namespace {
+
+Tensor box(const Tensor& x) {
+  return (x - x.detach()).exp();
+}
+
+// [T]
+Tensor discounts(double gamma, const Tensor& reward) {
+  return at::pow(gamma, at::arange(reward.size(2), reward.options()));
+}
+
+}  // namespace
+
 Tensor dice(const Tensor& log_p, const Tensor& reward, const Tensor& alive, double gamma) {
-  const int64_t e = reward.size(1), t = reward.size(2);
-  const Tensor discount = at::pow(gamma, at::arange(t, reward.options()));  // [T]
-  const Tensor paid = reward * alive * discount, l = log_p * alive;
-  const auto box = [](const Tensor& x) { return (x - x.detach()).exp(); };
+  const int64_t e = reward.size(1);
+  const Tensor paid = reward * alive * discounts(gamma, reward), l = log_p * alive;
   Tensor value = (box(l.cumsum(2)) * paid).sum(2);  // [R, E]
   if (e > 1) {
     const Tensor to_go = paid.flip(2).cumsum(2).flip(2);  // [R, E, T], discounted from the start
     const Tensor others = (to_go.sum(1, true) - to_go) / static_cast<double>(e - 1);
     value = value + ((1 - box(l)) * others * alive).sum(2);
   }
+  return -value.mean(1);
+}
+
+Tensor dice(const Tensor& log_p, const Tensor& reward, const Tensor& alive, double gamma,
+            const Tensor& baseline) {
+  const Tensor weight = discounts(gamma, reward) * alive, l = log_p * alive, so_far = l.cumsum(2);
+  Tensor value = (box(so_far) * reward * weight).sum(2);  // [R, E]
+  if (baseline.defined()) value = value + ((box(so_far - l) - box(so_far)) * baseline * weight).sum(2);
   return -value.mean(1);
 }
 

@@ -57,6 +57,11 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
 // episodes, which does not depend on what was decided in this one (the baseline; zero where E = 1).
 Tensor dice(const Tensor& log_p /*[R,E,T]*/, const Tensor& reward /*[R,E,T]*/,
             const Tensor& alive /*[R,E,T]*/, double gamma);
+// The same with baselines of one's own, in returns from t on (undefined for none), which make derivatives of
+// every order quieter and not the first alone (Mao et al. 2019, "A baseline for any order gradient estimation
+// in stochastic computation graphs"): the second sum is of g^t box(sum_{s<t} l_s) (1 - box(l_t)) b_t.
+Tensor dice(const Tensor& log_p, const Tensor& reward, const Tensor& alive, double gamma,
+            const Tensor& baseline /*[R,E,T]*/);
 
 // log softmax over allowed actions: [..., n].
 Tensor masked_log_softmax(const Tensor& logits /*[...,n]*/, const Tensor& mask /*[...,n] bool*/);

@@ -179,6 +179,28 @@ TEST(Repeated, DiceHasTheExactFirstAndSecondDerivatives) {
   }
 }
 
+TEST(Repeated, TheBaselineMovesNoMeanAndMakesGradientsQuieter) {
+  const RepeatedGame game{2, kDilemma, 0.9};
+  const Tensor at = leaf(normal(Rng(1), {1, 10}, at::kDouble));
+  const auto [own, rival] = tables(at);
+  const Tensor truth = row_gradient(exact_values(game, own, rival).select(1, 0), at, true);
+  std::vector<Tensor> with, without;
+  for (uint64_t i = 0; i < 100; ++i) {
+    const std::vector<Rng> keys{Rng(100 + i)};
+    Rounds r = play_rounds(game, own, rival, 16, 120, keys);
+    const auto gradient = [&] {
+      return row_gradient(sampled_values(game, own.log(), rival.log(), r).select(1, 0), at, true).detach();
+    };
+    with.push_back(gradient());
+    r.baseline = Tensor();
+    without.push_back(gradient());
+  }
+  const Tensor a = at::cat(with), b = at::cat(without);
+  EXPECT_TRUE(((a.mean(0) - truth[0]).abs() <= 4 * a.std(0) / 10 + 1e-4).all().item<bool>())
+      << a.mean(0) << truth << a.std(0) / 10;
+  EXPECT_LT(a.std(0).square().sum().item<double>(), 0.2 * b.std(0).square().sum().item<double>());
+}
+
 struct Made {
   std::unique_ptr<TaskFamily> family;
   std::unique_ptr<Model> model;
