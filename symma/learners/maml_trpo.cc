@@ -7,7 +7,11 @@
 //
 // J = d phi / d theta is a product of I - inner_lr H_k, with H_k the Hessian of an inner surrogate. Those are
 // symmetric, so J v and J^T v are the same products in opposite orders, and no third derivative is needed.
-// The line search adapts again from each candidate, by the same episodes.
+// The line search adapts again from each candidate, by the same episodes. F may be estimated from a share of
+// them: it says how long a step may be, and the gradient where to; the line search measures what came of it
+// by all episodes.
+#include <cmath>
+
 #include "symma/learners/meta_policy.h"
 #include "symma/learners/rows.h"
 #include "symma/tasks/advantages.h"
@@ -19,12 +23,15 @@ class MamlTrpo : public MetaPolicy {
  public:
   struct Options {
     InnerPolicyOptions inner;
-    double max_kl = 0.01, damping = 1e-5, shrink = 0.8;
+    double max_kl = 0.01, damping = 1e-5, shrink = 0.8, metric_share = 1;
     int64_t cg_steps = 10, backtracks = 15;
     void fields(Fields& f) {
       inner.fields(f);
       f.add("max_kl", max_kl, "how far adapted policies may move in a step, on average").above(0);
       f.add("cg_steps", cg_steps, "steps of conjugate gradients").at_least(1);
+      f.add("metric_share", metric_share, "of a task's episodes, that the metric is estimated from")
+          .above(0)
+          .at_most(1);
       f.add("damping", damping, "added to the metric's diagonal").at_least(0);
       f.add("backtracks", backtracks, "lengths that the line search tries").at_least(1);
       f.add("shrink", shrink, "one length over the last").above(0).below(1);
@@ -50,10 +57,9 @@ class MamlTrpo : public MetaPolicy {
       const Tensor outputs = j.tasks().outputs(l.end, j.query);
       l.before = outputs.detach();
       const Tensor s = j.tasks().surrogate(ControlBatch::log_p(outputs, j.query), j.query);
-      const Tensor kl = distance(j, l, outputs);
-      l.kl_gradient = row_gradient(kl, l.end, true);
+      prepare_metric(j, l, outputs);
       const Tensor down = vector_jacobian(s, l.end, at::ones_like(s));  // keeps the graph that both share
-      grad.slice(0, begin, end).copy_(back(j, down));
+      grad.slice(0, begin, end).copy_(back(j.from, j.to, down));
       loss.slice(0, begin, end).copy_(s.detach());
     });
     const Tensor g = by_agents(grad, n), old = by_agents(loss, n);
@@ -61,8 +67,9 @@ class MamlTrpo : public MetaPolicy {
       const Tensor handed = hand_out(v, b), out = at::empty_like(grad);
       visit(journeys, [&](Journey& j, int64_t begin, int64_t end) {
         const Local& l = local(j);
-        const Tensor u = vector_jacobian(l.kl_gradient, l.end, forth(j, handed.slice(0, begin, end)));
-        out.slice(0, begin, end).copy_(back(j, u));
+        const Tensor u =
+            vector_jacobian(l.kl_gradient, l.end, forth(l.from, l.to, handed.slice(0, begin, end)));
+        out.slice(0, begin, end).copy_(back(l.from, l.to, u));
       });
       return by_agents(out, n) + o_.damping * v;
     };
@@ -97,10 +104,43 @@ class MamlTrpo : public MetaPolicy {
 
  private:
   struct Local {
-    Tensor end;          // [b, P], phi_K as a leaf
-    Tensor before;       // what it says, at every step of the query episodes
-    Tensor kl_gradient;  // [b, P], zero, with its graph
+    Tensor end;                    // [b, P], phi_K as a leaf
+    Tensor before;                 // what it says, at every step of the query episodes
+    Tensor kl_gradient;            // [b, P], zero, with its graph
+    std::vector<Tensor> from, to;  // as the journey's, by the episodes that the metric is estimated from
   };
+
+  void prepare_metric(const Journey& j, Local& l, const Tensor& outputs) const {
+    const int64_t all = j.query.drawn.size(1);
+    const auto some = static_cast<int64_t>(std::ceil(static_cast<double>(all) * o_.metric_share));
+    if (some >= all) {
+      l.from = j.from, l.to = j.to;
+      l.kl_gradient = row_gradient(distance(j, l, outputs), l.end, true);
+      return;
+    }
+    for (size_t k = 0; k < j.from.size(); ++k) {
+      Journey step;
+      step.batch = j.batch->slice(0, j.batch->size());
+      step.support.push_back(part_of(j.support[k], some));
+      l.from.push_back(leaf(j.from[k]));
+      l.to.push_back(again(step, l.from.back(), true));
+    }
+    const auto query = part_of(j.query, some);
+    const Tensor kl = mean_over_steps(
+        ControlBatch::apart(l.before.narrow(1, 0, some), j.tasks().outputs(l.end, query), query),
+        query.episodes.alive.to(outputs.scalar_type()));
+    l.kl_gradient = row_gradient(kl, l.end, true);
+  }
+
+  // The first `some` episodes of each task.
+  static ControlBatch::Lesson part_of(ControlBatch::Lesson l, int64_t some) {
+    Rollout& o = l.episodes;
+    for (Tensor* t : {&o.input, &o.mask, &o.action, &o.log_p, &o.reward, &o.alive, &o.terminated, &o.team,
+                      &o.earned, &l.drawn, &l.reward, &l.advantage}) {
+      if (t->defined()) *t = t->narrow(1, 0, some);
+    }
+    return l;
+  }
 
   // The mean divergence over steps from what phi_K said: [b].
   static Tensor distance(const Journey& j, const Local& l, const Tensor& outputs) {
@@ -108,12 +148,13 @@ class MamlTrpo : public MetaPolicy {
                            j.query.episodes.alive.to(outputs.scalar_type()));
   }
 
-  static Tensor forth(const Journey& j, Tensor v /*[b,P]*/) {
-    for (size_t k = 0; k < j.to.size(); ++k) v = vector_jacobian(j.to[k], j.from[k], v);
+  using Way = std::vector<Tensor>;
+  static Tensor forth(const Way& from, const Way& to, Tensor v /*[b,P]*/) {
+    for (size_t k = 0; k < to.size(); ++k) v = vector_jacobian(to[k], from[k], v);
     return v;
   }
-  static Tensor back(const Journey& j, Tensor v /*[b,P]*/) {
-    for (size_t k = j.to.size(); k-- > 0;) v = vector_jacobian(j.to[k], j.from[k], v);
+  static Tensor back(const Way& from, const Way& to, Tensor v /*[b,P]*/) {
+    for (size_t k = to.size(); k-- > 0;) v = vector_jacobian(to[k], from[k], v);
     return v;
   }
 

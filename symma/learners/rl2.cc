@@ -95,25 +95,21 @@ class Rl2 : public Learner {
     });
     advantages(all, value.to(at::kFloat).contiguous());
 
-    Tensor loss;
     const int64_t each = (l + o_.minibatches - 1) / o_.minibatches;
     for (int64_t epoch = 0; epoch < o_.epochs; ++epoch) {
       for (int64_t from = 0; from < l; from += each) {
         const Trials some = all.part(from, std::min(l, from + each));
         const int64_t trials = some.input.size(1);
         const Tensor share = 1 / (some.acted.sum({1, 2}).clamp_min(1) * static_cast<double>(spec_.players));
-        std::vector<Tensor> grads(pieces), losses(pieces);
+        std::vector<Tensor> grads(pieces);
         parallel_for(trials, kTrialsAtOnce, [&](int64_t begin, int64_t end) {
           at::AutoGradMode with_grad(true);
           const Tensor theta = leaf(state.theta);
           const Tensor sum = objective(theta, some.part(begin, end)) * share.to(theta.scalar_type());
           grads[begin / kTrialsAtOnce] = row_gradient(sum, theta, false);
-          losses[begin / kTrialsAtOnce] = sum.detach();
         });
-        Tensor grad = grads[0], total = losses[0];
-        for (int64_t i = 1; i < pieces && grads[i].defined(); ++i)
-          grad = grad + grads[i], total = total + losses[i];
-        if (!loss.defined()) loss = total;
+        Tensor grad = grads[0];
+        for (int64_t i = 1; i < pieces && grads[i].defined(); ++i) grad = grad + grads[i];
         adam_step(state,
                   at::cat({clip_gradients(grad.narrow(1, 0, a), o_.clip_norm),
                            clip_gradients(grad.narrow(1, a, c), o_.clip_norm)},
@@ -122,10 +118,11 @@ class Rl2 : public Learner {
       }
     }
     ++state.step;
-    Tensor earned = at::zeros_like(loss);
+    const Tensor last = episodes.back().team.mean(1);
+    Tensor earned = at::zeros_like(last);
     for (const Rollout& o : episodes) earned = earned + o.team.mean(1);
-    return {{"loss", loss},
-            {"return", episodes.back().team.mean(1)},
+    return {{"loss", -last},
+            {"return", last},
             {"return_before", episodes.front().team.mean(1)},
             {"return_trial", earned}};
   }

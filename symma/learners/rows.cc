@@ -96,16 +96,16 @@ std::vector<Tensor> descend(const Tensor& start, const TaskBatch& batch, std::sp
   int64_t done = 0;
   for (int64_t until : steps) {
     for (; done < until; ++done) {
+      const double lr = done > 0 && how.later_lr > 0 ? how.later_lr : how.inner_lr;
       const Tensor at = leaf(rows);
       const Tensor grad = row_gradient(batch.loss(at, Stage::kSupport, rng.split("step", done)), at, false);
       if (how.adam) {
         const double t = static_cast<double>(done + 1);
         m = 0.9 * m + 0.1 * grad;
         v = 0.999 * v + 0.001 * grad.square();
-        rows = rows -
-               how.inner_lr * (m / (1 - std::pow(0.9, t))) / ((v / (1 - std::pow(0.999, t))).sqrt() + 1e-8);
+        rows = rows - lr * (m / (1 - std::pow(0.9, t))) / ((v / (1 - std::pow(0.999, t))).sqrt() + 1e-8);
       } else {
-        rows = rows - how.inner_lr * grad;
+        rows = rows - lr * grad;
       }
     }
     out.push_back(rows);

@@ -31,7 +31,8 @@ Gradients gather(const State&, const TaskBatch&, int64_t piece, Rng,
 // number, or [B, P].
 struct Descent {
   double inner_lr = 0.01;
-  bool adam = false;  // Adam's step in place of the plain one (Kingma & Ba 2015), moments starting at zero
+  double later_lr = 0;  // after the first step; 0: as the first
+  bool adam = false;    // Adam's step in place of the plain one (Kingma & Ba 2015), moments starting at zero
 };
 std::vector<Tensor> descend(const Tensor& rows, const TaskBatch&, std::span<const int64_t> steps,
                             const Descent&, Rng);

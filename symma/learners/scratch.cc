@@ -8,10 +8,11 @@ namespace {
 class Scratch : public Learner {
  public:
   struct Options {
-    double inner_lr = 0.01;
+    double inner_lr = 0.01, later_lr = 0;
     std::string inner_optimizer = "adam";
     void fields(Fields& f) {
       f.add("inner_lr", inner_lr, "step size on a task").above(0);
+      f.add("later_lr", later_lr, "the same after the first step; 0: as the first").at_least(0);
       f.add("inner_optimizer", inner_optimizer, "on a task").one_of({"adam", "sgd"});
     }
   };
@@ -35,7 +36,7 @@ class Scratch : public Learner {
 
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
-    const Descent how{.inner_lr = o_.inner_lr, .adam = o_.inner_optimizer == "adam"};
+    const Descent how{.inner_lr = o_.inner_lr, .later_lr = o_.later_lr, .adam = o_.inner_optimizer == "adam"};
     return descend(hand_out(state.theta, batch.size()), batch, steps, how, rng);
   }
 

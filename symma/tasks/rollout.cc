@@ -154,8 +154,13 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
     const Tensor before = memory;
     const Tensor outputs = by_world(net.act(theta, by_net(x), memory)).to(at::kFloat).contiguous();
     // [R, L, A, n]. Who has ended keeps what it remembers.
-    if (carried && all < r * e)
-      memory = at::where(by_net(out.alive.select(2, s - 1).view({r, e, 1, 1})).gt(0), memory, before);
+    if (carried && all < r * e) {
+      const Tensor on = at::zeros({r, e, 1, 1}, at::kBool);
+      for (int64_t w = 0; w < r; ++w) {
+        for (int64_t i : going[w]) on.data_ptr<bool>()[w * e + i] = true;
+      }
+      memory = at::where(by_net(on), memory, before);
+    }
     TORCH_CHECK(outputs.size(3) == width, "the network has ", outputs.size(3), " outputs; ", width,
                 " are asked");
     const int64_t slots = outputs.size(1);

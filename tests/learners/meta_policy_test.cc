@@ -261,15 +261,21 @@ TEST(MamlTrpo, AStepIsAsLongInAdaptedPoliciesAsTheRegionAllows) {
 
 TEST(MamlTrpo, LearnsToNavigate) {
   const Made m = made({{"vary", {"goal_0_x"}}});
-  const auto l = make<LearnerRegistry>("maml_trpo", {}, LearnerSetting{*m.model, m.family->spec()});
-  State s = l->init(1, Rng(1));
-  double first = 0, last = 0;
-  for (int i = 0; i < 40; ++i) {
-    const double reached =
-        l->step(s, *m.draw(std::vector<int64_t>(8, 0), i), Rng(i)).at("return").item<double>();
-    (i < 5 ? first : last) += i < 5 || i >= 35 ? reached / 5 : 0;
+  for (const double share : {1.0, 0.3}) {
+    const auto l = make<LearnerRegistry>("maml_trpo", {{"metric_share", share}},
+                                         LearnerSetting{*m.model, m.family->spec()});
+    State s = l->init(1, Rng(1));
+    double first = 0, last = 0, moved = 0;
+    for (int i = 0; i < 40; ++i) {
+      const Scores said = l->step(s, *m.draw(std::vector<int64_t>(8, 0), i), Rng(i));
+      const double reached = said.at("return").item<double>();
+      (i < 5 ? first : last) += i < 5 || i >= 35 ? reached / 5 : 0;
+      moved += said.at("kl").item<double>() / 40;
+      EXPECT_LE(said.at("kl").item<double>(), 0.01);
+    }
+    EXPECT_GT(last, first + 1);
+    EXPECT_GT(moved, 0.003) << "the region is made use of, however the metric is estimated";
   }
-  EXPECT_GT(last, first + 1);
 }
 
 TEST(Promp, ItsGradientIsThatOfItsObjective) {

@@ -211,7 +211,8 @@ TEST(Rl2, SaysWhatItNeeds) {
 TEST(Rl2, ComesNearTheOptimumOfSmallBandits) {
   const Made m =
       made({{"kind", "bandit"}, {"arms", 2}, {"limit", 1}}, {"arm_*"},
-           {{"episodes", 5}, {"lr", 5e-3}, {"gamma", 1.0}, {"minibatches", 2}, {"critic_hidden", 8}}, {}, 1);
+           {{"episodes", 5}, {"lr", 5e-3}, {"gamma", 1.0}, {"minibatches", 2}, {"critic_hidden", 8}},
+           Json::object(), 1);
   State s = m.learner->init(1, Rng(1));
   for (int i = 0; i < 60; ++i)
     m.learner->step(s, *m.draw(std::vector<int64_t>(300, kEveryone), 100 + i), Rng(i));

@@ -8,6 +8,17 @@
 namespace symma {
 namespace {
 
+// The directions of an estimate: [B, pairs, P] where tasks have keys, each task its own, which all its rows
+// share; else [1, pairs, P], which all tasks share.
+Tensor queries(const TaskBatch& batch, int64_t pairs, const Tensor& rows, Rng rng) {
+  const auto* worlds = dynamic_cast<const ControlBatch*>(&batch);
+  std::vector<Tensor> out;
+  for (int64_t b = 0; b < (worlds ? batch.size() : 1); ++b)
+    out.push_back(normal(worlds ? rng.split("task", worlds->key(b).key()) : rng, {pairs, rows.size(2)},
+                         rows.scalar_type()));
+  return at::stack(out).to(rows.device());
+}
+
 // What rows [B, L, P] lose on each task, [B, L]. Worlds play all of them at once.
 Tensor losses_of(const TaskBatch& batch, const Tensor& rows, Stage stage, Rng rng) {
   if (const auto* worlds = dynamic_cast<const ControlBatch*>(&batch)) return worlds->losses(rows, stage, rng);
@@ -79,15 +90,14 @@ std::vector<Tensor> Evolution::evolve(const Tensor& start, const TaskBatch& batc
   for (int64_t until : steps) {
     for (; done < until; ++done) {
       const Rng own = rng.split("step", done);
-      const Tensor e =
-          normal(own.split("directions"), {pairs, rows.size(2)}, rows.scalar_type()).to(rows.device());
+      const Tensor e = queries(batch, pairs, rows, own.split("directions"));
       Tensor gradient = at::zeros_like(rows), sum = at::zeros_like(rows.select(2, 0)),
              squares = at::zeros_like(sum);  // of the losses, [B, L]
       for (int64_t i = 0; i < pairs; ++i) {
-        const Tensor move = inner_.inner_sigma * e[i];
+        const Tensor way = e.narrow(1, i, 1), move = inner_.inner_sigma * way;
         const Tensor up = losses_of(batch, rows + move, Stage::kSupport, own.split("support")),
                      down = losses_of(batch, rows - move, Stage::kSupport, own.split("support"));
-        gradient.add_((up - down).unsqueeze(2) * e[i]);
+        gradient.add_((up - down).unsqueeze(2) * way);
         sum.add_(up + down), squares.add_(up.square() + down.square());
       }
       gradient.div_(2 * inner_.inner_sigma * static_cast<double>(pairs));
