@@ -2,11 +2,12 @@
 // After Metz et al. 2020, arXiv:2009.11243, and Metz et al. 2022, arXiv:2203.11860 (their "MLP" optimiser).
 //
 //   m_d = d m_d + (1 - d) g for each decay d,   v likewise of g^2,   both without bias towards zero
-//   r = sqrt(v),   features = [g / r, m_d / r, r / rms(r), log r, value / rms(value), tanh(t / s) for each
-//   scale s] step = scale direction exp(magnitude),   (direction, magnitude) = perceptron(features)
+//   r = sqrt(v),   features = [g / r, m_d / r, cos(g, m_d), r / rms(r), log r, tanh(t / s) for each scale s]
+//   step = scale direction exp(magnitude),   (direction, magnitude) = perceptron(features)
 //
-// rms is over the coordinates of a row. log r is not in those papers: with it a step can fall with the
-// gradient, as that of gradient descent does; the value itself, which they have, is left out.
+// rms and cos are over the coordinates of a row. Two features are not in those papers: with log r a step can
+// fall with the gradient, as that of gradient descent does, and cos tells a row that swings across a valley.
+// The value itself, which they have, is left out.
 #include <cmath>
 
 #include "symma/learners/optimizers/learned.h"
@@ -31,9 +32,9 @@ class MlpRule : public Rule {
   };
 
   explicit MlpRule(Options o) : o_(std::move(o)) {
-    const auto in = static_cast<int64_t>(3 + o_.decays.size() + o_.times.size());
+    const auto in = static_cast<int64_t>(3 + 2 * o_.decays.size() + o_.times.size());
     net_ =
-        make<ModelRegistry>("mlp", Json{{"hidden", o_.hidden}, {"activation", "tanh"}}, ModelShape{{in}, 2});
+        make<ModelRegistry>("mlp", Json{{"hidden", o_.hidden}, {"activation", "relu"}}, ModelShape{{in}, 2});
   }
 
   const Layout& layout() const override { return net_->layout(); }
@@ -54,9 +55,9 @@ class MlpRule : public Rule {
   }
 
  private:
-  // [G, C, features] and the next memory. None of it depends on phi: gradients are held fixed.
+  // [G, C, features] and the next memory. None of it depends on phi where gradients are held fixed.
   std::pair<Tensor, Tensor> look(const Sight& see, const Tensor& memory) const {
-    at::NoGradGuard no_grad;
+    at::AutoGradMode mode(at::GradMode::is_enabled() && see.gradient.requires_grad());
     constexpr double kNothing = 1e-20;
     const auto sizes = see.gradient.sizes();  // [G, R, P]
     const Tensor t = (see.age + 1).unsqueeze(2);
@@ -71,7 +72,12 @@ class MlpRule : public Rule {
     const auto n = static_cast<int64_t>(o_.decays.size());
     const Tensor r = (mean_of(g.square(), o_.square_decay, n) + kNothing).sqrt();
     features.push_back(g / r);
-    for (int64_t i = 0; i < n; ++i) features.push_back(mean_of(g, o_.decays[i], i) / r);
+    const Tensor size = row_rms(g);
+    for (int64_t i = 0; i < n; ++i) {
+      const Tensor m = mean_of(g, o_.decays[i], i);
+      features.push_back(m / r);
+      features.push_back(((g * m).mean(2, true) / (size * row_rms(m))).expand(sizes));
+    }
     std::rotate(next.begin(), next.begin() + 1, next.end());  // means first, then squares
     features.push_back(r / row_rms(r));
     features.push_back(r.log() / 5);
