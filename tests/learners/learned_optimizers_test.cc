@@ -80,7 +80,9 @@ void check_unroll(const std::string& kind, Json settings) {
   settings["steps"] = 12;
   const World w = quadratics(3, 5);
   const auto memory = std::make_shared<Frozen::Memory>();
-  const Frozen batch(w.batch->slice(0, 5), memory);
+  const Frozen held(w.batch->slice(0, 5), memory);
+  const bool exact = settings.value("order", 1) == 2;
+  const TaskBatch& batch = exact ? *w.batch : static_cast<const TaskBatch&>(held);
   const auto l = standing(w, kind, settings);
   State s = start(*l);
   const int64_t p = w.model->layout().size();
@@ -113,11 +115,13 @@ void check_unroll(const std::string& kind, Json settings) {
 TEST(Unroll, LstmAgainstFiniteDifferences) {
   check_unroll("lstm_optimizer", {{"hidden", {3, 2}}, {"preprocess", 0}});
   check_unroll("lstm_optimizer", {{"hidden", {3}}, {"objective", "log"}});
+  check_unroll("lstm_optimizer", {{"hidden", {3}}, {"preprocess", 0}, {"order", 2}});
 }
 
 TEST(Unroll, MlpAgainstFiniteDifferences) {
   check_unroll("mlp_optimizer", {{"hidden", {3}}, {"objective", "log"}});
   check_unroll("mlp_optimizer", {{"hidden", {3, 2}}, {"start", "drawn"}});
+  check_unroll("mlp_optimizer", {{"hidden", {3}}, {"objective", "log"}, {"order", 2}});
 }
 
 // All tasks are one and the same quadratic, and agents differ by their perturbations alone. A round's

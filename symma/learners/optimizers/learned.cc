@@ -37,13 +37,14 @@ Tensor optimiser_of(const std::string& run, int64_t size) {
   return theta->second[0].slice(0, p).clone();
 }
 
-// The loss [b] at rows [b, P] and its gradient. What is not finite counts as flat, or as very steep: a rule
-// can then stay finite whatever it meets.
-std::pair<Tensor, Tensor> measure(const TaskBatch& tasks, const Tensor& rows, Rng rng) {
+// The loss [b] at rows [b, P] and its gradient, with history where `exact`. What is not finite counts as
+// flat, or as very steep: a rule can then stay finite whatever it meets.
+std::pair<Tensor, Tensor> measure(const TaskBatch& tasks, const Tensor& rows, bool exact, Rng rng) {
   at::AutoGradMode on(true);
-  const Tensor at = leaf(rows);
+  const Tensor at = exact ? rows : leaf(rows);
   const Tensor loss = tasks.loss(at, Stage::kSupport, rng);
-  return {loss.detach(), row_gradient(loss, at, false).nan_to_num(0.0, 1e10, -1e10).clamp_(-1e10, 1e10)};
+  const Tensor gradient = row_gradient(loss, at, exact).nan_to_num(0.0, 1e10, -1e10).clamp(-1e10, 1e10);
+  return {exact ? loss : loss.detach(), gradient};
 }
 
 Tensor beside(const Tensor& mask /*[N,T]*/, const Tensor& t /*[N,T,...]*/) {
@@ -211,33 +212,39 @@ LearnedOptimizer::Landing LearnedOptimizer::fly(const Tensor& start_phi, Flight 
                                                 bool differentiate, Rng rng) const {
   // Far below any loss that is of interest.
   constexpr double kNothing = 1e-20;
-  const bool log = o_.objective == "log";
+  const bool log = o_.objective == "log", exact = differentiate && o_.order == 2;
   const double mean = 1.0 / static_cast<double>(o_.unroll);
   const Tensor phi = differentiate ? leaf(start_phi) : start_phi;
-  at.rows = at.rows.contiguous(), at.memory = at.memory.contiguous();
+  at.rows = exact ? leaf(at.rows.contiguous()) : at.rows.contiguous(), at.memory = at.memory.contiguous();
   Tensor value = at::zeros({at.rows.size(0)}, at.rows.options());
   std::vector<Tensor> steps, slopes;
   for (int64_t t = 0;; ++t) {
-    const auto [loss, gradient] = measure(tasks, at.rows, rng.split("step", static_cast<uint64_t>(t)));
+    const auto [loss, gradient] = measure(tasks, at.rows, exact, rng.split("step", static_cast<uint64_t>(t)));
+    at::AutoGradMode mode(differentiate);
     if (t > 0) {
-      value += mean * (log ? (loss + kNothing).log() : loss);
-      if (differentiate) {
-        const Tensor weight = log ? mean / (loss + kNothing) : at::full({}, mean, loss.options());
-        slopes.push_back((log ? weight.nan_to_num(0.0, 0.0, 0.0).unsqueeze(1) : weight) * gradient);
+      value = value + mean * (log ? (loss + kNothing).log() : loss);
+      if (differentiate && !exact) {
+        const Tensor weight = log ? (mean / (loss + kNothing)).nan_to_num(0.0, 0.0, 0.0).unsqueeze(1)
+                                  : at::full({}, mean, loss.options());
+        slopes.push_back(weight * gradient);
       }
     }
     if (t == o_.unroll) break;
-    at::AutoGradMode mode(differentiate);
     const Move move = advance(phi, at, gradient);
-    if (differentiate) steps.push_back(move.step.view_as(at.rows));
-    at = {at.rows + move.step.detach().view_as(at.rows), move.memory, at.age + 1};
+    const Tensor step = move.step.view_as(at.rows);
+    if (differentiate && !exact) steps.push_back(step);
+    at = {at.rows + (exact ? step : step.detach()), move.memory, at.age + 1};
   }
-  at.memory = at.memory.detach();
-  if (!differentiate) return {at, value, {}};
-  // Step s is in every later row: what is after it adds up.
-  for (size_t t = slopes.size() - 1; t-- > 0;) slopes[t] = slopes[t] + slopes[t + 1];
-  at::AutoGradMode on(true);
-  return {at, value, vector_jacobian(at::stack(steps), phi, at::stack(slopes))};
+  Tensor of_phi;
+  if (exact) {
+    of_phi = row_gradient(value, phi, false).nan_to_num(0.0, 0.0, 0.0);
+  } else if (differentiate) {
+    // Step s is in every later row: what is after it adds up.
+    for (size_t t = slopes.size() - 1; t-- > 0;) slopes[t] = slopes[t] + slopes[t + 1];
+    at::AutoGradMode on(true);
+    of_phi = vector_jacobian(at::stack(steps), phi, at::stack(slopes));
+  }
+  return {{at.rows.detach(), at.memory.detach(), at.age}, value.detach(), of_phi};
 }
 
 std::vector<Tensor> LearnedOptimizer::adapt(const State& state, const TaskBatch& batch,
@@ -252,7 +259,8 @@ std::vector<Tensor> LearnedOptimizer::adapt(const State& state, const TaskBatch&
   int64_t done = 0;
   for (int64_t until : steps) {
     for (; done < until; ++done) {
-      const Tensor gradient = measure(batch, at.rows, rng.split("step", static_cast<uint64_t>(done))).second;
+      const Tensor gradient =
+          measure(batch, at.rows, false, rng.split("step", static_cast<uint64_t>(done))).second;
       const Move move = advance(phi, at, gradient);
       at = {at.rows + move.step.view_as(at.rows), move.memory, at.age + 1};
     }

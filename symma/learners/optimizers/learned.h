@@ -9,9 +9,10 @@
 // A round is one truncation: `unroll` steps of every task. Tasks stay for `steps` steps and then give way to
 // new ones; until then they, their rows and the rule's memory live in State.own, as "kept.*" [N, T, ...].
 //
-// estimator = "unroll" goes back through the truncation, with the gradients that the rule sees held fixed as
-// in the paper. Then rows_t reach phi through sums of steps alone, so d L(rows_t) / d u_s for s < t is the
-// gradient that the rule sees at t anyhow, and no second derivative of the task is taken.
+// estimator = "unroll" goes back through the truncation. With order = 1 the gradients that the rule sees are
+// held fixed, as in the paper. Then rows_t reach phi through sums of steps alone, so d L(rows_t) / d u_s for
+// s < t is the gradient that the rule sees at t anyhow, and no second derivative of the task is taken. order
+// = 2 goes through the gradients too: what a step does to later gradients counts.
 //
 // estimator = "pes" is persistent evolution strategies (Vicol et al. 2021, arXiv:2112.13835, algorithm 2):
 // each task is worked on by phi + e and by phi - e, e ~ N(0, sigma^2) anew in each truncation, and
@@ -51,7 +52,7 @@ class Rule {
 
 struct LearnedOptions {
   std::string estimator = "unroll", objective = "loss", from;
-  int64_t unroll = 20, steps = 100;
+  int64_t unroll = 20, steps = 100, order = 1;
   double sigma = 0.01;
   Start start;
   OuterOptions outer{.clip_norm = 1};
@@ -63,6 +64,9 @@ struct LearnedOptions {
         .one_of({"loss", "log"});
     f.add("unroll", unroll, "steps of a truncation, which is a round").at_least(1);
     f.add("steps", steps, "steps on a task, a multiple of unroll").at_least(1);
+    f.add("order", order, "of unroll: 1 holds the gradients that the rule sees fixed, 2 goes through them")
+        .at_least(1)
+        .at_most(2);
     f.add("sigma", sigma, "of pes: standard deviation of the perturbations").above(0);
     f.add("from", from,
           "folder of a run whose first agent's optimiser all agents start with; empty: a new one");

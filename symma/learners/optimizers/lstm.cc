@@ -86,8 +86,8 @@ class Lstm : public Rule {
     const double p = o_.preprocess;
     if (p == 0) return gradient;
     // Both branches of the paper's cases are these clamps.
-    const Tensor size = (gradient.abs().log() / p).clamp_min_(-1),
-                 direction = (gradient * std::exp(p)).clamp_(-1, 1);
+    const Tensor size = ((gradient.abs() + 1e-30).log() / p).clamp_min(-1),
+                 direction = (gradient * std::exp(p)).clamp(-1, 1);
     return at::cat({size, direction}, 1);
   }
 

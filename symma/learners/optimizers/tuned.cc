@@ -16,7 +16,7 @@ class Tuned : public Learner {
  public:
   struct Options {
     std::string optimizer = "adam";
-    std::vector<double> rates{1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0}, momenta{0.9};
+    std::vector<double> rates{3e-3, 0.01, 0.03, 0.1, 0.3}, momenta{0.9};
     int64_t steps = 100;
     double beta2 = 0.999;
     Start start;
