@@ -52,6 +52,11 @@ Tensor ends(const Rollout& o, bool limit_ends) {
 void ValueOptions::fields(Fields& f) {
   f.add("epsilon_start", epsilon_start, "how often players act at random, at first").at_least(0).at_most(1);
   f.add("epsilon_end", epsilon_end, "and in the end").at_least(0).at_most(1);
+  f.add("temperature", temperature,
+        "where it is above 0, players draw actions from the softmax of values over it, and networks say "
+        "values "
+        "over it: judge with [task] greedy = false")
+      .at_least(0);
   f.add("epsilon_steps", epsilon_steps, "steps of the world in which it falls").at_least(1);
   f.add("td_lambda", td_lambda, "how far targets look past the next step along what was played")
       .at_least(0)
@@ -129,7 +134,7 @@ Scores ValueBased::step(State& state, const TaskBatch& batch, Rng rng) const {
   const int64_t n = state.theta.size(0), tasks = batch.size() / n;
   at::NoGradGuard no_grad;
   if (state.step == 0) state.own["target"] = state.theta.clone();
-  Behaviour how{Behaviour::Pick::kEpsilon, {}};
+  Behaviour how{o_.temperature > 0 ? Behaviour::Pick::kSample : Behaviour::Pick::kGreedy, {}};
   const Tensor steps = state.own.at("env_steps").to(at::kDouble).contiguous();
   for (int64_t b = 0; b < batch.size(); ++b) {
     const double part =
@@ -175,6 +180,7 @@ Tensor ValueBased::learn(State& state, const std::vector<Rng>& keys) const {
     const Tensor deviation = (kept.select(1, 2) / kept.select(1, 0).clamp_min(1)).sqrt() + 1e-5;
     reward = (reward - column(kept.select(1, 1))) / column(deviation);
   }
+  if (o_.temperature > 0) reward = reward / o_.temperature;
   const Points at_step{steps.place, {}};
   const Tensor mask = take(o.mask, steps.seen).squeeze(2),
                state_seen = central_state(seen_input, shape_.seen).squeeze(2);
