@@ -10,7 +10,7 @@ class Alone : public Mixing {
   int64_t columns() const override { return 0; }
   Tensor init(int64_t rows, Rng) const override { return at::empty({rows, 0}); }
   Tensor loss(const Transitions& s, const Tensor&, const Tensor&) const override {
-    const Tensor target = s.reward + s.going.unsqueeze(2) * s.next_value;  // [R, M, A]
+    const Tensor target = s.goal(s.reward, s.next_value);  // [R, M, A]
     return ((s.chosen() - target).square().mean(2) * s.weight).sum(1);
   }
 };

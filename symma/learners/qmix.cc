@@ -21,7 +21,7 @@ class Monotonic : public Mixing {
     Tensor to;
     {
       at::NoGradGuard no_grad;
-      to = s.reward.mean(2) + s.going * mix(target, s.next_value, s.next_state);
+      to = s.goal(s.reward.mean(2), mix(target, s.next_value, s.next_state));
     }
     return squared_error(mix(mixer, s.chosen(), s.state), to, s.weight);
   }

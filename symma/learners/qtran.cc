@@ -24,7 +24,7 @@ class Transformed : public Mixing {
     Tensor to, top;
     {
       at::NoGradGuard no_grad;
-      to = s.reward.mean(2) + s.going * joint(target, s.next_state, s.next_action);
+      to = s.goal(s.reward.mean(2), joint(target, s.next_state, s.next_action));
       top = s.values.detach().masked_fill(s.mask.logical_not(), -1e9).argmax(3);  // u*, [R, M, A]
     }
     const Tensor q = joint(mixer, s.state, s.action), q_top = joint(mixer, s.state, top).detach();

@@ -52,11 +52,37 @@ Tensor ends(const Rollout& o, bool limit_ends) {
 void ValueOptions::fields(Fields& f) {
   f.add("epsilon_start", epsilon_start, "how often players act at random, at first").at_least(0).at_most(1);
   f.add("epsilon_end", epsilon_end, "and in the end").at_least(0).at_most(1);
+  f.add("temperature", temperature,
+        "where it is above 0, players draw actions from the softmax of values over it, and networks say "
+        "values "
+        "over it: judge with [task] greedy = false")
+      .at_least(0);
   f.add("epsilon_steps", epsilon_steps, "steps of the world in which it falls").at_least(1);
+  f.add("td_lambda", td_lambda, "how far targets look past the next step along what was played")
+      .at_least(0)
+      .at_most(1);
   f.add("buffer", buffer, "episodes that are kept").at_least(1);
   f.add("batch", batch, "episodes an update").at_least(1);
   f.add("updates", updates, "updates a round; 0: as many as episodes are played").at_least(0);
   team.fields(f);
+}
+
+Tensor Transitions::goal(const Tensor& reward, const Tensor& next) const {
+  const Tensor discount = reward.dim() == 3 ? going.unsqueeze(2) : going;
+  if (lambda == 0) return reward + discount * next;
+  const int64_t r = reward.size(0), m = reward.size(1), k = reward.numel() / (r * m);
+  const auto doubles = [](const Tensor& x) { return x.to(at::kDouble).contiguous(); };
+  const Tensor paid = doubles(reward), value = doubles(next), g = doubles(going), on = follows.contiguous();
+  Tensor out = at::empty_like(paid);
+  for (int64_t at = r * m; at-- > 0;) {
+    const bool more = on.data_ptr<bool>()[at];
+    for (int64_t i = at * k; i < (at + 1) * k; ++i) {
+      double* to = out.data_ptr<double>() + i;
+      const double v = value.data_ptr<double>()[i], after = more ? (1 - lambda) * v + lambda * to[k] : v;
+      *to = paid.data_ptr<double>()[i] + g.data_ptr<double>()[at] * after;
+    }
+  }
+  return out.view(reward.sizes()).to(reward.scalar_type());
 }
 
 Tensor squared_error(const Tensor& value, const Tensor& target, const Tensor& weight) {
@@ -108,7 +134,7 @@ Scores ValueBased::step(State& state, const TaskBatch& batch, Rng rng) const {
   const int64_t n = state.theta.size(0), tasks = batch.size() / n;
   at::NoGradGuard no_grad;
   if (state.step == 0) state.own["target"] = state.theta.clone();
-  Behaviour how{Behaviour::Pick::kEpsilon, {}};
+  Behaviour how{o_.temperature > 0 ? Behaviour::Pick::kSample : Behaviour::Pick::kGreedy, {}};
   const Tensor steps = state.own.at("env_steps").to(at::kDouble).contiguous();
   for (int64_t b = 0; b < batch.size(); ++b) {
     const double part =
@@ -154,6 +180,7 @@ Tensor ValueBased::learn(State& state, const std::vector<Rng>& keys) const {
     const Tensor deviation = (kept.select(1, 2) / kept.select(1, 0).clamp_min(1)).sqrt() + 1e-5;
     reward = (reward - column(kept.select(1, 1))) / column(deviation);
   }
+  if (o_.temperature > 0) reward = reward / o_.temperature;
   const Points at_step{steps.place, {}};
   const Tensor mask = take(o.mask, steps.seen).squeeze(2),
                state_seen = central_state(seen_input, shape_.seen).squeeze(2);
@@ -178,6 +205,13 @@ Tensor ValueBased::learn(State& state, const std::vector<Rng>& keys) const {
   s.going =
       (o_.team.gamma * (1 - take(ends(o, o_.team.limit_ends).unsqueeze(3), at_step).view({n, -1}))).to(type);
   s.weight = steps.weight.to(type);
+  s.lambda = o_.td_lambda;
+  if (s.lambda > 0) {
+    // Padding repeats place 0, which is the next of none.
+    const Tensor next = at::constant_pad_nd(steps.place.narrow(1, 1, steps.place.size(1) - 1), {0, 1}, -1);
+    const int64_t t = o.alive.size(2);
+    s.follows = next.eq(steps.place + 1).logical_and(at::remainder(next, t).ne(0));
+  }
   const Tensor loss = mixing_->loss(s, theta.narrow(1, p, q), state.own.at("target").narrow(1, p, q));
   const Tensor grad = row_gradient(loss, theta, false);
   at::NoGradGuard no_grad;

@@ -1,7 +1,10 @@
 // Learners of teams by action values: each player's network says what its actions are worth, and a mixing
 // says how those make the team's value. Double Q-learning (van Hasselt et al. 2016, arXiv:1509.06461) from
 // replayed episodes, with a target network; exploration falls in a line from `epsilon_start` to
-// `epsilon_end`.
+// `epsilon_end`. Targets are Peng's Q(lambda) (Peng and Williams 1994; Kozuno et al. 2021, arXiv:2103.00107;
+// for teams Hu et al. 2021, arXiv:2102.03479), which is the one-step target where lambda = 0:
+//
+//   G_t = r_t + gamma ((1 - lambda) V(s_t+1) + lambda G_t+1),   V of the last state of an episode alone
 #pragma once
 
 #include "symma/learners/replay.h"
@@ -10,7 +13,7 @@ namespace symma {
 
 struct ValueOptions {
   TeamOptions team;
-  double epsilon_start = 1, epsilon_end = 0.05;
+  double epsilon_start = 1, epsilon_end = 0.05, td_lambda = 0, temperature = 0;
   int64_t epsilon_steps = 50000, buffer = 5000, batch = 32, updates = 0;
   ValueOptions() { team.target_update = 200; }
   void fields(Fields& f);
@@ -27,7 +30,12 @@ struct Transitions {
   Tensor reward;             // [R, M, A]
   Tensor going;              // [R, M]: gamma, or 0 where the world ended
   Tensor weight;             // [R, M], sums to 1 over M
+  Tensor follows;            // [R, M] bool: the next of the M is the episode's next step
+  double lambda = 0;
   Tensor chosen() const { return values.gather(3, action.unsqueeze(3)).squeeze(3); }  // [R, M, A]
+  // What values should be, from rewards and what the states after them are worth: as both, [R, M] or
+  // [R, M, A].
+  Tensor goal(const Tensor& reward, const Tensor& next) const;
 };
 
 // How players' values make a loss, with parameters of its own.

@@ -248,8 +248,8 @@ std::string gallery_html(const Run& run, const std::string& id) {
     int64_t count = 0;
     for (const Json& task : run.gallery.at("tasks")) {
       std::string title = task.at("title").get<std::string>();
-      if (task.contains("steps")) {
-        const auto s = task.at("steps").get<int64_t>();
+      const int64_t s = task.contains("steps") ? task.at("steps").get<int64_t>() : 0;
+      if (task.contains("steps") && (s > 0 || kind != "world")) {
         title += fmt::format(" · {} step{}", s, s == 1 ? "" : "s");
       }
       std::string drawn = kind == "curve"    ? curve(task, fmt::format("{}-{}", id, count))

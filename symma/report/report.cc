@@ -23,6 +23,12 @@ std::string steps_text(int64_t steps) {
   return steps == 1 ? "1 step" : fmt::format("{} steps", steps);
 }
 
+// " after 10 steps"; nothing where nobody was asked to adapt.
+std::string after_text(const Evaluation& e) {
+  const bool none = e.steps.size() == 1 && e.steps[0] == 0;
+  return none ? "" : " after " + steps_text(e.steps.back());
+}
+
 std::string agents_text(int64_t agents) {
   return agents == 1 ? "1 agent" : fmt::format("{} agents", agents);
 }
@@ -61,8 +67,8 @@ std::string headline(const Run& run) {
       fmt::format("{} on <code>{}</code>", agents_text(run.agents), escape(run.topology()));
   if (!run.eval) return "Not evaluated yet; " + who;
   const Evaluation& e = *run.eval;
-  return fmt::format("{} {} after {} on {} unseen {} tasks; {}", escape(e.metric),
-                     with_interval(e.mean.back(), e.ci95.back(), e.percent()), steps_text(e.steps.back()),
+  return fmt::format("{} {}{} on {} unseen {} tasks; {}", escape(e.metric),
+                     with_interval(e.mean.back(), e.ci95.back(), e.percent()), after_text(e),
                      grouped(static_cast<double>(e.tasks)), escape(e.split), who);
 }
 
@@ -78,7 +84,7 @@ std::string tiles(const Run& run) {
     if (e.steps.size() > 1)
       tile(fmt::format("{} after {}", metric, steps_text(e.steps.front())),
            score(e.mean.front(), e.percent()));
-    tile(fmt::format("{} after {}", metric, steps_text(e.steps.back())), score(e.mean.back(), e.percent()),
+    tile(metric + after_text(e), score(e.mean.back(), e.percent()),
          "median " + score(e.median.back(), e.percent()));
   }
   if (run.agents > 1) {
@@ -91,6 +97,12 @@ std::string tiles(const Run& run) {
   return out + "</dl>";
 }
 
+// One number of steps is no curve: the table says it all.
+std::string curve(const Evaluation& e, const std::string& kind, size_t index, const std::string& title,
+                  const std::string& note, const std::string& below) {
+  return e.steps.size() > 1 ? chart(kind, index, title, note, below) : card(title, below);
+}
+
 std::string adaptation(const Run& run, size_t i) {
   std::string out;
   if (run.eval) {
@@ -99,7 +111,8 @@ std::string adaptation(const Run& run, size_t i) {
       below += "<p class=\"caution\">" + words + "</p>";
     if (!run.eval->protocol.empty())
       below += "<p class=\"note\">Protocol: " + escape(run.eval->protocol) + "</p>";
-    out += chart("eval", i, "Adaptation to unseen tasks",
+    out += curve(*run.eval, "eval", i,
+                 run.eval->steps.size() > 1 ? "Adaptation to unseen tasks" : "Unseen tasks",
                  fmt::format("Score after so many steps of adaptation, {} {} tasks. Narrow band: 95 % "
                              "interval of the mean; wide band: "
                              "the middle half of the tasks.",
@@ -112,8 +125,8 @@ std::string adaptation(const Run& run, size_t i) {
       below += "<p class=\"caution\">" + words + "</p>";
     if (!run.ood->protocol.empty())
       below += "<p class=\"note\">Protocol: " + escape(run.ood->protocol) + "</p>";
-    out += chart(
-        "ood", i, "Out of distribution",
+    out += curve(
+        *run.ood, "ood", i, "Out of distribution",
         fmt::format("The same on {} tasks of the split <code>{}</code>, from ranges that training never saw.",
                     grouped(static_cast<double>(run.ood->tasks)), escape(run.ood->split)),
         below);
@@ -195,9 +208,9 @@ std::string over_agents(const Run& run) {
   const Evaluation& e = *run.eval;
   const bool p = e.percent();
   return fmt::format(
-      "<p class=\"note\">Over the agents, after {}: mean {}, interquartile mean {} (95 % by the stratified "
+      "<p class=\"note\">Over the agents{}: mean {}, interquartile mean {} (95 % by the stratified "
       "bootstrap: {} to {}).</p>",
-      steps_text(e.steps.back()), with_interval(e.agents_mean.back(), e.agents_ci95.back(), p),
+      after_text(e), with_interval(e.agents_mean.back(), e.agents_ci95.back(), p),
       score(e.agents_iqm.back(), p), score(e.agents_low.back(), p), score(e.agents_high.back(), p));
 }
 
@@ -228,7 +241,8 @@ std::string run_html(const Run& run, size_t i, bool several) {
   if (!run.description.empty()) out += "<p>" + escape(run.description) + "</p>";
   out += tiles(run) + "</header>";
   if (const auto cards = adaptation(run, i); !cards.empty())
-    out += "<section><h3>Adaptation</h3><div class=\"cards\">" + cards + "</div></section>";
+    out += fmt::format("<section><h3>{}</h3><div class=\"cards\">{}</div></section>",
+                       run.eval && run.eval->steps.size() > 1 ? "Adaptation" : "Score", cards);
   if (const auto drawn = gallery_html(run, fmt::format("task-{}", i)); !drawn.empty()) {
     out += "<section><h3>Tasks</h3><div class=\"card\">" + drawn + "</div></section>";
   }

@@ -270,7 +270,7 @@ Tensor ControlBatch::losses(const Tensor& theta, Stage stage, Rng rng) const {
 Behaviour ControlBatch::judged() const {
   if (!options_->greedy) return {Behaviour::Pick::kSample};
   if (options_->greedy_epsilon == 0 || world(0, 1)->spec().continuous) return {Behaviour::Pick::kGreedy};
-  return {Behaviour::Pick::kEpsilon, std::vector<double>(size(), options_->greedy_epsilon)};
+  return {Behaviour::Pick::kGreedy, std::vector<double>(size(), options_->greedy_epsilon)};
 }
 
 Scores ControlBatch::score(const Tensor& theta, Rng rng) const {

@@ -75,8 +75,7 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
   Rollout out;
   out.input = at::zeros({r, e, t + 1, a, in}, at::kFloat);
   out.mask = at::ones({r, e, t + 1, a, n}, at::kBool);
-  TORCH_CHECK(!spec.continuous || behaviour.pick != Behaviour::Pick::kEpsilon,
-              "numbers are not drawn evenly");
+  TORCH_CHECK(!spec.continuous || behaviour.epsilon.empty(), "numbers are not drawn evenly");
   // An agent's action: one int64, or n floats.
   const auto actions_of = [&](std::vector<int64_t> sizes) {
     if (spec.continuous) sizes.push_back(n);
@@ -184,10 +183,10 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
           }
           int64_t& chosen = act.data_ptr<int64_t>()[i * a + p];
           // Diverged networks give NaN, with which no comparison holds: the first allowed action is taken.
-          if (sample)
-            chosen = draw(logits, mask, n, draws, log_p);
-          else if (behaviour.pick == Behaviour::Pick::kEpsilon && draws.uniform() < behaviour.epsilon[w])
+          if (!behaviour.epsilon.empty() && draws.uniform() < behaviour.epsilon[w])
             chosen = any(mask, n, draws);
+          else if (behaviour.pick == Behaviour::Pick::kSample)
+            chosen = draw(logits, mask, n, draws, log_p);
           else
             chosen = best(logits, mask, n);
         }

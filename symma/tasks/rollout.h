@@ -26,8 +26,9 @@ struct Rollout {
 
 // How actions follow from a network's outputs. Where they are numbers, the greedy one is the mean.
 struct Behaviour {
-  enum class Pick { kSample, kGreedy, kEpsilon } pick = Pick::kSample;
-  std::vector<double> epsilon = {};  // of each row: how often an allowed action is drawn evenly
+  enum class Pick { kSample, kGreedy } pick = Pick::kSample;
+  // Of each row: how often an allowed action is drawn evenly instead. None: never.
+  std::vector<double> epsilon = {};
 };
 
 struct Players {

@@ -6,6 +6,7 @@
 #include "symma/core/parallel.h"
 #include "symma/learners/replay.h"
 #include "symma/learners/teams.h"
+#include "symma/learners/value_based.h"
 
 namespace symma {
 namespace {
@@ -205,6 +206,25 @@ TEST(Returns, OfTwoStepsByHand) {
   EXPECT_TRUE(r.equal(want)) << r;
   const Tensor cut = n_step_returns(reward, alive, end, value, 0.5, 2, true).view(-1);
   EXPECT_TRUE(cut.equal(at::tensor({1 + 1 + 8., 2 + 2., 4., 1 + 1., 2., 0.}, at::kDouble))) << cut;
+}
+
+TEST(Goal, OfTwoEpisodesByHand) {
+  // Two steps and an end; two steps and the limit; and a place that repeats the first.
+  Transitions s;
+  s.going = at::tensor({.5, 0., .5, .5, .5}, at::kDouble).view({1, 5});
+  s.follows = at::tensor({1, 0, 1, 0, 0}, at::kInt).view({1, 5}).to(at::kBool);
+  const Tensor r = at::tensor({1., 2., 4., 8., 1.}, at::kDouble).view({1, 5});
+  const Tensor v = at::tensor({16., 32., 64., 128., 16.}, at::kDouble).view({1, 5});
+  EXPECT_TRUE(s.goal(r, v).equal(r + s.going * v));
+  s.lambda = 0.25;
+  const double last = 8 + .5 * 128;
+  const Tensor want = at::tensor(
+      {1 + .5 * (.75 * 16 + .25 * 2), 2., 4 + .5 * (.75 * 64 + .25 * last), last, 9.}, at::kDouble);
+  EXPECT_TRUE(s.goal(r, v).view(-1).equal(want)) << s.goal(r, v);
+  // Of each player apart, the same.
+  const Tensor two = s.goal(at::stack({r, 2 * r}, 2), at::stack({v, 2 * v}, 2));
+  EXPECT_TRUE(two.select(2, 0).view(-1).equal(want));
+  EXPECT_TRUE(two.select(2, 1).view(-1).equal(2 * want));
 }
 
 TEST(Points, TakeAndPutAreInverse) {

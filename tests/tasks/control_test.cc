@@ -73,7 +73,7 @@ TEST(Control, ASliceAndAnyNumberOfThreadsGiveTheSameEpisodes) {
 TEST(Control, EpisodesAreWhole) {
   const Made m = made({{"world", kForaging}});
   const auto batch = m.draw({0, 1}, 5);
-  const Rollout o = play(m, *batch, m.model->init(2, Rng(4)), {Behaviour::Pick::kEpsilon, {1.0, 1.0}});
+  const Rollout o = play(m, *batch, m.model->init(2, Rng(4)), {Behaviour::Pick::kGreedy, {1.0, 1.0}});
   const Tensor length = o.alive.sum(2);  // [R, E]
   EXPECT_GE(length.min().item<double>(), 1);
   // A step is taken until the end and none after it; an episode that ends early was ended by the world.
