@@ -3,66 +3,239 @@
 #include <ATen/Dispatch.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
+#include <type_traits>
+#include <vector>
 
 #include "symma/core/parallel.h"
 #include "symma/exchange/rows.h"
 #include "symma/exchange/wide.h"
 
+// Vectors stay inside functions that are inlined, so how they would be passed does not matter.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 namespace symma {
 namespace {
 
-constexpr int kLanes = 32;  // columns sorted together
 constexpr int64_t kStage =
-    1 << 18;  // bytes read ahead of sorting: long reads of each row, and the tile stays in L2
+    1 << 19;                // bytes read ahead of sorting: long reads of each row, and the tile stays in L2
+constexpr int kBlock = 16;  // values of a column that stay in registers
 
-// Sorts tiles of kLanes columns with `network` and hands each, [n][kLanes], to `reduce(tile, out)`.
+// Numbers are sorted as integers in the same order, whose minimum and maximum are one instruction each.
+template <class T>
+using KeyOf = std::conditional_t<std::is_same_v<T, float>, int32_t, int64_t>;
+
+// 64 bytes: one value of each of as many columns.
+template <class T>
+struct VectorOf {
+  typedef T Type __attribute__((vector_size(64), may_alias));
+};
+template <class T>
+using Vec = typename VectorOf<T>::Type;
+struct alignas(64) CacheLine {
+  char bytes[64];
+};
+template <class T>
+constexpr int kLanes = 64 / sizeof(T);
+
+// Negative numbers have their other bits turned, so the order of keys is that of numbers. It is its own
+// inverse.
+template <class K>
+SYMMA_INLINE inline void turn(K* key) {
+  *key ^= (*key >> (8 * sizeof(*key) - 1)) & std::numeric_limits<K>::max();
+}
+
+template <class T>
+SYMMA_INLINE inline void numbers(const Vec<KeyOf<T>>& keys, T* out) {
+  for (int l = 0; l < kLanes<T>; ++l) {
+    KeyOf<T> k = keys[l];
+    turn(&k);
+    std::memcpy(out + l, &k, sizeof k);
+  }
+}
+
+template <class V>
+SYMMA_INLINE inline void compare(V* a, V* b) {
+  const V p = *a, q = *b;
+  *a = p < q ? p : q;
+  *b = p < q ? q : p;
+}
+
+// Batcher's merge exchange, Knuth vol. 3, 5.2.2, algorithm M.
+struct Network {
+  std::array<std::array<int, 2>, 63> pairs{};
+  int size = 0;
+};
+constexpr Network network(int n) {
+  Network out;
+  for (int p = n / 2; p > 0; p /= 2)
+    for (int q = n / 2, r = 0, d = p;; d = q - p, q /= 2, r = p) {
+      for (int i = 0; i + d < n; ++i)
+        if ((i & p) == r) out.pairs[out.size++] = {i, i + d};
+      if (q == p) break;
+    }
+  return out;
+}
+
+// Sorts N rows of a tile in registers.
+template <int N, class V>
+SYMMA_INLINE inline void sort_block(V* t) {
+  constexpr Network kNetwork = network(N);
+  V a[N];
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) a[i] = t[i];
+#pragma GCC unroll 64
+  for (int k = 0; k < kNetwork.size; ++k) compare(a + kNetwork.pairs[k][0], a + kNetwork.pairs[k][1]);
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) t[i] = a[i];
+}
+
+// The last levels of a bitonic merge, of distances Top, Top / 2 ... 1, on a block of rows.
+template <int Top, class V>
+SYMMA_INLINE inline void last_levels(V* t) {
+  V a[kBlock];
+#pragma GCC unroll 16
+  for (int i = 0; i < kBlock; ++i) a[i] = t[i];
+#pragma GCC unroll 4
+  for (int d = Top; d > 0; d /= 2) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kBlock; ++i)
+      if ((i & d) == 0) compare(a + i, a + i + d);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kBlock; ++i) t[i] = a[i];
+}
+
+// Merges two sorted runs of `run` rows that follow each other (Batcher 1968). The first three levels, with
+// the second run read backwards, are done on eight rows at a time.
+template <class V>
+SYMMA_INLINE inline void merge(V* t, int64_t run) {
+  const int64_t quarter = run / 4;
+  for (int64_t i = 0; i < quarter; ++i) {
+    V low[4], high[4];
+    V* const end = t + 2 * run - 1 - i;
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) {
+      low[k] = t[i + k * quarter], high[k] = *(end - k * quarter);
+      compare(low + k, high + k);
+    }
+#pragma GCC unroll 2
+    for (int d = 2; d > 0; d /= 2) {
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
+        if ((k & d) != 0) continue;
+        compare(low + k, low + k + d);
+        compare(high + k + d, high + k);
+      }
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) t[i + k * quarter] = low[k], *(end - k * quarter) = high[k];
+  }
+  for (int64_t d = quarter / 2; d >= kBlock; d /= 2) {
+    for (int64_t i = 0; i < 2 * run; ++i)
+      if ((i & d) == 0) compare(t + i, t + i + d);
+  }
+  for (int64_t i = 0; i < 2 * run; i += kBlock) {
+    if (quarter == 4)
+      last_levels<2>(t + i);
+    else if (quarter == 8)
+      last_levels<4>(t + i);
+    else
+      last_levels<8>(t + i);
+  }
+}
+
+// The same for the sake of ranks [first, last) alone: what they do not depend on is left out.
+template <class V>
+SYMMA_INLINE inline void merge_for(V* t, int64_t run, int64_t first, int64_t last) {
+  const auto level = [&](V* low, V* high, bool wants_low, bool wants_high) SYMMA_INLINE {
+    const V p = *low, q = *high;
+    if (wants_low) *low = p < q ? p : q;
+    if (wants_high) *high = p < q ? q : p;
+  };
+  const bool below = first<run, above = last> run;
+  for (int64_t i = 0; i < run; ++i) level(t + i, t + 2 * run - 1 - i, below, above);
+  for (int64_t d = run / 2; d >= kBlock; d /= 2) {
+    for (int64_t s = std::max<int64_t>(0, first / (2 * d) * 2 * d); s < last; s += 2 * d)
+      for (int64_t i = s; i < s + d; ++i) level(t + i, t + i + d, first<s + d, last> s + d);
+  }
+  for (int64_t i = first / kBlock * kBlock; i < last; i += kBlock) last_levels<8>(t + i);
+}
+
+// Rows of a tile: a power of two, 16 or more unless they are few.
+int64_t padded(int64_t n) {
+  int64_t p = 4;
+  while (p < n) p *= 2;
+  return p;
+}
+
+// Sorts a tile [padded(n)] of which the rows from n on are the greatest there are, so that the ranks [first,
+// last) stand in their places.
+template <class V>
+SYMMA_INLINE inline void sort_tile(V* t, int64_t n, int64_t first, int64_t last) {
+  const int64_t rows = padded(n);
+  if (rows == 4) return sort_block<4>(t);
+  if (rows == 8) return sort_block<8>(t);
+  for (int64_t i = 0; i < n; i += kBlock) sort_block<kBlock>(t + i);
+  int64_t run = kBlock;
+  for (; 4 * run <= rows; run *= 2)
+    for (int64_t s = 0; s + run < n; s += 2 * run) merge(t + s, run);
+  if (rows == kBlock) return;
+  if (last - first > run)
+    merge(t, run);
+  else
+    merge_for(t, run, first, last);
+}
+
+// Sorts the columns of x [n, columns] for the ranks [first, last), and hands each tile of keys, [padded(n)],
+// to `reduce(tile, out)`.
 template <class T, class Reduce>
-void for_sorted_tiles(const T* x, int64_t n, int64_t columns, const std::vector<Comparator>& network, T* out,
+void for_sorted_tiles(const T* x, int64_t n, int64_t columns, int64_t first, int64_t last, T* out,
                       const Reduce& reduce) {
-  const int64_t stage =
-      std::max<int64_t>(1, kStage / (n * kLanes * static_cast<int64_t>(sizeof(T)))) * kLanes;
+  using K = KeyOf<T>;
+  using V = Vec<K>;
+  constexpr int64_t kWide = kLanes<T>;
+  const int64_t rows = padded(n);
+  const int64_t stage = std::max<int64_t>(1, kStage / (rows * static_cast<int64_t>(sizeof(V)))) * kWide;
   parallel_for(columns, stage, [&](int64_t begin, int64_t end) {
-    const int64_t width = end - begin, tiles = (width + kLanes - 1) / kLanes;
-    // [tiles][n][kLanes]
-    std::vector<T> buffer(tiles * n * kLanes);
-    for (int64_t i = 0; i < n; ++i) {
+    const int64_t width = end - begin, tiles = (width + kWide - 1) / kWide, whole = width / kWide;
+    // [tiles][rows], this thread's: new memory for each stage would cost as much as sorting.
+    thread_local std::vector<CacheLine> buffer;
+    if (static_cast<int64_t>(buffer.size()) < tiles * rows) buffer.resize(tiles * rows);
+    const T infinity = std::numeric_limits<T>::infinity();
+    K greatest;
+    std::memcpy(&greatest, &infinity, sizeof greatest);
+    K* const lanes = reinterpret_cast<K*>(buffer.data());
+    for (int64_t i = 0; i < rows; ++i) {
+      K* to = lanes + i * kWide;
+      if (i >= n) {
+        for (int64_t t = 0; t < tiles; ++t) std::fill_n(to + t * rows * kWide, kWide, greatest);
+        continue;
+      }
       const T* row = x + i * columns + begin;
-      T* to = buffer.data() + i * kLanes;
+      const auto key = [&](T v, K* k) SYMMA_INLINE {
+        v = v == v ? v : infinity;
+        std::memcpy(k, &v, sizeof v);
+        turn(k);
+      };
       widest([&]() SYMMA_INLINE {
-        int64_t t = 0;
-        for (; (t + 1) * kLanes <= width; ++t)
-          for (int l = 0; l < kLanes; ++l) {
-            const T v = row[t * kLanes + l];
-            to[t * n * kLanes + l] = v == v ? v : std::numeric_limits<T>::infinity();
-          }
-        for (int64_t c = t * kLanes; c < width; ++c) {
-          const T v = row[c];
-          to[t * n * kLanes + c - t * kLanes] = v == v ? v : std::numeric_limits<T>::infinity();
-        }
+        for (int64_t t = 0; t < whole; ++t)
+          for (int l = 0; l < kWide; ++l) key(row[t * kWide + l], to + t * rows * kWide + l);
       });
+      for (int64_t c = whole * kWide; c < width; ++c) key(row[c], to + whole * (rows - 1) * kWide + c);
+      for (int64_t c = width; c < tiles * kWide; ++c) to[whole * (rows - 1) * kWide + c] = greatest;
     }
     for (int64_t t = 0; t < tiles; ++t) {
-      T* tile = buffer.data() + t * n * kLanes;
-      T result[kLanes];
-      const Comparator* const first = network.data();
-      const Comparator* const last = first + network.size();
+      V* tile = reinterpret_cast<V*>(buffer.data()) + t * rows;
+      T result[kWide];
       widest([&]() SYMMA_INLINE {
-        for (const Comparator* s = first; s != last; ++s) {
-          T* a = tile + s->low * kLanes;
-          T* b = tile + s->high * kLanes;
-#pragma GCC ivdep
-          for (int l = 0; l < kLanes; ++l) {
-            const T p = a[l], q = b[l];
-            a[l] = p < q ? p : q;
-            b[l] = p < q ? q : p;
-          }
-        }
+        sort_tile(tile, n, first, last);
         reduce(tile, result);
       });
-      std::memcpy(out + begin + t * kLanes, result,
-                  std::min<int64_t>(kLanes, width - t * kLanes) * static_cast<int64_t>(sizeof(T)));
+      std::memcpy(out + begin + t * kWide, result,
+                  std::min<int64_t>(kWide, width - t * kWide) * static_cast<int64_t>(sizeof(T)));
     }
   });
 }
@@ -71,13 +244,15 @@ template <class T>
 Tensor mean_of_ranks_of(const Tensor& x, int64_t first, int64_t last) {
   const int64_t n = x.size(0), columns = x.size(1);
   Tensor out = at::empty({columns}, x.options());
-  for_sorted_tiles(x.data_ptr<T>(), n, columns, sorting_network(n, first, last), out.data_ptr<T>(),
-                   [&](const T* tile, T* result) SYMMA_INLINE {
-                     T sum[kLanes] = {};
-                     for (int64_t i = first; i < last; ++i)
-                       for (int l = 0; l < kLanes; ++l) sum[l] += tile[i * kLanes + l];
+  for_sorted_tiles(x.data_ptr<T>(), n, columns, first, last, out.data_ptr<T>(),
+                   [&](const Vec<KeyOf<T>>* tile, T* result) SYMMA_INLINE {
+                     T sum[kLanes<T>] = {}, v[kLanes<T>];
+                     for (int64_t i = first; i < last; ++i) {
+                       numbers<T>(tile[i], v);
+                       for (int l = 0; l < kLanes<T>; ++l) sum[l] += v[l];
+                     }
                      const T count = static_cast<T>(last - first);
-                     for (int l = 0; l < kLanes; ++l) result[l] = sum[l] / count;
+                     for (int l = 0; l < kLanes<T>; ++l) result[l] = sum[l] / count;
                    });
   return out;
 }
@@ -86,64 +261,46 @@ template <class T>
 Tensor mean_near_median_of(const Tensor& x, int64_t keep) {
   const int64_t n = x.size(0), columns = x.size(1);
   Tensor out = at::empty({columns}, x.options());
-  for_sorted_tiles(x.data_ptr<T>(), n, columns, sorting_network(n, 0, n), out.data_ptr<T>(),
-                   [&](const T* tile, T* result) SYMMA_INLINE {
-                     const T *below = tile + (n - 1) / 2 * kLanes, *above = tile + n / 2 * kLanes;
-                     T middle[kLanes], radius[kLanes], inside[kLanes] = {}, edge[kLanes] = {},
-                                                       count[kLanes] = {}, ties[kLanes] = {};
-                     for (int l = 0; l < kLanes; ++l) {
-                       middle[l] = (below[l] + above[l]) / 2;
+  constexpr int kWide = kLanes<T>;
+  for_sorted_tiles(x.data_ptr<T>(), n, columns, 0, n, out.data_ptr<T>(),
+                   [&](const Vec<KeyOf<T>>* tile, T* result) SYMMA_INLINE {
+                     T middle[kWide], radius[kWide], inside[kWide] = {}, edge[kWide] = {}, count[kWide] = {},
+                                                     ties[kWide] = {}, v[kWide], w[kWide];
+                     numbers<T>(tile[(n - 1) / 2], v);
+                     numbers<T>(tile[n / 2], w);
+                     for (int l = 0; l < kWide; ++l) {
+                       middle[l] = (v[l] + w[l]) / 2;
                        radius[l] = std::numeric_limits<T>::infinity();
                      }
                      // The `keep` nearest are neighbours in the sorted column: the radius is the least over
                      // the windows.
-                     for (int64_t s = 0; s + keep <= n; ++s)
-                       for (int l = 0; l < kLanes; ++l) {
-                         const T left = middle[l] - tile[s * kLanes + l],
-                                 right = tile[(s + keep - 1) * kLanes + l] - middle[l];
+                     for (int64_t s = 0; s + keep <= n; ++s) {
+                       numbers<T>(tile[s], v);
+                       numbers<T>(tile[s + keep - 1], w);
+                       for (int l = 0; l < kWide; ++l) {
+                         const T left = middle[l] - v[l], right = w[l] - middle[l];
                          const T far = left < right ? right : left;
                          radius[l] = far < radius[l] ? far : radius[l];
                        }
-                     for (int64_t i = 0; i < n; ++i)
-                       for (int l = 0; l < kLanes; ++l) {
-                         const T v = tile[i * kLanes + l], d = v < middle[l] ? middle[l] - v : v - middle[l];
-                         inside[l] += d < radius[l] ? v : T(0);
+                     }
+                     for (int64_t i = 0; i < n; ++i) {
+                       numbers<T>(tile[i], v);
+                       for (int l = 0; l < kWide; ++l) {
+                         const T d = v[l] < middle[l] ? middle[l] - v[l] : v[l] - middle[l];
+                         inside[l] += d < radius[l] ? v[l] : T(0);
                          count[l] += d < radius[l] ? T(1) : T(0);
-                         edge[l] += d == radius[l] ? v : T(0);
+                         edge[l] += d == radius[l] ? v[l] : T(0);
                          ties[l] += d == radius[l] ? T(1) : T(0);
                        }
+                     }
                      const T wanted = static_cast<T>(keep);
-                     for (int l = 0; l < kLanes; ++l)
+                     for (int l = 0; l < kWide; ++l)
                        result[l] = (inside[l] + (wanted - count[l]) * (edge[l] / ties[l])) / wanted;
                    });
   return out;
 }
 
 }  // namespace
-
-std::vector<Comparator> sorting_network(int64_t n, int64_t first, int64_t last) {
-  std::vector<Comparator> all;
-  // Batcher's merge exchange, Knuth vol. 3, 5.2.2, algorithm M: any n.
-  int64_t top = 1;
-  while (top < n) top *= 2;
-  for (int64_t p = top / 2; p > 0; p /= 2)
-    for (int64_t q = top / 2, r = 0, d = p;; d = q - p, q /= 2, r = p) {
-      for (int64_t i = 0; i + d < n; ++i)
-        if ((i & p) == r) all.push_back({static_cast<int32_t>(i), static_cast<int32_t>(i + d)});
-      if (q == p) break;
-    }
-  // Backwards: a comparator stays only if one of its two places is wanted later.
-  std::vector<char> wanted(n, 0);
-  std::fill(wanted.begin() + first, wanted.begin() + last, 1);
-  std::vector<Comparator> kept;
-  for (auto c = all.rbegin(); c != all.rend(); ++c) {
-    if (!wanted[c->low] && !wanted[c->high]) continue;
-    wanted[c->low] = wanted[c->high] = 1;
-    kept.push_back(*c);
-  }
-  std::reverse(kept.begin(), kept.end());
-  return kept;
-}
 
 Tensor mean_of_ranks(const Tensor& rows, int64_t first, int64_t last) {
   const Tensor x = plain_rows(rows);
