@@ -61,7 +61,7 @@ std::vector<double> add_pieces(const std::vector<std::vector<double>>& pieces, i
 // The product of (rows - origin) with itself, [n * n].
 template <class T>
 std::vector<double> gram(const T* x, const T* origin, int64_t n, int64_t columns) {
-  const int64_t step = piece_columns(columns);
+  const int64_t step = piece_columns(columns), block = n <= 32 ? n : (n + 1) / 2;
   std::vector<std::vector<double>> partial((columns + step - 1) / step);
   parallel_for(columns, step, [&](int64_t begin, int64_t end) {
     const auto type = std::is_same_v<T, float> ? at::kFloat : at::kDouble;
@@ -80,12 +80,23 @@ std::vector<double> gram(const T* x, const T* origin, int64_t n, int64_t columns
           for (int64_t l = 0; l < k; ++l) to[l] = from[l] - zero[l];
         }
       });
-      const Tensor part = tile.narrow(1, 0, k);
-      at::mm_out(product, part, part.t());
-      for (int64_t i = 0; i < n * n; ++i) sum[i] += static_cast<double>(p[i]);
+      // The product is symmetric: of the blocks of its upper half only those on the diagonal are made.
+      for (int64_t i = 0; i < n; i += block) {
+        const Tensor left = tile.narrow(0, i, std::min(block, n - i)).narrow(1, 0, k);
+        for (int64_t j = 0; j <= i; j += block) {
+          const Tensor right = tile.narrow(0, j, std::min(block, n - j)).narrow(1, 0, k);
+          Tensor to = product.narrow(0, i, left.size(0)).narrow(1, j, right.size(0));
+          at::mm_out(to, left, right.t());
+        }
+      }
+      for (int64_t i = 0; i < n; ++i)
+        for (int64_t j = 0; j <= i; ++j) sum[i * n + j] += static_cast<double>(p[i * n + j]);
     }
   });
-  return add_pieces(partial, n * n);
+  std::vector<double> all = add_pieces(partial, n * n);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < i; ++j) all[j * n + i] = all[i * n + j];
+  return all;
 }
 
 // Distances of the pairs listed, by differences.
@@ -113,10 +124,16 @@ template <class T>
 std::vector<T> origin_of(const T* x, int64_t n, int64_t columns) {
   std::vector<T> origin(columns);
   const T *a = x, *b = x + n / 2 * columns, *c = x + (n - 1) * columns;
-  for (int64_t i = 0; i < columns; ++i) {
-    const T middle = std::max(std::min(a[i], b[i]), std::min(std::max(a[i], b[i]), c[i]));
-    origin[i] = std::isfinite(middle) ? middle : T(0);
-  }
+  T* const to = origin.data();
+  parallel_for(columns, 4 * kTile, [&](int64_t begin, int64_t end) {
+    widest([&]() SYMMA_INLINE {
+      for (int64_t i = begin; i < end; ++i) {
+        const T low = a[i] < b[i] ? a[i] : b[i], high = a[i] < b[i] ? b[i] : a[i];
+        const T least = high < c[i] ? high : c[i], middle = low < least ? least : low;
+        to[i] = middle - middle == 0 ? middle : T(0);  // a difference that is not 0 is NaN
+      }
+    });
+  });
   return origin;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -41,19 +42,28 @@ template <class T>
 constexpr int kLanes = 64 / sizeof(T);
 
 // Negative numbers have their other bits turned, so the order of keys is that of numbers. It is its own
-// inverse.
-template <class K>
+// inverse. K is an integer or a vector of them.
+template <class T, class K>
 SYMMA_INLINE inline void turn(K* key) {
-  *key ^= (*key >> (8 * sizeof(*key) - 1)) & std::numeric_limits<K>::max();
+  constexpr KeyOf<T> kOthers = std::numeric_limits<KeyOf<T>>::max();
+  *key ^= (*key >> (8 * sizeof(T) - 1)) & kOthers;
+}
+
+// The bits of numbers become keys: those of NaN that of +inf.
+template <class T, class K>
+SYMMA_INLINE inline void to_keys(K* bits) {
+  constexpr KeyOf<T> kOthers = std::numeric_limits<KeyOf<T>>::max(),
+                     kInfinity = std::bit_cast<KeyOf<T>>(std::numeric_limits<T>::infinity());
+  const K infinity = kInfinity - K{};
+  *bits = (*bits & kOthers) > infinity ? infinity : *bits;
+  turn<T>(bits);
 }
 
 template <class T>
-SYMMA_INLINE inline void numbers(const Vec<KeyOf<T>>& keys, T* out) {
-  for (int l = 0; l < kLanes<T>; ++l) {
-    KeyOf<T> k = keys[l];
-    turn(&k);
-    std::memcpy(out + l, &k, sizeof k);
-  }
+SYMMA_INLINE inline void to_numbers(const Vec<KeyOf<T>>* keys, Vec<T>* out) {
+  Vec<KeyOf<T>> k = *keys;
+  turn<T>(&k);
+  *out = reinterpret_cast<Vec<T>>(k);
 }
 
 template <class V>
@@ -204,31 +214,31 @@ void for_sorted_tiles(const T* x, int64_t n, int64_t columns, int64_t first, int
     // [tiles][rows], this thread's: new memory for each stage would cost as much as sorting.
     thread_local std::vector<CacheLine> buffer;
     if (static_cast<int64_t>(buffer.size()) < tiles * rows) buffer.resize(tiles * rows);
-    const T infinity = std::numeric_limits<T>::infinity();
-    K greatest;
-    std::memcpy(&greatest, &infinity, sizeof greatest);
-    K* const lanes = reinterpret_cast<K*>(buffer.data());
+    V* const tiles_of = reinterpret_cast<V*>(buffer.data());
+    constexpr K kGreatest = std::bit_cast<K>(std::numeric_limits<T>::infinity());
     for (int64_t i = 0; i < rows; ++i) {
-      K* to = lanes + i * kWide;
+      V* const to = tiles_of + i;
       if (i >= n) {
-        for (int64_t t = 0; t < tiles; ++t) std::fill_n(to + t * rows * kWide, kWide, greatest);
+        for (int64_t t = 0; t < tiles; ++t) to[t * rows] = kGreatest - V{};
         continue;
       }
       const T* row = x + i * columns + begin;
-      const auto key = [&](T v, K* k) SYMMA_INLINE {
-        v = v == v ? v : infinity;
-        std::memcpy(k, &v, sizeof v);
-        turn(k);
-      };
       widest([&]() SYMMA_INLINE {
-        for (int64_t t = 0; t < whole; ++t)
-          for (int l = 0; l < kWide; ++l) key(row[t * kWide + l], to + t * rows * kWide + l);
+        for (int64_t t = 0; t < whole; ++t) {
+          V bits;
+          std::memcpy(&bits, row + t * kWide, sizeof bits);
+          to_keys<T>(&bits);
+          to[t * rows] = bits;
+        }
       });
-      for (int64_t c = whole * kWide; c < width; ++c) key(row[c], to + whole * (rows - 1) * kWide + c);
-      for (int64_t c = width; c < tiles * kWide; ++c) to[whole * (rows - 1) * kWide + c] = greatest;
+      if (whole == tiles) continue;
+      V bits = kGreatest - V{};
+      std::memcpy(&bits, row + whole * kWide, (width - whole * kWide) * sizeof(T));
+      to_keys<T>(&bits);
+      to[whole * rows] = bits;
     }
     for (int64_t t = 0; t < tiles; ++t) {
-      V* tile = reinterpret_cast<V*>(buffer.data()) + t * rows;
+      V* tile = tiles_of + t * rows;
       T result[kWide];
       widest([&]() SYMMA_INLINE {
         sort_tile(tile, n, first, last);
@@ -246,13 +256,13 @@ Tensor mean_of_ranks_of(const Tensor& x, int64_t first, int64_t last) {
   Tensor out = at::empty({columns}, x.options());
   for_sorted_tiles(x.data_ptr<T>(), n, columns, first, last, out.data_ptr<T>(),
                    [&](const Vec<KeyOf<T>>* tile, T* result) SYMMA_INLINE {
-                     T sum[kLanes<T>] = {}, v[kLanes<T>];
+                     Vec<T> sum{}, v;
                      for (int64_t i = first; i < last; ++i) {
-                       numbers<T>(tile[i], v);
-                       for (int l = 0; l < kLanes<T>; ++l) sum[l] += v[l];
+                       to_numbers<T>(tile + i, &v);
+                       sum += v;
                      }
-                     const T count = static_cast<T>(last - first);
-                     for (int l = 0; l < kLanes<T>; ++l) result[l] = sum[l] / count;
+                     sum /= static_cast<T>(last - first);
+                     std::memcpy(result, &sum, sizeof sum);
                    });
   return out;
 }
@@ -261,41 +271,35 @@ template <class T>
 Tensor mean_near_median_of(const Tensor& x, int64_t keep) {
   const int64_t n = x.size(0), columns = x.size(1);
   Tensor out = at::empty({columns}, x.options());
-  constexpr int kWide = kLanes<T>;
   for_sorted_tiles(x.data_ptr<T>(), n, columns, 0, n, out.data_ptr<T>(),
                    [&](const Vec<KeyOf<T>>* tile, T* result) SYMMA_INLINE {
-                     T middle[kWide], radius[kWide], inside[kWide] = {}, edge[kWide] = {}, count[kWide] = {},
-                                                     ties[kWide] = {}, v[kWide], w[kWide];
-                     numbers<T>(tile[(n - 1) / 2], v);
-                     numbers<T>(tile[n / 2], w);
-                     for (int l = 0; l < kWide; ++l) {
-                       middle[l] = (v[l] + w[l]) / 2;
-                       radius[l] = std::numeric_limits<T>::infinity();
-                     }
+                     const Vec<T> zero{};
+                     Vec<T> v, w, radius = zero + std::numeric_limits<T>::infinity();
+                     to_numbers<T>(tile + (n - 1) / 2, &v);
+                     to_numbers<T>(tile + n / 2, &w);
+                     const Vec<T> middle = (v + w) / 2;
                      // The `keep` nearest are neighbours in the sorted column: the radius is the least over
                      // the windows.
                      for (int64_t s = 0; s + keep <= n; ++s) {
-                       numbers<T>(tile[s], v);
-                       numbers<T>(tile[s + keep - 1], w);
-                       for (int l = 0; l < kWide; ++l) {
-                         const T left = middle[l] - v[l], right = w[l] - middle[l];
-                         const T far = left < right ? right : left;
-                         radius[l] = far < radius[l] ? far : radius[l];
-                       }
+                       to_numbers<T>(tile + s, &v);
+                       to_numbers<T>(tile + s + keep - 1, &w);
+                       const Vec<T> left = middle - v, right = w - middle, far = left < right ? right : left;
+                       radius = far < radius ? far : radius;
                      }
+                     Vec<T> inside{}, edge{};
+                     Vec<KeyOf<T>> count{}, ties{};  // a comparison that holds is -1
                      for (int64_t i = 0; i < n; ++i) {
-                       numbers<T>(tile[i], v);
-                       for (int l = 0; l < kWide; ++l) {
-                         const T d = v[l] < middle[l] ? middle[l] - v[l] : v[l] - middle[l];
-                         inside[l] += d < radius[l] ? v[l] : T(0);
-                         count[l] += d < radius[l] ? T(1) : T(0);
-                         edge[l] += d == radius[l] ? v[l] : T(0);
-                         ties[l] += d == radius[l] ? T(1) : T(0);
-                       }
+                       to_numbers<T>(tile + i, &v);
+                       const Vec<T> d = v < middle ? middle - v : v - middle;
+                       inside += d < radius ? v : zero;
+                       count -= d < radius;
+                       edge += d == radius ? v : zero;
+                       ties -= d == radius;
                      }
-                     const T wanted = static_cast<T>(keep);
-                     for (int l = 0; l < kWide; ++l)
-                       result[l] = (inside[l] + (wanted - count[l]) * (edge[l] / ties[l])) / wanted;
+                     for (int l = 0; l < kLanes<T>; ++l) {
+                       const T wanted = static_cast<T>(keep), rest = wanted - static_cast<T>(count[l]);
+                       result[l] = (inside[l] + rest * (edge[l] / static_cast<T>(ties[l]))) / wanted;
+                     }
                    });
   return out;
 }
