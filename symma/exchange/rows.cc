@@ -58,39 +58,77 @@ std::vector<double> add_pieces(const std::vector<std::vector<double>>& pieces, i
   return sum;
 }
 
-// The product of (rows - origin) with itself, [n * n].
+constexpr int64_t kSide = 4;     // rows of a block of the product with itself
+constexpr int64_t kShort = 512;  // columns of the rows that are multiplied at a time: all of them stay in L2
+constexpr int64_t kFloats = 8192;  // columns that are added up in their own type
+
+// Adds to sums [kSide * kSide], of one vector each, the products of the rows of a with those of b, `columns`
+// long.
+template <class T>
+SYMMA_INLINE inline void multiply_block(const T* a, const T* b, int64_t stride, int64_t columns,
+                                        Vec<T>* sums) {
+  Vec<T> sum[kSide * kSide];
+#pragma GCC unroll 16
+  for (int i = 0; i < kSide * kSide; ++i) sum[i] = sums[i];
+  for (int64_t c = 0; c < columns; c += kLanes<T>) {
+    Vec<T> right[kSide];
+#pragma GCC unroll 4
+    for (int j = 0; j < kSide; ++j) right[j] = *reinterpret_cast<const Vec<T>*>(b + j * stride + c);
+#pragma GCC unroll 4
+    for (int i = 0; i < kSide; ++i) {
+      const Vec<T> left = *reinterpret_cast<const Vec<T>*>(a + i * stride + c);
+#pragma GCC unroll 4
+      for (int j = 0; j < kSide; ++j) sum[i * kSide + j] += left * right[j];
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kSide * kSide; ++i) sums[i] = sum[i];
+}
+
+// The product of (rows - origin) with itself, [n * n]. It is symmetric, so half of it is made; and vectors
+// run along the rows as they lie, so nothing is packed: for so few rows that is faster than BLAS.
 template <class T>
 std::vector<double> gram(const T* x, const T* origin, int64_t n, int64_t columns) {
-  const int64_t step = piece_columns(columns), block = n <= 32 ? n : (n + 1) / 2;
+  const int64_t step = piece_columns(columns), blocks = (n + kSide - 1) / kSide;
+  const int64_t pairs = blocks * (blocks + 1) / 2, lines = kSide * kSide * pairs;
+  // Rows a power of two apart would share few sets of the cache.
+  constexpr int64_t kStride = kShort + kLanes<T>;
   std::vector<std::vector<double>> partial((columns + step - 1) / step);
   parallel_for(columns, step, [&](int64_t begin, int64_t end) {
-    const auto type = std::is_same_v<T, float> ? at::kFloat : at::kDouble;
-    auto& sum = partial[begin / step];
-    sum.assign(n * n, 0.0);
-    Tensor tile = at::empty({n, kTile}, type), product = at::empty({n, n}, type);
-    T* t = tile.template data_ptr<T>();
-    const T* p = product.template data_ptr<T>();
-    for (int64_t c = begin; c < end; c += kTile) {
-      const int64_t k = std::min(kTile, end - c);
-      widest([&]() SYMMA_INLINE {
-        for (int64_t i = 0; i < n; ++i) {
-          const T* from = x + i * columns + c;
-          const T* zero = origin + c;
-          T* to = t + i * kTile;
-          for (int64_t l = 0; l < k; ++l) to[l] = from[l] - zero[l];
-        }
-      });
-      // The product is symmetric: of the blocks of its upper half only those on the diagonal are made.
-      for (int64_t i = 0; i < n; i += block) {
-        const Tensor left = tile.narrow(0, i, std::min(block, n - i)).narrow(1, 0, k);
-        for (int64_t j = 0; j <= i; j += block) {
-          const Tensor right = tile.narrow(0, j, std::min(block, n - j)).narrow(1, 0, k);
-          Tensor to = product.narrow(0, i, left.size(0)).narrow(1, j, right.size(0));
-          at::mm_out(to, left, right.t());
-        }
+    auto& all = partial[begin / step];
+    all.assign(n * n, 0.0);
+    std::vector<CacheLine> tile(blocks * kSide * kStride / kLanes<T>), sums(lines);
+    std::memset(static_cast<void*>(tile.data()), 0, tile.size() * sizeof(CacheLine));
+    T* const t = reinterpret_cast<T*>(tile.data());
+    for (int64_t from = begin; from < end; from += kFloats) {
+      std::memset(static_cast<void*>(sums.data()), 0, sums.size() * sizeof(CacheLine));
+      for (int64_t c = from; c < std::min(end, from + kFloats); c += kShort) {
+        const int64_t k = std::min(kShort, end - c), whole = (k + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+        widest([&]() SYMMA_INLINE {
+          for (int64_t i = 0; i < n; ++i) {
+            const T *row = x + i * columns + c, *zero = origin + c;
+            T* to = t + i * kStride;
+            const T* next = row + (i + 1 < n ? columns : 0);
+            for (int64_t l = 0; l < k; l += kLanes<T>) __builtin_prefetch(next + l);
+            for (int64_t l = 0; l < k; ++l) to[l] = row[l] - zero[l];
+            for (int64_t l = k; l < whole; ++l) to[l] = 0;
+          }
+          Vec<T>* sum = reinterpret_cast<Vec<T>*>(sums.data());
+          for (int64_t i = 0; i < blocks; ++i)
+            for (int64_t j = 0; j <= i; ++j, sum += kSide * kSide)
+              multiply_block(t + i * kSide * kStride, t + j * kSide * kStride, kStride, whole, sum);
+        });
       }
-      for (int64_t i = 0; i < n; ++i)
-        for (int64_t j = 0; j <= i; ++j) sum[i * n + j] += static_cast<double>(p[i * n + j]);
+      const T* lane = reinterpret_cast<const T*>(sums.data());
+      for (int64_t i = 0; i < blocks * kSide; i += kSide)
+        for (int64_t j = 0; j <= i; j += kSide)
+          for (int64_t p = 0; p < kSide * kSide; ++p, lane += kLanes<T>) {
+            const int64_t r = i + p / kSide, s = j + p % kSide;
+            if (r >= n || s > r) continue;
+            double sum = 0;
+            for (int64_t l = 0; l < kLanes<T>; ++l) sum += static_cast<double>(lane[l]);
+            all[r * n + s] += sum;
+          }
     }
   });
   std::vector<double> all = add_pieces(partial, n * n);

@@ -14,9 +14,6 @@
 #include "symma/exchange/rows.h"
 #include "symma/exchange/wide.h"
 
-// Vectors stay inside functions that are inlined, so how they would be passed does not matter.
-#pragma GCC diagnostic ignored "-Wpsabi"
-
 namespace symma {
 namespace {
 
@@ -27,19 +24,6 @@ constexpr int kBlock = 16;  // values of a column that stay in registers
 // Numbers are sorted as integers in the same order, whose minimum and maximum are one instruction each.
 template <class T>
 using KeyOf = std::conditional_t<std::is_same_v<T, float>, int32_t, int64_t>;
-
-// 64 bytes: one value of each of as many columns.
-template <class T>
-struct VectorOf {
-  typedef T Type __attribute__((vector_size(64), may_alias));
-};
-template <class T>
-using Vec = typename VectorOf<T>::Type;
-struct alignas(64) CacheLine {
-  char bytes[64];
-};
-template <class T>
-constexpr int kLanes = 64 / sizeof(T);
 
 // Negative numbers have their other bits turned, so the order of keys is that of numbers. It is its own
 // inverse. K is an integer or a vector of them.
@@ -207,38 +191,40 @@ void for_sorted_tiles(const T* x, int64_t n, int64_t columns, int64_t first, int
   using K = KeyOf<T>;
   using V = Vec<K>;
   constexpr int64_t kWide = kLanes<T>;
-  const int64_t rows = padded(n);
-  const int64_t stage = std::max<int64_t>(1, kStage / (rows * static_cast<int64_t>(sizeof(V)))) * kWide;
+  const int64_t rows = padded(n),
+                apart = rows + 1;  // tiles a power of two apart would share few sets of the cache
+  const int64_t stage = std::max<int64_t>(1, kStage / (apart * static_cast<int64_t>(sizeof(V)))) * kWide;
   parallel_for(columns, stage, [&](int64_t begin, int64_t end) {
     const int64_t width = end - begin, tiles = (width + kWide - 1) / kWide, whole = width / kWide;
-    // [tiles][rows], this thread's: new memory for each stage would cost as much as sorting.
+    // [tiles][apart], this thread's: new memory for each stage would cost as much as sorting.
     thread_local std::vector<CacheLine> buffer;
-    if (static_cast<int64_t>(buffer.size()) < tiles * rows) buffer.resize(tiles * rows);
+    if (static_cast<int64_t>(buffer.size()) < tiles * apart) buffer.resize(tiles * apart);
     V* const tiles_of = reinterpret_cast<V*>(buffer.data());
     constexpr K kGreatest = std::bit_cast<K>(std::numeric_limits<T>::infinity());
     for (int64_t i = 0; i < rows; ++i) {
       V* const to = tiles_of + i;
       if (i >= n) {
-        for (int64_t t = 0; t < tiles; ++t) to[t * rows] = kGreatest - V{};
+        for (int64_t t = 0; t < tiles; ++t) to[t * apart] = kGreatest - V{};
         continue;
       }
-      const T* row = x + i * columns + begin;
+      const T *row = x + i * columns + begin, *next = i + 1 < n ? row + columns : row;
       widest([&]() SYMMA_INLINE {
         for (int64_t t = 0; t < whole; ++t) {
           V bits;
           std::memcpy(&bits, row + t * kWide, sizeof bits);
+          __builtin_prefetch(next + t * kWide);
           to_keys<T>(&bits);
-          to[t * rows] = bits;
+          to[t * apart] = bits;
         }
       });
       if (whole == tiles) continue;
       V bits = kGreatest - V{};
       std::memcpy(&bits, row + whole * kWide, (width - whole * kWide) * sizeof(T));
       to_keys<T>(&bits);
-      to[whole * rows] = bits;
+      to[whole * apart] = bits;
     }
     for (int64_t t = 0; t < tiles; ++t) {
-      V* tile = tiles_of + t * rows;
+      V* tile = tiles_of + t * apart;
       T result[kWide];
       widest([&]() SYMMA_INLINE {
         sort_tile(tile, n, first, last);
