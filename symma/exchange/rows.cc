@@ -2,6 +2,8 @@
 
 #include <ATen/Dispatch.h>
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -135,6 +137,64 @@ std::vector<double> gram(const T* x, const T* origin, int64_t n, int64_t columns
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < i; ++j) all[j * n + i] = all[i * n + j];
   return all;
+}
+
+// Memory that is about to be written whole. Where the system can, in large pages: of small ones, handing them
+// out takes longer than filling them.
+Tensor large_empty(at::IntArrayRef sizes, const at::TensorOptions& options) {
+  Tensor t = at::empty(sizes, options);
+#ifdef MADV_HUGEPAGE
+  constexpr uintptr_t kPage = 1 << 21;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(t.data_ptr()) + kPage - 1) / kPage * kPage,
+                  end = (reinterpret_cast<uintptr_t>(t.data_ptr()) + t.nbytes()) / kPage * kPage;
+  if (end > begin + 4 * kPage) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
+  return t;
+}
+
+// Weights [m, n] as [m / kSide][n][kSide], filled up with zeros.
+template <class T>
+std::vector<T> turned_weights(const Tensor& weights) {
+  const Tensor w = weights.to(at::kDouble).contiguous();
+  const int64_t m = w.size(0), n = w.size(1);
+  std::vector<T> out((m + kSide - 1) / kSide * kSide * n);
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j)
+      out[(i / kSide * n + j) * kSide + i % kSide] = static_cast<T>(w.data_ptr<double>()[i * n + j]);
+  return out;
+}
+
+// `rows` <= kSide sums over x [n][kSide vectors], of which `columns` numbers are written.
+template <class T>
+SYMMA_INLINE inline void mix_block(const T* w, const T* x, int64_t n, int64_t rows, int64_t columns, T* out,
+                                   int64_t stride) {
+  Vec<T> sum[kSide][kSide];
+#pragma GCC unroll 4
+  for (int i = 0; i < kSide; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kSide; ++j) sum[i][j] = Vec<T>{};
+  }
+  for (int64_t k = 0; k < n; ++k, w += kSide, x += kSide * kLanes<T>) {
+    Vec<T> line[kSide];
+#pragma GCC unroll 4
+    for (int j = 0; j < kSide; ++j) line[j] = *reinterpret_cast<const Vec<T>*>(x + j * kLanes<T>);
+#pragma GCC unroll 4
+    for (int i = 0; i < kSide; ++i) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kSide; ++j) sum[i][j] += w[i] * line[j];
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < kSide; ++i) {
+    if (i >= rows) break;
+    if (columns == kSide * kLanes<T>) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kSide; ++j)
+        *reinterpret_cast<LooseVec<T>*>(out + i * stride + j * kLanes<T>) = sum[i][j];
+    } else {
+      std::memcpy(out + i * stride, sum[i], columns * sizeof(T));
+    }
+  }
 }
 
 // Distances of the pairs listed, by differences.
@@ -282,8 +342,12 @@ std::vector<double> squared_distances_to(const Tensor& rows, const Tensor& point
       for (int64_t c = begin; c < end; c += kTile) {
         const int64_t k = std::min(kTile, end - c);
         widest([&]() SYMMA_INLINE {
-          for (int64_t i = 0; i < n; ++i)
-            sum[i] += sum_of_squares(p + i * columns + c, q != nullptr ? q + c : nullptr, k);
+          for (int64_t i = 0; i < n; ++i) {
+            const scalar_t *row = p + i * columns + c, *next = row + (i + 1 < n ? columns : 0);
+            for (int64_t l = 0; l < k; l += 64 / static_cast<int64_t>(sizeof(scalar_t)))
+              __builtin_prefetch(next + l);
+            sum[i] += sum_of_squares(row, q != nullptr ? q + c : nullptr, k);
+          }
         });
       }
     });
@@ -321,22 +385,36 @@ Tensor mix_rows(const Tensor& rows, const Tensor& weights) {
   const Tensor x = plain_rows(rows);
   const int64_t n = x.size(0), columns = x.size(1), m = weights.size(0);
   TORCH_CHECK(weights.dim() == 2 && weights.size(1) == n, "weights are [m, ", n, "], not ", weights.sizes());
-  const Tensor w = weights.to(x.scalar_type()).contiguous();
   const Tensor used = weights.ne(0).any(0).contiguous();
-  Tensor out = at::empty({m, columns}, x.options());
+  Tensor out = large_empty({m, columns}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "mix_rows", [&] {
+    const std::vector<scalar_t> w = turned_weights<scalar_t>(weights);
     const scalar_t* from = x.data_ptr<scalar_t>();
     scalar_t* to = out.data_ptr<scalar_t>();
     parallel_for(columns, 4 * kTile, [&](int64_t begin, int64_t end) {
-      Tensor tile = at::zeros({n, kTile}, x.options()), mixed = at::empty({m, kTile}, x.options());
-      for (int64_t c = begin; c < end; c += kTile) {
-        const int64_t k = std::min(kTile, end - c);
-        for (int64_t i = 0; i < n; ++i)
-          if (used.data_ptr<bool>()[i])
-            std::memcpy(tile.data_ptr<scalar_t>() + i * kTile, from + i * columns + c, k * sizeof(scalar_t));
-        at::mm_out(mixed, w, tile);
-        for (int64_t i = 0; i < m; ++i)
-          std::memcpy(to + i * columns + c, mixed.data_ptr<scalar_t>() + i * kTile, k * sizeof(scalar_t));
+      constexpr int64_t kWide = kSide * kLanes<scalar_t>;
+      std::vector<CacheLine> tile(kShort / kWide * n * kSide);  // [kShort / kWide][n][kSide]
+      std::memset(static_cast<void*>(tile.data()), 0, tile.size() * sizeof(CacheLine));
+      scalar_t* const t = reinterpret_cast<scalar_t*>(tile.data());
+      for (int64_t c = begin; c < end; c += kShort) {
+        const int64_t k = std::min(kShort, end - c);
+        for (int64_t j = 0; j < n; ++j) {
+          if (!used.data_ptr<bool>()[j]) continue;
+          const scalar_t* row = from + j * columns + c;
+          const scalar_t* next = row + (j + 1 < n ? columns : 0);
+          for (int64_t l = 0; l < k; l += kWide) {
+            for (int64_t p = 0; p < kWide; p += kLanes<scalar_t>) __builtin_prefetch(next + l + p);
+            std::memcpy(t + l * n + j * kWide, row + l, std::min(kWide, k - l) * sizeof(scalar_t));
+          }
+        }
+        for (int64_t l = 0; l < k; l += kWide) {
+          widest([&]() SYMMA_INLINE {
+            for (int64_t i = 0; i < m; i += kSide) {
+              mix_block(w.data() + i * n, t + l * n, n, std::min(kSide, m - i), std::min(kWide, k - l),
+                        to + i * columns + c + l, columns);
+            }
+          });
+        }
       }
     });
   });
@@ -348,7 +426,7 @@ Tensor scale_rows(const Tensor& rows, std::span<const double> scales, const Tens
   const int64_t n = x.size(0), columns = x.size(1);
   const Tensor y =
       centre.defined() ? centre.detach().to(x.scalar_type()).contiguous() : at::zeros({columns}, x.options());
-  Tensor out = at::empty({n, columns}, x.options());
+  Tensor out = large_empty({n, columns}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "scale_rows", [&] {
     const scalar_t *from = x.data_ptr<scalar_t>(), *mid = y.data_ptr<scalar_t>();
     scalar_t* to = out.data_ptr<scalar_t>();

@@ -204,17 +204,22 @@ void for_sorted_tiles(const T* x, int64_t n, int64_t columns, int64_t first, int
     for (int64_t i = 0; i < rows; ++i) {
       V* const to = tiles_of + i;
       if (i >= n) {
-        for (int64_t t = 0; t < tiles; ++t) to[t * apart] = kGreatest - V{};
+        widest([&]() SYMMA_INLINE {
+          for (int64_t t = 0; t < tiles; ++t) to[t * apart] = kGreatest - V{};
+        });
         continue;
       }
-      const T *row = x + i * columns + begin, *next = i + 1 < n ? row + columns : row;
+      const T* const row = x + i * columns + begin;
       widest([&]() SYMMA_INLINE {
-        for (int64_t t = 0; t < whole; ++t) {
+        // Copies of what is captured: the stores below might change that, for all the compiler knows.
+        const T *at = row, *next = i + 1 < n ? row + columns : row;
+        V* into = to;
+        for (int64_t left = whole, step = apart; left > 0; --left, at += kWide, next += kWide, into += step) {
           V bits;
-          std::memcpy(&bits, row + t * kWide, sizeof bits);
-          __builtin_prefetch(next + t * kWide);
+          std::memcpy(&bits, at, sizeof bits);
+          __builtin_prefetch(next);
           to_keys<T>(&bits);
-          to[t * apart] = bits;
+          *into = bits;
         }
       });
       if (whole == tiles) continue;
