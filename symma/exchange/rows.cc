@@ -2,6 +2,8 @@
 
 #include <ATen/Dispatch.h>
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -58,34 +60,141 @@ std::vector<double> add_pieces(const std::vector<std::vector<double>>& pieces, i
   return sum;
 }
 
-// The product of (rows - origin) with itself, [n * n].
+constexpr int64_t kSide = 4;     // rows of a block of the product with itself
+constexpr int64_t kShort = 512;  // columns of the rows that are multiplied at a time: all of them stay in L2
+constexpr int64_t kFloats = 8192;  // columns that are added up in their own type
+
+// Adds to sums [kSide * kSide], of one vector each, the products of the rows of a with those of b, `columns`
+// long.
+template <class T>
+SYMMA_INLINE inline void multiply_block(const T* a, const T* b, int64_t stride, int64_t columns,
+                                        Vec<T>* sums) {
+  Vec<T> sum[kSide * kSide];
+#pragma GCC unroll 16
+  for (int i = 0; i < kSide * kSide; ++i) sum[i] = sums[i];
+  for (int64_t c = 0; c < columns; c += kLanes<T>) {
+    Vec<T> right[kSide];
+#pragma GCC unroll 4
+    for (int j = 0; j < kSide; ++j) right[j] = *reinterpret_cast<const Vec<T>*>(b + j * stride + c);
+#pragma GCC unroll 4
+    for (int i = 0; i < kSide; ++i) {
+      const Vec<T> left = *reinterpret_cast<const Vec<T>*>(a + i * stride + c);
+#pragma GCC unroll 4
+      for (int j = 0; j < kSide; ++j) sum[i * kSide + j] += left * right[j];
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kSide * kSide; ++i) sums[i] = sum[i];
+}
+
+// The product of (rows - origin) with itself, [n * n]. It is symmetric, so half of it is made; and vectors
+// run along the rows as they lie, so nothing is packed: for so few rows that is faster than BLAS.
 template <class T>
 std::vector<double> gram(const T* x, const T* origin, int64_t n, int64_t columns) {
-  const int64_t step = piece_columns(columns);
+  const int64_t step = piece_columns(columns), blocks = (n + kSide - 1) / kSide;
+  const int64_t pairs = blocks * (blocks + 1) / 2, lines = kSide * kSide * pairs;
+  // Rows a power of two apart would share few sets of the cache.
+  constexpr int64_t kStride = kShort + kLanes<T>;
   std::vector<std::vector<double>> partial((columns + step - 1) / step);
   parallel_for(columns, step, [&](int64_t begin, int64_t end) {
-    const auto type = std::is_same_v<T, float> ? at::kFloat : at::kDouble;
-    auto& sum = partial[begin / step];
-    sum.assign(n * n, 0.0);
-    Tensor tile = at::empty({n, kTile}, type), product = at::empty({n, n}, type);
-    T* t = tile.template data_ptr<T>();
-    const T* p = product.template data_ptr<T>();
-    for (int64_t c = begin; c < end; c += kTile) {
-      const int64_t k = std::min(kTile, end - c);
-      widest([&]() SYMMA_INLINE {
-        for (int64_t i = 0; i < n; ++i) {
-          const T* from = x + i * columns + c;
-          const T* zero = origin + c;
-          T* to = t + i * kTile;
-          for (int64_t l = 0; l < k; ++l) to[l] = from[l] - zero[l];
-        }
-      });
-      const Tensor part = tile.narrow(1, 0, k);
-      at::mm_out(product, part, part.t());
-      for (int64_t i = 0; i < n * n; ++i) sum[i] += static_cast<double>(p[i]);
+    auto& all = partial[begin / step];
+    all.assign(n * n, 0.0);
+    std::vector<CacheLine> tile(blocks * kSide * kStride / kLanes<T>), sums(lines);
+    std::memset(static_cast<void*>(tile.data()), 0, tile.size() * sizeof(CacheLine));
+    T* const t = reinterpret_cast<T*>(tile.data());
+    for (int64_t from = begin; from < end; from += kFloats) {
+      std::memset(static_cast<void*>(sums.data()), 0, sums.size() * sizeof(CacheLine));
+      for (int64_t c = from; c < std::min(end, from + kFloats); c += kShort) {
+        const int64_t k = std::min(kShort, end - c), whole = (k + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+        widest([&]() SYMMA_INLINE {
+          for (int64_t i = 0; i < n; ++i) {
+            const T *row = x + i * columns + c, *zero = origin + c;
+            T* to = t + i * kStride;
+            const T* next = row + (i + 1 < n ? columns : 0);
+            for (int64_t l = 0; l < k; l += kLanes<T>) __builtin_prefetch(next + l);
+            for (int64_t l = 0; l < k; ++l) to[l] = row[l] - zero[l];
+            for (int64_t l = k; l < whole; ++l) to[l] = 0;
+          }
+          Vec<T>* sum = reinterpret_cast<Vec<T>*>(sums.data());
+          for (int64_t i = 0; i < blocks; ++i)
+            for (int64_t j = 0; j <= i; ++j, sum += kSide * kSide)
+              multiply_block(t + i * kSide * kStride, t + j * kSide * kStride, kStride, whole, sum);
+        });
+      }
+      const T* lane = reinterpret_cast<const T*>(sums.data());
+      for (int64_t i = 0; i < blocks * kSide; i += kSide)
+        for (int64_t j = 0; j <= i; j += kSide)
+          for (int64_t p = 0; p < kSide * kSide; ++p, lane += kLanes<T>) {
+            const int64_t r = i + p / kSide, s = j + p % kSide;
+            if (r >= n || s > r) continue;
+            double sum = 0;
+            for (int64_t l = 0; l < kLanes<T>; ++l) sum += static_cast<double>(lane[l]);
+            all[r * n + s] += sum;
+          }
     }
   });
-  return add_pieces(partial, n * n);
+  std::vector<double> all = add_pieces(partial, n * n);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < i; ++j) all[j * n + i] = all[i * n + j];
+  return all;
+}
+
+// Memory that is about to be written whole. Where the system can, in large pages: of small ones, handing them
+// out takes longer than filling them.
+Tensor large_empty(at::IntArrayRef sizes, const at::TensorOptions& options) {
+  Tensor t = at::empty(sizes, options);
+#ifdef MADV_HUGEPAGE
+  constexpr uintptr_t kPage = 1 << 21;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(t.data_ptr()) + kPage - 1) / kPage * kPage,
+                  end = (reinterpret_cast<uintptr_t>(t.data_ptr()) + t.nbytes()) / kPage * kPage;
+  if (end > begin + 4 * kPage) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#endif
+  return t;
+}
+
+// Weights [m, n] as [m / kSide][n][kSide], filled up with zeros.
+template <class T>
+std::vector<T> turned_weights(const Tensor& weights) {
+  const Tensor w = weights.to(at::kDouble).contiguous();
+  const int64_t m = w.size(0), n = w.size(1);
+  std::vector<T> out((m + kSide - 1) / kSide * kSide * n);
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j)
+      out[(i / kSide * n + j) * kSide + i % kSide] = static_cast<T>(w.data_ptr<double>()[i * n + j]);
+  return out;
+}
+
+// `rows` <= kSide sums over x [n][kSide vectors], of which `columns` numbers are written.
+template <class T>
+SYMMA_INLINE inline void mix_block(const T* w, const T* x, int64_t n, int64_t rows, int64_t columns, T* out,
+                                   int64_t stride) {
+  Vec<T> sum[kSide][kSide];
+#pragma GCC unroll 4
+  for (int i = 0; i < kSide; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kSide; ++j) sum[i][j] = Vec<T>{};
+  }
+  for (int64_t k = 0; k < n; ++k, w += kSide, x += kSide * kLanes<T>) {
+    Vec<T> line[kSide];
+#pragma GCC unroll 4
+    for (int j = 0; j < kSide; ++j) line[j] = *reinterpret_cast<const Vec<T>*>(x + j * kLanes<T>);
+#pragma GCC unroll 4
+    for (int i = 0; i < kSide; ++i) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kSide; ++j) sum[i][j] += w[i] * line[j];
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < kSide; ++i) {
+    if (i >= rows) break;
+    if (columns == kSide * kLanes<T>) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kSide; ++j)
+        *reinterpret_cast<LooseVec<T>*>(out + i * stride + j * kLanes<T>) = sum[i][j];
+    } else {
+      std::memcpy(out + i * stride, sum[i], columns * sizeof(T));
+    }
+  }
 }
 
 // Distances of the pairs listed, by differences.
@@ -113,10 +222,16 @@ template <class T>
 std::vector<T> origin_of(const T* x, int64_t n, int64_t columns) {
   std::vector<T> origin(columns);
   const T *a = x, *b = x + n / 2 * columns, *c = x + (n - 1) * columns;
-  for (int64_t i = 0; i < columns; ++i) {
-    const T middle = std::max(std::min(a[i], b[i]), std::min(std::max(a[i], b[i]), c[i]));
-    origin[i] = std::isfinite(middle) ? middle : T(0);
-  }
+  T* const to = origin.data();
+  parallel_for(columns, 4 * kTile, [&](int64_t begin, int64_t end) {
+    widest([&]() SYMMA_INLINE {
+      for (int64_t i = begin; i < end; ++i) {
+        const T low = a[i] < b[i] ? a[i] : b[i], high = a[i] < b[i] ? b[i] : a[i];
+        const T least = high < c[i] ? high : c[i], middle = low < least ? least : low;
+        to[i] = middle - middle == 0 ? middle : T(0);  // a difference that is not 0 is NaN
+      }
+    });
+  });
   return origin;
 }
 
@@ -227,8 +342,12 @@ std::vector<double> squared_distances_to(const Tensor& rows, const Tensor& point
       for (int64_t c = begin; c < end; c += kTile) {
         const int64_t k = std::min(kTile, end - c);
         widest([&]() SYMMA_INLINE {
-          for (int64_t i = 0; i < n; ++i)
-            sum[i] += sum_of_squares(p + i * columns + c, q != nullptr ? q + c : nullptr, k);
+          for (int64_t i = 0; i < n; ++i) {
+            const scalar_t *row = p + i * columns + c, *next = row + (i + 1 < n ? columns : 0);
+            for (int64_t l = 0; l < k; l += 64 / static_cast<int64_t>(sizeof(scalar_t)))
+              __builtin_prefetch(next + l);
+            sum[i] += sum_of_squares(row, q != nullptr ? q + c : nullptr, k);
+          }
         });
       }
     });
@@ -266,22 +385,36 @@ Tensor mix_rows(const Tensor& rows, const Tensor& weights) {
   const Tensor x = plain_rows(rows);
   const int64_t n = x.size(0), columns = x.size(1), m = weights.size(0);
   TORCH_CHECK(weights.dim() == 2 && weights.size(1) == n, "weights are [m, ", n, "], not ", weights.sizes());
-  const Tensor w = weights.to(x.scalar_type()).contiguous();
   const Tensor used = weights.ne(0).any(0).contiguous();
-  Tensor out = at::empty({m, columns}, x.options());
+  Tensor out = large_empty({m, columns}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "mix_rows", [&] {
+    const std::vector<scalar_t> w = turned_weights<scalar_t>(weights);
     const scalar_t* from = x.data_ptr<scalar_t>();
     scalar_t* to = out.data_ptr<scalar_t>();
     parallel_for(columns, 4 * kTile, [&](int64_t begin, int64_t end) {
-      Tensor tile = at::zeros({n, kTile}, x.options()), mixed = at::empty({m, kTile}, x.options());
-      for (int64_t c = begin; c < end; c += kTile) {
-        const int64_t k = std::min(kTile, end - c);
-        for (int64_t i = 0; i < n; ++i)
-          if (used.data_ptr<bool>()[i])
-            std::memcpy(tile.data_ptr<scalar_t>() + i * kTile, from + i * columns + c, k * sizeof(scalar_t));
-        at::mm_out(mixed, w, tile);
-        for (int64_t i = 0; i < m; ++i)
-          std::memcpy(to + i * columns + c, mixed.data_ptr<scalar_t>() + i * kTile, k * sizeof(scalar_t));
+      constexpr int64_t kWide = kSide * kLanes<scalar_t>;
+      std::vector<CacheLine> tile(kShort / kWide * n * kSide);  // [kShort / kWide][n][kSide]
+      std::memset(static_cast<void*>(tile.data()), 0, tile.size() * sizeof(CacheLine));
+      scalar_t* const t = reinterpret_cast<scalar_t*>(tile.data());
+      for (int64_t c = begin; c < end; c += kShort) {
+        const int64_t k = std::min(kShort, end - c);
+        for (int64_t j = 0; j < n; ++j) {
+          if (!used.data_ptr<bool>()[j]) continue;
+          const scalar_t* row = from + j * columns + c;
+          const scalar_t* next = row + (j + 1 < n ? columns : 0);
+          for (int64_t l = 0; l < k; l += kWide) {
+            for (int64_t p = 0; p < kWide; p += kLanes<scalar_t>) __builtin_prefetch(next + l + p);
+            std::memcpy(t + l * n + j * kWide, row + l, std::min(kWide, k - l) * sizeof(scalar_t));
+          }
+        }
+        for (int64_t l = 0; l < k; l += kWide) {
+          widest([&]() SYMMA_INLINE {
+            for (int64_t i = 0; i < m; i += kSide) {
+              mix_block(w.data() + i * n, t + l * n, n, std::min(kSide, m - i), std::min(kWide, k - l),
+                        to + i * columns + c + l, columns);
+            }
+          });
+        }
       }
     });
   });
@@ -293,7 +426,7 @@ Tensor scale_rows(const Tensor& rows, std::span<const double> scales, const Tens
   const int64_t n = x.size(0), columns = x.size(1);
   const Tensor y =
       centre.defined() ? centre.detach().to(x.scalar_type()).contiguous() : at::zeros({columns}, x.options());
-  Tensor out = at::empty({n, columns}, x.options());
+  Tensor out = large_empty({n, columns}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "scale_rows", [&] {
     const scalar_t *from = x.data_ptr<scalar_t>(), *mid = y.data_ptr<scalar_t>();
     scalar_t* to = out.data_ptr<scalar_t>();

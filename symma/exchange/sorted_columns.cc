@@ -3,8 +3,12 @@
 #include <ATen/Dispatch.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
 #include <limits>
+#include <type_traits>
+#include <vector>
 
 #include "symma/core/parallel.h"
 #include "symma/exchange/rows.h"
@@ -13,56 +17,226 @@
 namespace symma {
 namespace {
 
-constexpr int kLanes = 32;  // columns sorted together
 constexpr int64_t kStage =
-    1 << 18;  // bytes read ahead of sorting: long reads of each row, and the tile stays in L2
+    1 << 19;                // bytes read ahead of sorting: long reads of each row, and the tile stays in L2
+constexpr int kBlock = 16;  // values of a column that stay in registers
 
-// Sorts tiles of kLanes columns with `network` and hands each, [n][kLanes], to `reduce(tile, out)`.
+// Numbers are sorted as integers in the same order, whose minimum and maximum are one instruction each.
+template <class T>
+using KeyOf = std::conditional_t<std::is_same_v<T, float>, int32_t, int64_t>;
+
+// Negative numbers have their other bits turned, so the order of keys is that of numbers. It is its own
+// inverse. K is an integer or a vector of them.
+template <class T, class K>
+SYMMA_INLINE inline void turn(K* key) {
+  constexpr KeyOf<T> kOthers = std::numeric_limits<KeyOf<T>>::max();
+  *key ^= (*key >> (8 * sizeof(T) - 1)) & kOthers;
+}
+
+// The bits of numbers become keys: those of NaN that of +inf.
+template <class T, class K>
+SYMMA_INLINE inline void to_keys(K* bits) {
+  constexpr KeyOf<T> kOthers = std::numeric_limits<KeyOf<T>>::max(),
+                     kInfinity = std::bit_cast<KeyOf<T>>(std::numeric_limits<T>::infinity());
+  const K infinity = kInfinity - K{};
+  *bits = (*bits & kOthers) > infinity ? infinity : *bits;
+  turn<T>(bits);
+}
+
+template <class T>
+SYMMA_INLINE inline void to_numbers(const Vec<KeyOf<T>>* keys, Vec<T>* out) {
+  Vec<KeyOf<T>> k = *keys;
+  turn<T>(&k);
+  *out = reinterpret_cast<Vec<T>>(k);
+}
+
+template <class V>
+SYMMA_INLINE inline void compare(V* a, V* b) {
+  const V p = *a, q = *b;
+  *a = p < q ? p : q;
+  *b = p < q ? q : p;
+}
+
+// Batcher's merge exchange, Knuth vol. 3, 5.2.2, algorithm M.
+struct Network {
+  std::array<std::array<int, 2>, 63> pairs{};
+  int size = 0;
+};
+constexpr Network network(int n) {
+  Network out;
+  for (int p = n / 2; p > 0; p /= 2)
+    for (int q = n / 2, r = 0, d = p;; d = q - p, q /= 2, r = p) {
+      for (int i = 0; i + d < n; ++i)
+        if ((i & p) == r) out.pairs[out.size++] = {i, i + d};
+      if (q == p) break;
+    }
+  return out;
+}
+
+// Sorts N rows of a tile in registers.
+template <int N, class V>
+SYMMA_INLINE inline void sort_block(V* t) {
+  constexpr Network kNetwork = network(N);
+  V a[N];
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) a[i] = t[i];
+#pragma GCC unroll 64
+  for (int k = 0; k < kNetwork.size; ++k) compare(a + kNetwork.pairs[k][0], a + kNetwork.pairs[k][1]);
+#pragma GCC unroll 16
+  for (int i = 0; i < N; ++i) t[i] = a[i];
+}
+
+// The last levels of a bitonic merge, of distances Top, Top / 2 ... 1, on a block of rows.
+template <int Top, class V>
+SYMMA_INLINE inline void last_levels(V* t) {
+  V a[kBlock];
+#pragma GCC unroll 16
+  for (int i = 0; i < kBlock; ++i) a[i] = t[i];
+#pragma GCC unroll 4
+  for (int d = Top; d > 0; d /= 2) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kBlock; ++i)
+      if ((i & d) == 0) compare(a + i, a + i + d);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kBlock; ++i) t[i] = a[i];
+}
+
+// Merges two sorted runs of `run` rows that follow each other (Batcher 1968). The first three levels, with
+// the second run read backwards, are done on eight rows at a time.
+template <class V>
+SYMMA_INLINE inline void merge(V* t, int64_t run) {
+  const int64_t quarter = run / 4;
+  for (int64_t i = 0; i < quarter; ++i) {
+    V low[4], high[4];
+    V* const end = t + 2 * run - 1 - i;
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) {
+      low[k] = t[i + k * quarter], high[k] = *(end - k * quarter);
+      compare(low + k, high + k);
+    }
+#pragma GCC unroll 2
+    for (int d = 2; d > 0; d /= 2) {
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
+        if ((k & d) != 0) continue;
+        compare(low + k, low + k + d);
+        compare(high + k + d, high + k);
+      }
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) t[i + k * quarter] = low[k], *(end - k * quarter) = high[k];
+  }
+  for (int64_t d = quarter / 2; d >= kBlock; d /= 2) {
+    for (int64_t i = 0; i < 2 * run; ++i)
+      if ((i & d) == 0) compare(t + i, t + i + d);
+  }
+  for (int64_t i = 0; i < 2 * run; i += kBlock) {
+    if (quarter == 4)
+      last_levels<2>(t + i);
+    else if (quarter == 8)
+      last_levels<4>(t + i);
+    else
+      last_levels<8>(t + i);
+  }
+}
+
+// The same for the sake of ranks [first, last) alone: what they do not depend on is left out.
+template <class V>
+SYMMA_INLINE inline void merge_for(V* t, int64_t run, int64_t first, int64_t last) {
+  const auto level = [&](V* low, V* high, bool wants_low, bool wants_high) SYMMA_INLINE {
+    const V p = *low, q = *high;
+    if (wants_low) *low = p < q ? p : q;
+    if (wants_high) *high = p < q ? q : p;
+  };
+  const bool below = first<run, above = last> run;
+  for (int64_t i = 0; i < run; ++i) level(t + i, t + 2 * run - 1 - i, below, above);
+  for (int64_t d = run / 2; d >= kBlock; d /= 2) {
+    for (int64_t s = std::max<int64_t>(0, first / (2 * d) * 2 * d); s < last; s += 2 * d)
+      for (int64_t i = s; i < s + d; ++i) level(t + i, t + i + d, first<s + d, last> s + d);
+  }
+  for (int64_t i = first / kBlock * kBlock; i < last; i += kBlock) last_levels<8>(t + i);
+}
+
+// Rows of a tile: a power of two, 16 or more unless they are few.
+int64_t padded(int64_t n) {
+  int64_t p = 4;
+  while (p < n) p *= 2;
+  return p;
+}
+
+// Sorts a tile [padded(n)] of which the rows from n on are the greatest there are, so that the ranks [first,
+// last) stand in their places.
+template <class V>
+SYMMA_INLINE inline void sort_tile(V* t, int64_t n, int64_t first, int64_t last) {
+  const int64_t rows = padded(n);
+  if (rows == 4) return sort_block<4>(t);
+  if (rows == 8) return sort_block<8>(t);
+  for (int64_t i = 0; i < n; i += kBlock) sort_block<kBlock>(t + i);
+  int64_t run = kBlock;
+  for (; 4 * run <= rows; run *= 2)
+    for (int64_t s = 0; s + run < n; s += 2 * run) merge(t + s, run);
+  if (rows == kBlock) return;
+  if (last - first > run)
+    merge(t, run);
+  else
+    merge_for(t, run, first, last);
+}
+
+// Sorts the columns of x [n, columns] for the ranks [first, last), and hands each tile of keys, [padded(n)],
+// to `reduce(tile, out)`.
 template <class T, class Reduce>
-void for_sorted_tiles(const T* x, int64_t n, int64_t columns, const std::vector<Comparator>& network, T* out,
+void for_sorted_tiles(const T* x, int64_t n, int64_t columns, int64_t first, int64_t last, T* out,
                       const Reduce& reduce) {
-  const int64_t stage =
-      std::max<int64_t>(1, kStage / (n * kLanes * static_cast<int64_t>(sizeof(T)))) * kLanes;
+  using K = KeyOf<T>;
+  using V = Vec<K>;
+  constexpr int64_t kWide = kLanes<T>;
+  const int64_t rows = padded(n),
+                apart = rows + 1;  // tiles a power of two apart would share few sets of the cache
+  const int64_t stage = std::max<int64_t>(1, kStage / (apart * static_cast<int64_t>(sizeof(V)))) * kWide;
   parallel_for(columns, stage, [&](int64_t begin, int64_t end) {
-    const int64_t width = end - begin, tiles = (width + kLanes - 1) / kLanes;
-    // [tiles][n][kLanes]
-    std::vector<T> buffer(tiles * n * kLanes);
-    for (int64_t i = 0; i < n; ++i) {
-      const T* row = x + i * columns + begin;
-      T* to = buffer.data() + i * kLanes;
+    const int64_t width = end - begin, tiles = (width + kWide - 1) / kWide, whole = width / kWide;
+    // [tiles][apart], this thread's: new memory for each stage would cost as much as sorting.
+    thread_local std::vector<CacheLine> buffer;
+    if (static_cast<int64_t>(buffer.size()) < tiles * apart) buffer.resize(tiles * apart);
+    V* const tiles_of = reinterpret_cast<V*>(buffer.data());
+    constexpr K kGreatest = std::bit_cast<K>(std::numeric_limits<T>::infinity());
+    for (int64_t i = 0; i < rows; ++i) {
+      V* const to = tiles_of + i;
+      if (i >= n) {
+        widest([&]() SYMMA_INLINE {
+          for (int64_t t = 0; t < tiles; ++t) to[t * apart] = kGreatest - V{};
+        });
+        continue;
+      }
+      const T* const row = x + i * columns + begin;
       widest([&]() SYMMA_INLINE {
-        int64_t t = 0;
-        for (; (t + 1) * kLanes <= width; ++t)
-          for (int l = 0; l < kLanes; ++l) {
-            const T v = row[t * kLanes + l];
-            to[t * n * kLanes + l] = v == v ? v : std::numeric_limits<T>::infinity();
-          }
-        for (int64_t c = t * kLanes; c < width; ++c) {
-          const T v = row[c];
-          to[t * n * kLanes + c - t * kLanes] = v == v ? v : std::numeric_limits<T>::infinity();
+        // Copies of what is captured: the stores below might change that, for all the compiler knows.
+        const T *at = row, *next = i + 1 < n ? row + columns : row;
+        V* into = to;
+        for (int64_t left = whole, step = apart; left > 0; --left, at += kWide, next += kWide, into += step) {
+          V bits;
+          std::memcpy(&bits, at, sizeof bits);
+          __builtin_prefetch(next);
+          to_keys<T>(&bits);
+          *into = bits;
         }
       });
+      if (whole == tiles) continue;
+      V bits = kGreatest - V{};
+      std::memcpy(&bits, row + whole * kWide, (width - whole * kWide) * sizeof(T));
+      to_keys<T>(&bits);
+      to[whole * apart] = bits;
     }
     for (int64_t t = 0; t < tiles; ++t) {
-      T* tile = buffer.data() + t * n * kLanes;
-      T result[kLanes];
-      const Comparator* const first = network.data();
-      const Comparator* const last = first + network.size();
+      V* tile = tiles_of + t * apart;
+      T result[kWide];
       widest([&]() SYMMA_INLINE {
-        for (const Comparator* s = first; s != last; ++s) {
-          T* a = tile + s->low * kLanes;
-          T* b = tile + s->high * kLanes;
-#pragma GCC ivdep
-          for (int l = 0; l < kLanes; ++l) {
-            const T p = a[l], q = b[l];
-            a[l] = p < q ? p : q;
-            b[l] = p < q ? q : p;
-          }
-        }
+        sort_tile(tile, n, first, last);
         reduce(tile, result);
       });
-      std::memcpy(out + begin + t * kLanes, result,
-                  std::min<int64_t>(kLanes, width - t * kLanes) * static_cast<int64_t>(sizeof(T)));
+      std::memcpy(out + begin + t * kWide, result,
+                  std::min<int64_t>(kWide, width - t * kWide) * static_cast<int64_t>(sizeof(T)));
     }
   });
 }
@@ -71,13 +245,15 @@ template <class T>
 Tensor mean_of_ranks_of(const Tensor& x, int64_t first, int64_t last) {
   const int64_t n = x.size(0), columns = x.size(1);
   Tensor out = at::empty({columns}, x.options());
-  for_sorted_tiles(x.data_ptr<T>(), n, columns, sorting_network(n, first, last), out.data_ptr<T>(),
-                   [&](const T* tile, T* result) SYMMA_INLINE {
-                     T sum[kLanes] = {};
-                     for (int64_t i = first; i < last; ++i)
-                       for (int l = 0; l < kLanes; ++l) sum[l] += tile[i * kLanes + l];
-                     const T count = static_cast<T>(last - first);
-                     for (int l = 0; l < kLanes; ++l) result[l] = sum[l] / count;
+  for_sorted_tiles(x.data_ptr<T>(), n, columns, first, last, out.data_ptr<T>(),
+                   [&](const Vec<KeyOf<T>>* tile, T* result) SYMMA_INLINE {
+                     Vec<T> sum{}, v;
+                     for (int64_t i = first; i < last; ++i) {
+                       to_numbers<T>(tile + i, &v);
+                       sum += v;
+                     }
+                     sum /= static_cast<T>(last - first);
+                     std::memcpy(result, &sum, sizeof sum);
                    });
   return out;
 }
@@ -86,64 +262,40 @@ template <class T>
 Tensor mean_near_median_of(const Tensor& x, int64_t keep) {
   const int64_t n = x.size(0), columns = x.size(1);
   Tensor out = at::empty({columns}, x.options());
-  for_sorted_tiles(x.data_ptr<T>(), n, columns, sorting_network(n, 0, n), out.data_ptr<T>(),
-                   [&](const T* tile, T* result) SYMMA_INLINE {
-                     const T *below = tile + (n - 1) / 2 * kLanes, *above = tile + n / 2 * kLanes;
-                     T middle[kLanes], radius[kLanes], inside[kLanes] = {}, edge[kLanes] = {},
-                                                       count[kLanes] = {}, ties[kLanes] = {};
-                     for (int l = 0; l < kLanes; ++l) {
-                       middle[l] = (below[l] + above[l]) / 2;
-                       radius[l] = std::numeric_limits<T>::infinity();
-                     }
+  for_sorted_tiles(x.data_ptr<T>(), n, columns, 0, n, out.data_ptr<T>(),
+                   [&](const Vec<KeyOf<T>>* tile, T* result) SYMMA_INLINE {
+                     const Vec<T> zero{};
+                     Vec<T> v, w, radius = zero + std::numeric_limits<T>::infinity();
+                     to_numbers<T>(tile + (n - 1) / 2, &v);
+                     to_numbers<T>(tile + n / 2, &w);
+                     const Vec<T> middle = (v + w) / 2;
                      // The `keep` nearest are neighbours in the sorted column: the radius is the least over
                      // the windows.
-                     for (int64_t s = 0; s + keep <= n; ++s)
-                       for (int l = 0; l < kLanes; ++l) {
-                         const T left = middle[l] - tile[s * kLanes + l],
-                                 right = tile[(s + keep - 1) * kLanes + l] - middle[l];
-                         const T far = left < right ? right : left;
-                         radius[l] = far < radius[l] ? far : radius[l];
-                       }
-                     for (int64_t i = 0; i < n; ++i)
-                       for (int l = 0; l < kLanes; ++l) {
-                         const T v = tile[i * kLanes + l], d = v < middle[l] ? middle[l] - v : v - middle[l];
-                         inside[l] += d < radius[l] ? v : T(0);
-                         count[l] += d < radius[l] ? T(1) : T(0);
-                         edge[l] += d == radius[l] ? v : T(0);
-                         ties[l] += d == radius[l] ? T(1) : T(0);
-                       }
-                     const T wanted = static_cast<T>(keep);
-                     for (int l = 0; l < kLanes; ++l)
-                       result[l] = (inside[l] + (wanted - count[l]) * (edge[l] / ties[l])) / wanted;
+                     for (int64_t s = 0; s + keep <= n; ++s) {
+                       to_numbers<T>(tile + s, &v);
+                       to_numbers<T>(tile + s + keep - 1, &w);
+                       const Vec<T> left = middle - v, right = w - middle, far = left < right ? right : left;
+                       radius = far < radius ? far : radius;
+                     }
+                     Vec<T> inside{}, edge{};
+                     Vec<KeyOf<T>> count{}, ties{};  // a comparison that holds is -1
+                     for (int64_t i = 0; i < n; ++i) {
+                       to_numbers<T>(tile + i, &v);
+                       const Vec<T> d = v < middle ? middle - v : v - middle;
+                       inside += d < radius ? v : zero;
+                       count -= d < radius;
+                       edge += d == radius ? v : zero;
+                       ties -= d == radius;
+                     }
+                     for (int l = 0; l < kLanes<T>; ++l) {
+                       const T wanted = static_cast<T>(keep), rest = wanted - static_cast<T>(count[l]);
+                       result[l] = (inside[l] + rest * (edge[l] / static_cast<T>(ties[l]))) / wanted;
+                     }
                    });
   return out;
 }
 
 }  // namespace
-
-std::vector<Comparator> sorting_network(int64_t n, int64_t first, int64_t last) {
-  std::vector<Comparator> all;
-  // Batcher's merge exchange, Knuth vol. 3, 5.2.2, algorithm M: any n.
-  int64_t top = 1;
-  while (top < n) top *= 2;
-  for (int64_t p = top / 2; p > 0; p /= 2)
-    for (int64_t q = top / 2, r = 0, d = p;; d = q - p, q /= 2, r = p) {
-      for (int64_t i = 0; i + d < n; ++i)
-        if ((i & p) == r) all.push_back({static_cast<int32_t>(i), static_cast<int32_t>(i + d)});
-      if (q == p) break;
-    }
-  // Backwards: a comparator stays only if one of its two places is wanted later.
-  std::vector<char> wanted(n, 0);
-  std::fill(wanted.begin() + first, wanted.begin() + last, 1);
-  std::vector<Comparator> kept;
-  for (auto c = all.rbegin(); c != all.rend(); ++c) {
-    if (!wanted[c->low] && !wanted[c->high]) continue;
-    wanted[c->low] = wanted[c->high] = 1;
-    kept.push_back(*c);
-  }
-  std::reverse(kept.begin(), kept.end());
-  return kept;
-}
 
 Tensor mean_of_ranks(const Tensor& rows, int64_t first, int64_t last) {
   const Tensor x = plain_rows(rows);

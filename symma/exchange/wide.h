@@ -5,9 +5,30 @@
 // for loops that do not reduce across lanes the results are equal bit for bit.
 #pragma once
 
+#include <cstdint>
+
 #define SYMMA_INLINE __attribute__((always_inline))
 
+// Vectors stay inside functions that are inlined, so how they would be passed does not matter.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 namespace symma {
+
+// 64 bytes as one value. Where the machine's vectors are shorter it is several of them.
+template <class T>
+struct VectorOf {
+  typedef T Type __attribute__((vector_size(64), may_alias));
+  typedef T Loose __attribute__((vector_size(64), may_alias, aligned(alignof(T))));
+};
+template <class T>
+using Vec = typename VectorOf<T>::Type;
+template <class T>
+using LooseVec = typename VectorOf<T>::Loose;
+template <class T>
+constexpr int64_t kLanes = 64 / sizeof(T);
+struct alignas(64) CacheLine {
+  char bytes[64];
+};
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 

@@ -294,17 +294,42 @@ TEST(SortedColumns, AgreeWithSorting) {
     }
 }
 
-TEST(SortedColumns, NetworksSortZerosAndOnes) {
-  // The zero-one principle: a network that sorts all 0-1 sequences sorts all (Knuth 5.3.4).
-  for (int64_t n = 1; n <= 13; ++n) {
-    const auto network = sorting_network(n, 0, n);
-    for (uint32_t bits = 0; bits < 1u << n; ++bits) {
-      uint32_t b = bits;
-      for (const auto& c : network)
-        if ((b >> c.low & 1) && !(b >> c.high & 1)) b ^= (1u << c.low) | (1u << c.high);
-      ASSERT_EQ(b, ((1u << std::popcount(bits)) - 1) << (n - std::popcount(bits))) << n;
-    }
+// The zero-one principle: a network that sorts all sequences of zeros and ones sorts all (Knuth 5.3.4).
+// Blocks up to 16 are checked by all of them. The mean of one rank leaves out most of the last merge.
+TEST(SortedColumns, AllZerosAndOnesAreSorted) {
+  for (int64_t n = 1; n <= 16; ++n) {
+    const Tensor number = at::arange(int64_t{1} << n);
+    std::vector<Tensor> rows;
+    for (int64_t i = 0; i < n; ++i) rows.push_back(number.bitwise_right_shift(i).bitwise_and(1));
+    const Tensor x = at::stack(rows).to(at::kFloat), ones = x.sum(0);
+    for (int64_t r = 0; r < n; ++r)
+      EXPECT_TRUE(mean_of_ranks(x, r, r + 1).equal((ones >= n - r).to(at::kFloat)));
   }
+}
+
+// Merges: what two sorted runs of zeros and ones can be is few, so all are checked here too; the rows beyond
+// a power of two are absent.
+TEST(SortedColumns, EveryRankOfManyRowsIsRight) {
+  for (const auto type : {at::kFloat, at::kDouble})
+    for (int64_t n : {17, 31, 32, 33, 47, 64, 65, 100, 128, 129, 200, 300}) {
+      const Tensor thresholds = at::arange(n + 1).unsqueeze(0), places = at::arange(n).unsqueeze(1);
+      const Tensor stairs = (places < thresholds).logical_xor(places % 2 == 0).to(type);
+      const Tensor x = at::cat({stairs, normal(Rng(n), {n, 50}, type)}, 1),
+                   sorted = std::get<0>(at::sort(x, 0));
+      for (int64_t r = 0; r < n; ++r)
+        ASSERT_TRUE(mean_of_ranks(x, r, r + 1).equal(sorted[r])) << n << " " << r;
+      for (int64_t first : {int64_t{0}, n / 10, n / 3, (n - 1) / 2})
+        for (int64_t last : {n / 2 + 1, n - n / 10, n})
+          expect_near(mean_of_ranks(x, first, last), sorted.narrow(0, first, last - first).mean(0),
+                      type == at::kFloat ? 1e-5 : 1e-12);
+    }
+}
+
+TEST(SortedColumns, KeepSignsAndInfinities) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::nanf("");
+  const Tensor x = at::tensor({-1.f, inf, -inf, 0.f, -1e-45f, 1e-45f, nan, -3e38f, 3e38f}).unsqueeze(1);
+  const std::vector<float> expected{-inf, -3e38f, -1.f, -1e-45f, 0.f, 1e-45f, 3e38f, inf, inf};
+  for (int64_t r = 0; r < 9; ++r) EXPECT_EQ(mean_of_ranks(x, r, r + 1).item<float>(), expected[r]) << r;
 }
 
 TEST(SortedColumns, NearMedianAgreesWithDefinition) {
