@@ -122,6 +122,9 @@ TEST(Unroll, MlpAgainstFiniteDifferences) {
   check_unroll("mlp_optimizer", {{"hidden", {3}}, {"objective", "log"}});
   check_unroll("mlp_optimizer", {{"hidden", {3, 2}}, {"start", "drawn"}});
   check_unroll("mlp_optimizer", {{"hidden", {3}}, {"objective", "log"}, {"order", 2}});
+  check_unroll(
+      "mlp_optimizer",
+      {{"hidden", {3}}, {"order", 2}, {"power", 1}, {"decays", {0.5, 0.9}}, {"nominal", {0.0, 0.05}}});
 }
 
 // All tasks are one and the same quadratic, and agents differ by their perturbations alone. A round's
