@@ -32,14 +32,13 @@ class OpenaiEs : public Strategy {
   }
 
   Tensor ask(const State& search, Rng rng) const override {
-    return search.theta.unsqueeze(1) + o_.sigma * directions(search, o_.population, true, rng);
+    return sample(search, o_.population, true, at::full({1, 1}, o_.sigma, search.theta.options()), rng);
   }
 
   void tell(State& search, const Tensor& asked, const Tensor& loss) const override {
-    const Tensor e = (asked - search.theta.unsqueeze(1)) / o_.sigma;
     const Tensor weight = o_.rank_shaped ? centred_ranks(loss) : loss - loss.mean(1, true);
-    const double scale = o_.sigma * static_cast<double>(asked.size(1));
-    outer_step(o_.outer, search, at::bmm(weight.unsqueeze(1), e).squeeze(1) / scale);
+    const double scale = o_.sigma * o_.sigma * static_cast<double>(asked.size(1));
+    outer_step(o_.outer, search, moments(asked, search.theta, weight).first / scale);
   }
 
  private:

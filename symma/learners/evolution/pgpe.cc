@@ -38,20 +38,19 @@ class Pgpe : public Strategy {
   }
 
   Tensor ask(const State& search, Rng rng) const override {
-    return search.theta.unsqueeze(1) +
-           search.own.at("sigma").unsqueeze(1) * directions(search, o_.population, true, rng);
+    return sample(search, o_.population, true, search.own.at("sigma"), rng);
   }
 
   void tell(State& search, const Tensor& asked, const Tensor& loss) const override {
     const int64_t pairs = asked.size(1) / 2;
-    const Tensor sigma = search.own.at("sigma"), s = sigma.unsqueeze(1);
-    const Tensor e = asked.narrow(1, 0, pairs) - search.theta.unsqueeze(1);
-    const Tensor shaped = centred_ranks(loss), plus = shaped.narrow(1, 0, pairs).unsqueeze(1),
-                 minus = shaped.narrow(1, pairs, pairs).unsqueeze(1);
+    const Tensor sigma = search.own.at("sigma"), shaped = centred_ranks(loss);
+    const Tensor plus = shaped.narrow(1, 0, pairs), minus = shaped.narrow(1, pairs, pairs);
     const double m = static_cast<double>(pairs);
     // Centred ranks have mean zero, which is the baseline b.
-    const Tensor grad_mean = at::bmm((plus - minus) / 2, e).squeeze(1) / m;
-    const Tensor grad_sigma = at::bmm((plus + minus) / 2, (e.square() - s.square()) / s).squeeze(1) / m;
+    const Tensor level = (plus + minus) / 2;
+    const Moments of = moments(asked.narrow(1, 0, pairs), search.theta, (plus - minus) / 2, level);
+    const Tensor grad_mean = of.first / m;
+    const Tensor grad_sigma = (of.second / sigma - level.sum(1, true) * sigma) / m;
     const Tensor change = (o_.sigma_lr * grad_sigma / sigma).clamp(-0.2, 0.2);
     search.own["sigma"] = sigma * (1 - change);
     outer_step(o_.outer, search, grad_mean);

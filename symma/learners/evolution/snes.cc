@@ -32,18 +32,18 @@ class Snes : public Strategy {
 
   Tensor ask(const State& search, Rng rng) const override {
     const int64_t n = population_for(search.theta.size(1), o_.population);
-    return search.theta.unsqueeze(1) +
-           search.own.at("sigma").unsqueeze(1) * directions(search, n, false, rng);
+    return sample(search, n, false, search.own.at("sigma"), rng);
   }
 
   void tell(State& search, const Tensor& asked, const Tensor& loss) const override {
     const auto d = static_cast<double>(asked.size(2));
     const Tensor sigma = search.own.at("sigma");
-    const Tensor s = in_order((asked - search.theta.unsqueeze(1)) / sigma.unsqueeze(1), loss);  // [N, L, D]
-    const Tensor u = utilities(s.size(1)).to(s.options()).expand({s.size(0), 1, s.size(1)});
+    const Tensor u = utilities(asked.size(1)).to(asked.options()).take(ranks(loss));  // [N, L]
     const double eta = o_.sigma_lr > 0 ? o_.sigma_lr : (3 + std::log(d)) / (5 * std::sqrt(d));
-    search.theta = search.theta + o_.mean_lr * sigma * at::bmm(u, s).squeeze(1);
-    search.own["sigma"] = sigma * (eta / 2 * at::bmm(u, s.square() - 1).squeeze(1)).exp();
+    // With s_i = (x_i - mean) / sigma, sigma sum u_i s_i is the first moment itself.
+    const Moments of = moments(asked, search.theta, u, u);
+    search.theta = search.theta + o_.mean_lr * of.first;
+    search.own["sigma"] = sigma * (eta / 2 * (of.second / sigma.square() - u.sum(1, true))).exp();
     ++search.step;
   }
 

@@ -1,6 +1,53 @@
 #include "symma/learners/evolution/strategy.h"
 
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "symma/core/normal.h"
+#include "symma/core/parallel.h"
+
 namespace symma {
+namespace {
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define SYMMA_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define SYMMA_CLONES  // the resolver of clones runs before a sanitizer is ready
+#endif
+
+constexpr int64_t kPiece = 1024;  // coordinates whose sums stay in the first-level cache
+
+// Sums over l candidates of `wide` coordinates, of rows that lie d apart. `second` and v may be null.
+template <class T>
+[[gnu::always_inline]] inline void moments_run(int64_t l, int64_t wide, int64_t d, const T* x, const T* mean,
+                                               const T* w, const T* v, T* first, T* second) {
+  for (int64_t k = 0; k < l; ++k, x += d) {
+    const T of_first = w[k], of_second = v ? v[k] : 0;
+    if (v) {
+#pragma GCC ivdep
+      for (int64_t c = 0; c < wide; ++c) {
+        const T apart = x[c] - mean[c];
+        first[c] += of_first * apart;
+        second[c] += of_second * apart * apart;
+      }
+    } else {
+#pragma GCC ivdep
+      for (int64_t c = 0; c < wide; ++c) first[c] += of_first * (x[c] - mean[c]);
+    }
+  }
+}
+
+SYMMA_CLONES void moments_piece(int64_t l, int64_t wide, int64_t d, const float* x, const float* mean,
+                                const float* w, const float* v, float* first, float* second) {
+  moments_run(l, wide, d, x, mean, w, v, first, second);
+}
+SYMMA_CLONES void moments_piece(int64_t l, int64_t wide, int64_t d, const double* x, const double* mean,
+                                const double* w, const double* v, double* first, double* second) {
+  moments_run(l, wide, d, x, mean, w, v, first, second);
+}
+
+}  // namespace
 
 State begin_search(const Tensor& mean) {
   return {mean, {{"stream", at::arange(mean.size(0), at::kLong)}}, 0};
@@ -9,18 +56,71 @@ State begin_search(const Tensor& mean) {
 Tensor directions(const State& search, int64_t population, bool antithetic, Rng rng) {
   const int64_t d = search.theta.size(1), drawn = antithetic ? (population + 1) / 2 : population;
   const Tensor streams = search.own.at("stream").to(at::kCPU, at::kLong).contiguous();
-  std::vector<Tensor> rows;
-  for (int64_t i = 0; i < streams.numel(); ++i)
-    rows.push_back(
-        normal(rng.split("search", streams.data_ptr<int64_t>()[i]), {drawn, d}, search.theta.scalar_type()));
-  const Tensor out = at::stack(rows).to(search.theta.device());
-  return antithetic ? at::cat({out, -out}, 1).narrow(1, 0, population) : out;
+  Tensor out = at::empty({streams.numel(), population, d}, search.theta.scalar_type());
+  AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "directions", [&] {
+    parallel_for(streams.numel(), 1, [&](int64_t i, int64_t) {
+      auto* to = out.data_ptr<scalar_t>() + i * population * d;
+      fill_normal(rng.split("search", streams.data_ptr<int64_t>()[i]), to, drawn * d);
+      for (int64_t k = 0; k < (population - drawn) * d; ++k) to[drawn * d + k] = -to[k];
+    });
+  });
+  return out.to(search.theta.device());
+}
+
+Tensor sample(const State& search, int64_t population, bool antithetic, const Tensor& sigma, Rng rng) {
+  Tensor z = directions(search, population, antithetic, rng);
+  return at::addcmul_out(z, search.theta.unsqueeze(1), sigma.unsqueeze(1), z);
+}
+
+Tensor ranks(const Tensor& loss) {
+  const Tensor from = loss.to(at::kCPU, at::kDouble).contiguous();
+  const int64_t l = from.size(1);
+  Tensor out = at::empty({from.size(0), l}, at::kLong);
+  std::vector<int64_t> order(l);
+  for (int64_t i = 0; i < from.size(0); ++i) {
+    const double* x = from.data_ptr<double>() + i * l;
+    std::iota(order.begin(), order.end(), int64_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+      return x[a] < x[b] || (!std::isnan(x[a]) && std::isnan(x[b]));
+    });
+    for (int64_t k = 0; k < l; ++k) out.data_ptr<int64_t>()[i * l + order[k]] = k;
+  }
+  return out.to(loss.device());
 }
 
 Tensor centred_ranks(const Tensor& loss) {
   const auto last = static_cast<double>(std::max<int64_t>(1, loss.size(1) - 1));
-  // argsort puts NaN last.
-  return loss.argsort(int64_t{1}).argsort(int64_t{1}).to(loss.scalar_type()) / last - 0.5;
+  return ranks(loss).to(loss.scalar_type()) / last - 0.5;
+}
+
+Moments moments(const Tensor& asked, const Tensor& mean, const Tensor& w, const Tensor& v) {
+  if (!asked.is_cpu()) {
+    const Tensor apart = asked - mean.unsqueeze(1);
+    const auto sum = [](const Tensor& weight, const Tensor& x) {
+      return at::bmm(weight.unsqueeze(1), x).squeeze(1);
+    };
+    return {sum(w, apart), v.defined() ? sum(v, apart.square()) : Tensor()};
+  }
+  const int64_t n = asked.size(0), l = asked.size(1), d = asked.size(2);
+  const Tensor x = asked.stride(2) == 1 && asked.stride(1) == d ? asked : asked.contiguous();
+  const Tensor m = mean.contiguous(), a = w.to(asked.scalar_type()).contiguous(),
+               b = v.defined() ? v.to(asked.scalar_type()).contiguous() : v;
+  Moments out{at::zeros({n, d}, asked.options()),
+              v.defined() ? at::zeros({n, d}, asked.options()) : Tensor()};
+  const int64_t pieces = (d + kPiece - 1) / kPiece;
+  AT_DISPATCH_FLOATING_TYPES(asked.scalar_type(), "moments", [&] {
+    using T = scalar_t;
+    parallel_for(n * pieces, 4, [&](int64_t begin, int64_t end) {
+      for (int64_t at = begin; at < end; ++at) {
+        const int64_t i = at / pieces, from = at % pieces * kPiece, wide = std::min(kPiece, d - from);
+        moments_piece(l, wide, d, x.data_ptr<T>() + i * x.stride(0) + from, m.data_ptr<T>() + i * d + from,
+                      a.data_ptr<T>() + i * l, b.defined() ? b.data_ptr<T>() + i * l : nullptr,
+                      out.first.data_ptr<T>() + i * d + from,
+                      b.defined() ? out.second.data_ptr<T>() + i * d + from : nullptr);
+      }
+    });
+  });
+  return out;
 }
 
 Tensor in_order(const Tensor& candidates, const Tensor& loss) {

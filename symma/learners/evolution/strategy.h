@@ -34,8 +34,22 @@ State begin_search(const Tensor& mean);
 // L normal directions for each search, [N, L, D], the second half the first turned around when `antithetic`.
 Tensor directions(const State&, int64_t population, bool antithetic, Rng);
 
-// Each loss's rank among the L of its search, from -0.5 (the least) to 0.5: [N, L]. Salimans et al. 2017.
+// Candidates theta + sigma z along such directions, [N, L, D]; `sigma` is one number [1, 1], or [N, D].
+Tensor sample(const State&, int64_t population, bool antithetic, const Tensor& sigma, Rng);
+
+// Each loss's rank among the L of its search, 0 the least, NaN the last: [N, L] int64.
+Tensor ranks(const Tensor& loss);
+
+// The same from -0.5 (the least) to 0.5. Salimans et al. 2017.
 Tensor centred_ranks(const Tensor& loss);
+
+// sum_l w_l (x_l - mean), and with `v` also sum_l v_l (x_l - mean)^2, in one pass over the candidates: what a
+// normal distribution's gradients are made of.
+struct Moments {
+  Tensor first, second;  // [N, D]
+};
+Moments moments(const Tensor& asked /*[N,L,D]*/, const Tensor& mean /*[N,D]*/, const Tensor& w /*[N,L]*/,
+                const Tensor& v = {} /*[N,L]*/);
 
 // The candidates in ascending order of their loss: [N, L, D].
 Tensor in_order(const Tensor& candidates, const Tensor& loss);
