@@ -227,6 +227,41 @@ TEST(Goal, OfTwoEpisodesByHand) {
   EXPECT_TRUE(two.select(2, 1).view(-1).equal(2 * want));
 }
 
+// Two players who draw from the softmax of their values come to the logit equilibrium (McKelvey and Palfrey
+// 1995): p = 1 / (1 + exp(-(value of the first action - value of the second) / temperature)), the same of
+// both.
+TEST(Temperature, TwoPlayersComeToTheLogitEquilibrium) {
+  const double temperature = 0.5;
+  const auto family = make<TaskFamilyRegistry>(
+      "control",
+      {{"world", {{"kind", "matrix_game"}, {"game", "custom"}, {"row", {1., 0., 0., .5}}, {"limit", 1}}},
+       {"copies", 32}},
+      int64_t{1});
+  const auto model = make<ModelRegistry>("mlp", {{"hidden", {8}}}, family->spec().shape);
+  const auto learner = make<LearnerRegistry>("iql",
+                                             {{"temperature", temperature},
+                                              {"epsilon_start", 0.},
+                                              {"epsilon_end", 0.},
+                                              {"buffer", 640},
+                                              {"batch", 64},
+                                              {"updates", 2},
+                                              {"lr", 0.01},
+                                              {"limit_ends", true}},
+                                             LearnerSetting{*model, family->spec()});
+  State s = learner->init(2, Rng(1));
+  Tensor mean = at::zeros({2, 2, 2}, at::kDouble);
+  const int rounds = 600;
+  for (int k = 0; k < rounds; ++k) {
+    learner->step(s, *family->sample(*model, std::vector<int64_t>{0, 1}, Split::kTrain, Rng(k)), Rng(k));
+    if (k < rounds / 2) continue;
+    const Tensor x = at::cat({at::zeros({2, 1}), at::eye(2)}, 1).expand({2, 2, 3});
+    mean += model->forward(s.theta, x, Mode::kEval).softmax(2).to(at::kDouble) / (rounds - rounds / 2);
+  }
+  double p = 0.5;
+  for (int k = 0; k < 100; ++k) p = 1 / (1 + std::exp(-(p - 0.5 * (1 - p)) / temperature));
+  EXPECT_LE((mean.select(2, 0) - p).abs().max().item<double>(), 0.03) << mean << " " << p;
+}
+
 TEST(Points, TakeAndPutAreInverse) {
   const Tensor alive = at::tensor({1., 1., 0., 1., 0., 0., 1., 1., 1., 1., 1., 0.}).view({2, 2, 3});
   const Points p = points_of(alive);
