@@ -2,8 +2,6 @@
 
 #include <ATen/Dispatch.h>
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -137,19 +135,6 @@ std::vector<double> gram(const T* x, const T* origin, int64_t n, int64_t columns
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < i; ++j) all[j * n + i] = all[i * n + j];
   return all;
-}
-
-// Memory that is about to be written whole. Where the system can, in large pages: of small ones, handing them
-// out takes longer than filling them.
-Tensor large_empty(at::IntArrayRef sizes, const at::TensorOptions& options) {
-  Tensor t = at::empty(sizes, options);
-#ifdef MADV_HUGEPAGE
-  constexpr uintptr_t kPage = 1 << 21;
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(t.data_ptr()) + kPage - 1) / kPage * kPage,
-                  end = (reinterpret_cast<uintptr_t>(t.data_ptr()) + t.nbytes()) / kPage * kPage;
-  if (end > begin + 4 * kPage) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-#endif
-  return t;
 }
 
 // Weights [m, n] as [m / kSide][n][kSide], filled up with zeros.
@@ -386,7 +371,7 @@ Tensor mix_rows(const Tensor& rows, const Tensor& weights) {
   const int64_t n = x.size(0), columns = x.size(1), m = weights.size(0);
   TORCH_CHECK(weights.dim() == 2 && weights.size(1) == n, "weights are [m, ", n, "], not ", weights.sizes());
   const Tensor used = weights.ne(0).any(0).contiguous();
-  Tensor out = large_empty({m, columns}, x.options());
+  Tensor out = at::empty({m, columns}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "mix_rows", [&] {
     const std::vector<scalar_t> w = turned_weights<scalar_t>(weights);
     const scalar_t* from = x.data_ptr<scalar_t>();
@@ -426,7 +411,7 @@ Tensor scale_rows(const Tensor& rows, std::span<const double> scales, const Tens
   const int64_t n = x.size(0), columns = x.size(1);
   const Tensor y =
       centre.defined() ? centre.detach().to(x.scalar_type()).contiguous() : at::zeros({columns}, x.options());
-  Tensor out = large_empty({n, columns}, x.options());
+  Tensor out = at::empty({n, columns}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "scale_rows", [&] {
     const scalar_t *from = x.data_ptr<scalar_t>(), *mid = y.data_ptr<scalar_t>();
     scalar_t* to = out.data_ptr<scalar_t>();

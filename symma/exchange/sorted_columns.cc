@@ -33,12 +33,16 @@ SYMMA_INLINE inline void turn(K* key) {
   *key ^= (*key >> (8 * sizeof(T) - 1)) & kOthers;
 }
 
+template <class T>
+constexpr KeyOf<T> greatest() {
+  return std::bit_cast<KeyOf<T>>(std::numeric_limits<T>::infinity());
+}
+
 // The bits of numbers become keys: those of NaN that of +inf.
 template <class T, class K>
 SYMMA_INLINE inline void to_keys(K* bits) {
-  constexpr KeyOf<T> kOthers = std::numeric_limits<KeyOf<T>>::max(),
-                     kInfinity = std::bit_cast<KeyOf<T>>(std::numeric_limits<T>::infinity());
-  const K infinity = kInfinity - K{};
+  constexpr KeyOf<T> kOthers = std::numeric_limits<KeyOf<T>>::max();
+  const K infinity = greatest<T>() - K{};
   *bits = (*bits & kOthers) > infinity ? infinity : *bits;
   turn<T>(bits);
 }
@@ -73,17 +77,28 @@ constexpr Network network(int n) {
   return out;
 }
 
-// Sorts N rows of a tile in registers.
-template <int N, class V>
-SYMMA_INLINE inline void sort_block(V* t) {
+// Sorts a vector of columns of N rows, of which those from `count` on are absent, in registers: from numbers
+// to keys.
+template <int N, class T>
+SYMMA_INLINE inline void sort_block(const T* from, int64_t stride, int64_t count, Vec<KeyOf<T>>* to) {
+  using V = Vec<KeyOf<T>>;
+  constexpr int64_t kAhead = 8 * kLanes<T>;
   constexpr Network kNetwork = network(N);
   V a[N];
 #pragma GCC unroll 16
-  for (int i = 0; i < N; ++i) a[i] = t[i];
+  for (int i = 0; i < N; ++i) {
+    if (i < count) {
+      std::memcpy(a + i, from + i * stride, sizeof(V));
+      __builtin_prefetch(from + i * stride + kAhead);
+      to_keys<T>(a + i);
+    } else {
+      a[i] = greatest<T>() - V{};
+    }
+  }
 #pragma GCC unroll 64
   for (int k = 0; k < kNetwork.size; ++k) compare(a + kNetwork.pairs[k][0], a + kNetwork.pairs[k][1]);
 #pragma GCC unroll 16
-  for (int i = 0; i < N; ++i) t[i] = a[i];
+  for (int i = 0; i < N; ++i) to[i] = a[i];
 }
 
 // The last levels of a bitonic merge, of distances Top, Top / 2 ... 1, on a block of rows.
@@ -165,18 +180,15 @@ int64_t padded(int64_t n) {
   return p;
 }
 
-// Sorts a tile [padded(n)] of which the rows from n on are the greatest there are, so that the ranks [first,
-// last) stand in their places.
+// Merges the sorted blocks of a tile [padded(n)], of which the rows from n on are the greatest there are, so
+// that the ranks [first, last) stand in their places.
 template <class V>
-SYMMA_INLINE inline void sort_tile(V* t, int64_t n, int64_t first, int64_t last) {
+SYMMA_INLINE inline void merge_blocks(V* t, int64_t n, int64_t first, int64_t last) {
   const int64_t rows = padded(n);
-  if (rows == 4) return sort_block<4>(t);
-  if (rows == 8) return sort_block<8>(t);
-  for (int64_t i = 0; i < n; i += kBlock) sort_block<kBlock>(t + i);
+  if (rows <= kBlock) return;
   int64_t run = kBlock;
   for (; 4 * run <= rows; run *= 2)
     for (int64_t s = 0; s + run < n; s += 2 * run) merge(t + s, run);
-  if (rows == kBlock) return;
   if (last - first > run)
     merge(t, run);
   else
@@ -200,39 +212,38 @@ void for_sorted_tiles(const T* x, int64_t n, int64_t columns, int64_t first, int
     thread_local std::vector<CacheLine> buffer;
     if (static_cast<int64_t>(buffer.size()) < tiles * apart) buffer.resize(tiles * apart);
     V* const tiles_of = reinterpret_cast<V*>(buffer.data());
-    constexpr K kGreatest = std::bit_cast<K>(std::numeric_limits<T>::infinity());
-    for (int64_t i = 0; i < rows; ++i) {
-      V* const to = tiles_of + i;
-      if (i >= n) {
-        widest([&]() SYMMA_INLINE {
-          for (int64_t t = 0; t < tiles; ++t) to[t * apart] = kGreatest - V{};
-        });
-        continue;
+    // Blocks are sorted as they are read: as many long reads side by side, and work to do while they come.
+    for (int64_t i = 0; i < rows; i += kBlock) {
+      const T* const from = x + i * columns + begin;
+      T edge[kBlock * kWide];
+      if (whole < tiles) {
+        std::fill_n(edge, kBlock * kWide, std::numeric_limits<T>::infinity());
+        for (int64_t r = i; r < std::min(n, i + kBlock); ++r)
+          std::memcpy(edge + (r - i) * kWide, x + r * columns + begin + whole * kWide,
+                      (width - whole * kWide) * sizeof(T));
       }
-      const T* const row = x + i * columns + begin;
       widest([&]() SYMMA_INLINE {
         // Copies of what is captured: the stores below might change that, for all the compiler knows.
-        const T *at = row, *next = i + 1 < n ? row + columns : row;
-        V* into = to;
-        for (int64_t left = whole, step = apart; left > 0; --left, at += kWide, next += kWide, into += step) {
-          V bits;
-          std::memcpy(&bits, at, sizeof bits);
-          __builtin_prefetch(next);
-          to_keys<T>(&bits);
-          *into = bits;
+        const int64_t count = n - i, size = rows, stride = columns, step = apart, last_whole = whole;
+        V* to = tiles_of + i;
+        const T* at = from;
+        for (int64_t t = 0; t < tiles; ++t, to += step, at += kWide) {
+          const T* block = t < last_whole ? at : edge;
+          const int64_t apart_by = t < last_whole ? stride : kWide;
+          if (size == 4)
+            sort_block<4>(block, apart_by, count, to);
+          else if (size == 8)
+            sort_block<8>(block, apart_by, count, to);
+          else
+            sort_block<kBlock>(block, apart_by, count, to);
         }
       });
-      if (whole == tiles) continue;
-      V bits = kGreatest - V{};
-      std::memcpy(&bits, row + whole * kWide, (width - whole * kWide) * sizeof(T));
-      to_keys<T>(&bits);
-      to[whole * apart] = bits;
     }
     for (int64_t t = 0; t < tiles; ++t) {
       V* tile = tiles_of + t * apart;
       T result[kWide];
       widest([&]() SYMMA_INLINE {
-        sort_tile(tile, n, first, last);
+        merge_blocks(tile, n, first, last);
         reduce(tile, result);
       });
       std::memcpy(out + begin + t * kWide, result,
