@@ -30,9 +30,10 @@ const SupervisedBatch& points(const TaskBatch& batch) {
 
 bool kernel_applies(const Model& model, const Tensor& rows, const TaskBatch& batch) {
   // A class derived from SupervisedBatch may have a loss of its own.
+  // The whole kernel moves rows in padded memory, which stays zero only where f(0) = 0: not for the sigmoid.
   return !CompositePath::active() && dynamic_cast<const HasMlpShape*>(&model) &&
-         typeid(batch) == typeid(SupervisedBatch) && rows.is_cpu() &&
-         (rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble) &&
+         shape_of(model).activation != Activation::kSigmoid && typeid(batch) == typeid(SupervisedBatch) &&
+         rows.is_cpu() && (rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble) &&
          points(batch).x(Stage::kSupport).size(1) > 0;
 }
 

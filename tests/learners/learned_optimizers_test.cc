@@ -120,7 +120,7 @@ TEST(Unroll, LstmAgainstFiniteDifferences) {
 
 TEST(Unroll, MlpAgainstFiniteDifferences) {
   check_unroll("mlp_optimizer", {{"hidden", {3}}, {"objective", "log"}});
-  check_unroll("mlp_optimizer", {{"hidden", {3, 2}}, {"start", "drawn"}});
+  check_unroll("mlp_optimizer", {{"hidden", {3, 2}}, {"start", "drawn"}, {"objective", "last"}});
   check_unroll("mlp_optimizer", {{"hidden", {3}}, {"objective", "log"}, {"order", 2}});
   check_unroll(
       "mlp_optimizer",

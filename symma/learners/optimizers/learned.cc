@@ -212,8 +212,8 @@ LearnedOptimizer::Landing LearnedOptimizer::fly(const Tensor& start_phi, Flight 
                                                 bool differentiate, Rng rng) const {
   // Far below any loss that is of interest.
   constexpr double kNothing = 1e-20;
-  const bool log = o_.objective == "log", exact = differentiate && o_.order == 2;
-  const double mean = 1.0 / static_cast<double>(o_.unroll);
+  const bool log = o_.objective != "loss", last = o_.objective == "last",
+             exact = differentiate && o_.order == 2;
   const Tensor phi = differentiate ? leaf(start_phi) : start_phi;
   at.rows = exact ? leaf(at.rows.contiguous()) : at.rows.contiguous(), at.memory = at.memory.contiguous();
   Tensor value = at::zeros({at.rows.size(0)}, at.rows.options());
@@ -222,10 +222,11 @@ LearnedOptimizer::Landing LearnedOptimizer::fly(const Tensor& start_phi, Flight 
     const auto [loss, gradient] = measure(tasks, at.rows, exact, rng.split("step", static_cast<uint64_t>(t)));
     at::AutoGradMode mode(differentiate);
     if (t > 0) {
-      value = value + mean * (log ? (loss + kNothing).log() : loss);
+      const double share = !last ? 1.0 / static_cast<double>(o_.unroll) : t == o_.unroll ? 1.0 : 0.0;
+      value = value + share * (log ? (loss + kNothing).log() : loss);
       if (differentiate && !exact) {
-        const Tensor weight = log ? (mean / (loss + kNothing)).nan_to_num(0.0, 0.0, 0.0).unsqueeze(1)
-                                  : at::full({}, mean, loss.options());
+        const Tensor weight = log ? (share / (loss + kNothing)).nan_to_num(0.0, 0.0, 0.0).unsqueeze(1)
+                                  : at::full({}, share, loss.options());
         slopes.push_back(weight * gradient);
       }
     }

@@ -3,8 +3,9 @@
 //
 //   (u_t, memory_t) = rule(phi, gradient of L_support at rows_t, memory_{t-1}),   rows_{t+1} = rows_t + u_t
 //
-// and phi descends the mean over t of L_support(rows_t), or of its logarithm. Andrychowicz et al. 2016,
-// arXiv:1606.04474; the logarithm is Wichrowska et al. 2017's, arXiv:1703.04813, section 4.3.
+// and phi descends the mean over t of L_support(rows_t), or of its logarithm, or the last logarithm.
+// Andrychowicz et al. 2016, arXiv:1606.04474; the logarithm is Wichrowska et al. 2017's, arXiv:1703.04813,
+// section 4.3.
 //
 // A round is one truncation: `unroll` steps of every task. Tasks stay for `steps` steps and then give way to
 // new ones; until then they, their rows and the rule's memory live in State.own, as "kept.*" [N, T, ...].
@@ -60,8 +61,10 @@ struct LearnedOptions {
     f.add("estimator", estimator,
           "of the meta-gradient: through the truncation, or by persistent evolution strategies")
         .one_of({"unroll", "pes"});
-    f.add("objective", objective, "what phi descends: the mean over steps of the loss, or of its logarithm")
-        .one_of({"loss", "log"});
+    f.add("objective", objective,
+          "what phi descends: the mean over steps of the loss or of its logarithm, or the logarithm after a "
+          "truncation's last step")
+        .one_of({"loss", "log", "last"});
     f.add("unroll", unroll, "steps of a truncation, which is a round").at_least(1);
     f.add("steps", steps, "steps on a task, a multiple of unroll").at_least(1);
     f.add("order", order, "of unroll: 1 holds the gradients that the rule sees fixed, 2 goes through them")
