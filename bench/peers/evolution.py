@@ -29,10 +29,10 @@ FUNCTIONS = {
 CASES = {
     ("cma_es", "sphere"): lambda d: dict(sigma=1, target=1e-8, most=20000),
     ("cma_es", "rosenbrock"): lambda d: dict(sigma=0.5, target=1e-8, most=4000 * d),
-    ("cma_es", "rastrigin"): lambda d: dict(sigma=3, population=40 * d, target=1e-8, most=8000 * d),
+    ("cma_es", "rastrigin"): lambda d: dict(sigma=3, population=40 * d, target=1e-8, most=20000 * d),
     ("snes", "sphere"): lambda d: dict(sigma=1, target=1e-8, most=50000),
     ("snes", "rosenbrock"): lambda d: dict(sigma=0.5, population=4 * d, target=d - 2, most=200000),
-    ("snes", "rastrigin"): lambda d: dict(sigma=3, population=40 * d, target=1e-8, most=8000 * d),
+    ("snes", "rastrigin"): lambda d: dict(sigma=3, population=40 * d, target=1e-8, most=20000 * d),
     ("pgpe", "sphere"): lambda d: dict(sigma=1, population=64, meta_lr=0.2, halve_every=100, target=1e-4, most=100000),
     ("pgpe", "rosenbrock"): lambda d: dict(sigma=0.02, population=64, meta_lr=0.05, halve_every=1000, target=1,
                                            most=300000),
