@@ -29,15 +29,15 @@ FUNCTIONS = {
 CASES = {
     ("cma_es", "sphere"): lambda d: dict(sigma=1, target=1e-8, most=20000),
     ("cma_es", "rosenbrock"): lambda d: dict(sigma=0.5, target=1e-8, most=4000 * d),
-    ("cma_es", "rastrigin"): lambda d: dict(sigma=3, population=40 * d, target=1e-8, most=8000 * d),
+    ("cma_es", "rastrigin"): lambda d: dict(sigma=3, population=40 * d, target=1e-8, most=20000 * d),
     ("snes", "sphere"): lambda d: dict(sigma=1, target=1e-8, most=50000),
     ("snes", "rosenbrock"): lambda d: dict(sigma=0.5, population=4 * d, target=d - 2, most=200000),
-    ("snes", "rastrigin"): lambda d: dict(sigma=3, population=40 * d, target=1e-8, most=8000 * d),
+    ("snes", "rastrigin"): lambda d: dict(sigma=3, population=40 * d, target=1e-8, most=20000 * d),
     ("pgpe", "sphere"): lambda d: dict(sigma=1, population=64, meta_lr=0.2, halve_every=100, target=1e-4, most=100000),
     ("pgpe", "rosenbrock"): lambda d: dict(sigma=0.02, population=64, meta_lr=0.05, halve_every=1000, target=1,
                                            most=300000),
-    ("pgpe", "rastrigin"): lambda d: dict(sigma=1, population=40 * d, meta_lr=0.2, halve_every=100, target=1e-4,
-                                          most=20000 * d),
+    ("pgpe", "rastrigin"): lambda d: dict(sigma=1, population=20 * d, meta_lr=0.2, halve_every=100, target=1e-4,
+                                          most=30000 * d),
     ("openai_es", "sphere"): lambda d: dict(sigma=0.1, population=64, meta_lr=0.2, halve_every=100, target=1e-4,
                                             most=100000),
     ("openai_es", "rosenbrock"): lambda d: dict(sigma=0.02, population=64, meta_lr=0.05, halve_every=1000, target=1,
@@ -52,8 +52,10 @@ def case(strategy, function, dims):
     return c | dict(strategy=strategy, function=function, dims=dims, start=0 if function == "rosenbrock" else 3)
 
 
-def median(whens, most):
-    return min(most, statistics.median_low(whens)), sum(w < float("inf") for w in whens)
+def outcome(whens, most, reached):
+    """As `symma bench evolution` has it."""
+    return dict(evaluations=min(most, statistics.median_low(whens)), solved=sum(w < float("inf") for w in whens),
+                reached=statistics.median_low(reached))
 
 
 def symma(program, c, seeds, *more):
@@ -67,7 +69,7 @@ def pycma(c, seeds):
     import cma
     import numpy as np
     f = FUNCTIONS[c["function"]]
-    whens = []
+    whens, reached = [], []
     for seed in range(1, seeds + 1):
         options = dict(seed=seed, verbose=-9, tolfun=0, tolfunhist=0, tolx=0, tolstagnation=0, tolflatfitness=1 << 30)
         if c["population"]:
@@ -82,7 +84,8 @@ def pycma(c, seeds):
                 when = spent
                 break
         whens.append(when)
-    return median(whens, c["most"])
+        reached.append(float(f(np, es.mean)))
+    return outcome(whens, c["most"], reached)
 
 
 def evosax_strategy(c):
@@ -132,7 +135,7 @@ def evosax(c, seeds):
 
     end = jax.jit(lambda s: jax.lax.while_loop(unfinished, generation,
                                                (s, jax.random.key(2), jnp.full(seeds, jnp.inf), 0)))(states)
-    return median([float(w) for w in end[2]], c["most"])
+    return outcome([float(w) for w in end[2]], c["most"], [float(v) for v in f(jnp, end[0].mean)])
 
 
 def counts(a):
@@ -144,21 +147,18 @@ def counts(a):
         for d in a.dims:
             c = case(strategy, function, d)
             ours = symma(a.symma, c, a.seeds)
-            theirs, solved = pycma(c, a.seeds) if strategy == "cma_es" else evosax(c, a.seeds)
-            mine = ours["evaluations"]
+            theirs = pycma(c, a.seeds) if strategy == "cma_es" else evosax(c, a.seeds)
 
-            def show(n, k):
-                text = f"{n:,.0f}" if 2 * k > a.seeds else "-"
-                return text if k == a.seeds else f"{text} ({k} of {a.seeds})"
+            def show(x):
+                if 2 * x["solved"] <= a.seeds:
+                    return f"{x['solved']} of {a.seeds}; at {x['reached']:.3g}"
+                return f"{x['evaluations']:,.0f}" + ("" if x["solved"] == a.seeds else f" ({x['solved']} of {a.seeds})")
 
-            both = 2 * solved > a.seeds and 2 * ours["solved"] > a.seeds
-            print(f"| {strategy} | {function} | {d} | {c['population'] or '4 + 3 ln D'} | {c['sigma']} "
-                  f"| {c['meta_lr'] or ''}{', ' + str(c['halve_every']) if c['halve_every'] else ''} | {c['target']} "
-                  f"| {show(mine, ours['solved'])} | {show(theirs, solved)} "
-                  f"| {mine / theirs:.2f} |" if both else
-                  f"| {strategy} | {function} | {d} | {c['population'] or '4 + 3 ln D'} | {c['sigma']} "
-                  f"| {c['meta_lr'] or ''}{', ' + str(c['halve_every']) if c['halve_every'] else ''} | {c['target']} "
-                  f"| {show(mine, ours['solved'])} | {show(theirs, solved)} | |", flush=True)
+            both = min(ours["solved"], theirs["solved"]) * 2 > a.seeds
+            ratio = f"{ours['evaluations'] / theirs['evaluations']:.2f}" if both else ""
+            rate = f"{c['meta_lr']}, {c['halve_every']}" if c["meta_lr"] else ""
+            print(f"| {strategy} | {function} | {d} | {c['population'] or '4 + 3 ln D'} | {c['sigma']} | {rate} "
+                  f"| {c['target']:g} | {show(ours)} | {show(theirs)} | {ratio} |", flush=True)
 
 
 def evosax_speed(c, seconds):
