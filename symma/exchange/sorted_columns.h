@@ -1,8 +1,8 @@
 // Rules that sort each column of [n, P]: a network of comparators, run on many columns at once.
 //
-// Blocks of 16 values are sorted in registers by Batcher's odd-even merge sort, and merged by his bitonic merge
-// (Batcher 1968, "Sorting networks and their applications"); the last merge does only what the wanted ranks
-// depend on. A NaN counts as +inf. Columns do not depend on the order of the rows, bit for bit.
+// Blocks of 16 values are sorted in registers by Batcher's odd-even merge sort, and merged by his bitonic
+// merge (Batcher 1968, "Sorting networks and their applications"); the last merge does only what the wanted
+// ranks depend on. A NaN counts as +inf. Columns do not depend on the order of the rows, bit for bit.
 #pragma once
 
 #include "symma/core/tensor.h"

@@ -2,8 +2,8 @@
 // mean over places, then a linear head. Finn et al. 2017 (the strided variant for Omniglot); Vinyals et al.
 // 2016.
 //
-// Rows are batched: each has its own filters (kernels/convolution.h). Batch norm's shift replaces the convolution's
-// bias, which it would cancel.
+// Rows are batched: each has its own filters (kernels/convolution.h). Batch norm's shift replaces the
+// convolution's bias, which it would cancel.
 //
 // Batch norm's protocol is part of what a number means, so it has a name:
 //   transductive: statistics of the batch at hand, at training and at evaluation (MAML's published code).
