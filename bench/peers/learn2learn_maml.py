@@ -3,7 +3,12 @@
 sinusoid set-up (MLP 1-40-40-1 relu, 10 shots, 25 tasks), or with --model conv on 28 x 28 images (four strided blocks of 64, a
 mean over places, 5-way 1-shot with as many queries). Prints one JSON line.
 
-  pip install learn2learn;  python3 bench/peers/learn2learn_maml.py --inner-steps 1 --threads 1
+  python3 bench/peers/learn2learn_maml.py --inner-steps 1 --threads 1
+
+With Python 3.10 or older `pip install learn2learn` is enough. On Debian 12 (python3-torch 1.13, python3-scipy, cython3; Python 3.11), in a
+venv with --system-site-packages: fetch the source (`pip download --no-deps --no-binary :all: learn2learn==0.2.0`), delete the outdated C
+files, `cython3 -3 learn2learn/data/*.pyx`, `pip install --no-deps --no-build-isolation .`, then `pip install --no-deps gym==0.22.0 gym_notices
+cloudpickle qpth pillow`.
 """
 import argparse
 import importlib.abc

@@ -324,17 +324,13 @@ std::vector<double> squared_distances_to(const Tensor& rows, const Tensor& point
     parallel_for(columns, step, [&](int64_t begin, int64_t end) {
       auto& sum = partial[begin / step];
       sum.assign(n, 0.0);
-      for (int64_t c = begin; c < end; c += kTile) {
-        const int64_t k = std::min(kTile, end - c);
-        widest([&]() SYMMA_INLINE {
-          for (int64_t i = 0; i < n; ++i) {
-            const scalar_t *row = p + i * columns + c, *next = row + (i + 1 < n ? columns : 0);
-            for (int64_t l = 0; l < k; l += 64 / static_cast<int64_t>(sizeof(scalar_t)))
-              __builtin_prefetch(next + l);
-            sum[i] += sum_of_squares(row, q != nullptr ? q + c : nullptr, k);
-          }
-        });
-      }
+      // Long reads of each row; the point's piece stays in the second-level cache.
+      widest([&]() SYMMA_INLINE {
+        for (int64_t i = 0; i < n; ++i)
+          for (int64_t c = begin; c < end; c += kTile)
+            sum[i] +=
+                sum_of_squares(p + i * columns + c, q != nullptr ? q + c : nullptr, std::min(kTile, end - c));
+      });
     });
   });
   std::vector<double> out = add_pieces(partial, n);
