@@ -12,14 +12,10 @@
 
 #include "symma/core/normal.h"
 
+#include "symma/core/clones.h"
+
 namespace symma {
 namespace {
-
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define SYMMA_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define SYMMA_CLONES  // the resolver of clones runs before a sanitizer is ready
-#endif
 
 constexpr int64_t kBlocks = 64;  // a piece: what fits the first-level cache many times over
 

@@ -2,16 +2,11 @@
 
 #include <algorithm>
 
+#include "symma/core/clones.h"
 #include "symma/core/parallel.h"
 
 namespace symma {
 namespace {
-
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define SYMMA_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define SYMMA_CLONES  // the resolver of clones runs before a sanitizer is ready
-#endif
 
 template <class T>
 [[gnu::always_inline]] inline void weigh(const T* __restrict from, T weight, bool first, int64_t n,

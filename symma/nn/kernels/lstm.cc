@@ -6,18 +6,14 @@
 //   to g:   n s(i) (1 - tanh^2 g),   c: n s(f)
 #include "symma/nn/kernels/lstm.h"
 
+#include "symma/core/clones.h"
+
 namespace symma {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::tensor_list;
-
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define SYMMA_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define SYMMA_CLONES  // the resolver of clones runs before a sanitizer is ready
-#endif
 
 // One cell's row of `n` memories.
 template <class T>

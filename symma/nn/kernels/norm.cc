@@ -16,17 +16,12 @@
 // and results alias nothing, or the loops would not become vectors.
 #include "symma/nn/kernels/norm.h"
 
+#include "symma/core/clones.h"
 #include "symma/core/parallel.h"
 #include "symma/nn/kernels/mlp.h"
 
 namespace symma {
 namespace {
-
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define SYMMA_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define SYMMA_CLONES  // the resolver of clones runs before a sanitizer is ready
-#endif
 
 // Most channels that a piece of work holds sums for.
 constexpr int64_t kBlock = 64;
