@@ -26,7 +26,7 @@ int main() {
   }
 
   // Adapt each agent to a task it has not seen, and judge it on that task's test data.
-  const std::vector<int64_t> everyone{0, 1, 2, 3}, steps{5};
+  const std::vector<int64_t> everyone{0, 1, 2, 3}, steps{10};
   const auto tasks = world->sample(*model, everyone, symma::Split::kTest, rng.split("test"));
   const auto adapted = learner->adapt(state, *tasks, steps, rng.split("adapt"));
   const symma::Tensor accuracy = tasks->score(adapted[0], rng.split("score")).at("accuracy");
