@@ -80,6 +80,7 @@ Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& pro
        high = Json::array();
   for (size_t s = 0; s < r.steps.size(); ++s) {
     std::vector<double> means;
+    means.reserve(counted.size());
     for (int64_t a : counted) means.push_back(summarise(r.scores[a][s], spec.higher_is_better).mean);
     const Summary all = summarise(means, spec.higher_is_better);
     mean.push_back(number(all.mean));

@@ -13,6 +13,7 @@ namespace {
 State joined(const std::vector<State>& rows) {
   const auto cat = [&](auto&& of) {
     std::vector<Tensor> parts;
+    parts.reserve(rows.size());
     for (const State& row : rows) parts.push_back(of(row));
     return at::cat(parts, 0);
   };
@@ -78,6 +79,7 @@ Scores OwnSettings::step(State& state, const TaskBatch& batch, Rng rng) const {
   Scores out;
   for (const auto& [name, score] : told[0]) {
     std::vector<Tensor> parts;
+    parts.reserve(told.size());
     for (const Scores& one : told) parts.push_back(one.at(name));
     out[name] = at::cat(parts, 0);
   }
@@ -97,6 +99,7 @@ std::vector<Tensor> OwnSettings::adapt(const State& state, const TaskBatch& batc
   std::vector<Tensor> out;
   for (size_t s = 0; s < steps.size(); ++s) {
     std::vector<Tensor> parts;
+    parts.reserve(paths.size());
     for (const auto& path : paths) parts.push_back(path[s]);
     out.push_back(at::cat(parts, 0));
   }
