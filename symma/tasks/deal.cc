@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "symma/core/errors.h"
+#include "symma/core/gamma.h"
 #include "symma/core/rng.h"
 
 namespace symma {
@@ -45,23 +46,6 @@ std::vector<std::vector<int64_t>> deal_items(const std::vector<int64_t>& items, 
 }
 
 std::vector<std::vector<double>> dirichlet_shares(int64_t agents, int64_t parts, double concentration) {
-  // Gamma variates by Marsaglia and Tsang 2000, in logarithms, so that small concentrations do not vanish;
-  // below 1, as gamma(a) = gamma(a + 1) u^(1/a).
-  const auto log_gamma_variate = [](Draws& d, double a) {
-    double boost = 0;
-    if (a < 1) {
-      boost = std::log(1 - d.uniform()) / a;
-      a += 1;
-    }
-    const double third = a - 1.0 / 3, c = 1 / std::sqrt(9 * third);
-    while (true) {
-      const double x = d.normal(), root = 1 + c * x;
-      if (root <= 0) continue;
-      const double v = root * root * root;
-      if (std::log(1 - d.uniform()) < 0.5 * x * x + third * (1 - v + std::log(v)))
-        return std::log(third * v) + boost;
-    }
-  };
   std::vector<std::vector<double>> out(agents, std::vector<double>(parts));
   for (int64_t a = 0; a < agents; ++a) {
     // As with splits, what agents hold is part of the data's definition.
