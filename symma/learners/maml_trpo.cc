@@ -34,7 +34,9 @@ class MamlTrpo : public MetaPolicy {
           .at_most(1);
       f.add("damping", damping, "added to the metric's diagonal").at_least(0);
       f.add("backtracks", backtracks, "lengths that the line search tries").at_least(1);
-      f.add("shrink", shrink, "one length over the last").above(0).below(1);
+      f.add("shrink", shrink, "one length over the last, where it moved little enough and gained nothing")
+          .above(0)
+          .below(1);
     }
   };
 
@@ -53,23 +55,20 @@ class MamlTrpo : public MetaPolicy {
     Tensor grad = at::empty({b, p}, state.theta.options()), loss = at::empty({b}, state.theta.options());
     visit(journeys, [&](Journey& j, int64_t begin, int64_t end) {
       Local& l = local(j);
-      l.end = leaf(j.to.back());
-      const Tensor outputs = j.tasks().outputs(l.end, j.query);
-      l.before = outputs.detach();
-      const Tensor s = j.tasks().surrogate(ControlBatch::log_p(outputs, j.query), j.query);
-      prepare_metric(j, l, outputs);
-      const Tensor down = vector_jacobian(s, l.end, at::ones_like(s));  // keeps the graph that both share
-      grad.slice(0, begin, end).copy_(back(j.from, j.to, down));
-      loss.slice(0, begin, end).copy_(s.detach());
+      auto query = study(j.tasks(), j.rows.back(), j.query, metric_episodes(j) == j.query.drawn.size(1));
+      const Gradients down = query->gradient();
+      l.before = query->outputs();
+      grad.slice(0, begin, end).copy_(back(j.studies, down.grad));
+      loss.slice(0, begin, end).copy_(down.loss);
+      prepare_metric(j, l, std::move(query));
     });
     const Tensor g = by_agents(grad, n), old = by_agents(loss, n);
     const auto metric = [&](const Tensor& v /*[N,P]*/) {
       const Tensor handed = hand_out(v, b), out = at::empty_like(grad);
       visit(journeys, [&](Journey& j, int64_t begin, int64_t end) {
         const Local& l = local(j);
-        const Tensor u =
-            vector_jacobian(l.kl_gradient, l.end, forth(l.from, l.to, handed.slice(0, begin, end)));
-        out.slice(0, begin, end).copy_(back(l.from, l.to, u));
+        const Tensor mine = handed.slice(0, begin, end);
+        out.slice(0, begin, end).copy_(back(l.way, l.query->metric(forth(l.way, mine))));
       });
       return by_agents(out, n) + o_.damping * v;
     };
@@ -77,16 +76,15 @@ class MamlTrpo : public MetaPolicy {
 
     // The line search, each agent's own.
     Tensor taken = at::zeros({n}, at::kBool), theta = state.theta, moved = at::zeros_like(old);
-    double length = 1;
-    for (int64_t k = 0; k < o_.backtracks && !taken.all().item<bool>(); ++k, length *= o_.shrink) {
+    Tensor length = at::ones({n, 1}, state.theta.options());
+    for (int64_t k = 0; k < o_.backtracks && !taken.all().item<bool>(); ++k) {
       const Tensor candidate = state.theta - length * full;
       const Tensor rows = hand_out(candidate, b), far = at::empty_like(loss);
       visit(journeys, [&](Journey& j, int64_t begin, int64_t end) {
-        const Tensor phi = again(j, leaf(rows.slice(0, begin, end)), false);
-        at::NoGradGuard no_grad;
-        const Tensor outputs = j.tasks().outputs(phi, j.query);
-        far.slice(0, begin, end).copy_(distance(j, local(j), outputs));
-        loss.slice(0, begin, end).copy_(j.tasks().surrogate(ControlBatch::log_p(outputs, j.query), j.query));
+        const Tensor phi = again(j, rows.slice(0, begin, end));
+        const auto verdict = study(j.tasks(), phi, j.query, false)->judge(local(j).before);
+        far.slice(0, begin, end).copy_(verdict.apart);
+        loss.slice(0, begin, end).copy_(verdict.surrogate);
       });
       const Tensor kl = by_agents(far, n);
       const Tensor good =
@@ -94,6 +92,9 @@ class MamlTrpo : public MetaPolicy {
       theta = at::where(good.unsqueeze(1), candidate, theta);
       moved = at::where(good, kl, moved);
       taken = taken.logical_or(good);
+      // The divergence grows with the square of the length, so one that was too long says which would fit.
+      const Tensor fits = 0.98 * (o_.max_kl / kl).sqrt();
+      length = length * at::where(kl > o_.max_kl, fits, at::full_like(fits, o_.shrink)).unsqueeze(1);
     }
     state.theta = theta;
     ++state.step;
@@ -103,33 +104,28 @@ class MamlTrpo : public MetaPolicy {
   }
 
  private:
+  using Way = std::vector<std::unique_ptr<Study>>;
   struct Local {
-    Tensor end;                    // [b, P], phi_K as a leaf
-    Tensor before;                 // what it says, at every step of the query episodes
-    Tensor kl_gradient;            // [b, P], zero, with its graph
-    std::vector<Tensor> from, to;  // as the journey's, by the episodes that the metric is estimated from
+    Tensor before;                 // what phi_K says, at every step of the query episodes
+    Way way;                       // the journey's, by the episodes that the metric is estimated from
+    std::unique_ptr<Study> query;  // the same, at phi_K
   };
 
-  void prepare_metric(const Journey& j, Local& l, const Tensor& outputs) const {
-    const int64_t all = j.query.drawn.size(1);
-    const auto some = static_cast<int64_t>(std::ceil(static_cast<double>(all) * o_.metric_share));
-    if (some >= all) {
-      l.from = j.from, l.to = j.to;
-      l.kl_gradient = row_gradient(distance(j, l, outputs), l.end, true);
+  int64_t metric_episodes(const Journey& j) const {
+    return static_cast<int64_t>(std::ceil(static_cast<double>(j.query.drawn.size(1)) * o_.metric_share));
+  }
+
+  void prepare_metric(Journey& j, Local& l, std::unique_ptr<Study> query) const {
+    const int64_t all = j.query.drawn.size(1), some = metric_episodes(j);
+    l.query = some < all ? study(j.tasks(), j.rows.back(), part_of(j.query, some), true) : std::move(query);
+    if (some == all) {
+      l.way = std::move(j.studies);
       return;
     }
-    for (size_t k = 0; k < j.from.size(); ++k) {
-      Journey step;
-      step.batch = j.batch->slice(0, j.batch->size());
-      step.support.push_back(part_of(j.support[k], some));
-      l.from.push_back(leaf(j.from[k]));
-      l.to.push_back(again(step, l.from.back(), true));
+    for (size_t k = 0; k < j.support.size(); ++k) {
+      l.way.push_back(study(j.tasks(), j.rows[k], part_of(j.support[k], some), true));
+      l.way.back()->gradient();
     }
-    const auto query = part_of(j.query, some);
-    const Tensor kl = mean_over_steps(
-        ControlBatch::apart(l.before.narrow(1, 0, some), j.tasks().outputs(l.end, query), query),
-        query.episodes.alive.to(outputs.scalar_type()));
-    l.kl_gradient = row_gradient(kl, l.end, true);
   }
 
   // The first `some` episodes of each task.
@@ -142,19 +138,13 @@ class MamlTrpo : public MetaPolicy {
     return l;
   }
 
-  // The mean divergence over steps from what phi_K said: [b].
-  static Tensor distance(const Journey& j, const Local& l, const Tensor& outputs) {
-    return mean_over_steps(ControlBatch::apart(l.before, outputs, j.query),
-                           j.query.episodes.alive.to(outputs.scalar_type()));
-  }
-
-  using Way = std::vector<Tensor>;
-  static Tensor forth(const Way& from, const Way& to, Tensor v /*[b,P]*/) {
-    for (size_t k = 0; k < to.size(); ++k) v = vector_jacobian(to[k], from[k], v);
+  // J v and J^T v.
+  Tensor forth(const Way& way, Tensor v /*[b,P]*/) const {
+    for (const auto& s : way) v = v - inner_lr() * s->hessian(v);
     return v;
   }
-  static Tensor back(const Way& from, const Way& to, Tensor v /*[b,P]*/) {
-    for (size_t k = to.size(); k-- > 0;) v = vector_jacobian(to[k], from[k], v);
+  Tensor back(const Way& way, Tensor v /*[b,P]*/) const {
+    for (size_t k = way.size(); k-- > 0;) v = v - inner_lr() * way[k]->hessian(v);
     return v;
   }
 

@@ -21,7 +21,7 @@ MetaPolicy::MetaPolicy(const InnerPolicyOptions& o, const LearnerSetting& settin
   }
 }
 
-std::vector<Journey> MetaPolicy::travel(const State& state, const TaskBatch& batch, bool graphs,
+std::vector<Journey> MetaPolicy::travel(const State& state, const TaskBatch& batch, bool studies,
                                         Rng rng) const {
   if (need_control(batch, name_).options().baseline != "linear") {
     throw UserError("[task] baseline", "\"" + name_ + "\" needs advantages", "set baseline = \"linear\"");
@@ -32,19 +32,16 @@ std::vector<Journey> MetaPolicy::travel(const State& state, const TaskBatch& bat
   parallel_for(b, kPiece, [&](int64_t begin, int64_t end) {
     Journey& j = out[begin / kPiece];
     j.batch = batch.slice(begin, end);
-    Tensor phi = rows.slice(0, begin, end);
+    j.rows.push_back(rows.slice(0, begin, end));
     for (int64_t k = 0; k < o_.inner_steps; ++k) {
-      const Tensor at = leaf(phi);
+      const Tensor at = j.rows.back();
       // A task's episodes depend on its own key, and so not on the piece it is in.
       j.support.push_back(j.tasks().play(at, Stage::kSupport, rng.split("inner", k)));
-      const auto& lesson = j.support.back();
-      const Tensor loss =
-          j.tasks().surrogate(ControlBatch::log_p(j.tasks().outputs(at, lesson), lesson), lesson);
-      const Tensor next = at - o_.inner_lr * row_gradient(loss, at, graphs);
-      if (graphs) j.from.push_back(at), j.to.push_back(next);
-      phi = next.detach();
+      auto s = study(j.tasks(), at, j.support.back(), studies);
+      j.rows.push_back(at - o_.inner_lr * s->gradient().grad);
+      if (studies) j.studies.push_back(std::move(s));
     }
-    j.query = j.tasks().play(phi, Stage::kQuery, rng.split("outer"));
+    j.query = j.tasks().play(j.rows.back(), Stage::kQuery, rng.split("outer"));
   });
   return out;
 }
@@ -57,15 +54,19 @@ void MetaPolicy::visit(std::vector<Journey>& journeys,
   });
 }
 
-Tensor MetaPolicy::again(const Journey& j, const Tensor& rows, bool create_graph,
-                         std::vector<Tensor>* said) const {
+Tensor MetaPolicy::again(const Journey& j, const Tensor& rows) const {
+  Tensor phi = rows;
+  for (const auto& lesson : j.support)
+    phi = phi - o_.inner_lr * study(j.tasks(), phi, lesson, false)->gradient().grad;
+  return phi;
+}
+
+Tensor MetaPolicy::again_with_graph(const Journey& j, const Tensor& rows, std::vector<Tensor>& said) const {
   Tensor phi = rows;
   for (const auto& lesson : j.support) {
-    const Tensor outputs = j.tasks().outputs(phi, lesson);
-    if (said) said->push_back(outputs);
-    const Tensor loss = j.tasks().surrogate(ControlBatch::log_p(outputs, lesson), lesson);
-    const Tensor next = phi - o_.inner_lr * row_gradient(loss, phi, create_graph);
-    phi = create_graph ? next : leaf(next);
+    said.push_back(j.tasks().outputs(phi, lesson));
+    const Tensor loss = j.tasks().surrogate(ControlBatch::log_p(said.back(), lesson), lesson);
+    phi = phi - o_.inner_lr * row_gradient(loss, phi, true);
   }
   return phi;
 }

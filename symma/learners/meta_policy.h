@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "symma/learners/learner.h"
+#include "symma/learners/study.h"
 #include "symma/tasks/control.h"
 
 namespace symma {
@@ -30,7 +31,9 @@ struct Journey {
   std::unique_ptr<TaskBatch> batch;
   std::vector<ControlBatch::Lesson> support;  // one for each inner step
   ControlBatch::Lesson query;                 // played where the way ended
-  std::vector<Tensor> from, to;               // [b, P] each: phi_k as leaves, and phi_{k+1} with its graph
+  std::vector<Tensor> rows;                   // [b, P] each: phi_0 ... phi_K
+  std::vector<std::unique_ptr<Study>>
+      studies;  // of the support lessons at phi_0 ... phi_{K-1}, where asked for
 
   const ControlBatch& tasks() const { return dynamic_cast<const ControlBatch&>(*batch); }
 };
@@ -44,19 +47,21 @@ class MetaPolicy : public Learner {
                             Rng) const override;
 
  protected:
-  // Adapts each task's row, and plays with what it became. With `graphs`, from and to are kept.
-  std::vector<Journey> travel(const State&, const TaskBatch&, bool graphs, Rng) const;
+  // Adapts each task's row, and plays with what it became. With `studies`, those are kept, for products with
+  // their Hessians.
+  std::vector<Journey> travel(const State&, const TaskBatch&, bool studies, Rng) const;
   // Calls work(journey, begin, end) for the tasks [begin, end) of each, on all threads.
   static void visit(std::vector<Journey>&,
                     const std::function<void(Journey&, int64_t begin, int64_t end)>& work);
-  // phi_K from other rows by the same episodes, whose weights are the ratios of probabilities; differentiable
-  // in `rows`, once more with `create_graph`. `said` takes the outputs on the way.
-  Tensor again(const Journey&, const Tensor& rows /*[b,P]*/, bool create_graph,
-               std::vector<Tensor>* said = nullptr) const;
+  // phi_K from other rows by the same episodes, whose weights are the ratios of probabilities.
+  Tensor again(const Journey&, const Tensor& rows /*[b,P]*/) const;
+  // The same, differentiable in `rows`. `said` takes the outputs on the way.
+  Tensor again_with_graph(const Journey&, const Tensor& rows /*[b,P]*/, std::vector<Tensor>& said) const;
   // "loss" (minus the return after adapting), "return" after and "return_before" adapting.
   static Scores returns(const std::vector<Journey>&, int64_t agents);
 
   const Model& model() const { return model_; }
+  double inner_lr() const { return o_.inner_lr; }
 
  private:
   InnerPolicyOptions o_;

@@ -48,7 +48,7 @@ class Promp : public MetaPolicy {
       visit(journeys, [&](Journey& j, int64_t begin, int64_t end) {
         const Tensor start = leaf(rows.slice(0, begin, end));
         std::vector<Tensor> said;
-        const Tensor phi = again(j, start, true, &said);
+        const Tensor phi = again_with_graph(j, start, said);
         const Tensor log_p = ControlBatch::log_p(j.tasks().outputs(phi, j.query), j.query);
         auto& old = before[&j - journeys.data()];
         if (epoch == 0) {

@@ -4,6 +4,8 @@
 //
 // The output for n numbers is [means, log deviations], 2 n wide, as worlds with continuous actions read it. A
 // plain "mlp" or "gru" of that width has deviations that depend on the input.
+#include "symma/nn/gaussian.h"
+
 #include <cmath>
 
 #include "symma/core/errors.h"
@@ -12,7 +14,7 @@
 namespace symma {
 namespace {
 
-class Gaussian : public Model {
+class Gaussian : public Model, public HasGaussianShape {
  public:
   struct Options {
     std::vector<int64_t> hidden{100, 100};
@@ -54,6 +56,10 @@ class Gaussian : public Model {
 
   Tensor features(const Tensor& theta, const Tensor& x, Mode mode) const override {
     return means_->features(of_means(theta), x, mode);
+  }
+
+  GaussianShape gaussian_shape() const override {
+    return {dynamic_cast<const HasMlpShape&>(*means_).mlp_shape(), learned_, log_std_};
   }
 
  private:

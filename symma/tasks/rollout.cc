@@ -44,9 +44,6 @@ int64_t draw(const float* logits, const bool* mask, int64_t n, Draws& d, float& 
   return at;
 }
 
-constexpr double kLeastLogStd = -6.907755278982137;  // log 1e-3
-constexpr double kHalfLog2Pi = 0.9189385332046727;
-
 // n numbers from independent normals, or their means; and the log density. Diverged networks give NaN, which
 // counts as 0.
 float set_numbers(const float* outputs, int64_t n, bool sample, Draws& d, float* action) {

@@ -67,6 +67,9 @@ Tensor dice(const Tensor& log_p, const Tensor& reward, const Tensor& alive, doub
 // log softmax over allowed actions: [..., n].
 Tensor masked_log_softmax(const Tensor& logits /*[...,n]*/, const Tensor& mask /*[...,n] bool*/);
 
+inline constexpr double kLeastLogStd = -6.907755278982137;  // log 1e-3
+inline constexpr double kHalfLog2Pi = 0.9189385332046727;
+
 // Log probability (density) of actions: [...]. Outputs are [..., n] logits where actions are [...] int64;
 // where they are [..., n] numbers, outputs are the [..., 2 n] means and log deviations of independent
 // normals. Deviations are at least 1e-3.

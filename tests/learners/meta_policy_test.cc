@@ -248,7 +248,7 @@ INSTANTIATE_TEST_SUITE_P(Registry, EveryMetaPolicy, testing::Values("maml_trpo",
 TEST(MamlTrpo, AStepIsAsLongInAdaptedPoliciesAsTheRegionAllows) {
   for (const int64_t steps : {1, 2}) {
     for (const int64_t cg_steps : {4, 30}) {
-      const auto error = [&](double max_kl) {
+      const auto moved = [&](double max_kl, uint64_t draw) {
         const Made m = made();
         const auto l = make<LearnerRegistry>("maml_trpo",
                                              {{"max_kl", max_kl},
@@ -259,19 +259,41 @@ TEST(MamlTrpo, AStepIsAsLongInAdaptedPoliciesAsTheRegionAllows) {
                                              LearnerSetting{*m.model, m.family->spec()});
         State s = l->init(1, Rng(1));
         s.theta = s.theta.to(at::kDouble);
-        const double kl = l->step(s, *m.draw({0, 0, 0}, 2), Rng(3)).at("kl").item<double>() / max_kl;
-        // A hair above max_kl is refused by the line search, which then takes 0.8 of the step: 0.64 of the
-        // distance.
-        return std::min(std::abs(kl - 1), std::abs(kl / 0.64 - 1));
+        return l->step(s, *m.draw({0, 0, 0}, draw), Rng(3)).at("kl").item<double>() / max_kl;
       };
-      const double far = error(1e-9), near = error(1e-11);
-      EXPECT_LT(near, 0.005) << steps << " " << cg_steps;
-      if (cg_steps == 30) {
-        EXPECT_GT(far / near, 5) << steps;
-        EXPECT_LT(far / near, 20) << steps;
+      // A hair above max_kl is refused, and the line search then takes 0.98 of what it should have been: that
+      // says nothing of the metric. So some draws are passed over.
+      int told = 0;
+      for (uint64_t draw = 0; draw < 12 && told < 3; ++draw) {
+        const double far = 1 - moved(1e-9, draw), near = 1 - moved(1e-11, draw);
+        if (far > 0.03 || near > 0.03) continue;
+        ++told;
+        EXPECT_LT(near, 0.005) << steps << " " << cg_steps << " " << draw;
+        if (cg_steps == 30) {
+          EXPECT_GT(far / near, 5) << steps << " " << draw;
+          EXPECT_LT(far / near, 20) << steps << " " << draw;
+        }
       }
+      EXPECT_EQ(told, 3) << steps << " " << cg_steps;
     }
   }
+}
+
+// Where the first length is refused, what is taken is nearly all that the region allows.
+TEST(MamlTrpo, ARefusedLengthSaysWhichWouldFit) {
+  int near = 0;
+  for (uint64_t draw = 0; draw < 12; ++draw) {
+    const Made m = made();
+    const auto l = make<LearnerRegistry>("maml_trpo", {{"max_kl", 1e-7}, {"damping", 0.0}, {"cg_steps", 4}},
+                                         LearnerSetting{*m.model, m.family->spec()});
+    State s = l->init(1, Rng(1));
+    s.theta = s.theta.to(at::kDouble);
+    const double kl = l->step(s, *m.draw({0, 0, 0}, draw), Rng(3)).at("kl").item<double>() / 1e-7;
+    EXPECT_LE(kl, 1);
+    EXPECT_GT(kl, 0.95);
+    near += kl < 0.97;
+  }
+  EXPECT_GT(near, 0);
 }
 
 TEST(MamlTrpo, LearnsToNavigate) {

@@ -1,0 +1,188 @@
+// Memory and blocks for a perceptron's passes (mlp_tape.h); the passes themselves are the row kernels.
+#include "symma/nn/kernels/mlp_tape.h"
+
+#include "symma/core/parallel.h"
+
+namespace symma {
+namespace {
+
+using kernels::Plan;
+using kernels::Scratch;
+
+template <class T>
+T* row_of(const Tensor& t, int64_t b) {
+  return static_cast<T*>(t.data_ptr()) + b * t.stride(0);
+}
+
+// One value for each sample and hidden unit is a slot; blocks are as large as the whole ones.
+int64_t act_size(const Plan& p) {
+  return p.act_slots() * p.slot;
+}
+int64_t delta_size(const Plan& p) {
+  return p.delta_slots() * p.slot;
+}
+int64_t out_size(const Plan& p) {
+  return p.samples * p.ld_y();
+}
+
+}  // namespace
+
+template <class T>
+MlpTape<T>::MlpTape(const Tensor& theta, const Tensor& x, const MlpShape& shape, int64_t block) {
+  TORCH_CHECK(x.dim() == 3 && x.size(0) == theta.size(0) && x.size(1) > 0 && x.size(2) == shape.widths[0],
+              "x is [", theta.size(0), ", K, ", shape.widths[0], "], found ", x.sizes());
+  TORCH_CHECK(theta.dim() == 2 && theta.size(1) >= shape.params(), "theta is [B, >= ", shape.params(),
+              "], found ", theta.sizes());
+  TORCH_CHECK(
+      theta.scalar_type() == c10::CppTypeToScalarType<T>::value && x.scalar_type() == theta.scalar_type(),
+      "theta and x have types ", theta.scalar_type(), " and ", x.scalar_type());
+  x_ = x.detach().contiguous();
+  const int64_t rows = x.size(0), k = x.size(1);
+  block_ = std::min(block, k);
+  blocks_ = (k + block_ - 1) / block_;
+  whole_ = kernels::make_plan<T>(shape, block_);
+  last_ = kernels::make_plan<T>(shape, k - (blocks_ - 1) * block_);
+  const Tensor from = theta.detach().contiguous();
+  thetas_ = at::empty({rows, whole_->padded}, from.options());
+  transposes_ = at::empty({rows, whole_->transposes}, from.options());
+  const auto& kernel = kernels::row_kernels<T>();
+  for (int64_t b = 0; b < rows; ++b) {
+    kernel.pack(*whole_, row_of<T>(from, b), row_of<T>(thetas_, b));
+    kernel.transpose(*whole_, row_of<T>(thetas_, b), false, row_of<T>(transposes_, b));
+  }
+}
+
+template <class T>
+template <class Work>
+void MlpTape<T>::each_row(int64_t passes, const Work& work) const {
+  const int64_t operations = 2 * x_.size(1) * whole_->padded * passes;
+  parallel_for(x_.size(0), std::max<int64_t>(1, 600000 / operations), [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) work(b);
+  });
+}
+
+template <class T>
+void MlpTape<T>::forward(const Head& read, bool keep) {
+  const auto& kernel = kernels::row_kernels<T>();
+  const Plan& w = *whole_;
+  if (keep) acts_ = at::empty({x_.size(0), blocks_ * act_size(w)}, x_.options());
+  each_row(1, [&](int64_t b) {
+    Scratch<T> scratch({keep ? 0 : act_size(w), out_size(w)});
+    T* const space = scratch.take(keep ? 0 : act_size(w));
+    T* const y = scratch.take(out_size(w));
+    for (int64_t i = 0; i < blocks_; ++i) {
+      const Plan& p = plan(i);
+      T* acts = keep ? row_of<T>(acts_, b) + i * act_size(w) : space;
+      kernel.forward(p, row_of<T>(thetas_, b), row_of<T>(x_, b) + i * block_ * x_.size(2), acts, y);
+      read({b, i * block_, i * block_ + p.samples, p.ld_y(), y});
+    }
+  });
+}
+
+template <class T>
+Tensor MlpTape<T>::gradient(const Head& head, bool keep) {
+  const auto& kernel = kernels::row_kernels<T>();
+  const Plan& w = *whole_;
+  const int64_t rows = x_.size(0), n_acts = act_size(w), n_deltas = delta_size(w), n_y = out_size(w);
+  if (keep) {
+    acts_ = at::empty({rows, blocks_ * n_acts}, x_.options());
+    deltas_ = at::empty({rows, blocks_ * n_deltas}, x_.options());
+    gys_ = at::empty({rows, blocks_ * n_y}, x_.options());
+  }
+  const Tensor out = at::empty({rows, w.params}, x_.options());
+  each_row(3, [&](int64_t b) {
+    Scratch<T> scratch({n_acts, n_deltas, n_y, w.padded, w.padded});
+    T* const acts_space = scratch.take(n_acts);
+    T* const deltas_space = scratch.take(n_deltas);
+    T* const y_space = scratch.take(n_y);
+    T* const sum = scratch.take(w.padded);
+    T* const part = scratch.take(w.padded);
+    for (int64_t i = 0; i < blocks_; ++i) {
+      const Plan& p = plan(i);
+      const T* x = row_of<T>(x_, b) + i * block_ * x_.size(2);
+      T* acts = keep ? row_of<T>(acts_, b) + i * n_acts : acts_space;
+      T* deltas = keep ? row_of<T>(deltas_, b) + i * n_deltas : deltas_space;
+      T* y = keep ? row_of<T>(gys_, b) + i * n_y : y_space;
+      kernel.forward(p, row_of<T>(thetas_, b), x, acts, y);
+      head({b, i * block_, i * block_ + p.samples, p.ld_y(), y});
+      kernel.backward(p, row_of<T>(thetas_, b), row_of<T>(transposes_, b), x, acts, y, deltas,
+                      i == 0 ? sum : part, nullptr);
+      for (int64_t j = 0; i > 0 && j < w.padded; ++j) sum[j] += part[j];
+    }
+    kernel.unpack(w, sum, row_of<T>(out, b));
+  });
+  return out;
+}
+
+template <class T>
+Tensor MlpTape<T>::hessian(const Tensor& v, const Head& r) const {
+  TORCH_CHECK(deltas_.defined(), "the tape keeps no gradient");
+  const auto& kernel = kernels::row_kernels<T>();
+  const Plan& w = *whole_;
+  const int64_t n_acts = act_size(w), n_deltas = delta_size(w), n_y = out_size(w),
+                n_racts = w.ract_slots() * w.slot;
+  const Tensor directions = v.contiguous(), out = at::empty({x_.size(0), w.params}, x_.options());
+  each_row(6, [&](int64_t b) {
+    Scratch<T> scratch({n_racts, n_y, 2 * w.widest, w.padded, w.transposes, w.padded, w.padded});
+    T* const racts = scratch.take(n_racts);
+    T* const ry = scratch.take(n_y);
+    T* const work = scratch.take(2 * w.widest);
+    T* const u = scratch.take(w.padded);
+    T* const u_transposes = scratch.take(w.transposes);
+    T* const sum = scratch.take(w.padded);
+    T* const part = scratch.take(w.padded);
+    kernel.pack(w, row_of<T>(directions, b), u);
+    kernel.transpose(w, u, false, u_transposes);
+    const T* theta = row_of<T>(thetas_, b);
+    for (int64_t i = 0; i < blocks_; ++i) {
+      const Plan& p = plan(i);
+      const T* x = row_of<T>(x_, b) + i * block_ * x_.size(2);
+      const T* acts = row_of<T>(acts_, b) + i * n_acts;
+      kernel.forward_r(p, theta, u, x, nullptr, acts, racts, ry);
+      r({b, i * block_, i * block_ + p.samples, p.ld_y(), ry});
+      kernel.backward_r(p, theta, row_of<T>(transposes_, b), u, u_transposes, x, nullptr, acts,
+                        row_of<T>(deltas_, b) + i * n_deltas, racts, row_of<T>(gys_, b) + i * n_y, ry, work,
+                        i == 0 ? sum : part, nullptr);
+      for (int64_t j = 0; i > 0 && j < w.padded; ++j) sum[j] += part[j];
+    }
+    kernel.unpack(w, sum, row_of<T>(out, b));
+  });
+  return out;
+}
+
+template <class T>
+Tensor MlpTape<T>::gauss_newton(const Tensor& v, const Head& r) const {
+  TORCH_CHECK(acts_.defined(), "the tape keeps no activations");
+  const auto& kernel = kernels::row_kernels<T>();
+  const Plan& w = *whole_;
+  const int64_t n_acts = act_size(w), n_deltas = delta_size(w), n_y = out_size(w),
+                n_racts = w.ract_slots() * w.slot;
+  const Tensor directions = v.contiguous(), out = at::empty({x_.size(0), w.params}, x_.options());
+  each_row(4, [&](int64_t b) {
+    Scratch<T> scratch({n_racts, n_y, n_deltas, w.padded, w.padded, w.padded});
+    T* const racts = scratch.take(n_racts);
+    T* const ry = scratch.take(n_y);
+    T* const deltas = scratch.take(n_deltas);
+    T* const u = scratch.take(w.padded);
+    T* const sum = scratch.take(w.padded);
+    T* const part = scratch.take(w.padded);
+    kernel.pack(w, row_of<T>(directions, b), u);
+    const T* theta = row_of<T>(thetas_, b);
+    for (int64_t i = 0; i < blocks_; ++i) {
+      const Plan& p = plan(i);
+      const T* x = row_of<T>(x_, b) + i * block_ * x_.size(2);
+      const T* acts = row_of<T>(acts_, b) + i * n_acts;
+      kernel.forward_r(p, theta, u, x, nullptr, acts, racts, ry);
+      r({b, i * block_, i * block_ + p.samples, p.ld_y(), ry});
+      kernel.backward(p, theta, row_of<T>(transposes_, b), x, acts, ry, deltas, i == 0 ? sum : part, nullptr);
+      for (int64_t j = 0; i > 0 && j < w.padded; ++j) sum[j] += part[j];
+    }
+    kernel.unpack(w, sum, row_of<T>(out, b));
+  });
+  return out;
+}
+
+template class MlpTape<float>;
+template class MlpTape<double>;
+
+}  // namespace symma
