@@ -76,7 +76,7 @@ class MamlTrpo : public MetaPolicy {
 
     // The line search, each agent's own.
     Tensor taken = at::zeros({n}, at::kBool), theta = state.theta, moved = at::zeros_like(old);
-    Tensor length = at::ones({n, 1}, state.theta.options());
+    Tensor length = at::ones({n, 1}, state.theta.options()), tried = at::zeros_like(old);
     for (int64_t k = 0; k < o_.backtracks && !taken.all().item<bool>(); ++k) {
       const Tensor candidate = state.theta - length * full;
       const Tensor rows = hand_out(candidate, b), far = at::empty_like(loss);
@@ -87,6 +87,7 @@ class MamlTrpo : public MetaPolicy {
         loss.slice(0, begin, end).copy_(verdict.surrogate);
       });
       const Tensor kl = by_agents(far, n);
+      tried = tried + taken.logical_not();
       const Tensor good =
           (by_agents(loss, n) < old).logical_and(kl <= o_.max_kl).logical_and(taken.logical_not());
       theta = at::where(good.unsqueeze(1), candidate, theta);
@@ -100,6 +101,7 @@ class MamlTrpo : public MetaPolicy {
     ++state.step;
     Scores out = returns(journeys, n);
     out["kl"] = moved;
+    out["tried"] = tried;  // lengths, by the line search
     return out;
   }
 

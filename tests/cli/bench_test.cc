@@ -40,6 +40,7 @@ TEST(Bench, EveryOneHasATable) {
   TempDir at;
   const std::map<std::string, Words> small{
       {"maml", {"--part", "train", "--seconds", "0.01"}},
+      {"policy", {"--hidden", "4", "--tasks", "2", "--copies", "3", "--seconds", "0.01"}},
       {"conv", {"--channels", "4", "--blocks", "2", "--size", "8", "--tasks", "2", "--seconds", "0.01"}},
       {"exchange", {"--rows", "9", "--columns", "33", "--seconds", "0.01"}},
       {"evolution", {"--dims", "3", "--searches", "3", "--population", "12"}},
