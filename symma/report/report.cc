@@ -249,7 +249,8 @@ std::string run_html(const Run& run, size_t i, bool several) {
   out += training(run, i);
   if (const auto drawn = lineage_html(run); !drawn.empty())
     out += "<section><h3>Population</h3><div class=\"stack\">" + drawn + "</div></section>";
-  if (run.agents > 1 || !run.exchange.links.empty()) out += communication(run);
+  // Agents that never speak are rivals, or seeds of one experiment.
+  if (run.exchange.bits > 0 || !run.exchange.links.empty()) out += communication(run);
   out += agents(run, i);
   out += "<section><h3>Settings</h3><div class=\"card\">" + settings_tables(run) + "</div></section>";
   return out + "</article>";

@@ -117,64 +117,50 @@ Tensor MlpTape<T>::gradient(const Head& head, bool keep) {
 template <class T>
 Tensor MlpTape<T>::hessian(const Tensor& v, const Head& r) const {
   TORCH_CHECK(deltas_.defined(), "the tape keeps no gradient");
-  const auto& kernel = kernels::row_kernels<T>();
-  const Plan& w = *whole_;
-  const int64_t n_acts = act_size(w), n_deltas = delta_size(w), n_y = out_size(w),
-                n_racts = w.ract_slots() * w.slot;
-  const Tensor directions = v.contiguous(), out = at::empty({x_.size(0), w.params}, x_.options());
-  each_row(6, [&](int64_t b) {
-    Scratch<T> scratch({n_racts, n_y, 2 * w.widest, w.padded, w.transposes, w.padded, w.padded});
-    T* const racts = scratch.take(n_racts);
-    T* const ry = scratch.take(n_y);
-    T* const work = scratch.take(2 * w.widest);
-    T* const u = scratch.take(w.padded);
-    T* const u_transposes = scratch.take(w.transposes);
-    T* const sum = scratch.take(w.padded);
-    T* const part = scratch.take(w.padded);
-    kernel.pack(w, row_of<T>(directions, b), u);
-    kernel.transpose(w, u, false, u_transposes);
-    const T* theta = row_of<T>(thetas_, b);
-    for (int64_t i = 0; i < blocks_; ++i) {
-      const Plan& p = plan(i);
-      const T* x = row_of<T>(x_, b) + i * block_ * x_.size(2);
-      const T* acts = row_of<T>(acts_, b) + i * n_acts;
-      kernel.forward_r(p, theta, u, x, nullptr, acts, racts, ry);
-      r({b, i * block_, i * block_ + p.samples, p.ld_y(), ry});
-      kernel.backward_r(p, theta, row_of<T>(transposes_, b), u, u_transposes, x, nullptr, acts,
-                        row_of<T>(deltas_, b) + i * n_deltas, racts, row_of<T>(gys_, b) + i * n_y, ry, work,
-                        i == 0 ? sum : part, nullptr);
-      for (int64_t j = 0; i > 0 && j < w.padded; ++j) sum[j] += part[j];
-    }
-    kernel.unpack(w, sum, row_of<T>(out, b));
-  });
-  return out;
+  return product(v, r, true);
 }
 
 template <class T>
 Tensor MlpTape<T>::gauss_newton(const Tensor& v, const Head& r) const {
   TORCH_CHECK(acts_.defined(), "the tape keeps no activations");
+  return product(v, r, false);
+}
+
+template <class T>
+Tensor MlpTape<T>::product(const Tensor& v, const Head& r, bool exact) const {
   const auto& kernel = kernels::row_kernels<T>();
   const Plan& w = *whole_;
   const int64_t n_acts = act_size(w), n_deltas = delta_size(w), n_y = out_size(w),
                 n_racts = w.ract_slots() * w.slot;
   const Tensor directions = v.contiguous(), out = at::empty({x_.size(0), w.params}, x_.options());
-  each_row(4, [&](int64_t b) {
-    Scratch<T> scratch({n_racts, n_y, n_deltas, w.padded, w.padded, w.padded});
+  each_row(exact ? 6 : 4, [&](int64_t b) {
+    // Of the exact product: both vectors of a pass back. Of the other: deltas of R{dL/dy} alone.
+    const int64_t n_work = exact ? 2 * w.widest : n_deltas;
+    Scratch<T> scratch({n_racts, n_y, n_work, w.padded, w.transposes, w.padded, w.padded});
     T* const racts = scratch.take(n_racts);
     T* const ry = scratch.take(n_y);
-    T* const deltas = scratch.take(n_deltas);
+    T* const work = scratch.take(n_work);
     T* const u = scratch.take(w.padded);
+    T* const u_transposes = scratch.take(w.transposes);
     T* const sum = scratch.take(w.padded);
     T* const part = scratch.take(w.padded);
     kernel.pack(w, row_of<T>(directions, b), u);
-    const T* theta = row_of<T>(thetas_, b);
+    if (exact) kernel.transpose(w, u, false, u_transposes);
+    const T *theta = row_of<T>(thetas_, b), *transposes = row_of<T>(transposes_, b);
     for (int64_t i = 0; i < blocks_; ++i) {
       const Plan& p = plan(i);
       const T* x = row_of<T>(x_, b) + i * block_ * x_.size(2);
       const T* acts = row_of<T>(acts_, b) + i * n_acts;
+      T* to = i == 0 ? sum : part;
       kernel.forward_r(p, theta, u, x, nullptr, acts, racts, ry);
       r({b, i * block_, i * block_ + p.samples, p.ld_y(), ry});
-      kernel.backward(p, theta, row_of<T>(transposes_, b), x, acts, ry, deltas, i == 0 ? sum : part, nullptr);
+      if (exact) {
+        kernel.backward_r(p, theta, transposes, u, u_transposes, x, nullptr, acts,
+                          row_of<T>(deltas_, b) + i * n_deltas, racts, row_of<T>(gys_, b) + i * n_y, ry, work,
+                          to, nullptr);
+      } else {
+        kernel.backward(p, theta, transposes, x, acts, ry, work, to, nullptr);
+      }
       for (int64_t j = 0; i > 0 && j < w.padded; ++j) sum[j] += part[j];
     }
     kernel.unpack(w, sum, row_of<T>(out, b));

@@ -44,6 +44,7 @@ class MlpTape {
 
  private:
   const kernels::Plan& plan(int64_t block) const { return block + 1 < blocks_ ? *whole_ : *last_; }
+  Tensor product(const Tensor& v, const Head& r, bool exact) const;
   template <class Work>
   void each_row(int64_t passes, const Work& work) const;
 
