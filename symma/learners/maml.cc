@@ -14,8 +14,6 @@
 // that of all.
 #include "symma/learners/fused.h"
 #include "symma/learners/outer.h"
-#include "symma/learners/rows.h"
-#include "symma/learners/statistics.h"
 
 namespace symma {
 namespace {
@@ -54,13 +52,9 @@ class Maml : public Learner, public Guarded {
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    const auto g = gather(
-        state, batch, piece_size(model_), rng,
-        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) { return meta_gradient(rows, tasks, own); },
-        guard_);
-    outer_step(o_.outer, state, g.grad);
-    observe_statistics(model_, state, batch);
-    return {{"loss", g.loss}};
+    return outer_update(
+        o_.outer, model_, guard_, state, batch, rng,
+        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) { return meta_gradient(rows, tasks, own); });
   }
 
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,

@@ -2,6 +2,7 @@
 
 #include "symma/core/clones.h"
 #include "symma/core/parallel.h"
+#include "symma/learners/statistics.h"
 
 namespace symma {
 namespace {
@@ -98,6 +99,15 @@ void outer_step(const OuterOptions& o, State& state, Tensor grad) {
     return;
   }
   adam(o, state, grad, lr);
+}
+
+Scores outer_update(const OuterOptions& o, const Model& model, const Guard& guard, State& state,
+                    const TaskBatch& batch, Rng rng,
+                    const std::function<Gradients(const Tensor&, const TaskBatch&, Rng)>& work) {
+  const Gradients g = gather(state, batch, piece_size(model), rng, work, guard);
+  outer_step(o, state, g.grad);
+  observe_statistics(model, state, batch);
+  return {{"loss", g.loss}};
 }
 
 }  // namespace symma

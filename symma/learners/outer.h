@@ -1,7 +1,7 @@
 // The outer optimiser: each agent's own Adam or SGD on its row. Kingma & Ba 2015, arXiv:1412.6980.
 #pragma once
 
-#include "symma/learners/learner.h"
+#include "symma/learners/rows.h"
 
 namespace symma {
 
@@ -32,5 +32,10 @@ void outer_init(const OuterOptions&, State&);
 
 // Moves state.theta against `grad` [N, Q] and counts the step.
 void outer_step(const OuterOptions&, State&, Tensor grad);
+
+// One update of every agent: the gradient of each of its tasks by `work`, gathered as rows.h has it, the
+// optimiser's step, and the statistics that rows carry. Gives "loss", [N].
+Scores outer_update(const OuterOptions&, const Model&, const Guard&, State&, const TaskBatch&, Rng,
+                    const std::function<Gradients(const Tensor& rows, const TaskBatch&, Rng)>& work);
 
 }  // namespace symma

@@ -5,7 +5,6 @@
 // all classes share (section 2.3). So adapting sets the head of the row, and everything else treats it like
 // any other row.
 #include "symma/learners/outer.h"
-#include "symma/learners/rows.h"
 #include "symma/learners/statistics.h"
 #include "symma/tasks/supervised.h"
 
@@ -34,8 +33,8 @@ class Protonet : public Learner {
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    const auto g =
-        gather(state, batch, piece_size(model_), rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng) {
+    return outer_update(
+        o_.outer, model_, {}, state, batch, rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng) {
           const SupervisedBatch& points = need_supervised(tasks, "protonet");
           const Tensor at = leaf(rows);
           const Tensor f = model_.features(at, points.x(Stage::kQuery).to(at.options()), points.mode());
@@ -45,9 +44,6 @@ class Protonet : public Learner {
                               points.y(Stage::kQuery).to(at.device()));
           return Gradients{row_gradient(loss, at, false), loss.detach()};
         });
-    outer_step(o_.outer, state, g.grad);
-    observe_statistics(model_, state, batch);
-    return {{"loss", g.loss}};
   }
 
   // There is nothing to descend: one step sets the prototypes, and further steps change nothing.

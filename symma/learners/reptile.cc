@@ -7,8 +7,6 @@
 // of one task, which is what gives Reptile its second-order term (section 5.1). No derivative of a derivative
 // is needed.
 #include "symma/learners/outer.h"
-#include "symma/learners/rows.h"
-#include "symma/learners/statistics.h"
 
 namespace symma {
 namespace {
@@ -36,22 +34,18 @@ class Reptile : public Learner, public Guarded {
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    const auto g = gather(
-        state, batch, piece_size(model_), rng,
-        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
-          Tensor phi = rows, loss;
-          for (int64_t k = 0; k < o_.inner_steps; ++k) {
-            const Tensor at = leaf(phi);
-            loss = tasks.loss(at, k % 2 == 0 ? Stage::kSupport : Stage::kQuery, own.split("inner", k));
-            phi = at::sub(at.detach(), row_gradient(loss, at, false), o_.inner_lr);
-            loss = loss.detach();
-          }
-          return Gradients{rows - phi, loss};
-        },
-        guard_);
-    outer_step(o_.outer, state, g.grad);
-    observe_statistics(model_, state, batch);
-    return {{"loss", g.loss}};
+    return outer_update(o_.outer, model_, guard_, state, batch, rng,
+                        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
+                          Tensor phi = rows, loss;
+                          for (int64_t k = 0; k < o_.inner_steps; ++k) {
+                            const Tensor at = leaf(phi);
+                            loss = tasks.loss(at, k % 2 == 0 ? Stage::kSupport : Stage::kQuery,
+                                              own.split("inner", k));
+                            phi = at::sub(at.detach(), row_gradient(loss, at, false), o_.inner_lr);
+                            loss = loss.detach();
+                          }
+                          return Gradients{rows - phi, loss};
+                        });
   }
 
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
