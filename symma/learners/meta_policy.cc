@@ -9,7 +9,7 @@ namespace {
 
 // Tasks of a piece of work. Episodes make a task heavy, so pieces are small; they don't depend on the
 // threads.
-constexpr int64_t kPiece = 10;
+constexpr int64_t kPiece = 5;
 
 }  // namespace
 
