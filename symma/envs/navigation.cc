@@ -29,12 +29,14 @@ class Navigation final : public ContinuousCopies {
  public:
   struct Options : CopyOptions {
     int64_t robots = 1;
-    bool squared = false;
+    bool squared = false, normalised = false;
     Options() { limit = 100; }
     void fields(Fields& f) {
       f.add("robots", robots, "robots, and as many goals").at_least(1).at_most(kMostRobots);
       f.add("squared", squared,
             "pay by the squared distance, as the paper's text has it and its numbers don't");
+      f.add("normalised", normalised,
+            "an action of 1 is the longest move, 0.1, as in the authors' code; else actions are moves");
       CopyOptions::fields(f);
     }
   };
@@ -42,6 +44,7 @@ class Navigation final : public ContinuousCopies {
   Navigation(const Options& o, int64_t copies)
       : ContinuousCopies(make_spec(o, copies), o, make_parameters(o), 2 * o.robots),
         squared_(o.squared),
+        unit_(o.normalised ? 0.1 : 1),
         at_(2 * o.robots * copies) {}
 
   std::string text(int64_t e) const override {
@@ -71,8 +74,9 @@ class Navigation final : public ContinuousCopies {
   static EnvSpec make_spec(const Options& o, int64_t copies) {
     EnvSpec s;
     s.name = "navigation";
-    s.variant = fmt::format("{} robot{}, {}", o.robots, o.robots == 1 ? "" : "s",
-                            o.squared ? "squared distance" : "distance");
+    s.variant =
+        fmt::format("{} robot{}, {}{}", o.robots, o.robots == 1 ? "" : "s",
+                    o.squared ? "squared distance" : "distance", o.normalised ? ", normalised actions" : "");
     s.copies = copies;
     s.agents = o.robots;
     s.obs = 2 * o.robots;
@@ -109,7 +113,7 @@ class Navigation final : public ContinuousCopies {
   bool advance(int64_t e, const float* actions, int64_t, Rng, float* reward) override {
     const int64_t n = spec().agents;
     for (int64_t k = 0; k < 2 * n; ++k)
-      robot(e, 0)[k] += std::clamp(static_cast<double>(actions[k]), -0.1, 0.1);
+      robot(e, 0)[k] += std::clamp(unit_ * static_cast<double>(actions[k]), -0.1, 0.1);
     std::array<double, kMostRobots * kMostRobots> cost;
     std::array<int64_t, kMostRobots> turn, best;
     for (int64_t i = 0; i < n; ++i) {
@@ -147,6 +151,7 @@ class Navigation final : public ContinuousCopies {
   void visit(int64_t e, Cargo& cargo) override { cargo(robot(e, 0), 2 * spec().agents); }
 
   const bool squared_;
+  const double unit_;       // what an action of 1 moves
   std::vector<double> at_;  // [E, A, 2]
 };
 

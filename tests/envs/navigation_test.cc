@@ -35,6 +35,13 @@ TEST(Navigation, MovesAreClippedAndPaidByTheDistanceAfterThem) {
   EXPECT_NEAR(squared.reward(), -(0.04 + 0.45 * 0.45), 1e-6);
 }
 
+TEST(Navigation, NormalisedActionsCountInLongestMoves) {
+  Played p(1, "normalised = true", {0.3, 0.4});
+  p.move({0.5F, -2});
+  EXPECT_NEAR(p.frame.obs[0][0][0].item<double>(), 0.05, 1e-7);
+  EXPECT_NEAR(p.frame.obs[0][0][1].item<double>(), -0.1, 1e-7);
+}
+
 TEST(Navigation, EndsWithinAHundredthOfTheGoal) {
   Played p(1, "", {0.1, 0.05});
   p.move({0.089F, 0.05F});
