@@ -47,7 +47,7 @@ def play(theta, goal, episodes, together, limit=100):
             for _ in range(limit):
                 action = means(theta, at) + torch.exp(theta[0]) * torch.randn(together, 2)
                 xs.append(at), acts.append(action), alive.append(on)
-                at = at + action.clamp(-0.1, 0.1)
+                at = at + 0.1 * action.clamp(-1, 1)
                 apart = at - goal
                 rewards.append(-apart.norm(dim=1) * on)
                 on = on * (apart.abs().amax(1) >= 0.01)

@@ -44,7 +44,7 @@ class PolicyBench : public Benchmark {
 
   Json measure() const override {
     const auto family = make<TaskFamilyRegistry>("control",
-                                                 {{"world", {{"kind", "navigation"}}},
+                                                 {{"world", {{"kind", "navigation"}, {"normalised", true}}},
                                                   {"vary", {"goal_0_x", "goal_0_y"}},
                                                   {"copies", o_.copies},
                                                   {"player_index", false},
