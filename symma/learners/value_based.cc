@@ -58,8 +58,6 @@ void ValueOptions::fields(Fields& f) {
         "over it: judge with [task] greedy = false")
       .at_least(0);
   f.add("epsilon_steps", epsilon_steps, "steps of the world in which it falls").at_least(1);
-  f.add("lr_end", lr_end, "what is left of Adam's step size in the end, as a share of it").at_least(0);
-  f.add("lr_steps", lr_steps, "steps of the world in which it falls").at_least(1);
   f.add("td_lambda", td_lambda, "how far targets look past the next step along what was played")
       .at_least(0)
       .at_most(1);
@@ -227,12 +225,7 @@ Tensor ValueBased::learn(State& state, const std::vector<Rng>& keys) const {
   const Tensor loss = mixing_->loss(s, theta.narrow(1, p, q), state.own.at("target").narrow(1, p, q));
   const Tensor grad = row_gradient(loss, theta, false);
   at::NoGradGuard no_grad;
-  const Tensor before = state.theta;
   adam_step(state, clip_gradients(grad, o_.team.clip_norm), o_.team.lr, o_.team.adam_eps);
-  if (o_.lr_end != 1) {
-    const Tensor part = (state.own.at("env_steps") / static_cast<double>(o_.lr_steps)).clamp_max(1);
-    state.theta = at::lerp(before, state.theta, (1 + part * (o_.lr_end - 1)).to(type).unsqueeze(1));
-  }
   Tensor& calls = state.own.at("updates");
   calls = calls + 1;
   Tensor& target = state.own.at("target");

@@ -17,8 +17,8 @@ namespace symma {
 
 struct ValueOptions {
   TeamOptions team;
-  double epsilon_start = 1, epsilon_end = 0.05, td_lambda = 0, temperature = 0, hysteresis = 1, lr_end = 1;
-  int64_t epsilon_steps = 50000, lr_steps = 1000000, buffer = 5000, batch = 32, updates = 0;
+  double epsilon_start = 1, epsilon_end = 0.05, td_lambda = 0, temperature = 0, hysteresis = 1;
+  int64_t epsilon_steps = 50000, buffer = 5000, batch = 32, updates = 0;
   ValueOptions() { team.target_update = 200; }
   void fields(Fields& f);
 };
