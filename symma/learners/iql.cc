@@ -11,7 +11,7 @@ class Alone : public Mixing {
   Tensor init(int64_t rows, Rng) const override { return at::empty({rows, 0}); }
   Tensor loss(const Transitions& s, const Tensor&, const Tensor&) const override {
     const Tensor target = s.goal(s.reward, s.next_value);  // [R, M, A]
-    return ((s.chosen() - target).square().mean(2) * s.weight).sum(1);
+    return (s.square(s.chosen(), target).mean(2) * s.weight).sum(1);
   }
 };
 

@@ -23,7 +23,7 @@ class Monotonic : public Mixing {
       at::NoGradGuard no_grad;
       to = s.goal(s.reward.mean(2), mix(target, s.next_value, s.next_state));
     }
-    return squared_error(mix(mixer, s.chosen(), s.state), to, s.weight);
+    return s.squared_error(mix(mixer, s.chosen(), s.state), to);
   }
 
  private:

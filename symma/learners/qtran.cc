@@ -31,7 +31,7 @@ class Transformed : public Mixing {
     const Tensor v = nets_.forward(1, mixer, s.state).squeeze(2);
     const Tensor at_top = s.values.gather(3, top.unsqueeze(3)).squeeze(3).sum(2) - q_top + v;
     const Tensor elsewhere = (s.chosen().sum(2) - q.detach() + v).clamp_max(0);
-    return squared_error(q, to, s.weight) +
+    return s.squared_error(q, to) +
            ((best_ * at_top.square() + other_ * elsewhere.square()) * s.weight).sum(1);
   }
 

@@ -61,6 +61,9 @@ void ValueOptions::fields(Fields& f) {
   f.add("td_lambda", td_lambda, "how far targets look past the next step along what was played")
       .at_least(0)
       .at_most(1);
+  f.add("hysteresis", hysteresis, "weight of errors that lower a value, where those that raise it weigh 1")
+      .at_least(0)
+      .at_most(1);
   f.add("buffer", buffer, "episodes that are kept").at_least(1);
   f.add("batch", batch, "episodes an update").at_least(1);
   f.add("updates", updates, "updates a round; 0: as many as episodes are played").at_least(0);
@@ -85,8 +88,14 @@ Tensor Transitions::goal(const Tensor& reward, const Tensor& next) const {
   return out.view(reward.sizes()).to(reward.scalar_type());
 }
 
-Tensor squared_error(const Tensor& value, const Tensor& target, const Tensor& weight) {
-  return ((value - target).square() * weight).sum(1);
+Tensor Transitions::square(const Tensor& value, const Tensor& target) const {
+  const Tensor apart = value - target, square = apart.square();
+  return hysteresis == 1 ? square
+                         : square * at::where(apart.detach() > 0, hysteresis, 1.0).to(square.scalar_type());
+}
+
+Tensor Transitions::squared_error(const Tensor& value, const Tensor& target) const {
+  return (square(value, target) * weight).sum(1);
 }
 
 int64_t Networks::add(const std::vector<int64_t>& hidden, int64_t in, int64_t out) {
@@ -206,6 +215,7 @@ Tensor ValueBased::learn(State& state, const std::vector<Rng>& keys) const {
       (o_.team.gamma * (1 - take(ends(o, o_.team.limit_ends).unsqueeze(3), at_step).view({n, -1}))).to(type);
   s.weight = steps.weight.to(type);
   s.lambda = o_.td_lambda;
+  s.hysteresis = o_.hysteresis;
   if (s.lambda > 0) {
     // Padding repeats place 0, which is the next of none.
     const Tensor next = at::constant_pad_nd(steps.place.narrow(1, 1, steps.place.size(1) - 1), {0, 1}, -1);

@@ -5,6 +5,10 @@
 // for teams Hu et al. 2021, arXiv:2102.03479), which is the one-step target where lambda = 0:
 //
 //   G_t = r_t + gamma ((1 - lambda) V(s_t+1) + lambda G_t+1),   V of the last state of an episode alone
+//
+// Hysteretic learners (Matignon et al. 2007, doi:10.1109/IROS.2007.4399095; with networks Omidshafiei et al.
+// 2017, arXiv:1703.06182) lower a value less than they raise it, so that what pays when all do it is not
+// forgotten because others, who explore, seldom do.
 #pragma once
 
 #include "symma/learners/replay.h"
@@ -13,7 +17,7 @@ namespace symma {
 
 struct ValueOptions {
   TeamOptions team;
-  double epsilon_start = 1, epsilon_end = 0.05, td_lambda = 0, temperature = 0;
+  double epsilon_start = 1, epsilon_end = 0.05, td_lambda = 0, temperature = 0, hysteresis = 1;
   int64_t epsilon_steps = 50000, buffer = 5000, batch = 32, updates = 0;
   ValueOptions() { team.target_update = 200; }
   void fields(Fields& f);
@@ -31,11 +35,15 @@ struct Transitions {
   Tensor going;              // [R, M]: gamma, or 0 where the world ended
   Tensor weight;             // [R, M], sums to 1 over M
   Tensor follows;            // [R, M] bool: the next of the M is the episode's next step
-  double lambda = 0;
+  double lambda = 0, hysteresis = 1;
   Tensor chosen() const { return values.gather(3, action.unsqueeze(3)).squeeze(3); }  // [R, M, A]
   // What values should be, from rewards and what the states after them are worth: as both, [R, M] or
   // [R, M, A].
   Tensor goal(const Tensor& reward, const Tensor& next) const;
+  // (value - target)^2, times `hysteresis` where the value is the larger: as both are.
+  Tensor square(const Tensor& value, const Tensor& target) const;
+  // Its mean over steps: [R].
+  Tensor squared_error(const Tensor& value /*[R,M]*/, const Tensor& target) const;
 };
 
 // How players' values make a loss, with parameters of its own.
@@ -47,9 +55,6 @@ class Mixing {
   virtual Tensor loss(const Transitions&, const Tensor& mixer /*[R,columns]*/,
                       const Tensor& target) const = 0;  // [R]
 };
-
-// The mean over steps of (value - target)^2: [R].
-Tensor squared_error(const Tensor& value /*[R,M]*/, const Tensor& target, const Tensor& weight);
 
 // A mixing's networks, side by side in its row.
 class Networks {

@@ -10,7 +10,7 @@ class Sum : public Mixing {
   Tensor init(int64_t rows, Rng) const override { return at::empty({rows, 0}); }
   Tensor loss(const Transitions& s, const Tensor&, const Tensor&) const override {
     const Tensor target = s.goal(s.reward.mean(2), s.next_value.sum(2));  // [R, M]
-    return squared_error(s.chosen().sum(2), target, s.weight);
+    return s.squared_error(s.chosen().sum(2), target);
   }
 };
 

@@ -262,6 +262,39 @@ TEST(Temperature, TwoPlayersComeToTheLogitEquilibrium) {
   EXPECT_LE((mean.select(2, 0) - p).abs().max().item<double>(), 0.03) << mean << " " << p;
 }
 
+// Against a player who draws from two payoffs, 1 and 0, evenly, the value v where errors that lower it weigh
+// b balances 1 - v against b v: it is the expectile 1 / (1 + b), and the mean where b is 1.
+TEST(Hysteresis, ValuesAreExpectilesOfWhatActionsPay) {
+  for (const double b : {1., 0.25}) {
+    const auto family = make<TaskFamilyRegistry>(
+        "control",
+        {{"world", {{"kind", "matrix_game"}, {"game", "custom"}, {"row", {1., 0., 3., 3.}}, {"limit", 1}}},
+         {"copies", 32}},
+        int64_t{1});
+    const auto model = make<ModelRegistry>("mlp", {{"hidden", {8}}}, family->spec().shape);
+    const auto learner = make<LearnerRegistry>("iql",
+                                               {{"hysteresis", b},
+                                                {"epsilon_end", 1.},
+                                                {"buffer", 640},
+                                                {"batch", 64},
+                                                {"updates", 2},
+                                                {"lr", 0.01},
+                                                {"limit_ends", true}},
+                                               LearnerSetting{*model, family->spec()});
+    State s = learner->init(2, Rng(1));
+    Tensor mean = at::zeros({2, 2}, at::kDouble);  // of the first player's two actions
+    const int rounds = 400;
+    for (int k = 0; k < rounds; ++k) {
+      learner->step(s, *family->sample(*model, std::vector<int64_t>{0, 1}, Split::kTrain, Rng(k)), Rng(k));
+      if (k < rounds / 2) continue;
+      const Tensor x = at::tensor({0.F, 1.F, 0.F}).expand({2, 1, 3});
+      mean += model->forward(s.theta, x, Mode::kEval).squeeze(1).to(at::kDouble) / (rounds - rounds / 2);
+    }
+    EXPECT_LE((mean.select(1, 0) - 1 / (1 + b)).abs().max().item<double>(), 0.03) << b << " " << mean;
+    EXPECT_LE((mean.select(1, 1) - 3).abs().max().item<double>(), 0.03) << b << " " << mean;
+  }
+}
+
 TEST(Points, TakeAndPutAreInverse) {
   const Tensor alive = at::tensor({1., 1., 0., 1., 0., 0., 1., 1., 1., 1., 1., 0.}).view({2, 2, 3});
   const Points p = points_of(alive);
