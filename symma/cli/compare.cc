@@ -2,6 +2,8 @@
 // task.
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
@@ -15,31 +17,27 @@ struct CompareArguments {
   std::vector<std::string> runs;
   std::string metric;
   int64_t steps = 0;
-  bool paired = false, again = false, one_number = false, json = false;
+  bool paired = false, one_number = false, json = false;
 };
 
 struct Judged {
+  std::string run, file;  // summary.json, or eval.json of symma eval --set
   Json eval;
-  std::map<int64_t, std::vector<double>> scores;
 };
 
-// What summary.json, or eval.json, says of the test, and the scores beside it.
-Judged read_judged(const std::string& run, const CompareArguments& a) {
-  const std::string file = in_folder(run, a.again ? "eval.json" : "summary.json");
-  const std::string remedy = a.again
-                                 ? "symma eval " + run + " --set eval.tasks=N writes it, beside its scores"
-                                 : "symma eval " + run + " judges the run and writes it, beside its scores";
-  Json all;
-  try {
-    all = Json::parse(read_file(file), nullptr, false);
-  } catch (const UserError&) {
-    throw UserError(file, "is not there", remedy);
+// How a run was judged, at its end and again.
+std::vector<Judged> judgements(const std::string& run) {
+  std::vector<Judged> out;
+  for (const char* file : {"summary.json", "eval.json"}) {
+    const std::string path = in_folder(run, file);
+    if (!std::filesystem::exists(path)) continue;
+    const Json all = Json::parse(read_file(path), nullptr, false);
+    const Json eval = !all.is_object() ? Json() : all.contains("eval") ? all["eval"] : all;
+    if (eval.is_object() && eval.contains("judged_on")) out.push_back({run, file, eval});
   }
-  if (!all.is_object()) throw UserError(file, "is damaged", remedy);
-  Judged out{a.again ? all : all.value("eval", Json::object()), {}};
-  if (!out.eval.contains("judged_on")) throw UserError(file, "does not say which tasks it is of", remedy);
-  const std::string metric = a.metric.empty() ? out.eval["metric"].get<std::string>() : a.metric;
-  out.scores = read_scores(in_folder(run, a.again ? "eval_scores.csv" : "scores.csv"), "test", metric);
+  if (out.empty())
+    throw UserError(run, "has no scores of single tasks",
+                    "symma eval " + run + " judges the run and writes them");
   return out;
 }
 
@@ -64,22 +62,36 @@ Json pair_runs(const CompareArguments& a) {
   if (a.runs.size() != 2)
     throw UserError("symma compare --paired", fmt::format("got {} runs", a.runs.size()),
                     "name two of them, judged on the same tasks");
-  const Judged one = read_judged(a.runs[0], a), two = read_judged(a.runs[1], a);
+  const auto ones = judgements(a.runs[0]), twos = judgements(a.runs[1]);
   const std::string both = a.runs[0] + " and " + a.runs[1];
-  const std::string differs = difference(one.eval["judged_on"], two.eval["judged_on"]);
-  if (differs.starts_with("piece"))
-    throw UserError(
-        both, "were not judged on the same tasks: these go by the size of the model, " + differs,
-        "judge both on fewer tasks, by symma eval RUN --set eval.tasks=N, and compare with --eval");
-  if (!differs.empty())
-    throw UserError(both, "were not judged on the same tasks: " + differs,
-                    "judge both alike, by symma eval RUN --set ..., and compare with --eval");
-  const bool higher = one.eval["higher_is_better"];
+  const Judged *one = nullptr, *two = nullptr;
+  for (const auto& x : ones) {
+    for (const auto& y : twos) {
+      if (!one && difference(x.eval["judged_on"], y.eval["judged_on"]).empty()) one = &x, two = &y;
+    }
+  }
+  if (!one) {
+    const std::string differs = difference(ones[0].eval["judged_on"], twos[0].eval["judged_on"]);
+    throw UserError(both,
+                    "were not judged on the same tasks: " + differs +
+                        (differs.starts_with("piece") ? ", which goes by the size of the model" : ""),
+                    differs.starts_with("piece")
+                        ? "judge both on fewer tasks, by symma eval RUN --set eval.tasks=N"
+                        : "judge one as the other, by symma eval RUN --set ...");
+  }
+  const std::string metric = a.metric.empty() ? one->eval["metric"].get<std::string>() : a.metric;
+  const auto scores_of = [&](const Judged& j) {
+    return read_scores(in_folder(j.run, j.file == "eval.json" ? "eval_scores.csv" : "scores.csv"), "test",
+                       metric);
+  };
+  const auto of_a = scores_of(*one), of_b = scores_of(*two);
+  // What else a task is scored by goes the same way, but for losses.
+  const bool higher = one->eval["higher_is_better"].get<bool>() && !metric.ends_with("loss");
   Json rows = Json::array();
   std::string have;
-  for (const auto& [steps, scores] : one.scores) {
-    const auto it = two.scores.find(steps);
-    if (it == two.scores.end()) continue;
+  for (const auto& [steps, scores] : of_a) {
+    const auto it = of_b.find(steps);
+    if (it == of_b.end()) continue;
     have += (have.empty() ? "" : ", ") + std::to_string(steps);
     if (a.one_number && steps != a.steps) continue;
     if (scores.size() != it->second.size())
@@ -98,10 +110,8 @@ Json pair_runs(const CompareArguments& a) {
                     have.empty() ? "were not judged after the same numbers of steps"
                                  : "were judged together after " + have + " steps",
                     have.empty() ? "judge both with the same eval.steps" : "choose --steps among these");
-  return {{"metric", a.metric.empty() ? one.eval["metric"] : Json(a.metric)},
-          {"higher_is_better", higher},
-          {"tasks", one.eval["tasks"]},
-          {"rows", rows}};
+  return {{"a", in_folder(one->run, one->file)}, {"b", in_folder(two->run, two->file)}, {"metric", metric},
+          {"higher_is_better", higher},          {"tasks", one->eval["tasks"]},         {"rows", rows}};
 }
 
 std::string paired_table(const Json& p) {
@@ -130,7 +140,8 @@ void run_compare(const CompareArguments& a) {
   if (a.json)
     fmt::print("{}\n", result.dump());
   else
-    fmt::print("A: {}\nB: {}\n{}", a.runs[0], a.runs[1], paired_table(result));
+    fmt::print("A: {}\nB: {}\n{}", result["a"].get<std::string>(), result["b"].get<std::string>(),
+               paired_table(result));
 }
 
 }  // namespace
@@ -142,8 +153,6 @@ void add_compare(CLI::App& app) {
   auto* paired = c->add_flag("--paired", a->paired, "two runs on the same tasks: what they differ by");
   c->add_option("--metric", a->metric, "a score, by its name; the task's own unless given")->needs(paired);
   auto* steps = c->add_option("--steps", a->steps, "after this number of steps alone")->needs(paired);
-  c->add_flag("--eval", a->again, "as symma eval --set judged them last, rather than at the end of the run")
-      ->needs(paired);
   c->add_flag("--json", a->json, "as JSON")->needs(paired);
   c->callback([a, steps] {
     a->one_number = steps->count() > 0;

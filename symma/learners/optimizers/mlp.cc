@@ -167,7 +167,7 @@ class MlpRule : public Rule {
     add(cosine(g, y, gg, yy));
     add(cosine(g, before, gg, bb));
     look.next.insert(look.next.end(), past.begin(), past.end());
-    look.next.push_back(g.detach().flatten(1));
+    look.next.push_back(through ? g.flatten(1) : g.detach().flatten(1));
     look.brief = brief, look.wide = wide, look.least = least;
   }
 
