@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "symma/core/safetensors.h"
@@ -340,6 +341,52 @@ TEST(Tuned, MomentaAreTheirRecurrences) {
       z -= 0.02 * (kind == "momentum" ? m : kind == "nesterov" ? g + 0.7 * m : g / (std::sqrt(v) + 1e-8));
     }
     EXPECT_NEAR(l->adapt(s, *w.batch, std::vector<int64_t>{9}, Rng(1))[0].item<double>(), z, 1e-10) << kind;
+  }
+}
+
+// On a function of one number a secant is the curvature, so the second step ends at the bottom. In two
+// dimensions, the recurrences written out.
+TEST(Tuned, SecantsAreBarzilaiAndBorweins) {
+  for (const std::string kind : {"bb", "abbmin"}) {
+    const World line = quadratics(1, 4, 1.0);
+    const auto on = [&](const World& w) {
+      return make<LearnerRegistry>("tuned", {{"optimizer", kind}, {"rates", {0.02}}, {"momenta", {0.6}}},
+                                   LearnerSetting{*w.model, w.family->spec()});
+    };
+    const auto l = on(line);
+    const TensorDict task = dynamic_cast<const Portable&>(*line.batch).pack(Stage::kSupport);
+    const Tensor bottom = task.at("y").to(at::kDouble) / task.at("w").to(at::kDouble).view({4, 1});
+    for (const int64_t steps : {2, 9}) {
+      const Tensor found = l->adapt(start(*l), *line.batch, std::vector<int64_t>{steps}, Rng(1))[0];
+      EXPECT_TRUE(found.allclose(bottom, 1e-9, 1e-9)) << found << bottom;
+    }
+
+    const World w = quadratics(3, 1, 1.0);
+    const TensorDict one = dynamic_cast<const Portable&>(*w.batch).pack(Stage::kSupport);
+    const Tensor a = one.at("w")[0].to(at::kDouble), y = one.at("y")[0].to(at::kDouble);
+    const auto of = on(w);
+    const State s = start(*of);
+    Tensor z = s.theta[0].clone(), step, before;
+    std::vector<double> shorter;
+    for (int i = 0; i < 8; ++i) {
+      const Tensor g = 2 * a.t().mv(a.mv(z) - y);
+      double length = 0.02;
+      if (i > 0) {
+        const Tensor change = g - before;
+        const double sy = step.dot(change).item<double>(), yy = change.dot(change).item<double>(),
+                     ss = step.dot(step).item<double>();
+        shorter.push_back(sy / yy);
+        if (shorter.size() > 6) shorter.erase(shorter.begin());
+        length = kind == "bb"                ? sy / yy
+                 : sy * sy / (ss * yy) > 0.6 ? ss / sy
+                                             : *std::min_element(shorter.begin(), shorter.end());
+      }
+      step = -length * g;
+      before = g;
+      z = z + step;
+    }
+    EXPECT_TRUE(of->adapt(s, *w.batch, std::vector<int64_t>{8}, Rng(1))[0][0].allclose(z, 1e-8, 1e-8))
+        << kind;
   }
 }
 
