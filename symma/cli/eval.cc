@@ -4,6 +4,7 @@
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
+#include "symma/eval/scores.h"
 #include "symma/fleet/train.h"
 #include "symma/report/report.h"
 
@@ -35,11 +36,9 @@ void run_eval(const EvalArguments& a) {
     return;
   }
   // Judged otherwise than the run's file says: beside its summary, not over it.
-  const Subject subject{*e.learner, *e.model, *e.family, state.learner, e.counted()};
-  const Rng rng = Rng(e.fleet.seed).split("test");
-  const Json result =
-      eval_json(evaluate(subject, Split::kTest, e.eval.tasks, e.eval.steps, e.eval.from == "own", rng),
-                e.spec, e.protocol());
+  const EvalResult judged = judge(e, state.learner, Split::kTest);
+  const Json result = verdict(e, judged);
+  write_file(in_folder(a.run, "eval_scores.csv"), scores_csv({judged}));
   write_file(in_folder(a.run, "eval.json"), result.dump(1) + "\n");
   fmt::print("{}written: {}\n", eval_table(result, Json::array()), in_folder(a.run, "eval.json"));
 }

@@ -1,4 +1,4 @@
-// symma report RUN ...: one HTML page. symma compare RUN RUN ...: a table in the terminal.
+// symma report RUN ...: one HTML page.
 #include <fmt/format.h>
 
 #include "symma/cli/commands.h"
@@ -20,13 +20,6 @@ void add_report(CLI::App& app) {
     write_report(a->runs, path);
     fmt::print("report: {}\n", path);
   });
-}
-
-void add_compare(CLI::App& app) {
-  auto runs = std::make_shared<std::vector<std::string>>();
-  auto* c = app.add_subcommand("compare", "scores of several runs, side by side");
-  c->add_option("runs", *runs, "folders of runs")->required();
-  c->callback([runs] { fmt::print("{}", comparison_table(*runs)); });
 }
 
 }  // namespace symma

@@ -17,11 +17,10 @@ Json number(double x) {
 EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const std::vector<int64_t>& steps,
                     bool own_slice, Rng rng) {
   const int64_t agents = subject.state.theta.size(0), piece = piece_size(subject.model);
-  EvalResult result{split, subject.family.spec().metric, steps, {}, subject.counted};
-  result.scores.assign(agents, std::vector(steps.size(), std::vector<double>(tasks)));
   // The task of a place has a key of its own, so a piece's tasks are the same however the work is cut, and
   // the same for every agent.
   const int64_t pieces = (tasks + piece - 1) / piece;
+  std::vector<std::vector<Scores>> found(agents * pieces);  // [piece][step]
   parallel_for(agents * pieces, 1, [&](int64_t at, int64_t) {
     const int64_t agent = at / pieces, begin = at % pieces * piece, end = std::min(tasks, begin + piece);
     const std::vector<int64_t> who(end - begin, own_slice ? agent : kEveryone);
@@ -30,19 +29,30 @@ EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const st
     const auto rows =
         subject.learner.adapt(subject.state.agents(agent, agent + 1), *batch, steps, own.split("adapt"));
     for (size_t s = 0; s < steps.size(); ++s) {
-      const Tensor score =
-          batch->score(rows[s], own.split("score")).at(result.metric).to(at::kCPU, at::kDouble).contiguous();
-      std::copy_n(score.data_ptr<double>(), end - begin, result.scores[agent][s].begin() + begin);
+      found[at].push_back(batch->score(rows[s], own.split("score")));
+      for (auto& [name, score] : found[at].back()) score = score.to(at::kCPU, at::kDouble).contiguous();
     }
   });
+  EvalResult result{split, subject.family.spec().metric, steps, {}, subject.counted};
+  for (int64_t at = 0; at < agents * pieces; ++at) {
+    for (size_t s = 0; s < steps.size(); ++s) {
+      for (const auto& [name, score] : found[at][s]) {
+        ScoreTable& table = result.all[name];
+        if (table.empty()) table.assign(agents, std::vector(steps.size(), std::vector<double>(tasks)));
+        std::copy_n(score.data_ptr<double>(), score.numel(),
+                    table[at / pieces][s].begin() + at % pieces * piece);
+      }
+    }
+  }
   return result;
 }
 
 Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& protocol) {
-  const size_t tasks = r.scores[0][0].size();
+  const ScoreTable& scores = r.scores();
+  const size_t tasks = scores[0][0].size();
   std::vector<int64_t> counted = r.counted;
   if (counted.empty())
-    for (size_t a = 0; a < r.scores.size(); ++a) counted.push_back(static_cast<int64_t>(a));
+    for (size_t a = 0; a < scores.size(); ++a) counted.push_back(static_cast<int64_t>(a));
   Json out{{"split", split_name(r.split)}, {"metric", r.metric}, {"higher_is_better", spec.higher_is_better},
            {"protocol", protocol},         {"tasks", tasks},     {"steps", r.steps}};
   std::map<std::string, Json> columns;
@@ -54,8 +64,8 @@ Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& pro
     int diverged = 0;
     for (size_t t = 0; t < tasks; ++t) {
       for (int64_t a : counted) {
-        by_task[t] += r.scores[a][s][t] / static_cast<double>(counted.size());
-        diverged += !std::isfinite(r.scores[a][s][t]);
+        by_task[t] += scores[a][s][t] / static_cast<double>(counted.size());
+        diverged += !std::isfinite(scores[a][s][t]);
       }
     }
     const Summary all = summarise(by_task, spec.higher_is_better);
@@ -68,9 +78,9 @@ Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& pro
   }
   for (const char* key : {"mean", "ci95", "median", "q1", "q3", "diverged"}) out[key] = columns[key];
   Json per_agent = Json::array();
-  for (const auto& agent : r.scores) {
+  for (const auto& agent : scores) {
     Json means = Json::array();
-    for (const auto& scores : agent) means.push_back(number(summarise(scores, spec.higher_is_better).mean));
+    for (const auto& of_step : agent) means.push_back(number(summarise(of_step, spec.higher_is_better).mean));
     per_agent.push_back(means);
   }
   out["per_agent"] = per_agent;
@@ -81,7 +91,7 @@ Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& pro
   for (size_t s = 0; s < r.steps.size(); ++s) {
     std::vector<double> means;
     means.reserve(counted.size());
-    for (int64_t a : counted) means.push_back(summarise(r.scores[a][s], spec.higher_is_better).mean);
+    for (int64_t a : counted) means.push_back(summarise(scores[a][s], spec.higher_is_better).mean);
     const Summary all = summarise(means, spec.higher_is_better);
     mean.push_back(number(all.mean));
     middle.push_back(number(interquartile_mean(means)));

@@ -1,6 +1,7 @@
 // How well agents do on tasks they have not seen, after 0, 1, ... steps of adaptation.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "symma/core/options.h"
@@ -37,12 +38,15 @@ struct Subject {
   std::vector<int64_t> counted = {};  // the agents that statistics are over, the honest ones; empty: all
 };
 
+using ScoreTable = std::vector<std::vector<std::vector<double>>>;  // [agent][step][task]
+
 struct EvalResult {
   Split split;
   std::string metric;
   std::vector<int64_t> steps;
-  std::vector<std::vector<std::vector<double>>> scores;  // [agent][step][task]
-  std::vector<int64_t> counted;                          // as the subject's
+  std::map<std::string, ScoreTable> all;  // every score of the tasks, by its name
+  std::vector<int64_t> counted;           // as the subject's
+  const ScoreTable& scores() const { return all.at(metric); }
 };
 
 // Every agent of `subject` on `tasks` tasks: the same ones for all, unless from = "own".

@@ -47,7 +47,7 @@ std::vector<double> judge(const Experiment& e, const State& state, Rng rng) {
   const auto result =
       evaluate(subject, Split::kValidation, e.population.tasks, {e.eval.steps.back()}, false, rng);
   std::vector<double> out;
-  for (const auto& agent : result.scores) out.push_back(summarise(agent[0], e.spec.higher_is_better).mean);
+  for (const auto& agent : result.scores()) out.push_back(summarise(agent[0], e.spec.higher_is_better).mean);
   return out;
 }
 

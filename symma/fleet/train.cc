@@ -13,7 +13,9 @@
 #include "symma/core/record.h"
 #include "symma/core/tensorboard.h"
 #include "symma/core/version.h"
+#include "symma/eval/scores.h"
 #include "symma/fleet/account.h"
+#include "symma/learners/rows.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -114,7 +116,7 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
   make_folder(run.folder);
   if (there) {
     for (const char* file : {"checkpoint.safetensors", "metrics.jsonl", "lineage.jsonl", "summary.json",
-                             "gallery.json", "report.html"})
+                             "scores.csv", "gallery.json", "report.html"})
       fs::remove(in(run, file));
     for (const auto& entry : fs::directory_iterator(run.folder)) {
       if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
@@ -185,7 +187,28 @@ Json validate(const Experiment& e, const State& state) {
           {"over_agents", all["over_agents"]}};
 }
 
+Rng test_key(const Experiment& e) {
+  return Rng(e.fleet.seed).split("test");
+}
+
 }  // namespace
+
+EvalResult judge(const Experiment& e, const State& state, Split split) {
+  const Subject subject{*e.learner, *e.model, *e.family, state, e.counted()};
+  return evaluate(subject, split, e.eval.tasks, e.eval.steps, e.eval.from == "own", test_key(e));
+}
+
+Json verdict(const Experiment& e, const EvalResult& r) {
+  Json out = eval_json(r, e.spec, e.protocol());
+  // Tasks are drawn in pieces, whose size goes by the model's.
+  out["judged_on"] = {{"seed", e.fleet.seed},
+                      {"task", e.settings["task"]},
+                      {"tasks", e.eval.tasks},
+                      {"from", e.eval.from},
+                      {"agents", e.eval.from == "own" ? e.fleet.agents : 0},
+                      {"piece", std::min(e.eval.tasks, piece_size(*e.model))}};
+  return out;
+}
 
 void run_round(const Experiment& e, RunState& run) {
   const Rng rng = Rng(e.fleet.seed).split("round", run.round);
@@ -282,11 +305,6 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
 
 Json conclude(const Experiment& e, const RunOptions& options, const RunState& run) {
   const Subject subject{*e.learner, *e.model, *e.family, run.learner, e.counted()};
-  const Rng rng = Rng(e.fleet.seed).split("test");
-  const auto judge = [&](Split split) {
-    return eval_json(evaluate(subject, split, e.eval.tasks, e.eval.steps, e.eval.from == "own", rng), e.spec,
-                     e.protocol());
-  };
   const double tasks = static_cast<double>(run.tasks);
   const Account account(e);
   Json summary{{"symma", SYMMA_VERSION},
@@ -310,8 +328,9 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
     for (int64_t a = 0; a < e.fleet.agents; ++a) shares.push_back(holder->share(a));
   }
   summary["agent_share"] = shares;
-  summary["eval"] = judge(Split::kTest);
-  if (e.eval.ood) summary["ood"] = judge(Split::kOod);
+  std::vector<EvalResult> judged{judge(e, run.learner, Split::kTest)};
+  if (e.eval.ood) judged.push_back(judge(e, run.learner, Split::kOod));
+  for (const auto& r : judged) summary[r.split == Split::kTest ? "eval" : "ood"] = verdict(e, r);
   Json edges = Json::array(), weights = Json::array();
   for (size_t i = 0; i < e.exchange.graph.edges.size(); ++i) {
     const auto [a, b] = e.exchange.graph.edges[i];
@@ -334,8 +353,9 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
                          {"over", "scores, loss and disagreement are over the honest agents"}};
   if (account.open()) summary["privacy"] = account.summary(run.round);
   if (e.population.on()) summary["population"] = population_summary(e, run.learner, summary["eval"]);
-  const Json drawn = gallery(subject, Split::kTest, 6, e.eval.steps.back(), rng.split("gallery"));
+  const Json drawn = gallery(subject, Split::kTest, 6, e.eval.steps.back(), test_key(e).split("gallery"));
   if (!drawn.is_null()) write_file(in(options, "gallery.json"), drawn.dump());
+  write_file(in(options, "scores.csv"), scores_csv(judged));
   write_file(in(options, "summary.json"), summary.dump(1) + "\n");
   return summary;
 }

@@ -37,6 +37,11 @@ void run_round(const Experiment&, RunState&);
 // `state` is where it stopped.
 bool train(const Experiment&, const RunOptions& run, const TrainHooks&, RunState& state);
 
+// The fleet on the tasks that its experiment asks for, and summary.json's object about that: what eval_json
+// has, and "judged_on", which tasks these were.
+EvalResult judge(const Experiment&, const State&, Split);
+Json verdict(const Experiment&, const EvalResult&);
+
 // Judges the fleet on the test tasks, and writes summary.json and gallery.json. Returns the summary.
 Json conclude(const Experiment&, const RunOptions& run, const RunState&);
 

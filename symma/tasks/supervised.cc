@@ -93,7 +93,7 @@ Tensor SupervisedBatch::loss(const Tensor& theta, Stage stage, Rng) const {
   return supervised_loss(kind_, predict(theta, x(stage)), target);
 }
 
-Scores SupervisedBatch::score(const Tensor& theta, Rng) const {
+Scores SupervisedBatch::score(const Tensor& theta, Rng rng) const {
   at::NoGradGuard no_grad;
   const Tensor output = predict(theta, data_.query_x);
   if (kind_ == Kind::kRegression)
@@ -101,7 +101,9 @@ Scores SupervisedBatch::score(const Tensor& theta, Rng) const {
   const Tensor y = data_.query_y.to(theta.device());
   // A row of NaN has no largest logit; argmax would still name one, and might be right by chance.
   const Tensor right = (output.argmax(2) == y).logical_and(output.isfinite().all(2));
-  return {{"accuracy", right.to(theta.scalar_type()).mean(1)}, {"loss", supervised_loss(kind_, output, y)}};
+  return {{"accuracy", right.to(theta.scalar_type()).mean(1)},
+          {"loss", supervised_loss(kind_, output, y)},
+          {"support_loss", loss(theta, Stage::kSupport, rng)}};
 }
 
 }  // namespace symma

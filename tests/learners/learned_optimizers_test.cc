@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "symma/core/safetensors.h"
@@ -125,6 +126,80 @@ TEST(Unroll, MlpAgainstFiniteDifferences) {
   check_unroll(
       "mlp_optimizer",
       {{"hidden", {3}}, {"order", 2}, {"power", 1}, {"decays", {0.5, 0.9}}, {"nominal", {0.0, 0.05}}});
+}
+
+TEST(Unroll, BallAgainstFiniteDifferences) {
+  const Json small{{"hidden", {3}}, {"times", {5}}, {"objective", "log"}};
+  Json exact = small;
+  exact["order"] = 2;
+  check_unroll("ball_optimizer", small);
+  check_unroll("ball_optimizer", exact);
+}
+
+// Tasks w [B, D, D], y [B, D], and a row of start and optimiser for each.
+std::vector<Tensor> way_of(const World& w, const Tensor& matrix, const Tensor& y, const Tensor& theta,
+                           const Json& settings) {
+  const auto batch = dynamic_cast<const Portable&>(*w.batch).unpack({{"w", matrix}, {"y", y}});
+  const auto l = standing(w, "ball_optimizer", settings);
+  State s = start(*l, matrix.size(0));
+  s.theta = theta;
+  return l->adapt(s, *batch, std::vector<int64_t>{1, 2, 5, 12}, Rng(3));
+}
+
+// Before it has learned, with a head of zeros: against the recurrence, written out.
+TEST(Ball, StartsAsTheOneMadeByHand) {
+  const int64_t d = 4;
+  const World w = quadratics(d, 1, 1.0);
+  const TensorDict task = dynamic_cast<const Portable&>(*w.batch).pack(Stage::kSupport);
+  const Tensor a = task.at("w").to(at::kDouble), y = task.at("y").to(at::kDouble);
+  const auto l = standing(w, "ball_optimizer", {{"hidden", {5}}});
+  Tensor theta = start(*l).theta;
+  theta.slice(1, d).zero_();
+  Tensor z = theta.slice(1, 0, d)[0].clone(), step = at::zeros({d}, at::kDouble), before;
+  const auto found =
+      way_of(w, a, y, theta, {{"hidden", {5}}, {"first", .02}, {"size", 1.5}, {"momentum", .7}});
+  double steepest = 0;
+  size_t at = 0;
+  for (int i = 1; i <= 12; ++i) {
+    const Tensor g = 2 * a[0].t().mv(a[0].mv(z) - y[0]);
+    double length = .02;
+    if (i > 1) {
+      const Tensor change = g - before;
+      const double now = (change.dot(change) / change.dot(step).abs()).item<double>();
+      steepest = std::max(steepest * std::exp(-.01), now);
+      length = 1.5 / steepest;
+    }
+    step = .7 * step - length * g;
+    before = g;
+    z = z + step;
+    if (i == 1 || i == 2 || i == 5 || i == 12) {
+      EXPECT_TRUE(found[at++][0].allclose(z, 1e-9, 1e-9)) << i << found[at - 1] << z;
+    }
+  }
+}
+
+// What it does on a problem it does on the same one turned, stretched and multiplied, but for the first step,
+// whose size is given.
+TEST(Ball, KnowsNoCoordinatesAndNoScale) {
+  const int64_t d = 4, b = 3;
+  const World w = quadratics(d, b, 1.0);
+  const TensorDict task = dynamic_cast<const Portable&>(*w.batch).pack(Stage::kSupport);
+  const Tensor a = task.at("w").to(at::kDouble), y = task.at("y").to(at::kDouble);
+  const Json settings{{"hidden", {5}}, {"first", .02}};
+  const auto l = standing(w, "ball_optimizer", settings);
+  Tensor theta = start(*l, b).theta;
+  theta.slice(1, d) = 0.5 * normal(Rng(8), {1, theta.size(1) - d}).to(at::kDouble);
+  const auto plain = way_of(w, a, y, theta, settings);
+  const Tensor turn = std::get<0>(at::linalg_qr(normal(Rng(9), {d, d}).to(at::kDouble)));
+  const double wide = 3, tall = 7;  // z' = wide turn z, f' = tall^2 f
+  Tensor moved = theta.clone();
+  moved.slice(1, 0, d) = wide * theta.slice(1, 0, d).mm(turn.t());
+  Json there = settings;
+  there["first"] = .02 * wide * wide / (tall * tall);
+  const auto found = way_of(w, tall / wide * a.matmul(turn.t()), tall * y, moved, there);
+  for (size_t i = 0; i < plain.size(); ++i)
+    EXPECT_TRUE(found[i].allclose(wide * plain[i].mm(turn.t()), 1e-6, 1e-6)) << found[i] << plain[i];
+  EXPECT_GT((plain[3] - plain[0]).abs().max().item<double>(), 1e-2);
 }
 
 // All tasks are one and the same quadratic, and agents differ by their perturbations alone. A round's
@@ -266,6 +341,52 @@ TEST(Tuned, MomentaAreTheirRecurrences) {
       z -= 0.02 * (kind == "momentum" ? m : kind == "nesterov" ? g + 0.7 * m : g / (std::sqrt(v) + 1e-8));
     }
     EXPECT_NEAR(l->adapt(s, *w.batch, std::vector<int64_t>{9}, Rng(1))[0].item<double>(), z, 1e-10) << kind;
+  }
+}
+
+// On a function of one number a secant is the curvature, so the second step ends at the bottom. In two
+// dimensions, the recurrences written out.
+TEST(Tuned, SecantsAreBarzilaiAndBorweins) {
+  for (const std::string kind : {"bb", "abbmin"}) {
+    const World line = quadratics(1, 4, 1.0);
+    const auto on = [&](const World& w) {
+      return make<LearnerRegistry>("tuned", {{"optimizer", kind}, {"rates", {0.02}}, {"momenta", {0.6}}},
+                                   LearnerSetting{*w.model, w.family->spec()});
+    };
+    const auto l = on(line);
+    const TensorDict task = dynamic_cast<const Portable&>(*line.batch).pack(Stage::kSupport);
+    const Tensor bottom = task.at("y").to(at::kDouble) / task.at("w").to(at::kDouble).view({4, 1});
+    for (const int64_t steps : {2, 9}) {
+      const Tensor found = l->adapt(start(*l), *line.batch, std::vector<int64_t>{steps}, Rng(1))[0];
+      EXPECT_TRUE(found.allclose(bottom, 1e-9, 1e-9)) << found << bottom;
+    }
+
+    const World w = quadratics(3, 1, 1.0);
+    const TensorDict one = dynamic_cast<const Portable&>(*w.batch).pack(Stage::kSupport);
+    const Tensor a = one.at("w")[0].to(at::kDouble), y = one.at("y")[0].to(at::kDouble);
+    const auto of = on(w);
+    const State s = start(*of);
+    Tensor z = s.theta[0].clone(), step, before;
+    std::vector<double> shorter;
+    for (int i = 0; i < 8; ++i) {
+      const Tensor g = 2 * a.t().mv(a.mv(z) - y);
+      double length = 0.02;
+      if (i > 0) {
+        const Tensor change = g - before;
+        const double sy = step.dot(change).item<double>(), yy = change.dot(change).item<double>(),
+                     ss = step.dot(step).item<double>();
+        shorter.push_back(sy / yy);
+        if (shorter.size() > 6) shorter.erase(shorter.begin());
+        length = kind == "bb"                ? sy / yy
+                 : sy * sy / (ss * yy) > 0.6 ? ss / sy
+                                             : *std::min_element(shorter.begin(), shorter.end());
+      }
+      step = -length * g;
+      before = g;
+      z = z + step;
+    }
+    EXPECT_TRUE(of->adapt(s, *w.batch, std::vector<int64_t>{8}, Rng(1))[0][0].allclose(z, 1e-8, 1e-8))
+        << kind;
   }
 }
 

@@ -16,7 +16,7 @@ class OptimizerBench : public Benchmark {
     int64_t tasks = 128, dims = 10, unroll = 20;
     double seconds = 2;
     void fields(Fields& f) {
-      f.add("learner", learner, "which").one_of({"lstm_optimizer", "mlp_optimizer"});
+      f.add("learner", learner, "which").one_of({"lstm_optimizer", "mlp_optimizer", "ball_optimizer"});
       f.add("estimator", estimator, "of the meta-gradient").one_of({"unroll", "pes"});
       f.add("tasks", tasks, "quadratics at a time").at_least(1);
       f.add("dims", dims, "of a quadratic").at_least(1);

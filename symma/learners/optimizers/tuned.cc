@@ -4,6 +4,12 @@
 //
 //   sgd: u = -lr g;   momentum: m = mu m + g, u = -lr m;   nesterov: u = -lr (g + mu m) (Sutskever et al.
 //   2013) rmsprop: v = .99 v + .01 g^2, u = -lr g / (sqrt(v) + eps);   adam: Kingma & Ba 2015, beta1 = mu
+//
+// Two that see secants, s the last step and y what it did to the gradient, and begin with u = -lr g:
+//
+//   bb: u = -(|s y| / |y|^2) g, the shorter step of Barzilai & Borwein 1988;   abbmin (Frassoldati, Zanni &
+//   Zanghirati 2008): u = -(|s|^2 / |s y|) g where cos(s, y)^2 > mu, else with the least of the last six
+//   shorter steps. Made for quadratics
 #include <cmath>
 
 #include "symma/core/parallel.h"
@@ -21,9 +27,11 @@ class Tuned : public Learner {
     double beta2 = 0.999;
     Start start;
     void fields(Fields& f) {
-      f.add("optimizer", optimizer, "on a task").one_of({"adam", "rmsprop", "nesterov", "momentum", "sgd"});
+      f.add("optimizer", optimizer, "on a task")
+          .one_of({"adam", "rmsprop", "nesterov", "momentum", "sgd", "bb", "abbmin"});
       f.add("rates", rates, "step sizes to choose from").above(0);
-      f.add("momenta", momenta, "decays of the running gradient to choose from; adam's beta1")
+      f.add("momenta", momenta,
+            "decays of the running gradient to choose from; adam's beta1, abbmin's threshold")
           .at_least(0)
           .below(1);
       f.add("beta2", beta2, "adam's decay of the running square").at_least(0).below(1);
@@ -33,7 +41,7 @@ class Tuned : public Learner {
   };
 
   Tuned(const Options& o, const LearnerSetting& setting) : o_(o), model_(setting.model) {
-    const bool uses = o.optimizer != "sgd" && o.optimizer != "rmsprop";
+    const bool uses = o.optimizer != "sgd" && o.optimizer != "rmsprop" && o.optimizer != "bb";
     for (double rate : o.rates) {
       for (double mu : uses ? o.momenta : std::vector<double>{0}) grid_.push_back({rate, mu});
     }
@@ -96,7 +104,8 @@ class Tuned : public Learner {
     Tensor lr = at::empty({n, 1}, start.options()), mu = at::empty({n, 1}, start.options());
     for (int64_t i = 0; i < n; ++i) lr[i] = grid_[chosen[i]].rate, mu[i] = grid_[chosen[i]].momentum;
     lr = hand_out(lr, batch.size()), mu = hand_out(mu, batch.size());  // [B, 1]
-    Tensor rows = start.detach(), m = at::zeros_like(rows), v = at::zeros_like(rows);
+    Tensor rows = start.detach();
+    Memory memory{at::zeros_like(rows), at::zeros_like(rows), {}};
     std::vector<Tensor> out;
     int64_t done = 0;
     for (int64_t until : steps) {
@@ -105,27 +114,51 @@ class Tuned : public Learner {
         const Tensor at = leaf(rows);
         const Tensor g = row_gradient(
             batch.loss(at, Stage::kSupport, rng.split("step", static_cast<uint64_t>(done))), at, false);
-        rows = rows - lr * direction(g, m, v, mu, static_cast<double>(done + 1));
+        rows = rows + move(g, memory, lr, mu, static_cast<double>(done + 1));
       }
       out.push_back(rows);
     }
     return out;
   }
 
-  Tensor direction(const Tensor& g, Tensor& m, Tensor& v, const Tensor& mu, double t) const {
+  struct Memory {
+    Tensor m, v;               // [B, P]: running means; of secants, the last gradient and step
+    std::vector<Tensor> past;  // [B, 1]: shorter steps
+  };
+
+  Tensor move(const Tensor& g, Memory& k, const Tensor& lr, const Tensor& mu, double t) const {
     constexpr double kEps = 1e-8;
-    if (o_.optimizer == "sgd") return g;
+    Tensor &m = k.m, &v = k.v;
+    if (o_.optimizer == "sgd") return -lr * g;
     if (o_.optimizer == "rmsprop") {
       v = 0.99 * v + 0.01 * g.square();
-      return g / (v.sqrt() + kEps);
+      return -lr * g / (v.sqrt() + kEps);
     }
     if (o_.optimizer == "adam") {
       m = mu * m + (1 - mu) * g;
       v = o_.beta2 * v + (1 - o_.beta2) * g.square();
-      return m / (1 - at::pow(mu, t)) / ((v / (1 - std::pow(o_.beta2, t))).sqrt() + kEps);
+      return -lr * (m / (1 - at::pow(mu, t)) / ((v / (1 - std::pow(o_.beta2, t))).sqrt() + kEps));
+    }
+    if (o_.optimizer == "bb" || o_.optimizer == "abbmin") {
+      const Tensor length = t > 1 ? secant(g - m, v, k.past, mu) : lr;
+      m = g;
+      v = -length * g;
+      return v;
     }
     m = mu * m + g;
-    return o_.optimizer == "nesterov" ? g + mu * m : m;
+    return -lr * (o_.optimizer == "nesterov" ? g + mu * m : m);
+  }
+
+  // The length of a step, [B, 1]; once nothing changes any more, 0.
+  Tensor secant(const Tensor& y, const Tensor& s, std::vector<Tensor>& past, const Tensor& threshold) const {
+    constexpr size_t kPast = 6;
+    const auto dot = [](const Tensor& a, const Tensor& b) { return (a * b).sum(1, true); };
+    const Tensor sy = dot(s, y).abs(), brief = (sy / dot(y, y)).nan_to_num(0.0, 0.0, 0.0),
+                 wide = (dot(s, s) / sy).nan_to_num(0.0, 0.0, 0.0);
+    if (o_.optimizer == "bb") return brief;
+    past.push_back(brief);
+    if (past.size() > kPast) past.erase(past.begin());
+    return at::where(brief > threshold * wide, wide, at::stack(past).amin(0));
   }
 
   Options o_;

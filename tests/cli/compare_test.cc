@@ -1,0 +1,112 @@
+// symma compare --paired against the files that it reads, and what it refuses.
+#include <cmath>
+
+#include "cli/program.h"
+
+namespace {
+
+using namespace program;
+
+class Pair : public testing::Test {
+ protected:
+  void SetUp() override {
+    spill(at / "e.toml", kSines);
+    run_well({"train", "e.toml", "--out", "a"}, at.path());
+    run_well({"train", "e.toml", "--out", "b", "--set", "learner.inner_lr=0.001"}, at.path());
+  }
+  void refused(Words command, const Words& words) {
+    command.insert(command.begin(), "compare");
+    expect_refusal(run(command, at.path()), words);
+  }
+  TempDir at;
+};
+
+// steps -> task -> the mean over two agents, of the last column.
+std::map<int, std::vector<double>> scores(const fs::path& file, const std::string& column) {
+  std::map<int, std::vector<double>> out;
+  const Words all = lines(slurp(file));
+  EXPECT_EQ(all[0], "split,agent,task,steps," + column);
+  for (size_t i = 1; i < all.size(); ++i) {
+    char split[8];
+    int agent, task, steps;
+    double value;
+    EXPECT_EQ(std::sscanf(all[i].c_str(), "%7[a-z],%d,%d,%d,%lf", split, &agent, &task, &steps, &value), 5)
+        << all[i];
+    EXPECT_STREQ(split, "test");
+    auto& of_steps = out[steps];
+    of_steps.resize(6);
+    of_steps[static_cast<size_t>(task)] += value / 2;
+  }
+  return out;
+}
+
+TEST_F(Pair, IsWhatTheFilesSay) {
+  const auto a = scores(at / "a/scores.csv", "mse"), b = scores(at / "b/scores.csv", "mse");
+  const Json said = Json::parse(run_well({"compare", "a", "b", "--paired", "--json"}, at.path()).out);
+  EXPECT_EQ(said["metric"], "mse");
+  EXPECT_EQ(said["tasks"], 6);
+  ASSERT_EQ(said["rows"].size(), 2u);
+  const Json summary = json_file(at / "a/summary.json");
+  for (size_t s = 0; s < 2; ++s) {
+    const Json& row = said["rows"][s];
+    EXPECT_EQ(row["steps"], s);
+    double mean = 0, squares = 0, better = 0;
+    const auto &x = a.at(static_cast<int>(s)), &y = b.at(static_cast<int>(s));
+    for (size_t t = 0; t < 6; ++t) mean += (x[t] - y[t]) / 6, better += (x[t] < y[t]) / 6.0;
+    for (size_t t = 0; t < 6; ++t) squares += std::pow(x[t] - y[t] - mean, 2);
+    EXPECT_NEAR(row["difference"].get<double>(), mean, 1e-6);
+    EXPECT_NEAR(row["ci95"].get<double>(), 1.96 * std::sqrt(squares / 5 / 6), 1e-6);
+    EXPECT_NEAR(row["a_better"].get<double>(), better, 1e-12);
+    EXPECT_NEAR(row["a"].get<double>(), summary["eval"]["mean"][s].get<double>(), 1e-6);
+  }
+  EXPECT_NE(said["rows"][1]["difference"], 0.0);
+  const Result table = run_well({"compare", "a", "b", "--paired", "--steps", "1"}, at.path());
+  EXPECT_TRUE(holds(table.out, "mse on the same 6 test tasks, lower is better")) << table.out;
+  EXPECT_EQ(lines(table.out).size(), 5u) << table.out;
+  const Json self = Json::parse(run_well({"compare", "a", "a", "--paired", "--json"}, at.path()).out);
+  EXPECT_EQ(self["rows"][1]["difference"], 0.0);
+  EXPECT_NEAR(self["rows"][1]["a_better"].get<double>(), 0.5, 1e-12);
+}
+
+TEST_F(Pair, OfOtherTasksIsRefusedAndMended) {
+  run_well({"train", "e.toml", "--out", "c", "--set", "seed=2"}, at.path());
+  refused({"a", "c", "--paired"},
+          {"a and c", "not judged on the same tasks", "seed (1 and 2)", "symma eval"});
+  run_well({"eval", "c", "--set", "seed=1"}, at.path());
+  const Result mended = run_well({"compare", "a", "c", "--paired"}, at.path());
+  EXPECT_TRUE(holds(mended.out, "B: c/eval.json")) << mended.out;
+  run_well({"train", "e.toml", "--out", "d", "--set", "task.shots=7"}, at.path());
+  refused({"a", "d", "--paired"}, {"task.shots (10 and 7)", "symma eval"});
+  run_well({"train", "e.toml", "--out", "f", "--set", "eval.tasks=7"}, at.path());
+  refused({"a", "f", "--paired"}, {"tasks (6 and 7)", "symma eval"});
+  run_well({"train", "e.toml", "--out", "g", "--set", "eval.from=own"}, at.path());
+  refused({"a", "g", "--paired"}, {"from (\"everyone\" and \"own\")", "symma eval"});
+  run_well({"train", "e.toml", "--out", "h", "--set", "eval.steps=[2, 3]"}, at.path());
+  refused({"a", "h", "--paired"}, {"same numbers of steps", "eval.steps"});
+}
+
+// Networks of another size draw their tasks in other pieces, once these are not all of one piece.
+TEST_F(Pair, OfOtherPiecesIsRefused) {
+  const Words many{"--set", "eval.tasks=100", "--set", "rounds=1", "--set", "eval.steps=[0]"};
+  for (const std::string wide : {"8", "2000"}) {
+    Words command{"train", "e.toml", "--out", wide, "--set", "model.hidden=[" + wide + ", 40]"};
+    command.insert(command.end(), many.begin(), many.end());
+    run_well(command, at.path());
+  }
+  refused({"8", "2000", "--paired"}, {"piece (100 and 3)", "fewer tasks", "eval.tasks"});
+}
+
+TEST_F(Pair, WhatIsNotThereIsRefused) {
+  refused({"a", "--paired"}, {"1 runs", "two"});
+  refused({"a", "b", "--paired", "--steps", "7"}, {"0, 1", "--steps"});
+  refused({"a", "b", "--paired", "--metric", "accuracy"}, {"a/scores.csv", "accuracy", "mse"});
+  refused({"a", "b", "--json"}, {"--paired"});
+  fs::remove(at / "b/scores.csv");
+  refused({"a", "b", "--paired"}, {"b/scores.csv", "no such file"});
+  spill(at / "b/scores.csv", "split,agent,task,steps,mse\ntest,0,0,zero,1\n");
+  refused({"a", "b", "--paired"}, {"b/scores.csv:2", "steps"});
+  fs::remove(at / "b/summary.json");
+  refused({"a", "b", "--paired"}, {"b", "symma eval b"});
+}
+
+}  // namespace
