@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <utility>
 
 #include "symma/core/clones.h"
 #include "symma/core/normal.h"
@@ -131,14 +131,17 @@ Tensor ranks(const Tensor& loss) {
   const Tensor from = loss.to(at::kCPU, at::kDouble).contiguous();
   const int64_t l = from.size(1);
   Tensor out = at::empty({from.size(0), l}, at::kLong);
-  std::vector<int64_t> order(l);
+  // Equal losses, and NaN among themselves, stay in the order of the candidates.
+  std::vector<std::pair<double, int64_t>> order(l);
   for (int64_t i = 0; i < from.size(0); ++i) {
     const double* x = from.data_ptr<double>() + i * l;
-    std::iota(order.begin(), order.end(), int64_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-      return x[a] < x[b] || (!std::isnan(x[a]) && std::isnan(x[b]));
-    });
-    for (int64_t k = 0; k < l; ++k) out.data_ptr<int64_t>()[i * l + order[k]] = k;
+    int64_t known = 0, end = l;
+    for (int64_t k = l; k-- > 0;)
+      if (std::isnan(x[k])) order[--end] = {0, k};
+    for (int64_t k = 0; k < l; ++k)
+      if (!std::isnan(x[k])) order[known++] = {x[k], k};
+    std::sort(order.begin(), order.begin() + known);
+    for (int64_t k = 0; k < l; ++k) out.data_ptr<int64_t>()[i * l + order[k].second] = k;
   }
   return out.to(loss.device());
 }
