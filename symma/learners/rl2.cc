@@ -208,7 +208,8 @@ class Rl2 : public Learner {
       float* on = acted.data_ptr<float>() + i * longest;
       const auto& p = places[i];
       std::copy(p.begin(), p.end(), to);
-      for (size_t s = 0; s + 1 < p.size(); ++s) on[s] = p[s + 1] == p[s] + 1 ? 1 : 0;
+      // The look before the beginning of an episode, and a trial's last, are no steps.
+      for (size_t s = 0; s + 1 < p.size(); ++s) on[s] = p[s + 1] % (t + 1) != 0 ? 1 : 0;
       // Places past the end show the trial's last look again; nobody reads what the network says there.
       std::fill(to + p.size(), to + longest, p.back());
     }
