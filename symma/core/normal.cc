@@ -5,9 +5,9 @@
 //
 // Logarithm, sine and cosine are fdlibm's polynomials (Sun Microsystems 1993: e_log.c, k_sin.c, k_cos.c),
 // within a few units in the last place. Products and sums are not fused, so every machine makes the same
-// numbers.
+// numbers. Bits are cast by the compiler's own word: std::bit_cast is not inlined in a function whose options
+// are its own, and a call keeps its loop from being made of vectors.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <numbers>
@@ -26,11 +26,11 @@ constexpr int64_t kBlocks = 64;  // a piece: what fits the first-level cache man
 
 // Of x in (0, 1].
 [[gnu::always_inline]] inline double log_of(double x) {
-  const auto bits = std::bit_cast<uint64_t>(x);
+  const auto bits = __builtin_bit_cast(uint64_t, x);
   // x = 2^k m with m between sqrt(1/2) and sqrt(2).
   const uint64_t shifted = bits + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);
-  const double k = std::bit_cast<double>((shifted >> 52) | 0x4330000000000000u) - (0x1p52 + 1023);
-  const double m = std::bit_cast<double>((shifted & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu);
+  const double k = __builtin_bit_cast(double, (shifted >> 52) | 0x4330000000000000u) - (0x1p52 + 1023);
+  const double m = __builtin_bit_cast(double, (shifted & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu);
   const double f = m - 1, s = f / (2 + f), z = s * s, half = 0.5 * f * f;
   const double r =
       z * (6.666666666666735130e-01 +
@@ -65,12 +65,12 @@ struct Turn {
                            z * (2.48015872894767294178e-05 +
                                 z * (-2.75573143513906633035e-07 +
                                      z * (2.08757232129817482790e-09 + z * -1.13596475577881948265e-11))))));
-  const auto quarter = std::bit_cast<uint64_t>(near + 0x1.8p52);
+  const auto quarter = __builtin_bit_cast(uint64_t, near + 0x1.8p52);
   const bool odd = (quarter & 1) != 0;
   const double c = odd ? sine : cosine, s = odd ? cosine : sine;
   const uint64_t flip_c = ((quarter + 1) & 2) << 62, flip_s = (quarter & 2) << 62;
-  return {std::bit_cast<double>(std::bit_cast<uint64_t>(c) ^ flip_c),
-          std::bit_cast<double>(std::bit_cast<uint64_t>(s) ^ flip_s)};
+  return {__builtin_bit_cast(double, __builtin_bit_cast(uint64_t, c) ^ flip_c),
+          __builtin_bit_cast(double, __builtin_bit_cast(uint64_t, s) ^ flip_s)};
 }
 
 // Blocks first .. first + kBlocks - 1 of the stream under `key`, two numbers each.
