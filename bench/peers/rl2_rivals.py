@@ -2,11 +2,13 @@
 """What rules made by hand earn where RL^2 learns one: Bernoulli bandits with U[0, 1] arms, and small decision
 processes of 10 states and 5 actions, ten episodes of ten steps (Duan et al. 2016, arXiv:1611.02779). No packages.
 
-    python3 bench/peers/rl2_rivals.py
+    python3 bench/peers/rl2_rivals.py                                  # five arms, ten pulls; the processes
+    python3 bench/peers/rl2_rivals.py --arms 10 --pulls 100            # another bandit alone
 
 Prints means over drawn tasks with 95% intervals. Thompson sampling and posterior sampling (PSRL: Osband et al. 2013,
 arXiv:1306.0940) have the true prior, as in the paper.
 """
+import argparse
 import functools
 import math
 import random
@@ -51,7 +53,12 @@ def most(state, left):
     return best
 
 
-def bandits():
+def shy(won, lost, t):
+    return largest([w / (w + l) + 0.2 * math.sqrt(2 * math.log(t) / (w + l)) if w + l else math.inf
+                    for w, l in zip(won, lost)])
+
+
+def bandits(arms=5, pulls=10, games=20000, more={}):
     rules = {
         "at random": lambda w, l, t: random.randrange(len(w)),
         "Thompson sampling": lambda w, l, t: largest([random.betavariate(a + 1, b + 1) for a, b in zip(w, l)]),
@@ -59,9 +66,10 @@ def bandits():
                                          for a, b in zip(w, l)]),
         "greatest posterior mean": lambda w, l, t: largest([(a + 1) / (a + b + 2) for a, b in zip(w, l)]),
     }
-    for name, rule in rules.items():
-        summary("bandit, " + name, [bandit(rule) for _ in range(20000)])
-    print(f"{'bandit, the most to be expected':34s} {most(((0, 0),) * 5, 10):8.3f}")
+    for name, rule in (rules | more).items():
+        summary("bandit, " + name, [bandit(rule, arms, pulls) for _ in range(games)])
+    if arms <= 5 and pulls <= 10:  # every state of counts is looked at
+        print(f"{'bandit, the most to be expected':34s} {most(((0, 0),) * arms, pulls):8.3f}")
 
 
 S, A, H, EPISODES = 10, 5, 10, 10
@@ -128,6 +136,14 @@ def processes():
 
 
 if __name__ == "__main__":
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--arms", type=int)
+    p.add_argument("--pulls", type=int, default=10)
+    p.add_argument("--games", type=int, default=20000)
+    a = p.parse_args()
     random.seed(1)
-    bandits()
-    processes()
+    if a.arms:
+        bandits(a.arms, a.pulls, a.games, {"UCB1, a fifth of its bonus": shy})
+    else:
+        bandits()
+        processes()

@@ -5,10 +5,15 @@
 //
 // Logarithm, sine and cosine are fdlibm's polynomials (Sun Microsystems 1993: e_log.c, k_sin.c, k_cos.c),
 // within a few units in the last place. Products and sums are not fused, so every machine makes the same
-// numbers.
-#include <bit>
+// numbers. Bits are cast by the compiler's own word: std::bit_cast is not inlined in a function whose options
+// are its own, and a call keeps its loop from being made of vectors.
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numbers>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "symma/core/normal.h"
 
@@ -21,11 +26,11 @@ constexpr int64_t kBlocks = 64;  // a piece: what fits the first-level cache man
 
 // Of x in (0, 1].
 [[gnu::always_inline]] inline double log_of(double x) {
-  const auto bits = std::bit_cast<uint64_t>(x);
+  const auto bits = __builtin_bit_cast(uint64_t, x);
   // x = 2^k m with m between sqrt(1/2) and sqrt(2).
   const uint64_t shifted = bits + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);
-  const double k = std::bit_cast<double>((shifted >> 52) | 0x4330000000000000u) - (0x1p52 + 1023);
-  const double m = std::bit_cast<double>((shifted & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu);
+  const double k = __builtin_bit_cast(double, (shifted >> 52) | 0x4330000000000000u) - (0x1p52 + 1023);
+  const double m = __builtin_bit_cast(double, (shifted & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu);
   const double f = m - 1, s = f / (2 + f), z = s * s, half = 0.5 * f * f;
   const double r =
       z * (6.666666666666735130e-01 +
@@ -60,12 +65,12 @@ struct Turn {
                            z * (2.48015872894767294178e-05 +
                                 z * (-2.75573143513906633035e-07 +
                                      z * (2.08757232129817482790e-09 + z * -1.13596475577881948265e-11))))));
-  const auto quarter = std::bit_cast<uint64_t>(near + 0x1.8p52);
+  const auto quarter = __builtin_bit_cast(uint64_t, near + 0x1.8p52);
   const bool odd = (quarter & 1) != 0;
   const double c = odd ? sine : cosine, s = odd ? cosine : sine;
   const uint64_t flip_c = ((quarter + 1) & 2) << 62, flip_s = (quarter & 2) << 62;
-  return {std::bit_cast<double>(std::bit_cast<uint64_t>(c) ^ flip_c),
-          std::bit_cast<double>(std::bit_cast<uint64_t>(s) ^ flip_s)};
+  return {__builtin_bit_cast(double, __builtin_bit_cast(uint64_t, c) ^ flip_c),
+          __builtin_bit_cast(double, __builtin_bit_cast(uint64_t, s) ^ flip_s)};
 }
 
 // Blocks first .. first + kBlocks - 1 of the stream under `key`, two numbers each.
@@ -96,7 +101,7 @@ SYMMA_CLONES __attribute__((optimize("O3", "no-math-errno", "fp-contract=off")))
   };
   alignas(64) double cosines[kBlocks], sines[kBlocks];
   for (int64_t j = 0; j < kBlocks; ++j) {
-    const double radius = std::sqrt(-2 * log_of(1 - unit(w[0][j], w[1][j])));
+    const double radius = root(-2 * log_of(1 - unit(w[0][j], w[1][j])));
     const Turn turn = turn_of(unit(w[2][j], w[3][j]));
     cosines[j] = radius * turn.cosine, sines[j] = radius * turn.sine;
   }
@@ -104,10 +109,11 @@ SYMMA_CLONES __attribute__((optimize("O3", "no-math-errno", "fp-contract=off")))
 }
 
 template <class T>
-void fill(Rng rng, T* out, int64_t n) {
+void fill(Rng rng, T* out, int64_t n, int64_t first) {
+  TORCH_CHECK(first % (2 * kBlocks) == 0, "fill_normal: begins at ", first, ", not at a multiple of 128");
   alignas(64) double numbers[2 * kBlocks];
   for (int64_t i = 0; i < n; i += 2 * kBlocks) {
-    piece(rng.key(), static_cast<uint64_t>(i / 2), numbers);
+    piece(rng.key(), static_cast<uint64_t>((first + i) / 2), numbers);
     const int64_t count = std::min(n - i, 2 * kBlocks);
     for (int64_t j = 0; j < count; ++j) out[i + j] = static_cast<T>(numbers[j]);
   }
@@ -115,11 +121,76 @@ void fill(Rng rng, T* out, int64_t n) {
 
 }  // namespace
 
-void fill_normal(Rng rng, float* out, int64_t n) {
-  fill(rng, out, n);
+// 64-byte vectors are only passed to functions that are inlined.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi"
+namespace normal32::baseline {
+#define VECTOR_BYTES 16
+#include "symma/core/normal-inl.h"
+#undef VECTOR_BYTES
+}  // namespace normal32::baseline
+#if defined(__x86_64__)
+#pragma GCC push_options
+#pragma GCC target("avx2")
+namespace normal32::avx2 {
+#define VECTOR_BYTES 32
+#include "symma/core/normal-inl.h"
+#undef VECTOR_BYTES
+}  // namespace normal32::avx2
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f")
+namespace normal32::avx512 {
+#define VECTOR_BYTES 64
+#include "symma/core/normal-inl.h"
+#undef VECTOR_BYTES
+}  // namespace normal32::avx512
+#pragma GCC pop_options
+#endif
+#pragma GCC diagnostic pop
+
+namespace {
+
+using Groups = void (*)(uint64_t key, uint64_t first, int64_t groups, float* out);
+
+// The widest that the processor has, or the one that is named; null where it has not got that.
+Groups groups_of(const char* set) {
+  const auto wanted = [&](const char* name) { return !set || std::strcmp(set, name) == 0; };
+#if defined(__x86_64__)
+  if (wanted("avx512") && __builtin_cpu_supports("avx512f")) return normal32::avx512::normal_groups;
+  if (wanted("avx2") && __builtin_cpu_supports("avx2")) return normal32::avx2::normal_groups;
+#endif
+  return wanted("baseline") ? normal32::baseline::normal_groups : nullptr;
 }
-void fill_normal(Rng rng, double* out, int64_t n) {
-  fill(rng, out, n);
+
+void fill32(Groups groups, Rng rng, float* out, int64_t n, int64_t first) {
+  TORCH_CHECK(first % 64 == 0, "fill_normal32: begins at ", first, ", not at a multiple of 64");
+  const int64_t whole = n / 64;
+  groups(rng.key(), static_cast<uint64_t>(first / 64), whole, out);
+  if (n % 64 == 0) return;
+  alignas(64) float rest[64];
+  groups(rng.key(), static_cast<uint64_t>(first / 64 + whole), 1, rest);
+  std::copy_n(rest, n % 64, out + 64 * whole);
+}
+
+}  // namespace
+
+void fill_normal(Rng rng, float* out, int64_t n, int64_t first) {
+  fill(rng, out, n, first);
+}
+void fill_normal(Rng rng, double* out, int64_t n, int64_t first) {
+  fill(rng, out, n, first);
+}
+
+void fill_normal32(Rng rng, float* out, int64_t n, int64_t first) {
+  static const Groups widest = groups_of(nullptr);
+  fill32(widest, rng, out, n, first);
+}
+
+bool fill_normal32_by(const char* set, Rng rng, float* out, int64_t n, int64_t first) {
+  const Groups groups = groups_of(set);
+  if (groups) fill32(groups, rng, out, n, first);
+  return groups != nullptr;
 }
 
 Tensor normal(Rng rng, at::IntArrayRef sizes, at::ScalarType type) {

@@ -22,11 +22,10 @@ template <class T>
             square = v[i] * a.beta2 + g[i] * g[i] * (1 - a.beta2);
     to_m[i] = mean;
     to_v[i] = square;
-    to_theta[i] = theta[i] - a.scale * mean / (std::sqrt(square * a.unbias) + a.eps);
+    to_theta[i] = theta[i] - a.scale * mean / (root(square * a.unbias) + a.eps);
   }
 }
 
-// Without errno, a root is one instruction.
 SYMMA_CLONES __attribute__((optimize("no-math-errno"))) void adam_piece(Adam<float> a, int64_t n,
                                                                         const float* g, const float* m,
                                                                         const float* v, const float* theta,

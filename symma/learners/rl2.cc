@@ -38,19 +38,25 @@ struct Trials {
 class Rl2 : public Learner {
  public:
   struct Options {
-    int64_t episodes = 2, epochs = 4, minibatches = 4, critic_hidden = 64;
+    int64_t episodes = 2, epochs = 4, minibatches = 4, critic_hidden = 64, critic_span = 0, halve_every = 0;
+    bool standardise_rewards = false;
     double lr = 1e-3, clip = 0.2, entropy = 0.01, gamma = 0.99, gae_lambda = 0.95, clip_norm = 1;
     void fields(Fields& f) {
       f.add("episodes", episodes, "episodes of a trial, through which the memory is kept").at_least(1);
       f.add("epochs", epochs, "times that each batch of trials is learned from").at_least(1);
       f.add("minibatches", minibatches, "updates in each of them").at_least(1);
       f.add("lr", lr, "step size of Adam").at_least(0);
+      f.add("halve_every", halve_every, "rounds in which the step size falls smoothly to a half; 0: it stays")
+          .at_least(0);
       f.add("clip", clip, "how far the ratio of new to old probabilities counts").above(0).below(1);
       f.add("entropy", entropy, "weight of the policy's entropy").at_least(0);
       f.add("gamma", gamma, "discount, through the whole trial").above(0).at_most(1);
       f.add("gae_lambda", gae_lambda, "of generalised advantages").at_least(0).at_most(1);
       f.add("clip_norm", clip_norm, "longest gradient of a network; 0: no limit").at_least(0);
       f.add("critic_hidden", critic_hidden, "width of the critic's memory").at_least(1);
+      f.add("critic_span", critic_span, "span of the critic's memory, as the model's").at_least(0);
+      f.add("standardise_rewards", standardise_rewards,
+            "learn from rewards less their mean and over their deviation so far; for trials of one length");
     }
   };
 
@@ -58,7 +64,7 @@ class Rl2 : public Learner {
       : o_(o),
         spec_(checked(setting)),
         model_(setting.model),
-        critic_model_(make<ModelRegistry>("gru", Json{{"hidden", o.critic_hidden}},
+        critic_model_(make<ModelRegistry>("gru", Json{{"hidden", o.critic_hidden}, {"span", o.critic_span}},
                                           ModelShape{setting.spec.shape.in, 1})),
         actor_(setting.model, spec_.players, true),
         critic_(*critic_model_, spec_.players, true) {}
@@ -69,6 +75,7 @@ class Rl2 : public Learner {
             {},
             0};
     adam_init(s);
+    if (o_.standardise_rewards) s.own["reward"] = at::zeros({agents, 3}, at::kDouble);
     s.own["env_steps"] = at::zeros({agents}, at::kDouble);
     return s;
   }
@@ -86,6 +93,11 @@ class Rl2 : public Learner {
       state.own["env_steps"] = state.own["env_steps"] + episodes.back().alive.sum({1, 2}, false, at::kDouble);
     }
     Trials all = one_after_another(episodes);
+    if (o_.standardise_rewards) all.advantage = standardise(state, all.advantage, all.acted);
+    const double lr =
+        o_.lr * (o_.halve_every > 0
+                     ? std::exp2(-static_cast<double>(state.step) / static_cast<double>(o_.halve_every))
+                     : 1.0);
     const int64_t l = all.input.size(1), pieces = (l + kTrialsAtOnce - 1) / kTrialsAtOnce;
     const Tensor value = at::empty(all.log_p.sizes(), state.theta.options());
     parallel_for(l, kTrialsAtOnce, [&](int64_t begin, int64_t end) {
@@ -114,7 +126,7 @@ class Rl2 : public Learner {
                   at::cat({clip_gradients(grad.narrow(1, 0, a), o_.clip_norm),
                            clip_gradients(grad.narrow(1, a, c), o_.clip_norm)},
                           1),
-                  o_.lr, 1e-8);
+                  lr, 1e-8);
       }
     }
     ++state.step;
@@ -196,7 +208,8 @@ class Rl2 : public Learner {
       float* on = acted.data_ptr<float>() + i * longest;
       const auto& p = places[i];
       std::copy(p.begin(), p.end(), to);
-      for (size_t s = 0; s + 1 < p.size(); ++s) on[s] = p[s + 1] == p[s] + 1 ? 1 : 0;
+      // The look before the beginning of an episode, and a trial's last, are no steps.
+      for (size_t s = 0; s + 1 < p.size(); ++s) on[s] = p[s + 1] % (t + 1) != 0 ? 1 : 0;
       // Places past the end show the trial's last look again; nobody reads what the network says there.
       std::fill(to + p.size(), to + longest, p.back());
     }

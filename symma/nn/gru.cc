@@ -10,10 +10,14 @@
 // A sequence begins with an h of zeros, or with `memory`: then the row holds h too, as a buffer, and a policy
 // can be handed on in the middle of what it has lived through. With `std`, outputs for n numbers are n means
 // and one learned log deviation for each, as those of a "gaussian".
+//
+// With `span`, z's bias begins at log t, t ~ U[1, span - 1]: a cell forgets in about t steps (Tallec &
+// Ollivier 2018, arXiv:1804.11188, section 3).
 #include <cmath>
 
 #include "symma/core/errors.h"
 #include "symma/nn/init.h"
+#include "symma/nn/kernels/gru.h"
 #include "symma/nn/recurrent.h"
 
 namespace symma {
@@ -23,11 +27,16 @@ class Gru : public Model, public Recurrent {
  public:
   struct Options {
     int64_t hidden = 64;
+    int64_t span = 0;
     bool memory = false;
     double std = 0;
     void fields(Fields& f) {
       f.add("hidden", hidden, "width of the input's layer and of the memory").at_least(1);
       f.add("memory", memory, "the row holds the memory that it begins with, which \"rl2\" needs");
+      f.add("span", span,
+            "steps of the longest thing to be remembered: z begins as far open as times up to that ask for; "
+            "0: half open")
+          .at_least(0);
       f.add("std", std,
             "of a policy over numbers: one learned deviation each, at the start; 0: deviations follow from "
             "what "
@@ -37,7 +46,11 @@ class Gru : public Model, public Recurrent {
   };
 
   Gru(const Options& o, const ModelShape& shape)
-      : h_(o.hidden), numbers_(o.std > 0 ? shape.out / 2 : 0), log_std_(std::log(o.std)), memory_(o.memory) {
+      : h_(o.hidden),
+        span_(o.span),
+        numbers_(o.std > 0 ? shape.out / 2 : 0),
+        log_std_(std::log(o.std)),
+        memory_(o.memory) {
     if (o.std > 0 && shape.out % 2 != 0) {
       throw UserError("[model] std", "deviations are of policies over numbers, and this task asks for none",
                       "leave std out, or use a world with continuous actions");
@@ -70,6 +83,11 @@ class Gru : public Model, public Recurrent {
         const double fan = static_cast<double>(e.name.starts_with("embed") ? in_ : h_);
         fill_uniform(theta, layout_, e.name, r, 1 / std::sqrt(fan), rng.split("row", r));
       }
+      if (span_ < 3) continue;
+      Draws times(rng.split("row", r).split("span"));
+      float* z = layout_.view(theta, "input.bias")[r].data_ptr<float>() + h_;
+      for (int64_t k = 0; k < h_; ++k)
+        z[k] += static_cast<float>(std::log(times.uniform(1, static_cast<double>(span_ - 1))));
     }
     return theta;
   }
@@ -91,7 +109,7 @@ class Gru : public Model, public Recurrent {
 
   std::pair<Tensor, Tensor> advance(const Tensor& theta, const Tensor& x, const Tensor& h) const override {
     const auto p = parts(theta);
-    const Tensor next = gates(gated_input(p, x), h, p);
+    const Tensor next = gru_states(gated_input(p, x).unsqueeze(1), p[4], p[5], h).squeeze(1);
     return {head(p, next, theta), next};
   }
 
@@ -122,27 +140,15 @@ class Gru : public Model, public Recurrent {
     return at::baddbmm(p[3].unsqueeze(1), u, p[2]);
   }
 
-  Tensor gates(const Tensor& input, const Tensor& h, const std::vector<Tensor>& p) const {
-    const Tensor memory = at::baddbmm(p[5].unsqueeze(1), h, p[4]);  // [B, K, 3 H]
-    const Tensor rz = (input.narrow(2, 0, 2 * h_) + memory.narrow(2, 0, 2 * h_)).sigmoid();
-    const Tensor z = rz.narrow(2, h_, h_);
-    const Tensor n =
-        at::addcmul(input.narrow(2, 2 * h_, h_), rz.narrow(2, 0, h_), memory.narrow(2, 2 * h_, h_)).tanh();
-    return n + z * (h - n);
-  }
-
   // The hidden state after each step, [B, T, K, H].
   Tensor states(const Tensor& theta, const Tensor& x) const {
     const auto p = parts(theta);
     const int64_t b = x.size(0), t = x.size(1), k = x.size(2);
-    const auto inputs = gated_input(p, x.reshape({b, t * k, in_})).view({b, t, k, 3 * h_}).unbind(1);
-    std::vector<Tensor> out;
-    Tensor h = first(theta).unsqueeze(1).expand({b, k, h_});
-    for (const Tensor& input : inputs) out.push_back(h = gates(input, h, p));
-    return at::stack(out, 1);
+    const Tensor inputs = gated_input(p, x.reshape({b, t * k, in_})).view({b, t, k, 3 * h_});
+    return gru_states(inputs, p[4], p[5], first(theta).unsqueeze(1).expand({b, k, h_}));
   }
 
-  int64_t h_, in_, length_, numbers_;
+  int64_t h_, span_, in_, length_, numbers_;
   double log_std_;
   bool memory_;
   Layout layout_;

@@ -2,7 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numbers>
 #include <set>
+
+#include "symma/core/normal.h"
 
 namespace symma {
 namespace {
@@ -51,6 +57,101 @@ TEST(Rng, NormalsAreThoseOfDraws) {
       ASSERT_NEAR(wide.data_ptr<double>()[i], x, 4e-15 * (1 + std::abs(x))) << n << " " << i;
       ASSERT_NEAR(narrow.data_ptr<float>()[i], x, 1.2e-7 * (1 + std::abs(x)));
     }
+  }
+}
+
+// A piece that starts in the middle of a stream is that part of it.
+TEST(Rng, NormalsFromTheMiddle) {
+  const Rng rng(12);
+  std::vector<double> all(1000), part(300);
+  fill_normal(rng, all.data(), 1000);
+  fill_normal(rng, part.data(), 300, 512);
+  EXPECT_TRUE(std::equal(part.begin(), part.end(), all.begin() + 512));
+  std::vector<float> all32(1000), part32(300);
+  fill_normal32(rng, all32.data(), 1000);
+  fill_normal32(rng, part32.data(), 300, 576);
+  EXPECT_TRUE(std::equal(part32.begin(), part32.end(), all32.begin() + 576));
+}
+
+// Every number of fill_normal32 against the definition in normal-inl.h, by the C library in float64: also
+// blocks whose number has more than 32 bits.
+TEST(Normal32, IsBoxMullerOfTheBlocks) {
+  for (const int64_t first : {int64_t{0}, int64_t{64} << 29}) {
+    const Rng rng = Rng(13).split("n", first);
+    std::vector<float> x(64 * 500);
+    fill_normal32(rng, x.data(), 64 * 500, first);
+    for (int64_t b = 0; b < 16 * 500; ++b) {
+      const auto w = rng.block(first / 4 + b);
+      for (int half = 0; half < 2; ++half) {
+        const double u = static_cast<double>(w[half] >> 1 | 1) * 0x1p-31;
+        // The lower 30 bits are a signed part of a quarter turn.
+        const uint32_t quarter = (w[2 + half] + (1u << 29)) >> 30;
+        const double turn =
+            quarter + static_cast<double>(static_cast<int32_t>(w[2 + half] << 2 | 2)) * 0x1p-32;
+        const double r = std::sqrt(-2 * std::log(u)), angle = turn * std::numbers::pi / 2;
+        const float* at = x.data() + b / 16 * 64 + b % 16 + 32 * half;
+        // A float near one knows its logarithm to 2^-25 at best; its root knows less of a small radius.
+        const double slack = 6e-7 * (1 + r) + 1.2e-7 / std::max(r, 1e-3);
+        ASSERT_NEAR(at[0], r * std::cos(angle), slack) << b;
+        ASSERT_NEAR(at[16], r * std::sin(angle), slack) << b;
+      }
+    }
+  }
+}
+
+TEST(Normal32, IsTheSameOnEveryInstructionSet) {
+  for (const int64_t n : {1, 63, 64, 1000, 64000}) {
+    const Rng rng = Rng(14).split("n", n);
+    std::vector<float> base(n), other(n);
+    ASSERT_TRUE(fill_normal32_by("baseline", rng, base.data(), n, 128));
+    for (const char* set : {"avx2", "avx512"}) {
+      if (!fill_normal32_by(set, rng, other.data(), n, 128)) continue;
+      EXPECT_EQ(std::memcmp(base.data(), other.data(), n * sizeof(float)), 0) << set << " " << n;
+    }
+    fill_normal32(rng, other.data(), n, 128);
+    EXPECT_EQ(std::memcmp(base.data(), other.data(), n * sizeof(float)), 0) << n;
+  }
+}
+
+// Four million numbers: moments, the distribution function at every number (Kolmogorov and Smirnov; 1.95 is
+// passed once in a thousand), the tails, and independence of neighbours, of the two of a pair, and of
+// streams.
+TEST(Normal32, IsNormal) {
+  const int64_t n = 1 << 22;
+  const auto N = static_cast<double>(n);
+  std::vector<float> x(n), y(n);
+  fill_normal32(Rng(15).split("row", 0), x.data(), n);
+  fill_normal32(Rng(15).split("row", 1), y.data(), n);
+  double m[7] = {}, lag1 = 0, lag16 = 0, squares16 = 0, streams = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    double power = 1;
+    for (int k = 1; k <= 6; ++k) m[k] += power *= x[i];
+    streams += x[i] * y[i];
+    lag1 += x[i] * x[(i + 1) % n];
+    lag16 += x[i] * x[(i + 16) % n];  // half of them are a cosine and its sine
+    squares16 += (x[i] * x[i] - 1) * (x[(i + 16) % n] * x[(i + 16) % n] - 1);
+  }
+  const double moment[7] = {1, 0, 1, 0, 3, 0, 15}, variance[7] = {0, 1, 2, 15, 96, 945, 10170};
+  for (int k = 1; k <= 6; ++k) EXPECT_NEAR(m[k] / N, moment[k], 4 * std::sqrt(variance[k] / N)) << k;
+  EXPECT_NEAR(streams / N, 0, 4 / std::sqrt(N));
+  EXPECT_NEAR(lag1 / N, 0, 4 / std::sqrt(N));
+  EXPECT_NEAR(lag16 / N, 0, 4 / std::sqrt(N));
+  EXPECT_NEAR(squares16 / N, 0, 4 * 2 / std::sqrt(N));
+  std::sort(x.begin(), x.end());
+  double apart = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const double p = 0.5 * std::erfc(-static_cast<double>(x[i]) / std::numbers::sqrt2);
+    apart = std::max({apart, p - static_cast<double>(i) / N, static_cast<double>(i + 1) / N - p});
+  }
+  EXPECT_LT(apart * std::sqrt(N), 1.95);
+  for (const double t : {2.0, 3.0, 4.0, 4.5}) {
+    const double p = 0.5 * std::erfc(t / std::numbers::sqrt2), bound = 4 * std::sqrt(p * N) + 1;
+    const auto above =
+        static_cast<double>(x.end() - std::upper_bound(x.begin(), x.end(), static_cast<float>(t)));
+    const auto below =
+        static_cast<double>(std::lower_bound(x.begin(), x.end(), static_cast<float>(-t)) - x.begin());
+    EXPECT_NEAR(above, p * N, bound) << t;
+    EXPECT_NEAR(below, p * N, bound) << t;
   }
 }
 

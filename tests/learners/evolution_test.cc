@@ -1,6 +1,8 @@
 // Evolution strategies on functions whose minimum is known, and their constants against the tutorial's.
 #include <gtest/gtest.h>
 
+#include "symma/core/normal.h"
+#include "symma/core/parallel.h"
 #include "symma/learners/evolution/cma.h"
 #include "symma/learners/evolution/functions.h"
 #include "symma/tasks/task.h"
@@ -71,6 +73,44 @@ TEST_P(EveryStrategy, DescendsTheSphere) {
 
 INSTANTIATE_TEST_SUITE_P(Registry, EveryStrategy, testing::ValuesIn(StrategyRegistry::instance().names()),
                          [](const auto& info) { return info.param; });
+
+// Candidates are the mean and sigma times directions, and the same on any number of threads, where numbers
+// are drawn in pieces that begin and end within rows; the second half of an odd number of them is one short.
+TEST(Sample, IsTheMeanAndSigmaTimesDirections) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    for (const int64_t d : {1, 3, 100, 1500}) {
+      const State search = begin_search(normal(Rng(8), {3, d}, type));
+      const Tensor sigma = uniform(Rng(9), {3, d}, 0.5, 2, type), mean = search.theta.unsqueeze(1);
+      const Tensor z = directions(search, 4, Rng(10)), away = sigma.unsqueeze(1) * z;
+      set_threads(1);
+      const Tensor free = sample(search, 4, false, sigma, Rng(10)),
+                   pairs = sample(search, 7, true, sigma, Rng(10));
+      EXPECT_TRUE(at::equal(free, mean + away)) << d;
+      EXPECT_TRUE(at::equal(pairs.narrow(1, 0, 4), mean + away)) << d;
+      EXPECT_TRUE(at::equal(pairs.narrow(1, 4, 3), mean - away.narrow(1, 0, 3))) << d;
+      const Tensor many = sample(search, 200, true, sigma, Rng(11));
+      set_threads(3);
+      EXPECT_TRUE(at::equal(many, sample(search, 200, true, sigma, Rng(11)))) << d;
+      // A search's numbers are one run of its stream.
+      const Tensor drawn = directions(search, 200, Rng(11)), run = at::empty({200, d}, type);
+      for (int64_t i = 0; i < 3; ++i) {
+        const Rng own = Rng(11).split("search", i);
+        if (type == at::kFloat)
+          fill_normal32(own, run.data_ptr<float>(), 200 * d);
+        else
+          fill_normal(own, run.data_ptr<double>(), 200 * d);
+        EXPECT_TRUE(at::equal(drawn[i], run)) << d << " " << i;
+      }
+    }
+  }
+}
+
+TEST(Ranks, EqualLossesKeepTheirOrderAndNanIsLast) {
+  const Tensor loss =
+      at::tensor({2.0, NAN, 1.0, 2.0, NAN, -INFINITY, INFINITY, 1.0}, at::kDouble).unsqueeze(0);
+  const Tensor expected = at::tensor({3, 6, 1, 4, 7, 0, 5, 2}, at::kLong).unsqueeze(0);
+  EXPECT_TRUE(at::equal(ranks(loss), expected));
+}
 
 TEST(Cma, ConstantsOfTheTutorial) {
   // pycma 3.3's CMAAdaptSigmaCSA and RecombinationWeights for ten dimensions.

@@ -177,6 +177,50 @@ TEST(Rl2, IsAFunctionOfStateTasksAndKey) {
       << "it is not learned";
 }
 
+// After h rounds a step is half as long, and after 60 h it is none.
+TEST(Rl2, StepSizesFall) {
+  const auto moved = [](int64_t halve_every, int64_t step) {
+    const Made m = made(kForaging, Json::array(),
+                        {{"halve_every", halve_every}, {"epochs", 1}, {"minibatches", 1}, {"clip_norm", 0}});
+    State s = m.learner->init(1, Rng(1));
+    const Tensor before = s.theta;
+    s.step = step;
+    m.learner->step(s, *m.draw({0, 0}, 2), Rng(3));
+    return (s.theta - before).abs().max().item<double>();
+  };
+  const double whole = moved(0, 7);
+  EXPECT_NEAR(moved(7, 7), whole / 2, 1e-3 * whole);
+  EXPECT_LT(moved(7, 420), 1e-6 * whole + 1e-9);
+}
+
+// What is learned from is less its mean: a bandit's is that of what a trial of ten pulls earned.
+TEST(Rl2, StandardisesRewardsByWhatWasEarned) {
+  const Made m = made({{"kind", "bandit"}, {"arms", 2}, {"limit", 5}}, {"arm_*"},
+                      {{"episodes", 2}, {"standardise_rewards", true}}, Json::object(), 20);
+  State s = m.learner->init(1, Rng(1));
+  const Scores scores = m.learner->step(s, *m.draw({0, 0, 0}, 2), Rng(3));
+  const double mean = scores.at("return_trial")[0].item<double>() / 10;
+  const Tensor kept = s.own.at("reward")[0];
+  EXPECT_EQ(kept[0].item<double>(), 3 * 20 * 10);
+  EXPECT_NEAR(kept[1].item<double>(), mean, 1e-6);
+  EXPECT_NEAR(kept[2].item<double>(), 600 * mean * (1 - mean), 1e-3);
+}
+
+// With `span` cells begin to forget in U[1, span - 1] steps: without input or weights on the memory, z is the
+// logistic of its bias.
+TEST(Rl2, AMemoryWithASpanBeginsLong) {
+  const ModelShape shape{{3}, 2};
+  const auto half = make<ModelRegistry>("gru", {{"hidden", 2000}}, shape),
+             lasting = make<ModelRegistry>("gru", {{"hidden", 2000}, {"span", 100}}, shape);
+  const Tensor moved = lasting->init(1, Rng(1)) - half->init(1, Rng(1));
+  const auto& bias = lasting->layout().at("input.bias");
+  const Tensor times = moved.narrow(1, bias.offset + 2000, 2000).to(at::kDouble).exp();
+  EXPECT_EQ(moved.count_nonzero().item<int64_t>(), 2000);
+  EXPECT_NEAR(times.mean().item<double>(), 50, 4 * 98 / std::sqrt(12.0 * 2000));
+  EXPECT_GE(times.min().item<double>(), 0.99);
+  EXPECT_LE(times.max().item<double>(), 99.01);
+}
+
 TEST(Rl2, AnAgentLearnsFromItsOwnTasksAlone) {
   const Made m = made(kForaging, Json::array());
   const State both = m.learner->init(2, Rng(1));

@@ -27,7 +27,7 @@ class CmaEs : public Strategy {
   }
 
   Tensor ask(const State& s, Rng rng) const override {
-    const Tensor z = directions(s, constants(s).population, false, rng);
+    const Tensor z = directions(s, constants(s).population, rng);
     const Tensor y = at::bmm(z * s.own.at("scale").unsqueeze(1), s.own.at("basis").transpose(1, 2));
     return s.theta.unsqueeze(1) + s.own.at("sigma").unsqueeze(2) * y;
   }

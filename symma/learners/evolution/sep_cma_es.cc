@@ -19,7 +19,7 @@ class SepCmaEs : public Strategy {
   }
 
   Tensor ask(const State& s, Rng rng) const override {
-    const Tensor z = directions(s, constants(s).population, false, rng);
+    const Tensor z = directions(s, constants(s).population, rng);
     return s.theta.unsqueeze(1) + (s.own.at("sigma") * s.own.at("variance").sqrt()).unsqueeze(1) * z;
   }
 

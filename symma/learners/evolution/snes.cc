@@ -51,8 +51,13 @@ class Snes : public Strategy {
   // Best first: max(0, ln(L/2 + 1) - ln i), made to sum to one, less 1/L.
   static Tensor utilities(int64_t population) {
     const auto l = static_cast<double>(population);
-    const Tensor raw = (std::log(l / 2 + 1) - at::arange(1, population + 1, at::kDouble).log()).clamp_min(0);
-    return raw / raw.sum() - 1 / l;
+    const Tensor out = at::empty({population}, at::kDouble);
+    double* u = out.data_ptr<double>();
+    double sum = 0;
+    for (int64_t i = 0; i < population; ++i)
+      sum += u[i] = std::max(0.0, std::log(l / 2 + 1) - std::log(static_cast<double>(i + 1)));
+    for (int64_t i = 0; i < population; ++i) u[i] = u[i] / sum - 1 / l;
+    return out;
   }
 
   Options o_;

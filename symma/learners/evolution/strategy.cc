@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <utility>
 
 #include "symma/core/clones.h"
 #include "symma/core/normal.h"
@@ -42,43 +42,106 @@ SYMMA_CLONES void moments_piece(int64_t l, int64_t wide, int64_t d, const double
   moments_run(l, wide, d, x, mean, w, v, first, second);
 }
 
+constexpr int64_t kDrawn = 2048;  // numbers at a time, which stay in the first-level cache too
+
+void draw(Rng rng, float* out, int64_t n, int64_t first) {
+  fill_normal32(rng, out, n, first);
+}
+void draw(Rng rng, double* out, int64_t n, int64_t first) {
+  fill_normal(rng, out, n, first);
+}
+
+// plus = mean + sigma z, and minus = mean - sigma z where it is wanted.
+template <class T>
+[[gnu::always_inline]] inline void spread_run(int64_t n, const T* mean, const T* sigma, const T* z, T* plus,
+                                              T* minus) {
+  if (minus) {
+#pragma GCC ivdep
+    for (int64_t c = 0; c < n; ++c) {
+      const T away = sigma[c] * z[c];
+      plus[c] = mean[c] + away;
+      minus[c] = mean[c] - away;
+    }
+  } else {
+#pragma GCC ivdep
+    for (int64_t c = 0; c < n; ++c) plus[c] = mean[c] + sigma[c] * z[c];
+  }
+}
+
+SYMMA_CLONES void spread(int64_t n, const float* mean, const float* sigma, const float* z, float* plus,
+                         float* minus) {
+  spread_run(n, mean, sigma, z, plus, minus);
+}
+SYMMA_CLONES void spread(int64_t n, const double* mean, const double* sigma, const double* z, double* plus,
+                         double* minus) {
+  spread_run(n, mean, sigma, z, plus, minus);
+}
+
+// [N, population, D]: `fresh` directions of each search, or with `sigma` candidates along them, and along
+// their opposites until there are enough. Numbers are drawn and used a piece at a time.
+Tensor drawn(const State& search, int64_t population, int64_t fresh, const Tensor& sigma, Rng rng) {
+  const Tensor& theta = search.theta;
+  const int64_t n = theta.size(0), d = theta.size(1), all = fresh * d, pieces = (all + kDrawn - 1) / kDrawn;
+  const Tensor streams = search.own.at("stream").to(at::kCPU, at::kLong).contiguous();
+  const Tensor mean = theta.cpu().contiguous(),
+               wide = sigma.defined() ? sigma.to(mean.options()).expand({n, d}).contiguous() : sigma;
+  Tensor out = at::empty({n, population, d}, mean.options());
+  AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "drawn", [&] {
+    using T = scalar_t;
+    parallel_for(n * pieces, 8, [&](int64_t begin, int64_t end) {
+      alignas(64) T z[kDrawn];
+      for (int64_t at = begin; at < end; ++at) {
+        const int64_t i = at / pieces, from = at % pieces * kDrawn, count = std::min(kDrawn, all - from);
+        const Rng own = rng.split("search", streams.data_ptr<int64_t>()[i]);
+        T* to = out.data_ptr<T>() + i * population * d;
+        if (!wide.defined()) {
+          draw(own, to + from, count, from);
+          continue;
+        }
+        draw(own, z, count, from);
+        const T *centre = mean.data_ptr<T>() + i * d, *scale = wide.data_ptr<T>() + i * d;
+        for (int64_t k = 0; k < count;) {
+          const int64_t row = (from + k) / d, c = (from + k) % d, run = std::min(d - c, count - k);
+          const bool mirrored = fresh + row < population && fresh < population;
+          spread(run, centre + c, scale + c, z + k, to + row * d + c,
+                 mirrored ? to + (fresh + row) * d + c : nullptr);
+          k += run;
+        }
+      }
+    });
+  });
+  return out.to(theta.device());
+}
+
 }  // namespace
 
 State begin_search(const Tensor& mean) {
   return {mean, {{"stream", at::arange(mean.size(0), at::kLong)}}, 0};
 }
 
-Tensor directions(const State& search, int64_t population, bool antithetic, Rng rng) {
-  const int64_t d = search.theta.size(1), drawn = antithetic ? (population + 1) / 2 : population;
-  const Tensor streams = search.own.at("stream").to(at::kCPU, at::kLong).contiguous();
-  Tensor out = at::empty({streams.numel(), population, d}, search.theta.scalar_type());
-  AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "directions", [&] {
-    parallel_for(streams.numel(), 1, [&](int64_t i, int64_t) {
-      auto* to = out.data_ptr<scalar_t>() + i * population * d;
-      fill_normal(rng.split("search", streams.data_ptr<int64_t>()[i]), to, drawn * d);
-      for (int64_t k = 0; k < (population - drawn) * d; ++k) to[drawn * d + k] = -to[k];
-    });
-  });
-  return out.to(search.theta.device());
+Tensor directions(const State& search, int64_t population, Rng rng) {
+  return drawn(search, population, population, {}, rng);
 }
 
 Tensor sample(const State& search, int64_t population, bool antithetic, const Tensor& sigma, Rng rng) {
-  Tensor z = directions(search, population, antithetic, rng);
-  return at::addcmul_out(z, search.theta.unsqueeze(1), sigma.unsqueeze(1), z);
+  return drawn(search, population, antithetic ? (population + 1) / 2 : population, sigma, rng);
 }
 
 Tensor ranks(const Tensor& loss) {
   const Tensor from = loss.to(at::kCPU, at::kDouble).contiguous();
   const int64_t l = from.size(1);
   Tensor out = at::empty({from.size(0), l}, at::kLong);
-  std::vector<int64_t> order(l);
+  // Equal losses, and NaN among themselves, stay in the order of the candidates.
+  std::vector<std::pair<double, int64_t>> order(l);
   for (int64_t i = 0; i < from.size(0); ++i) {
     const double* x = from.data_ptr<double>() + i * l;
-    std::iota(order.begin(), order.end(), int64_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-      return x[a] < x[b] || (!std::isnan(x[a]) && std::isnan(x[b]));
-    });
-    for (int64_t k = 0; k < l; ++k) out.data_ptr<int64_t>()[i * l + order[k]] = k;
+    int64_t known = 0, end = l;
+    for (int64_t k = l; k-- > 0;)
+      if (std::isnan(x[k])) order[--end] = {0, k};
+    for (int64_t k = 0; k < l; ++k)
+      if (!std::isnan(x[k])) order[known++] = {x[k], k};
+    std::sort(order.begin(), order.begin() + known);
+    for (int64_t k = 0; k < l; ++k) out.data_ptr<int64_t>()[i * l + order[k].second] = k;
   }
   return out.to(loss.device());
 }

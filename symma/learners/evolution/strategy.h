@@ -31,10 +31,11 @@ using StrategyRegistry = Registry<Strategy>;
 // its row, so a slice of a fleet samples as it did within it.
 State begin_search(const Tensor& mean);
 
-// L normal directions for each search, [N, L, D], the second half the first turned around when `antithetic`.
-Tensor directions(const State&, int64_t population, bool antithetic, Rng);
+// L normal directions for each search, [N, L, D]. Those of a search in float32 have 32 random bits a number.
+Tensor directions(const State&, int64_t population, Rng);
 
-// Candidates theta + sigma z along such directions, [N, L, D]; `sigma` is one number [1, 1], or [N, D].
+// Candidates theta + sigma z along such directions, [N, L, D], the second half the first turned around when
+// `antithetic`; `sigma` is one number [1, 1], or [N, D].
 Tensor sample(const State&, int64_t population, bool antithetic, const Tensor& sigma, Rng);
 
 // Each loss's rank among the L of its search, 0 the least, NaN the last: [N, L] int64.
