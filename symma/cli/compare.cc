@@ -35,6 +35,8 @@ std::vector<Judged> judgements(const std::string& run) {
     const Json eval = !all.is_object() ? Json() : all.contains("eval") ? all["eval"] : all;
     if (eval.is_object() && eval.contains("judged_on")) out.push_back({run, file, eval});
   }
+  if (out.empty() && !std::filesystem::exists(in_folder(run, "experiment.toml")))
+    throw UserError(run, "holds no run", "name a folder that symma train wrote");
   if (out.empty())
     throw UserError(run, "has no scores of single tasks",
                     "symma eval " + run + " judges the run and writes them");
