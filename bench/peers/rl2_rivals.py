@@ -124,6 +124,27 @@ def posterior_mean(mean, move, count, paid):
     return plan(guess, [[[(1 + c) / (n[s][a] + S) for c in count[s][a]] for a in range(A)] for s in range(S)])
 
 
+def actions_alone(games):
+    """States ignored: actions are a bandit's arms. A pay lies N(0, 1.9) about its action's mean, which is N(1, 0.1)."""
+    out = []
+    for _ in range(games):
+        mean = [[random.gauss(1, 1) for _ in range(A)] for _ in range(S)]
+        move = [[dirichlet([1] * S) for _ in range(A)] for _ in range(S)]
+        seen, paid, total = [0] * A, [0.0] * A, 0.0
+        for _ in range(EPISODES):
+            s = 0
+            for _ in range(H):
+                sure = [10 + n / 1.9 for n in seen]
+                a = largest([(10 + p / 1.9) / c + 0.3 / math.sqrt(c) for p, c in zip(paid, sure)])
+                r = random.gauss(mean[s][a], 1)
+                seen[a] += 1
+                paid[a] += r
+                total += r
+                s = random.choices(range(S), move[s][a])[0]
+        out.append(total)
+    return out
+
+
 def processes():
     rules = {
         "at random": lambda *_: [[random.randrange(A) for _ in range(S)] for _ in range(H)],
@@ -133,6 +154,7 @@ def processes():
     }
     for name, rule in rules.items():
         summary("process, " + name, [process(rule) for _ in range(400)])
+    summary("process, states ignored", actions_alone(1500))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ void ControlOptions::fields(Fields& f) {
   f.add(
       "feedback", feedback,
       "players see what they did last, what it earned and whether the episode is over, which \"rl2\" needs");
+  f.add("recall", recall, "with feedback, players also see what they saw when they did it");
   f.add("own_reward", own_reward, "a player is handed its own reward rather than the team's");
   f.add("greedy", greedy, "when judged, players take the best action rather than draw one");
   f.add("greedy_epsilon", greedy_epsilon, "and how often it draws an allowed action evenly all the same")
@@ -95,9 +96,12 @@ class Control : public TaskFamily, public Shares {
     }
   }
 
+  // Numbers by which a player is told of the step before.
+  int64_t told(const EnvSpec& w) const { return o_->feedback ? w.actions + 2 + (o_->recall ? w.obs : 0) : 0; }
+
   TaskSpec spec() const override {
     const EnvSpec& w = world_->spec();
-    return {.shape = {{w.obs + (o_->player_index ? w.agents : 0) + (o_->feedback ? w.actions + 2 : 0)},
+    return {.shape = {{w.obs + (o_->player_index ? w.agents : 0) + told(w)},
                       w.continuous ? 2 * w.actions : w.actions},
             .kind = Kind::kControl,
             .metric = "return",
@@ -196,8 +200,8 @@ Rollout ControlBatch::roll_out(const TeamNet& net, const Tensor& theta, int64_t 
     keys.push_back(rng.split("task", keys_[b].key()));
   }
   return symma::roll_out(worlds, net, theta,
-                         {options_->player_index, options_->own_reward, options_->feedback}, behaviour, keys,
-                         memory);
+                         {options_->player_index, options_->own_reward, options_->feedback, options_->recall},
+                         behaviour, keys, memory);
 }
 
 TeamNet ControlBatch::team(const Tensor& theta) const {

@@ -66,7 +66,8 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
   const EnvSpec& spec = worlds[0]->spec();
   const int64_t r = static_cast<int64_t>(worlds.size()), e = spec.copies, t = spec.limit, a = spec.agents,
                 d = spec.obs, n = spec.actions, index = players.index ? a : 0,
-                in = d + index + (players.feedback ? n + 2 : 0), nets = theta.size(0);
+                in = d + index + (players.feedback ? n + 2 + (players.recall ? d : 0) : 0),
+                nets = theta.size(0);
   TORCH_CHECK(r % nets == 0 || (nets % r == 0 && e % (nets / r) == 0), nets, " rows for ", r, " worlds of ",
               e);
   Rollout out;
@@ -105,6 +106,7 @@ Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&
         told[out.action.data_ptr<int64_t>()[before]] = 1;
       told[n] = out.reward.data_ptr<float>()[before];
       told[n + 1] = over ? 1 : 0;
+      if (players.recall) std::memcpy(told + n + 2, to - a * in, d * sizeof(float));
     }
     std::memcpy(out.mask.data_ptr<bool>() + ((w * e + i) * (t + 1) + s) * a * n,
                 frames[w].mask.data_ptr<bool>() + i * a * n, a * n);

@@ -37,6 +37,7 @@ struct Players {
   // The input ends with what the player did last (one-hot, or the numbers), what it was handed for that, and
   // whether the episode is over: n + 2 numbers, zeros at an episode's first step.
   bool feedback = false;
+  bool recall = false;  // and, after those, with what it saw when it did that
 };
 
 // One episode of every copy of every world. Worlds do not reset themselves; row r draws from keys[r] alone.

@@ -73,6 +73,26 @@ TEST(Feedback, ShowsWhatWasDoneAndEarnedAndTheEnd) {
 }
 
 // Two episodes with the memory handed on are one sequence of what was seen, each with its last look.
+TEST(Feedback, RecallShowsWhatWasSeenTheStepBefore) {
+  const auto family = make<TaskFamilyRegistry>(
+      "control", {{"world", kForaging}, {"feedback", true}, {"recall", true}, {"greedy", false}}, int64_t{1});
+  const auto plain = make<TaskFamilyRegistry>(
+      "control", {{"world", kForaging}, {"feedback", true}, {"greedy", false}}, int64_t{1});
+  const auto model = make<ModelRegistry>("gru", {{"hidden", 8}}, family->spec().shape);
+  const auto batch = family->sample(*model, std::vector<int64_t>{0}, Split::kTrain, Rng(1));
+  const TeamNet net(*model, 2, true);
+  const Rollout o = worlds(*batch).roll_out(net, net.init(1, Rng(2)), 3, {}, Rng(3));
+  const int64_t in = o.input.size(4), seen = in - plain->spec().shape.in[0];
+  EXPECT_EQ(o.input.select(2, 0).narrow(3, in - seen, seen).abs().sum().item<double>(), 0);
+  for (int64_t e = 0; e < 3; ++e) {
+    const auto length = o.alive[0][e].sum().item<int64_t>();
+    const Tensor x = o.input[0][e];  // [T + 1, A, I]
+    EXPECT_TRUE(
+        x.narrow(0, 1, length).narrow(2, in - seen, seen).equal(x.narrow(0, 0, length).narrow(2, 0, seen)));
+    EXPECT_GT(x.narrow(0, 0, length).narrow(2, 0, seen).abs().sum().item<double>(), 0);
+  }
+}
+
 TEST(Memory, HandedOnIsAsIfNothingHadCome) {
   const Made m = made(kForaging, Json::array());
   const auto batch = m.draw({0, 0, 1, 1}, 1);
