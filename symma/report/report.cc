@@ -64,7 +64,8 @@ bool in_worlds(const Run& run) {
 
 std::string headline(const Run& run) {
   const std::string who =
-      fmt::format("{} on <code>{}</code>", agents_text(run.agents), escape(run.topology()));
+      run.agents == 1 ? agents_text(1)
+                      : fmt::format("{} on <code>{}</code>", agents_text(run.agents), escape(run.topology()));
   if (!run.eval) return "Not evaluated yet; " + who;
   const Evaluation& e = *run.eval;
   return fmt::format("{} {}{} on {} unseen {} tasks; {}", escape(e.metric),
