@@ -193,6 +193,7 @@ class Rl2 : public Learner {
     // Place s of a trial is place from[s] of its episodes end to end, each t + 1 long; -1 past its end.
     std::vector<std::vector<int64_t>> places(n * l);
     std::vector<Tensor> lengths;
+    lengths.reserve(episodes.size());
     for (const Rollout& o : episodes) lengths.push_back(o.alive.sum(2).to(at::kLong).contiguous());
     int64_t longest = 0;
     for (int64_t i = 0; i < n * l; ++i) {
