@@ -14,7 +14,6 @@
 
 #include "symma/learners/meta_policy.h"
 #include "symma/learners/rows.h"
-#include "symma/tasks/advantages.h"
 
 namespace symma {
 namespace {

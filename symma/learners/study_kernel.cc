@@ -125,6 +125,9 @@ class KernelStudy : public Study {
   static const T* at(const Tensor& t, int64_t i) { return static_cast<const T*>(t.data_ptr()) + i; }
   static T* into(const Tensor& t, int64_t i) { return static_cast<T*>(t.data_ptr()) + i; }
 
+  // z of number j, counted through all rows, whose deviation is 1 / over.
+  T away(int64_t j, T over) const { return (*at(action_, j) - *at(means_, j)) * over; }
+
   // work(sample, step, y) for the samples of a block; both count through all rows.
   template <class Work>
   void each(const Block& k, const Work& work) const {
@@ -154,7 +157,7 @@ class KernelStudy : public Study {
     for (int64_t step = first; step < last; ++step) {
       T log_p = 0;
       for (int64_t j = step * a_ * n_; j < (step + 1) * a_ * n_; ++j) {
-        const T z = (*at(action_, j) - *at(means_, j)) * over[j % n_];
+        const T z = away(j, over[j % n_]);
         log_p -= static_cast<T>(0.5) * z * z;
       }
       *into(weight_, step) = (log_p - static_cast<T>(a_) * constant - *at(drawn_, step)) * *at(alive_, step);
@@ -201,7 +204,7 @@ class KernelStudy : public Study {
     each(k, [&](int64_t sample, int64_t step, T* y) {
       const T w = *at(weight_, step);
       for (int64_t i = 0; i < n_; ++i) {
-        const T z = (*at(action_, sample * n_ + i) - *at(means_, sample * n_ + i)) * over[i];
+        const T z = away(sample * n_ + i, over[i]);
         y[i] = w * z * over[i];
         of_std[i] += w * (z * z - 1);
       }
@@ -216,7 +219,7 @@ class KernelStudy : public Study {
     each(k, [&](int64_t sample, int64_t step, const T* y) {
       T sum = 0;
       for (int64_t i = 0; i < n_; ++i) {
-        const T z = (*at(action_, sample * n_ + i) - *at(means_, sample * n_ + i)) * over[i];
+        const T z = away(sample * n_ + i, over[i]);
         sum += z * over[i] * y[i] + (z * z - 1) * u[i];
       }
       rl[step - first] += sum * *at(alive_, step);
@@ -234,7 +237,7 @@ class KernelStudy : public Study {
     each(k, [&](int64_t sample, int64_t step, T* y) {
       const T w = *at(weight_, step), r = rw[step - first];
       for (int64_t i = 0; i < n_; ++i) {
-        const T z = (*at(action_, sample * n_ + i) - *at(means_, sample * n_ + i)) * over[i];
+        const T z = away(sample * n_ + i, over[i]);
         const T rz = -over[i] * y[i] - z * u[i];
         y[i] = over[i] * (r * z + w * (rz - z * u[i]));
         of_std[i] += r * (z * z - 1) + 2 * w * z * rz;
