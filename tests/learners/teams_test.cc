@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "symma/core/parallel.h"
 #include "symma/learners/replay.h"
@@ -227,36 +228,35 @@ TEST(Goal, OfTwoEpisodesByHand) {
   EXPECT_TRUE(two.select(2, 1).view(-1).equal(2 * want));
 }
 
+// What two rows of IQL that play a matrix game of one step say at `seen` [K, 3], turned by `read`: the mean
+// over the second half of `rounds`.
+Tensor late_mean(const std::vector<double>& row, Json settings, const Tensor& seen, int rounds,
+                 const std::function<Tensor(const Tensor&)>& read) {
+  const auto family = make<TaskFamilyRegistry>(
+      "control",
+      {{"world", {{"kind", "matrix_game"}, {"game", "custom"}, {"row", row}, {"limit", 1}}}, {"copies", 32}},
+      int64_t{1});
+  const auto model = make<ModelRegistry>("mlp", {{"hidden", {8}}}, family->spec().shape);
+  settings.update({{"buffer", 640}, {"batch", 64}, {"updates", 2}, {"lr", 0.01}, {"limit_ends", true}});
+  const auto learner = make<LearnerRegistry>("iql", settings, LearnerSetting{*model, family->spec()});
+  State s = learner->init(2, Rng(1));
+  const Tensor x = seen.expand({2, seen.size(0), 3});
+  Tensor sum = at::zeros({2, seen.size(0), 2}, at::kDouble);
+  for (int k = 0; k < rounds; ++k) {
+    learner->step(s, *family->sample(*model, std::vector<int64_t>{0, 1}, Split::kTrain, Rng(k)), Rng(k));
+    if (k >= rounds / 2) sum += read(model->forward(s.theta, x, Mode::kEval)).to(at::kDouble);
+  }
+  return sum / (rounds - rounds / 2);
+}
+
 // Two players who draw from the softmax of their values come to the logit equilibrium (McKelvey and Palfrey
 // 1995): p = 1 / (1 + exp(-(value of the first action - value of the second) / temperature)), the same of
 // both.
 TEST(Temperature, TwoPlayersComeToTheLogitEquilibrium) {
   const double temperature = 0.5;
-  const auto family = make<TaskFamilyRegistry>(
-      "control",
-      {{"world", {{"kind", "matrix_game"}, {"game", "custom"}, {"row", {1., 0., 0., .5}}, {"limit", 1}}},
-       {"copies", 32}},
-      int64_t{1});
-  const auto model = make<ModelRegistry>("mlp", {{"hidden", {8}}}, family->spec().shape);
-  const auto learner = make<LearnerRegistry>("iql",
-                                             {{"temperature", temperature},
-                                              {"epsilon_start", 0.},
-                                              {"epsilon_end", 0.},
-                                              {"buffer", 640},
-                                              {"batch", 64},
-                                              {"updates", 2},
-                                              {"lr", 0.01},
-                                              {"limit_ends", true}},
-                                             LearnerSetting{*model, family->spec()});
-  State s = learner->init(2, Rng(1));
-  Tensor mean = at::zeros({2, 2, 2}, at::kDouble);
-  const int rounds = 600;
-  for (int k = 0; k < rounds; ++k) {
-    learner->step(s, *family->sample(*model, std::vector<int64_t>{0, 1}, Split::kTrain, Rng(k)), Rng(k));
-    if (k < rounds / 2) continue;
-    const Tensor x = at::cat({at::zeros({2, 1}), at::eye(2)}, 1).expand({2, 2, 3});
-    mean += model->forward(s.theta, x, Mode::kEval).softmax(2).to(at::kDouble) / (rounds - rounds / 2);
-  }
+  const Tensor mean = late_mean(
+      {1., 0., 0., .5}, {{"temperature", temperature}, {"epsilon_start", 0.}, {"epsilon_end", 0.}},
+      at::cat({at::zeros({2, 1}), at::eye(2)}, 1), 600, [](const Tensor& y) { return y.softmax(2); });
   double p = 0.5;
   for (int k = 0; k < 100; ++k) p = 1 / (1 + std::exp(-(p - 0.5 * (1 - p)) / temperature));
   EXPECT_LE((mean.select(2, 0) - p).abs().max().item<double>(), 0.03) << mean << " " << p;
@@ -266,30 +266,10 @@ TEST(Temperature, TwoPlayersComeToTheLogitEquilibrium) {
 // b balances 1 - v against b v: it is the expectile 1 / (1 + b), and the mean where b is 1.
 TEST(Hysteresis, ValuesAreExpectilesOfWhatActionsPay) {
   for (const double b : {1., 0.25}) {
-    const auto family = make<TaskFamilyRegistry>(
-        "control",
-        {{"world", {{"kind", "matrix_game"}, {"game", "custom"}, {"row", {1., 0., 3., 3.}}, {"limit", 1}}},
-         {"copies", 32}},
-        int64_t{1});
-    const auto model = make<ModelRegistry>("mlp", {{"hidden", {8}}}, family->spec().shape);
-    const auto learner = make<LearnerRegistry>("iql",
-                                               {{"hysteresis", b},
-                                                {"epsilon_end", 1.},
-                                                {"buffer", 640},
-                                                {"batch", 64},
-                                                {"updates", 2},
-                                                {"lr", 0.01},
-                                                {"limit_ends", true}},
-                                               LearnerSetting{*model, family->spec()});
-    State s = learner->init(2, Rng(1));
-    Tensor mean = at::zeros({2, 2}, at::kDouble);  // of the first player's two actions
-    const int rounds = 400;
-    for (int k = 0; k < rounds; ++k) {
-      learner->step(s, *family->sample(*model, std::vector<int64_t>{0, 1}, Split::kTrain, Rng(k)), Rng(k));
-      if (k < rounds / 2) continue;
-      const Tensor x = at::tensor({0.F, 1.F, 0.F}).expand({2, 1, 3});
-      mean += model->forward(s.theta, x, Mode::kEval).squeeze(1).to(at::kDouble) / (rounds - rounds / 2);
-    }
+    const Tensor mean =
+        late_mean({1., 0., 3., 3.}, {{"hysteresis", b}, {"epsilon_end", 1.}},
+                  at::tensor({0.F, 1.F, 0.F}).view({1, 3}), 400, [](const Tensor& y) { return y; })
+            .squeeze(1);  // of the first player's two actions
     EXPECT_LE((mean.select(1, 0) - 1 / (1 + b)).abs().max().item<double>(), 0.03) << b << " " << mean;
     EXPECT_LE((mean.select(1, 1) - 3).abs().max().item<double>(), 0.03) << b << " " << mean;
   }
