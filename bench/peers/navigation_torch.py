@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """MAML with TRPO on 2-D navigation in plain PyTorch, as learn2learn's examples/rl/maml_trpo.py writes it: a loop over tasks, episodes
 from a Python world, adapt with a graph, conjugate gradients on the divergence through the adaptation, a line search that adapts
-again. The set-up of examples/navigation.toml. Prints one JSON line.
+again. The set-up of examples/policies/navigation.toml. Prints one JSON line.
 
   python3 bench/peers/navigation_torch.py --threads 1                  # an episode at a time, as its runner plays
   python3 bench/peers/navigation_torch.py --threads 1 --together 20    # all episodes of a task in one batch, kinder to Python

@@ -3,7 +3,7 @@
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
-#include "symma/fleet/bench.h"
+#include "symma/bench/bench.h"
 
 namespace symma {
 namespace {

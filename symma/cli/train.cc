@@ -92,7 +92,7 @@ void run_train(TrainArguments a) {
   if (a.file.empty()) {
     if (!a.run.resume || a.run.folder.empty())
       throw UserError("symma train", "no experiment file",
-                      "name one, such as examples/collaborate.toml, or a run with --resume --out DIR");
+                      "name one, such as examples/points/collaborate.toml, or a run with --resume --out DIR");
     a.file = in_folder(a.run.folder, "experiment.toml");
   }
   Config config = Config::load(a.file);

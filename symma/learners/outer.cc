@@ -2,7 +2,7 @@
 
 #include "symma/core/clones.h"
 #include "symma/core/parallel.h"
-#include "symma/learners/statistics.h"
+#include "symma/learners/batch_norm.h"
 
 namespace symma {
 namespace {

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "envs/worlds.h"
-#include "symma/envs/warehouse_traffic.h"
+#include "symma/envs/grids/warehouse_traffic.h"
 
 namespace symma {
 namespace {

@@ -1,6 +1,6 @@
 // Learners among learners: gradients through a rival's step against finite differences, against MAML's where
 // rivals stand still, and what is known of the prisoner's dilemma.
-#include "symma/learners/matches.h"
+#include "symma/learners/games/matches.h"
 
 #include <gtest/gtest.h>
 

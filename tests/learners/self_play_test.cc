@@ -1,6 +1,6 @@
 // The pool is an even sample of the past, and playing against it finds equilibria that playing against the
 // present does not.
-#include "symma/learners/self_play.h"
+#include "symma/learners/teams/self_play.h"
 
 #include <gtest/gtest.h>
 

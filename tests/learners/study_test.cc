@@ -1,5 +1,5 @@
 // Studies of a lesson: both ways against finite differences, and the kernel's against autograd's.
-#include "symma/learners/study.h"
+#include "symma/learners/policies/study.h"
 
 #include <gtest/gtest.h>
 

@@ -5,9 +5,9 @@
 #include <functional>
 
 #include "symma/core/parallel.h"
-#include "symma/learners/replay.h"
-#include "symma/learners/teams.h"
-#include "symma/learners/value_based.h"
+#include "symma/learners/teams/replay.h"
+#include "symma/learners/teams/teams.h"
+#include "symma/learners/teams/value_based.h"
 
 namespace symma {
 namespace {

@@ -25,7 +25,7 @@ class Edges : public Topology {
 };
 
 SYMMA_REGISTER(Topology, "edges", Edges, "the edges that the file lists",
-               "Kayaalp et al. 2022, arXiv:2010.02870, for the graph in examples/collaborate.toml");
+               "Kayaalp et al. 2022, arXiv:2010.02870, for the graph in examples/points/collaborate.toml");
 
 }  // namespace
 }  // namespace symma

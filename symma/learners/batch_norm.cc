@@ -1,0 +1,40 @@
+#include "symma/learners/batch_norm.h"
+
+#include "symma/core/parallel.h"
+#include "symma/learners/rows.h"
+#include "symma/tasks/supervised.h"
+
+namespace symma {
+
+void observe_statistics(const Model& model, State& state, const TaskBatch& batch) {
+  const auto* keeper = dynamic_cast<const HasStatistics*>(&model);
+  const auto* points = dynamic_cast<const SupervisedBatch*>(&batch);
+  if (!keeper || !points || keeper->protocol() != "running") return;
+  at::NoGradGuard no_grad;
+  const int64_t p = model.layout().size(), n = state.theta.size(0), b = batch.size(),
+                piece = piece_size(model);
+  const Tensor rows = hand_out(state.theta.narrow(1, 0, p), b).contiguous();
+  Tensor seen = at::empty_like(rows);
+  parallel_for(b, piece, [&](int64_t begin, int64_t end) {
+    at::NoGradGuard inner_no_grad;
+    const Tensor x = points->x(Stage::kQuery).slice(0, begin, end).to(rows.options());
+    seen.slice(0, begin, end).copy_(keeper->observe(rows.slice(0, begin, end), x));
+  });
+  seen = seen.view({n, b / n, p}).mean(1);
+  Tensor theta = state.theta.clone();
+  for (const auto& e : model.layout().entries()) {
+    if (e.buffer) theta.narrow(1, e.offset, e.size()).copy_(seen.narrow(1, e.offset, e.size()));
+  }
+  state.theta = theta;
+}
+
+const SupervisedBatch& need_supervised(const TaskBatch& batch, const std::string& learner) {
+  const auto* points = dynamic_cast<const SupervisedBatch*>(&batch);
+  if (!points)
+    throw UserError("[learner] kind",
+                    "\"" + learner + "\" learns from labelled points, and this task has none",
+                    "use \"maml\"");
+  return *points;
+}
+
+}  // namespace symma

@@ -1,0 +1,108 @@
+#include "symma/learners/policies/meta_policy.h"
+
+#include "symma/core/parallel.h"
+#include "symma/learners/rows.h"
+#include "symma/tasks/advantages.h"
+
+namespace symma {
+namespace {
+
+// Tasks of a piece of work. Episodes make a task heavy, so pieces are small; they don't depend on the
+// threads.
+constexpr int64_t kPiece = 5;
+
+}  // namespace
+
+MetaPolicy::MetaPolicy(const InnerPolicyOptions& o, const LearnerSetting& setting, const std::string& name)
+    : o_(o), model_(setting.model), name_(name) {
+  if (setting.spec.kind != Kind::kControl) {
+    throw UserError("[learner] kind", "\"" + name + "\" learns in worlds, and this task has none",
+                    "set [task] kind = \"control\", or use \"maml\"");
+  }
+}
+
+std::vector<Journey> MetaPolicy::travel(const State& state, const TaskBatch& batch, bool studies,
+                                        Rng rng) const {
+  if (need_control(batch, name_).options().baseline != "linear") {
+    throw UserError("[task] baseline", "\"" + name_ + "\" needs advantages", "set baseline = \"linear\"");
+  }
+  const int64_t b = batch.size();
+  const Tensor rows = hand_out(state.theta, b);
+  std::vector<Journey> out((b + kPiece - 1) / kPiece);
+  parallel_for(b, kPiece, [&](int64_t begin, int64_t end) {
+    Journey& j = out[begin / kPiece];
+    j.batch = batch.slice(begin, end);
+    j.rows.push_back(rows.slice(0, begin, end));
+    for (int64_t k = 0; k < o_.inner_steps; ++k) {
+      const Tensor at = j.rows.back();
+      // A task's episodes depend on its own key, and so not on the piece it is in.
+      j.support.push_back(j.tasks().play(at, Stage::kSupport, rng.split("inner", k)));
+      auto s = study(j.tasks(), at, j.support.back(), studies);
+      j.rows.push_back(at - o_.inner_lr * s->gradient().grad);
+      if (studies) j.studies.push_back(std::move(s));
+    }
+    j.query = j.tasks().play(j.rows.back(), Stage::kQuery, rng.split("outer"));
+  });
+  return out;
+}
+
+void MetaPolicy::visit(std::vector<Journey>& journeys,
+                       const std::function<void(Journey&, int64_t, int64_t)>& work) {
+  parallel_for(static_cast<int64_t>(journeys.size()), 1, [&](int64_t i, int64_t) {
+    Journey& j = journeys[i];
+    work(j, i * kPiece, i * kPiece + j.batch->size());
+  });
+}
+
+Tensor MetaPolicy::again(const Journey& j, const Tensor& rows) const {
+  Tensor phi = rows;
+  for (const auto& lesson : j.support)
+    phi = phi - o_.inner_lr * study(j.tasks(), phi, lesson, false)->gradient().grad;
+  return phi;
+}
+
+Tensor MetaPolicy::again_with_graph(const Journey& j, const Tensor& rows, std::vector<Tensor>& said) const {
+  Tensor phi = rows;
+  for (const auto& lesson : j.support) {
+    said.push_back(j.tasks().outputs(phi, lesson));
+    const Tensor loss = j.tasks().surrogate(ControlBatch::log_p(said.back(), lesson), lesson);
+    phi = phi - o_.inner_lr * row_gradient(loss, phi, true);
+  }
+  return phi;
+}
+
+Scores MetaPolicy::returns(const std::vector<Journey>& journeys, int64_t agents) {
+  std::vector<Tensor> before, after;
+  for (const Journey& j : journeys) {
+    before.push_back(j.support.front().episodes.team.mean(1));
+    after.push_back(j.query.episodes.team.mean(1));
+  }
+  const Tensor reached = by_agents(at::cat(after), agents);
+  return {{"loss", -reached}, {"return", reached}, {"return_before", by_agents(at::cat(before), agents)}};
+}
+
+std::vector<Tensor> MetaPolicy::adapt(const State& state, const TaskBatch& batch,
+                                      std::span<const int64_t> steps, Rng rng) const {
+  const ControlBatch& tasks = need_control(batch, name_);
+  std::vector<Tensor> out;
+  Tensor rows = hand_out(state.theta, batch.size()).contiguous();
+  int64_t done = 0;
+  for (int64_t until : steps) {
+    for (; done < until; ++done) {
+      const Tensor at = leaf(rows);
+      const Tensor loss = tasks.loss(at, Stage::kSupport, rng.split("inner", done));
+      rows = rows - (done > 0 && o_.later_lr > 0 ? o_.later_lr : o_.inner_lr) * row_gradient(loss, at, false);
+    }
+    out.push_back(rows);
+  }
+  return out;
+}
+
+Tensor by_agents(const Tensor& x, int64_t agents) {
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes[0] /= agents;
+  sizes.insert(sizes.begin(), agents);
+  return x.reshape(sizes).mean(1);
+}
+
+}  // namespace symma

@@ -1,0 +1,138 @@
+// Counterfactual multi-agent policy gradients: a player's advantage is what its action is worth, less what
+// its other actions would have been worth while all others do as they did. Foerster et al. 2018,
+// arXiv:1705.08926.
+//
+//   A_i = Q_i(s, u) - sum_a p_i(a) Q_i(s, (a, u_-i))
+//
+// The critic says Q_i for all of player i's actions at once, from what all players see, what the others do,
+// and i. The step limit counts as an end: what the others would do after it is not known to a critic of
+// actions.
+#include "symma/learners/teams/teams.h"
+
+namespace symma {
+namespace {
+
+class Coma : public Learner {
+ public:
+  struct Options {
+    TeamOptions team;
+    int64_t n_step = 5;
+    double entropy = 0.01;
+    std::vector<int64_t> critic_hidden{64, 64};
+    Options() { team.limit_ends = true; }
+    void fields(Fields& f) {
+      f.add("n_step", n_step, "rewards counted before the critic's value").at_least(1);
+      f.add("entropy", entropy, "weight of the policy's entropy").at_least(0);
+      f.add("critic_hidden", critic_hidden, "width of each hidden layer of the critic").at_least(1);
+      team.fields(f);
+    }
+  };
+
+  Coma(const Options& o, const LearnerSetting& setting)
+      : o_(o),
+        shape_(setting, "coma"),
+        actor_(setting.model, shape_.players, o.team.share_parameters),
+        critic_model_(make<ModelRegistry>(
+            "mlp", Json{{"hidden", o.critic_hidden}},
+            ModelShape{{shape_.state() + shape_.players * (1 + shape_.actions)}, shape_.actions})),
+        critic_(*critic_model_, shape_.players, o.team.share_parameters) {
+    if (!o.team.limit_ends)
+      throw UserError("[learner] limit_ends", "is false",
+                      "coma takes the step limit for an end: leave it true");
+  }
+
+  State init(int64_t agents, Rng rng) const override {
+    State s{at::cat({actor_.init(agents, rng.split("model")), critic_.init(agents, rng.split("critic"))}, 1),
+            {},
+            0};
+    adam_init(s);
+    s.own["target"] = s.theta.narrow(1, actor_.columns(), critic_.columns()).clone();
+    s.own["reward"] = at::zeros({agents, 3}, at::kDouble);
+    s.own["env_steps"] = at::zeros({agents}, at::kDouble);
+    return s;
+  }
+
+  Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
+    const ControlBatch& worlds = need_control(batch, "coma");
+    const int64_t n = state.theta.size(0), tasks = batch.size() / n, a = actor_.columns(),
+                  c = critic_.columns();
+    at::NoGradGuard no_grad;
+    if (state.step == 0) state.own["target"] = state.theta.narrow(1, a, c).clone();
+    const Tensor actors = state.theta.narrow(1, 0, a).contiguous();
+    const Rollout o =
+        by_agent(worlds.roll_out(actor_, tasks == 1 ? actors : actors.repeat_interleave(tasks, 0),
+                                 shape_.copies, {}, rng.split("play")),
+                 n);
+    const int64_t l = o.alive.size(1), t = o.alive.size(2);
+    state.own["env_steps"] = state.own["env_steps"] + o.alive.sum({1, 2}, false, at::kDouble);
+    const Tensor reward = o_.team.standardise_rewards ? standardise(state, o.reward, o.alive) : o.reward;
+
+    const bool packed = !actor_.recurrent();
+    const Points steps = points_of(o.alive);
+    const Tensor input = o.input.narrow(2, 0, t);
+    const Tensor critic_x = critic_input(take(input, steps), take(o.action, steps));  // [N, M, 1, A, C]
+    const Tensor action = take(o.action, steps), mask = take(o.mask.narrow(2, 0, t), steps);
+    // Returns from the target's values of what was done.
+    const Tensor worth =
+        critic_.forward(state.own.at("target"), critic_x).gather(4, action.unsqueeze(4)).squeeze(4);
+    const Tensor value = at::constant_pad_nd(put(worth, steps, l, t), {0, 0, 0, 1});  // [N, L, T + 1, A]
+    const Tensor target =
+        take(n_step_returns(reward, o.alive, o.terminated, value, o_.team.gamma, o_.n_step, true), steps);
+    const Tensor weight = steps.weight.unsqueeze(2);
+    const Tensor share =
+        (weight / (weight.sum({1, 2}, true).clamp_min(1) * static_cast<double>(shape_.players)))
+            .unsqueeze(3)
+            .to(state.theta.scalar_type());
+
+    at::AutoGradMode with_grad(true);
+    const Tensor theta = leaf(state.theta);
+    const Tensor all = actor_.forward(theta.narrow(1, 0, a), packed ? take(input, steps) : input);
+    const Tensor logits = packed ? all : take(all, steps);
+    const Tensor q = critic_.forward(theta.narrow(1, a, c), critic_x);  // [N, M, 1, A, n]
+    const Tensor chosen = q.gather(4, action.unsqueeze(4)).squeeze(4);
+    const Tensor p = masked_log_softmax(logits.detach(), mask).exp();
+    const Tensor advantage = chosen.detach() - (p * q.detach()).sum(4);
+    const PolicyLoss policy = policy_loss(logits, mask, action, at::zeros_like(advantage), advantage,
+                                          weight.unsqueeze(3).expand_as(action), 0, o_.entropy);
+    const Tensor apart = chosen.detach() - target;
+    const Tensor grad = pull_back({logits, chosen}, {policy.grad, 2 * share * apart}, theta);
+    adam_step(state,
+              at::cat({clip_gradients(grad.narrow(1, 0, a), o_.team.clip_norm),
+                       clip_gradients(grad.narrow(1, a, c), o_.team.clip_norm)},
+                      1),
+              o_.team.lr, o_.team.adam_eps);
+    ++state.step;
+    Tensor& kept = state.own.at("target");
+    kept = follow(kept, state.theta.narrow(1, a, c), o_.team.target_update,
+                  at::full({n}, static_cast<double>(state.step), at::kDouble));
+    return {{"loss", policy.loss + (share * apart.square()).sum({1, 2, 3})}, {"return", o.team.mean(1)}};
+  }
+
+  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
+                            Rng rng) const override {
+    return adapt_by_steps(*this, state, batch, steps, actor_.columns(), rng);
+  }
+
+ private:
+  // [R, L, S, A, A D + A n + A]: what all see, what the others do (zeros for the player itself), who asks.
+  Tensor critic_input(const Tensor& input, const Tensor& action /*[R,L,S,A]*/) const {
+    const auto s = input.sizes();
+    const int64_t a = s[3];
+    const Tensor acts =
+        at::one_hot(action, shape_.actions).to(input.scalar_type()).unsqueeze(3);  // [R, L, S, 1, A, n]
+    const Tensor others = acts * (1 - at::eye(a, input.options())).view({a, a, 1});
+    return at::cat({central_input(input, shape_.seen), others.flatten(4)}, 4);
+  }
+
+  Options o_;
+  TeamShape shape_;
+  TeamNet actor_;
+  std::unique_ptr<Model> critic_model_;
+  TeamNet critic_;
+};
+
+SYMMA_REGISTER(Learner, "coma", Coma, "actor-critic of a team with a counterfactual baseline",
+               "Foerster et al. 2018, arXiv:1705.08926");
+
+}  // namespace
+}  // namespace symma

@@ -1,0 +1,29 @@
+// Independent Q-learning: every player learns what its own actions are worth, as if it were alone.
+// Tan 1993; with networks Tampuu et al. 2017, arXiv:1511.08779.
+#include "symma/learners/teams/value_based.h"
+
+namespace symma {
+namespace {
+
+class Alone : public Mixing {
+ public:
+  int64_t columns() const override { return 0; }
+  Tensor init(int64_t rows, Rng) const override { return at::empty({rows, 0}); }
+  Tensor loss(const Transitions& s, const Tensor&, const Tensor&) const override {
+    const Tensor target = s.goal(s.reward, s.next_value);  // [R, M, A]
+    return (s.square(s.chosen(), target).mean(2) * s.weight).sum(1);
+  }
+};
+
+class Iql : public ValueBased {
+ public:
+  using Options = ValueOptions;
+  Iql(const Options& o, const LearnerSetting& setting)
+      : ValueBased(o, setting, std::make_unique<Alone>(), "iql") {}
+};
+
+SYMMA_REGISTER(Learner, "iql", Iql, "independent Q-learning of a team's players",
+               "Tampuu et al. 2017, arXiv:1511.08779");
+
+}  // namespace
+}  // namespace symma

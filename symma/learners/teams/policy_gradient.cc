@@ -1,0 +1,130 @@
+#include "symma/learners/teams/policy_gradient.h"
+
+namespace symma {
+
+void PolicyGradientOptions::fields(Fields& f) {
+  f.add("n_step", n_step, "rewards counted before the critic's value").at_least(1);
+  f.add("entropy", entropy, "weight of the policy's entropy").at_least(0);
+  f.add("critic_hidden", critic_hidden, "width of each hidden layer of the critic").at_least(1);
+  team.fields(f);
+  pool.fields(f);
+}
+
+PolicyGradient::PolicyGradient(const PolicyGradientOptions& options, const LearnerSetting& setting,
+                               bool central, const std::string& name)
+    : o_(options),
+      model_(setting.model),
+      shape_(setting, name),
+      actor_(setting.model, shape_.players, o_.team.share_parameters),
+      critic_model_(
+          make<ModelRegistry>("mlp", Json{{"hidden", o_.critic_hidden}},
+                              ModelShape{{central ? shape_.state() + shape_.players : shape_.input}, 1})),
+      critic_(*critic_model_, shape_.players, o_.team.share_parameters),
+      pool_(o_.pool, shape_.players, actor_.columns(), o_.team.share_parameters),
+      central_(central),
+      name_(name) {}
+
+Tensor PolicyGradient::critic_input(const Tensor& input) const {
+  return central_ ? central_input(input, shape_.seen) : input;
+}
+
+// theta is [actor, critic]; the target is a critic.
+State PolicyGradient::init(int64_t agents, Rng rng) const {
+  State s{at::cat({actor_.init(agents, rng.split("model")), critic_.init(agents, rng.split("critic"))}, 1),
+          {},
+          0};
+  adam_init(s);
+  s.own["target"] = s.theta.narrow(1, actor_.columns(), critic_.columns()).clone();
+  s.own["reward"] = at::zeros({agents, 3}, at::kDouble);
+  s.own["env_steps"] = at::zeros({agents}, at::kDouble);
+  pool_.init(s, agents);
+  return s;
+}
+
+std::pair<Rollout, Tensor> PolicyGradient::play(const State& state, const ControlBatch& worlds,
+                                                Rng rng) const {
+  const int64_t n = state.theta.size(0), b = worlds.size(), tasks = b / n, players = shape_.players;
+  // The rows are handed out to tasks without a learner's piece: all is one batch.
+  const Tensor actors = state.theta.narrow(1, 0, actor_.columns());
+  if (!o_.pool.on()) {
+    return {by_agent(worlds.roll_out(actor_, tasks == 1 ? actors : actors.repeat_interleave(tasks, 0),
+                                     shape_.copies, {}, rng.split("play")),
+                     n),
+            at::ones({1, 1, players}).expand({n, tasks * shape_.copies, players})};
+  }
+  std::vector<Rng> keys;
+  for (int64_t i = 0; i < b; ++i) keys.push_back(rng.split("cast").split("task", worlds.key(i).key()));
+  const Cast cast = pool_.cast(state, actors, keys);
+  const TeamNet apart(model_, players, false);
+  return {by_agent(worlds.roll_out(apart, cast.rows, shape_.copies, {}, rng.split("play")), n),
+          cast.learns.to(at::kFloat)
+              .view({b, 1, players})
+              .expand({b, shape_.copies, players})
+              .reshape({n, tasks * shape_.copies, players})};
+}
+
+Scores PolicyGradient::step(State& state, const TaskBatch& batch, Rng rng) const {
+  const ControlBatch& worlds = need_control(batch, name_);
+  const int64_t n = state.theta.size(0), tasks = batch.size() / n, a = actor_.columns(),
+                c = critic_.columns();
+  at::NoGradGuard no_grad;
+  if (state.step == 0) state.own["target"] = state.theta.narrow(1, a, c).clone();
+  if (o_.pool.on()) {
+    std::vector<Rng> keys;
+    for (int64_t i = 0; i < n; ++i)
+      keys.push_back(rng.split("offer").split("task", worlds.key(i * tasks).key()));
+    pool_.offer(state, state.theta.narrow(1, 0, a), keys);
+  }
+  const auto [o, learns] = play(state, worlds, rng);
+  const int64_t l = o.alive.size(1), t = o.alive.size(2);
+  state.own["env_steps"] = state.own["env_steps"] + o.alive.sum({1, 2}, false, at::kDouble);
+  const Tensor reward = o_.team.standardise_rewards ? standardise(state, o.reward, o.alive) : o.reward;
+
+  // Values of every state that was seen, by the target; returns; and the steps to learn from.
+  const Points all = points_of(seen(o.alive));
+  const Tensor value = put(
+      critic_.forward(state.own.at("target"), critic_input(take(o.input, all))).squeeze(4), all, l, t + 1);
+  const Tensor returns = n_step_returns(reward, o.alive, o.terminated, value, o_.team.gamma, o_.n_step,
+                                        o_.team.limit_ends);  // [N, L, T, A]
+  const bool packed = !actor_.recurrent();
+  const Points steps = points_of(o.alive);
+  const auto gather = [&](const Tensor& x) { return packed ? take(x, steps) : x; };
+  const Tensor input = gather(o.input.narrow(2, 0, t)), mask = gather(o.mask.narrow(2, 0, t)),
+               action = gather(o.action), old = gather(o.log_p), target = gather(returns),
+               learning = o_.pool.on() ? gather(learns.unsqueeze(2).expand_as(o.action)) : at::ones_like(old),
+               weight =
+                   (packed ? steps.weight.unsqueeze(2) : o.alive).unsqueeze(3) * learning;  // [N, L, S, A]
+  const Tensor critic_x = critic_input(input);
+  const Tensor share =
+      (weight / weight.sum({1, 2, 3}, true).clamp_min(1)).to(state.theta.scalar_type());  // [N, L, S, A]
+  Tensor loss, entropy;
+  for (int64_t epoch = 0; epoch < o_.epochs; ++epoch) {
+    at::AutoGradMode with_grad(true);
+    const Tensor theta = leaf(state.theta);
+    const Tensor logits = actor_.forward(theta.narrow(1, 0, a), input);            // [N, L, S, A, n]
+    const Tensor v = critic_.forward(theta.narrow(1, a, c), critic_x).squeeze(4);  // [N, L, S, A]
+    const Tensor apart = v.detach() - target;
+    const PolicyLoss policy = policy_loss(logits, mask, action, old, -apart, weight, o_.clip, o_.entropy);
+    const Tensor grad = pull_back({logits, v}, {policy.grad, 2 * share * apart}, theta);
+    const Tensor clipped = at::cat({clip_gradients(grad.narrow(1, 0, a), o_.team.clip_norm),
+                                    clip_gradients(grad.narrow(1, a, c), o_.team.clip_norm)},
+                                   1);
+    if (epoch == 0) loss = policy.loss + (share * apart.square()).sum({1, 2, 3}), entropy = policy.entropy;
+    adam_step(state, clipped, o_.team.lr, o_.team.adam_eps);
+  }
+  ++state.step;
+  Tensor& kept = state.own.at("target");
+  kept = follow(kept, state.theta.narrow(1, a, c), o_.team.target_update,
+                at::full({n}, static_cast<double>(state.step), at::kDouble));
+  Scores out{{"loss", loss}, {"return", o.team.mean(1)}, {"entropy", entropy}};
+  if (o_.pool.on())  // what those who learned earned, a player
+    out["earned"] = (o.earned * learns).sum({1, 2}) / learns.sum({1, 2}).clamp_min(1);
+  return out;
+}
+
+std::vector<Tensor> PolicyGradient::adapt(const State& state, const TaskBatch& batch,
+                                          std::span<const int64_t> steps, Rng rng) const {
+  return adapt_by_steps(*this, state, batch, steps, actor_.columns(), rng);
+}
+
+}  // namespace symma

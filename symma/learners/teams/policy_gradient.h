@@ -1,0 +1,46 @@
+// Actor-critic learners of teams: each player's policy, and a critic that sees what the player sees
+// (independent) or what all see (centralised). Schulman et al. 2017, arXiv:1707.06347 (clipped objective);
+// Mnih et al. 2016, arXiv:1602.01783 (A2C); for teams Yu et al. 2022, arXiv:2103.01955, and Papoudakis et al.
+// 2021, arXiv:2006.07869, whose settings are the defaults: whole episodes of 10 copies, 5-step returns from a
+// slow target critic.
+#pragma once
+
+#include "symma/learners/teams/self_play.h"
+
+namespace symma {
+
+struct PolicyGradientOptions {
+  TeamOptions team;
+  PoolOptions pool;
+  int64_t n_step = 5, epochs = 1;
+  double entropy = 0.01, clip = 0;
+  std::vector<int64_t> critic_hidden{64, 64};
+  void fields(Fields& f);
+};
+
+class PolicyGradient : public Learner {
+ public:
+  PolicyGradient(const PolicyGradientOptions&, const LearnerSetting&, bool central, const std::string& name);
+
+  State init(int64_t agents, Rng) const override;
+  Scores step(State&, const TaskBatch&, Rng) const override;
+  std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,
+                            Rng) const override;
+
+ private:
+  Tensor critic_input(const Tensor& input) const;
+  // The episodes of a round, and which players learn from them, [N, L, A].
+  std::pair<Rollout, Tensor> play(const State&, const ControlBatch&, Rng) const;
+
+  PolicyGradientOptions o_;
+  const Model& model_;
+  TeamShape shape_;
+  TeamNet actor_;
+  std::unique_ptr<Model> critic_model_;
+  TeamNet critic_;
+  Pool pool_;
+  bool central_;
+  std::string name_;
+};
+
+}  // namespace symma

@@ -1,0 +1,79 @@
+#include "symma/learners/teams/replay.h"
+
+#include <cstring>
+
+namespace symma {
+namespace {
+
+std::vector<std::pair<std::string, Tensor Rollout::*>> parts() {
+  return {{"replay.input", &Rollout::input},   {"replay.mask", &Rollout::mask},
+          {"replay.action", &Rollout::action}, {"replay.reward", &Rollout::reward},
+          {"replay.alive", &Rollout::alive},   {"replay.end", &Rollout::terminated}};
+}
+
+bool shared(const Tensor& t) {
+  return t.use_count() > 1 || t.storage().use_count() > 1 || !t.is_contiguous();
+}
+
+}  // namespace
+
+void replay_init(State& state, int64_t n, int64_t c, const TeamShape& s) {
+  const int64_t t = s.limit, a = s.players;
+  const auto add = [&](const char* name, std::vector<int64_t> sizes, at::ScalarType type) {
+    state.own[name] = at::zeros(sizes, type);
+  };
+  add("replay.input", {n, c, t + 1, a, s.input}, at::kFloat);
+  add("replay.mask", {n, c, t + 1, a, s.actions}, at::kBool);
+  add("replay.action", {n, c, t, a}, at::kLong);
+  add("replay.reward", {n, c, t, a}, at::kFloat);
+  add("replay.alive", {n, c, t}, at::kFloat);
+  add("replay.end", {n, c, t}, at::kFloat);
+  add("replay.count", {n}, at::kLong);
+}
+
+void replay_add(State& state, const Rollout& o) {
+  Tensor& count = state.own.at("replay.count");
+  const int64_t n = o.alive.size(0), l = o.alive.size(1), before = count[0].item<int64_t>();
+  for (const auto& [name, member] : parts()) {
+    Tensor& kept = state.own.at(name);
+    if (shared(kept)) kept = kept.contiguous().clone();
+    const int64_t c = kept.size(1), size = kept[0][0].numel() * kept.element_size();
+    const Tensor from = (o.*member).to(kept.scalar_type()).contiguous();
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t e = 0; e < l; ++e) {
+        std::memcpy(static_cast<char*>(kept.data_ptr()) + (i * c + (before + e) % c) * size,
+                    static_cast<const char*>(from.data_ptr()) + (i * l + e) * size, size);
+      }
+    }
+  }
+  count = count + l;
+}
+
+int64_t replay_size(const State& state) {
+  return std::min(state.own.at("replay.count")[0].item<int64_t>(), state.own.at("replay.alive").size(1));
+}
+
+Rollout replay_draw(const State& state, int64_t episodes, const std::vector<Rng>& keys) {
+  const int64_t n = state.theta.size(0), c = state.own.at("replay.alive").size(1), have = replay_size(state);
+  Tensor place = at::empty({n, episodes}, at::kLong);
+  for (int64_t i = 0; i < n; ++i) {
+    const auto chosen = Draws(keys[i]).choose(have, episodes);
+    for (int64_t e = 0; e < episodes; ++e) place.data_ptr<int64_t>()[i * episodes + e] = i * c + chosen[e];
+  }
+  const Tensor flat = place.view(-1);
+  const Tensor alive = state.own.at("replay.alive").flatten(0, 1).index_select(0, flat);
+  const int64_t longest = std::max<int64_t>(1, alive.sum(1).max().item<int64_t>());
+  Rollout out;
+  for (const auto& [name, member] : parts()) {
+    const Tensor all = state.own.at(name).flatten(0, 1);  // [N C, T or T + 1, ...]
+    const int64_t steps = all.size(1) - alive.size(1) + longest;
+    const Tensor some = all.narrow(1, 0, steps).index_select(0, flat);
+    std::vector<int64_t> sizes = some.sizes().vec();
+    sizes[0] = episodes;
+    sizes.insert(sizes.begin(), n);
+    out.*member = some.view(sizes);
+  }
+  return out;
+}
+
+}  // namespace symma

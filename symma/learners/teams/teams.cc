@@ -1,0 +1,264 @@
+#include "symma/learners/teams/teams.h"
+
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+
+#include "symma/learners/rows.h"
+
+namespace symma {
+
+void TeamOptions::fields(Fields& f) {
+  f.add("share_parameters", share_parameters, "one network for all players, rather than one for each");
+  f.add("standardise_rewards", standardise_rewards, "rewards less their running mean, over their deviation");
+  f.add("limit_ends", limit_ends, "take the step limit for an end of the world, as older code does");
+  f.add("gamma", gamma, "discount").above(0).at_most(1);
+  f.add("lr", lr, "step size of Adam").at_least(0);
+  f.add("adam_eps", adam_eps, "Adam's guard against division by zero").above(0);
+  f.add("clip_norm", clip_norm, "longest gradient of a network; 0: no limit").at_least(0);
+  f.add("target_update", target_update,
+        "how the target network follows: a share at every update where at most 1, else all the way every so "
+        "many")
+      .above(0);
+}
+
+TeamShape::TeamShape(const LearnerSetting& setting, const std::string& learner) {
+  const TaskSpec& s = setting.spec;
+  if (s.kind != Kind::kControl) {
+    throw UserError("[learner] kind", "\"" + learner + "\" learns in worlds, and this task has none",
+                    "set [task] kind = \"control\"");
+  }
+  if (s.continuous) {
+    throw UserError("[learner] kind",
+                    "\"" + learner + "\" chooses among actions, and this world's are numbers",
+                    "use \"maml_trpo\" or \"promp\", or another world");
+  }
+  players = s.players, seen = s.seen, input = s.shape.in[0], actions = s.shape.out, limit = s.limit,
+  copies = s.copies;
+}
+
+Rollout by_agent(Rollout o, int64_t agents) {
+  for (Tensor* t :
+       {&o.input, &o.mask, &o.action, &o.log_p, &o.reward, &o.alive, &o.terminated, &o.team, &o.earned}) {
+    std::vector<int64_t> sizes = t->sizes().vec();
+    sizes[1] *= sizes[0] / agents;
+    sizes[0] = agents;
+    *t = t->reshape(sizes);
+  }
+  return o;
+}
+
+void adam_init(State& state) {
+  state.own["adam.m"] = at::zeros_like(state.theta);
+  state.own["adam.v"] = at::zeros_like(state.theta);
+  state.own["adam.t"] = at::zeros({state.theta.size(0)}, at::kDouble);
+}
+
+void adam_step(State& state, const Tensor& grad, double lr, double eps) {
+  at::NoGradGuard no_grad;
+  Tensor &m = state.own.at("adam.m"), &v = state.own.at("adam.v"), &t = state.own.at("adam.t");
+  t = t + 1;
+  m = at::lerp(m, grad, 0.1);
+  v = (v * 0.999).addcmul_(grad, grad, 0.001);
+  const auto column = [&](double beta) { return (1 - at::pow(beta, t)).unsqueeze(1).to(grad.scalar_type()); };
+  const Tensor step = (m / column(0.9)).div_((v / column(0.999)).sqrt_().add_(eps));
+  state.theta = at::add(state.theta, step, -lr);
+}
+
+Tensor clip_gradients(const Tensor& grad, double most) {
+  if (most <= 0) return grad;
+  return grad * (most / grad.norm(2, 1, true).clamp_min(most));
+}
+
+Tensor follow(const Tensor& target, const Tensor& now, double update, const Tensor& calls) {
+  if (update <= 1) return at::lerp(target, now, update);
+  const Tensor due = at::remainder(calls, std::floor(update)).eq(0).unsqueeze(1);
+  return at::where(due, now, target);
+}
+
+Tensor standardise(State& state, const Tensor& reward, const Tensor& alive) {
+  const int64_t r = reward.size(0);
+  Tensor& kept = state.own.at("reward");
+  kept = kept.to(at::kDouble).clone();
+  Tensor out = at::zeros_like(reward);
+  const int64_t a = reward.size(3), steps = alive.size(1) * alive.size(2);
+  const Tensor x = reward.to(at::kFloat).contiguous(), on = alive.to(at::kFloat).contiguous();
+  for (int64_t i = 0; i < r; ++i) {
+    const float* from = x.data_ptr<float>() + i * steps * a;
+    const float* live = on.data_ptr<float>() + i * steps;
+    double n = 0, sum = 0, squares = 0;
+    for (int64_t s = 0; s < steps; ++s) {
+      for (int64_t p = 0; p < a && live[s] > 0; ++p) n += 1, sum += from[s * a + p];
+    }
+    const double mean = n > 0 ? sum / n : 0;
+    for (int64_t s = 0; s < steps; ++s) {
+      for (int64_t p = 0; p < a && live[s] > 0; ++p)
+        squares += (from[s * a + p] - mean) * (from[s * a + p] - mean);
+    }
+    double* k = kept.data_ptr<double>() + 3 * i;
+    const double all = k[0] + n, apart = mean - k[1];
+    if (all > 0) {
+      k[2] += squares + apart * apart * k[0] * n / all;
+      k[1] += apart * n / all;
+      k[0] = all;
+    }
+    const double deviation = std::sqrt(k[2] / std::max(1.0, k[0])) + 1e-5;
+    out[i].copy_((reward[i] - k[1]) / deviation);
+  }
+  return out * alive.unsqueeze(3);
+}
+
+Points points_of(const Tensor& alive) {
+  const int64_t r = alive.size(0), n = alive.size(1) * alive.size(2);
+  const Tensor a = alive.to(at::kFloat).contiguous();
+  const float* live = a.data_ptr<float>();
+  std::vector<int64_t> count(r);
+  for (int64_t i = 0; i < r; ++i) {
+    for (int64_t j = 0; j < n; ++j) count[i] += live[i * n + j] > 0;
+  }
+  const int64_t m = std::max<int64_t>(1, *std::max_element(count.begin(), count.end()));
+  Points out{at::zeros({r, m}, at::kLong), at::zeros({r, m}, at::kFloat)};
+  for (int64_t i = 0; i < r; ++i) {
+    int64_t* place = out.place.data_ptr<int64_t>() + i * m;
+    for (int64_t j = 0; j < n; ++j) {
+      if (live[i * n + j] > 0) *place++ = j;
+    }
+    std::fill_n(out.weight.data_ptr<float>() + i * m, count[i], 1.F);
+  }
+  return out;
+}
+
+Tensor take(const Tensor& x, const Points& p) {
+  const int64_t r = x.size(0), m = p.place.size(1), n = x.size(1) * x.size(2);
+  std::vector<int64_t> sizes{r, m, 1};
+  for (int64_t i = 3; i < x.dim(); ++i) sizes.push_back(x.size(i));
+  const Tensor flat = x.reshape({r * n, -1});
+  const Tensor at_row = p.place + at::arange(r, at::kLong).unsqueeze(1) * n;
+  return flat.index_select(0, at_row.view(-1)).view(sizes);
+}
+
+Tensor put(const Tensor& y, const Points& p, int64_t l, int64_t t) {
+  const int64_t r = y.size(0), m = y.size(1), a = y.size(3);
+  Tensor out = at::zeros({r, l * t, a}, y.options());
+  const Tensor true_y = y.reshape({r, m, a}) * p.weight.unsqueeze(2).to(y.scalar_type());
+  out.scatter_add_(1, p.place.unsqueeze(2).expand({r, m, a}), true_y);
+  return out.view({r, l, t, a});
+}
+
+Tensor seen(const Tensor& alive) {
+  return at::constant_pad_nd(alive, {1, 0}, 1);
+}
+
+Tensor central_state(const Tensor& input, int64_t seen) {
+  const auto s = input.sizes();
+  return input.narrow(4, 0, seen).reshape({s[0], s[1], s[2], s[3] * seen});
+}
+
+Tensor central_input(const Tensor& input, int64_t seen) {
+  const auto s = input.sizes();
+  const int64_t a = s[3], all = a * seen;
+  const Tensor state = central_state(input, seen).unsqueeze(3).expand({s[0], s[1], s[2], a, all});
+  return at::cat({state, at::eye(a, input.options()).expand({s[0], s[1], s[2], a, a})}, 4);
+}
+
+Tensor n_step_returns(const Tensor& reward, const Tensor& alive, const Tensor& terminated,
+                      const Tensor& value, double gamma, int64_t n, bool limit_ends) {
+  const int64_t episodes = reward.size(0) * reward.size(1), t = reward.size(2), a = reward.size(3);
+  const Tensor rs = reward.to(at::kDouble).contiguous(), vs = value.to(at::kDouble).contiguous(),
+               on = alive.to(at::kDouble).contiguous(), ends = terminated.to(at::kDouble).contiguous();
+  Tensor out = at::zeros_like(rs);
+  for (int64_t e = 0; e < episodes; ++e) {
+    const double *r = rs.data_ptr<double>() + e * t * a, *v = vs.data_ptr<double>() + e * (t + 1) * a,
+                 *live = on.data_ptr<double>() + e * t, *end = ends.data_ptr<double>() + e * t;
+    int64_t length = 0;
+    while (length < t && live[length] > 0) ++length;
+    const bool bootstraps = length > 0 && end[length - 1] == 0 && !limit_ends;
+    for (int64_t s = 0; s < length; ++s) {
+      const int64_t until = std::min(s + n, length);
+      for (int64_t p = 0; p < a; ++p) {
+        double sum = until < length || bootstraps ? v[until * a + p] : 0;
+        for (int64_t k = until; k-- > s;) sum = r[k * a + p] + gamma * sum;
+        out.data_ptr<double>()[(e * t + s) * a + p] = sum;
+      }
+    }
+  }
+  return out.to(reward.scalar_type());
+}
+
+PolicyLoss policy_loss(const Tensor& logits, const Tensor& mask, const Tensor& action,
+                       const Tensor& log_p_old, const Tensor& advantage, const Tensor& weight, double clip,
+                       double entropy) {
+  const int64_t r = logits.size(0), points = logits.size(1) * logits.size(2), a = logits.size(3),
+                n = logits.size(4);
+  const Tensor z = logits.detach().contiguous(), ok = mask.contiguous(), act = action.contiguous(),
+               old = log_p_old.to(z.scalar_type()).contiguous(),
+               adv = advantage.to(z.scalar_type()).contiguous(), w = weight.to(z.scalar_type()).contiguous();
+  PolicyLoss out{at::zeros({r}, z.options()), at::zeros_like(z), at::zeros({r}, z.options())};
+  AT_DISPATCH_FLOATING_TYPES(z.scalar_type(), "policy_loss", [&] {
+    std::vector<double> p(n), log_p(n);
+    for (int64_t i = 0; i < r; ++i) {
+      const scalar_t* weights = w.data_ptr<scalar_t>() + i * points * a;
+      double total = 0, loss = 0, entropies = 0;
+      for (int64_t k = 0; k < points * a; ++k) total += weights[k];
+      for (int64_t k = 0; k < points * a; ++k) {
+        const double share = weights[k] / std::max(total, 1.0);
+        if (share == 0) continue;
+        const int64_t at = i * points * a + k;
+        const scalar_t* x = z.data_ptr<scalar_t>() + at * n;
+        const bool* allowed = ok.data_ptr<bool>() + at * n;
+        scalar_t* g = out.grad.template data_ptr<scalar_t>() + at * n;
+        double top = -std::numeric_limits<double>::infinity(), sum = 0, h = 0;
+        for (int64_t j = 0; j < n; ++j) top = allowed[j] ? std::max<double>(top, x[j]) : top;
+        for (int64_t j = 0; j < n; ++j) sum += p[j] = allowed[j] ? std::exp(x[j] - top) : 0;
+        const double log_sum = std::log(sum);
+        for (int64_t j = 0; j < n; ++j) {
+          p[j] /= sum;
+          log_p[j] = allowed[j] ? x[j] - top - log_sum : 0;
+          h -= p[j] * log_p[j];
+        }
+        const int64_t chosen = act.data_ptr<int64_t>()[at];
+        const double gain = adv.data_ptr<scalar_t>()[at];
+        double slope = gain, value = gain * log_p[chosen];  // d value / d log p(chosen)
+        if (clip > 0) {
+          const double q = std::exp(log_p[chosen] - old.data_ptr<scalar_t>()[at]);
+          const double held = std::clamp(q, 1 - clip, 1 + clip);
+          value = std::min(q * gain, held * gain);
+          slope = q * gain <= held * gain ? q * gain : 0;
+        }
+        loss -= share * (value + entropy * h);
+        entropies += share * h;
+        for (int64_t j = 0; j < n; ++j) {
+          if (!allowed[j]) continue;
+          g[j] = static_cast<scalar_t>(
+              share * (-slope * ((j == chosen ? 1 : 0) - p[j]) + entropy * p[j] * (log_p[j] + h)));
+        }
+      }
+      out.loss.template data_ptr<scalar_t>()[i] = static_cast<scalar_t>(loss);
+      out.entropy.template data_ptr<scalar_t>()[i] = static_cast<scalar_t>(entropies);
+    }
+  });
+  return out;
+}
+
+Tensor pull_back(const std::vector<Tensor>& outputs, const std::vector<Tensor>& grads, const Tensor& theta) {
+  return torch::autograd::grad(outputs, {theta}, grads)[0];
+}
+
+std::vector<Tensor> adapt_by_steps(const Learner& learner, const State& state, const TaskBatch& batch,
+                                   std::span<const int64_t> steps, int64_t columns, Rng rng) {
+  const int64_t b = batch.size();
+  State own{hand_out(state.theta, b), {}, state.step};
+  const bool moves = !steps.empty() && steps.back() > 0;
+  for (const auto& [name, t] : state.own) {
+    if (moves) own.own[name] = hand_out(t, b);
+  }
+  std::vector<Tensor> out;
+  int64_t done = 0;
+  for (int64_t until : steps) {
+    for (; done < until; ++done) learner.step(own, batch, rng.split("step", done));
+    out.push_back(own.theta.narrow(1, 0, columns).contiguous());
+  }
+  return out;
+}
+
+}  // namespace symma
