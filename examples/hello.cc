@@ -16,18 +16,19 @@ int main() {
 
   // Train for some epochs over the tasks; after each, the agents take the mean of what they have learned.
   const symma::Rng rng(1);
-  symma::State state = learner->init(4, rng.split("init"));
+  symma::State state = learner->init(symma::split_keys(rng.split("init"), "agent", 4), at::kFloat);
   const std::vector<int64_t> agents{0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
   for (int epoch = 0; epoch < 1000; ++epoch) {
     const symma::Rng round = rng.split("epoch", epoch);
-    const auto tasks = world->sample(*model, agents, symma::Split::kTrain, round.split("tasks"));
+    const auto tasks =
+        world->sample(*model, symma::asks_for(agents, round.split("tasks")), symma::Split::kTrain);
     learner->step(state, *tasks, round.split("step"));
     state.theta = state.theta.mean(0, true).repeat({4, 1});
   }
 
   // Adapt each agent to a task it has not seen, and judge it on that task's test data.
   const std::vector<int64_t> everyone{0, 1, 2, 3}, steps{10};
-  const auto tasks = world->sample(*model, everyone, symma::Split::kTest, rng.split("test"));
+  const auto tasks = world->sample(*model, symma::asks_for(everyone, rng.split("test")), symma::Split::kTest);
   const auto adapted = learner->adapt(state, *tasks, steps, rng.split("adapt"));
   const symma::Tensor accuracy = tasks->score(adapted[0], rng.split("score")).at("accuracy");
   for (int64_t t = 0; t < tasks->size(); ++t)

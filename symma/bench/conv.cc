@@ -4,8 +4,8 @@
 // Operations are counted as in bench/maml.cc, with M the multiplications of a forward pass over one image.
 #include <fmt/format.h>
 
-#include "symma/core/parallel.h"
 #include "symma/bench/bench.h"
+#include "symma/core/parallel.h"
 #include "symma/learners/learner.h"
 #include "symma/tasks/supervised.h"
 
@@ -54,7 +54,7 @@ class ConvBench : public Benchmark {
     const SupervisedBatch batch(*model, spec.kind, e, Mode::kTrain);
     const auto learner = make<LearnerRegistry>("maml", {{"inner_steps", o_.inner_steps}, {"inner_lr", 0.4}},
                                                LearnerSetting{*model, spec});
-    State state = learner->init(1, Rng(3));
+    State state = learner->init(split_keys(Rng(3), "agent", 1), at::kFloat);
     const Sgemm product = sgemm();
     const auto turns = take_turns(
         o_.seconds, [&] { learner->step(state, batch, Rng(4)); }, product.run);

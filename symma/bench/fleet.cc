@@ -5,9 +5,9 @@
 
 #include <chrono>
 
+#include "symma/bench/bench.h"
 #include "symma/core/parallel.h"
 #include "symma/exchange/neighbours.h"
-#include "symma/bench/bench.h"
 #include "symma/learners/learner.h"
 
 namespace symma {
@@ -44,7 +44,7 @@ class FleetBench : public Benchmark {
     const Neighbours weights = neighbours(make<TopologyRegistry>("ring", {})->build(o_.agents, Rng(1)));
     std::vector<int64_t> who(o_.agents);
     for (int64_t i = 0; i < o_.agents; ++i) who[i] = i;
-    State state = learner->init(o_.agents, Rng(2));
+    State state = learner->init(split_keys(Rng(2), "agent", o_.agents), at::kFloat);
     using Clock = std::chrono::steady_clock;
     const auto since = [](Clock::time_point t) {
       return std::chrono::duration<double>(Clock::now() - t).count();
@@ -52,7 +52,7 @@ class FleetBench : public Benchmark {
     double drawing = 0, learning = 0, mixing = 0;
     for (int64_t round = 0; round < o_.rounds; ++round) {
       auto t = Clock::now();
-      const auto batch = family->sample(*model, who, Split::kTrain, Rng(3).split("round", round));
+      const auto batch = family->sample(*model, asks_for(who, Rng(3).split("round", round)), Split::kTrain);
       drawing += since(t);
       t = Clock::now();
       learner->step(state, *batch, Rng(4).split("round", round));

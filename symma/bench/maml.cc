@@ -50,11 +50,11 @@ class MamlBench : public Benchmark {
     const auto model = make<ModelRegistry>("mlp", {{"hidden", o_.hidden}}, spec.shape);
     const auto learner = make<LearnerRegistry>("maml", {{"inner_steps", o_.inner_steps}, {"inner_lr", 0.01}},
                                                LearnerSetting{*model, spec});
-    State state = learner->init(1, Rng(1));
+    State state = learner->init(split_keys(Rng(1), "agent", 1), at::kFloat);
     const std::vector<int64_t> who(o_.tasks, 0);
     uint64_t round = 0;
     const auto draw = [&] {
-      return family->sample(*model, who, Split::kTrain, Rng(2).split("round", round++));
+      return family->sample(*model, asks_for(who, Rng(2).split("round", round++)), Split::kTrain);
     };
     const auto batch = draw();
     const Tensor rows = hand_out(state.theta, o_.tasks).contiguous(), rate = at::full({}, 0.01, at::kDouble);

@@ -2,8 +2,8 @@
 // the update of the network, as examples/optimizers/learned_optimizer.toml has them.
 #include <fmt/format.h>
 
-#include "symma/core/parallel.h"
 #include "symma/bench/bench.h"
+#include "symma/core/parallel.h"
 #include "symma/learners/learner.h"
 
 namespace symma {
@@ -40,11 +40,12 @@ class OptimizerBench : public Benchmark {
     const auto learner = make<LearnerRegistry>(
         o_.learner, {{"estimator", o_.estimator}, {"unroll", o_.unroll}, {"steps", 5 * o_.unroll}},
         LearnerSetting{*model, spec});
-    State state = learner->init(1, Rng(1));
+    State state = learner->init(split_keys(Rng(1), "agent", 1), at::kFloat);
     int64_t round = 0;
     const auto work = [&] {
       const Rng rng = Rng(2).split("round", static_cast<uint64_t>(round++));
-      learner->step(state, *family->sample(*model, std::vector<int64_t>(o_.tasks, 0), Split::kTrain, rng),
+      learner->step(state,
+                    *family->sample(*model, asks_for(std::vector<int64_t>(o_.tasks, 0), rng), Split::kTrain),
                     rng);
     };
     const Sgemm product = sgemm();

@@ -1,14 +1,14 @@
-// Meta-learning of a policy: rounds of maml_trpo on 2-D navigation, the set-up of examples/policies/navigation.toml
-// (Finn et al. 2017, arXiv:1703.03400, section 5.3), with episodes, advantages, conjugate gradients and the
-// line search.
+// Meta-learning of a policy: rounds of maml_trpo on 2-D navigation, the set-up of
+// examples/policies/navigation.toml (Finn et al. 2017, arXiv:1703.03400, section 5.3), with episodes,
+// advantages, conjugate gradients and the line search.
 //
 // Operations are counted as in bench/maml.cc, for each step of an episode: forward M, a gradient 3M - M0, a
 // product with the Hessian 6M - 4M0, with the Gauss-Newton matrix 4M - 2M0. A length that the line search
 // tries costs a gradient and a forward pass. Actions, worlds and advantages are not counted.
 #include <fmt/format.h>
 
-#include "symma/core/parallel.h"
 #include "symma/bench/bench.h"
+#include "symma/core/parallel.h"
 #include "symma/learners/learner.h"
 #include "symma/tasks/control.h"
 
@@ -56,12 +56,13 @@ class PolicyBench : public Benchmark {
     const auto learner =
         make<LearnerRegistry>("maml_trpo", {{"cg_steps", o_.cg_steps}, {"metric_share", o_.metric_share}},
                               LearnerSetting{*model, spec});
-    State state = learner->init(1, Rng(1));
+    State state = learner->init(split_keys(Rng(1), "agent", 1), at::kFloat);
     int64_t round = 0;
     double tried = 0;
     const auto work = [&] {
       const Rng rng = Rng(2).split("round", static_cast<uint64_t>(round++));
-      const auto batch = family->sample(*model, std::vector<int64_t>(o_.tasks, 0), Split::kTrain, rng);
+      const auto batch =
+          family->sample(*model, asks_for(std::vector<int64_t>(o_.tasks, 0), rng), Split::kTrain);
       tried += learner->step(state, *batch, rng).at("tried").item<double>();
     };
     const Sgemm product = sgemm();

@@ -54,7 +54,7 @@ void run_adapt(const AdaptArguments& a) {
   const SupervisedBatch batch(*e.model, e.spec.kind, reading.episode, Mode::kEval);
   const std::vector<int64_t> steps{0, a.steps < 0 ? e.eval.steps.back() : a.steps};
   const Rng rng = Rng(e.fleet.seed).split("adapt");
-  const auto rows = e.learner->adapt(state.learner.agents(a.agent, a.agent + 1), batch, steps, rng);
+  const auto rows = e.learner->adapt(state.learner.rows(a.agent, a.agent + 1), batch, steps, rng);
   const auto fit = [&](const Tensor& row) { return batch.loss(row, Stage::kSupport, rng).item<double>(); };
   const double before = fit(rows[0]), after = fit(rows[1]);
   if (!std::isfinite(after))

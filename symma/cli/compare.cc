@@ -74,12 +74,8 @@ Json pair_runs(const CompareArguments& a) {
   }
   if (!one) {
     const std::string differs = difference(ones[0].eval["judged_on"], twos[0].eval["judged_on"]);
-    throw UserError(both,
-                    "were not judged on the same tasks: " + differs +
-                        (differs.starts_with("piece") ? ", which goes by the size of the model" : ""),
-                    differs.starts_with("piece")
-                        ? "judge both on fewer tasks, by symma eval RUN --set eval.tasks=N"
-                        : "judge one as the other, by symma eval RUN --set ...");
+    throw UserError(both, "were not judged on the same tasks: " + differs,
+                    "judge one as the other, by symma eval RUN --set ...");
   }
   const std::string metric = a.metric.empty() ? one->eval["metric"].get<std::string>() : a.metric;
   const auto scores_of = [&](const Judged& j) {

@@ -16,20 +16,19 @@ Json number(double x) {
 
 EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const std::vector<int64_t>& steps,
                     bool own_slice, Rng rng) {
-  const int64_t agents = subject.state.theta.size(0), piece = piece_size(subject.model);
-  // The task of a place has a key of its own, so a piece's tasks are the same however the work is cut, and
-  // the same for every agent.
+  const int64_t agents = subject.state.size(), piece = piece_size(subject.model);
   const int64_t pieces = (tasks + piece - 1) / piece;
   std::vector<std::vector<Scores>> found(agents * pieces);  // [piece][step]
   parallel_for(agents * pieces, 1, [&](int64_t at, int64_t) {
     const int64_t agent = at / pieces, begin = at % pieces * piece, end = std::min(tasks, begin + piece);
-    const std::vector<int64_t> who(end - begin, own_slice ? agent : kEveryone);
-    const Rng own = rng.split("piece", begin);
-    const auto batch = subject.family.sample(subject.model, who, split, own.split("tasks"));
+    const int64_t whose = own_slice ? subject.state.id.data_ptr<int64_t>()[agent] : kEveryone;
+    const auto asks = asks_for(std::vector<int64_t>(tasks, whose), rng.split("tasks"));
+    const auto batch =
+        subject.family.sample(subject.model, std::span(asks).subspan(begin, end - begin), split);
     const auto rows =
-        subject.learner.adapt(subject.state.agents(agent, agent + 1), *batch, steps, own.split("adapt"));
+        subject.learner.adapt(subject.state.rows(agent, agent + 1), *batch, steps, rng.split("adapt"));
     for (size_t s = 0; s < steps.size(); ++s) {
-      found[at].push_back(batch->score(rows[s], own.split("score")));
+      found[at].push_back(batch->score(rows[s], rng.split("score")));
       for (auto& [name, score] : found[at].back()) score = score.to(at::kCPU, at::kDouble).contiguous();
     }
   });

@@ -96,7 +96,7 @@ Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, 
   for (int64_t t = 0; t < tasks; ++t) {
     const int64_t agent = t % agents;
     const std::vector<int64_t> who{kEveryone};
-    const auto batch = subject.family.sample(subject.model, who, split, rng.split("task", t));
+    const auto batch = subject.family.sample(subject.model, asks_for(who, rng.split("task", t)), split);
     const auto* points_of = dynamic_cast<const SupervisedBatch*>(batch.get());
     const auto* worlds = dynamic_cast<const ControlBatch*>(batch.get());
     if (!points_of && !worlds) return nullptr;
@@ -104,8 +104,7 @@ Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, 
     {
       at::AutoGradMode on(true);
       const std::vector<int64_t> when{0, steps};
-      rows =
-          subject.learner.adapt(subject.state.agents(agent, agent + 1), *batch, when, rng.split("adapt", t));
+      rows = subject.learner.adapt(subject.state.rows(agent, agent + 1), *batch, when, rng.split("adapt", t));
     }
     if (worlds) {
       kind = "world";

@@ -25,14 +25,9 @@ std::string layout_json(const Layout& layout) {
 RunState start_run(const Experiment& e) {
   RunState run;
   const Rng rng = Rng(e.fleet.seed).split("init");
-  run.learner = e.learner->init(e.fleet.agents, rng);
-  if (e.fleet.same_start) run.learner.theta = run.learner.theta.slice(0, 0, 1).repeat({e.fleet.agents, 1});
-  if (e.fleet.precision == "float64") {
-    run.learner.theta = run.learner.theta.to(at::kDouble);
-    for (auto& [name, t] : run.learner.own) {
-      if (t.is_floating_point()) t = t.to(at::kDouble);
-    }
-  }
+  std::vector<Rng> keys = split_keys(rng, "agent", e.fleet.agents);
+  if (e.fleet.same_start) std::fill(keys.begin(), keys.end(), keys[0]);
+  run.learner = e.learner->init(keys, e.fleet.precision == "float64" ? at::kDouble : at::kFloat);
   run.exchange = exchange_start(e.exchange, run.learner.theta);
   if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
   run.sums["loss"] = at::zeros({e.fleet.agents}, at::kDouble);
@@ -42,16 +37,18 @@ RunState start_run(const Experiment& e) {
 
 void save_checkpoint(const std::string& path, const Experiment& experiment, const RunState& run) {
   Safetensors file;
+  file.tensors["id"] = run.learner.id;
   file.tensors["theta"] = run.learner.theta;
+  file.tensors["steps"] = run.learner.steps;
   for (const auto& [name, t] : run.learner.own) file.tensors["own." + name] = t;
   file.tensors["ledger.bits"] = counts(run.exchange.bits);
   if (run.exchange.reference.defined()) file.tensors["exchange.reference"] = run.exchange.reference;
   for (const auto& [name, t] : run.exchange.kept) file.tensors["exchange." + name] = t;
   for (const auto& [name, t] : run.sums) file.tensors["log.sum." + name] = t;
   file.tensors["log.rounds"] = run.rounds;
-  file.tensors["counters"] = counts({run.round, run.learner.step, run.exchange.rounds, run.tasks});
+  file.tensors["counters"] = counts({run.round, run.exchange.rounds, run.tasks});
   file.tensors["seconds"] = at::tensor({run.seconds}, at::kDouble);
-  file.metadata = {{"format", "symma run 1"},
+  file.metadata = {{"format", "symma run 2"},
                    {"learner", experiment.learner_kind},
                    {"model", experiment.model_kind},
                    {"layout", layout_json(experiment.model->layout())}};
@@ -61,7 +58,7 @@ void save_checkpoint(const std::string& path, const Experiment& experiment, cons
 RunState load_checkpoint(const std::string& path, const Experiment& experiment) {
   const Safetensors file = read_safetensors(path);
   const auto format = file.metadata.find("format");
-  if (format == file.metadata.end() || format->second != "symma run 1") {
+  if (format == file.metadata.end() || format->second != "symma run 2") {
     throw UserError(path, "is a safetensors file of another program", "name the folder of a symma run");
   }
   const auto take = [&](const std::string& name) {
@@ -88,7 +85,9 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
     }
     into = t;
   };
+  fit(run.learner.id, "id");
   fit(run.learner.theta, "theta");
+  fit(run.learner.steps, "steps");
   for (auto& [name, t] : run.learner.own) fit(t, "own." + name);
   // What learners keep of tasks is there once they have begun.
   const std::string own = "own.", kept = own + "kept.";
@@ -99,7 +98,7 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
                       "the checkpoint is of another experiment, or its experiment.toml was changed");
     run.learner.own[name.substr(own.size())] = t;
   }
-  Tensor bits = counts(run.exchange.bits), counters = at::zeros({4}, at::kLong),
+  Tensor bits = counts(run.exchange.bits), counters = at::zeros({3}, at::kLong),
          seconds = at::zeros({1}, at::kDouble);
   fit(bits, "ledger.bits");
   fit(counters, "counters");
@@ -117,9 +116,8 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
     if (name.starts_with(memory)) run.exchange.kept[name.substr(std::string("exchange.").size())] = t;
   const int64_t* c = counters.data_ptr<int64_t>();
   run.round = c[0];
-  run.learner.step = c[1];
-  run.exchange.rounds = c[2];
-  run.tasks = c[3];
+  run.exchange.rounds = c[1];
+  run.tasks = c[2];
   run.seconds = seconds.item<double>();
   std::copy_n(bits.data_ptr<int64_t>(), run.exchange.bits.size(), run.exchange.bits.begin());
   return run;

@@ -192,11 +192,9 @@ Json select(const Experiment& e, State& state, int64_t round) {
   const auto parents = choose_parents(e.population, score, e.spec.higher_is_better, rng.split("parents"));
   const Tensor from = at::tensor(parents, at::kLong).to(state.theta.device());
   state.theta = state.theta.index_select(0, from);
-  for (auto& [name, t] : state.own) {
-    // A search's random stream is the place's and not the row's: a copy that drew the same directions as the
-    // one it copied would find out nothing new.
-    if (name != "stream") t = t.index_select(0, from.to(t.device()));
-  }
+  state.steps = state.steps.index_select(0, from.cpu());
+  // The number stays: a copy that drew the same as the one it copied would find out nothing new.
+  for (auto& [name, t] : state.own) t = t.index_select(0, from.to(t.device()));
   Tensor& settings = state.own.at(OwnSettings::kKey);
   settings = explore(e.population, settings, parents, rng.split("explore"));
   return {

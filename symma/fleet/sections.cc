@@ -251,7 +251,7 @@ void check_privacy(const Experiment& e, const Config& config) {
 void check_faults(const Experiment& e, const Config& config) {
   if (!dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get())) return;
   const std::vector<int64_t> one{0};
-  const auto batch = e.family->sample(*e.model, one, Split::kTrain, Rng(0));
+  const auto batch = e.family->sample(*e.model, asks_for(one, Rng(0)), Split::kTrain);
   if (!dynamic_cast<const SupervisedBatch*>(batch.get()))
     throw UserError(config.place("faults", "kind"),
                     fmt::format("task \"{}\" has no labels to turn around", e.task_kind),

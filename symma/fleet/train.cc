@@ -151,27 +151,15 @@ Scores learn(const Experiment& e, State& state, const std::vector<int64_t>& who,
       places.push_back(a);
     }
   }
-  std::unique_ptr<TaskBatch> batch = e.family->sample(*e.model, places, Split::kTrain, rng.split("tasks"));
+  std::unique_ptr<TaskBatch> batch =
+      e.family->sample(*e.model, asks_for(places, rng.split("tasks")), Split::kTrain);
   if (dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get()))
     batch = dynamic_cast<const SupervisedBatch&>(*batch).flipped(poisoned);
   if (static_cast<int64_t>(who.size()) == e.fleet.agents)
     return e.learner->step(state, *batch, rng.split("step"));
-  const Tensor rows = index_of(who).to(state.theta.device());
-  State part{state.theta.index_select(0, rows), {}, state.step};
-  for (const auto& [name, t] : state.own) part.own[name] = t.index_select(0, rows);
+  State part = state.rows(who);
   const Scores scores = e.learner->step(part, *batch, rng.split("step"));
-  state.theta = state.theta.index_copy(0, rows, part.theta);
-  for (const auto& [name, t] : part.own) {
-    Tensor& whole = state.own[name];
-    // What learners keep of tasks is there once one of them has begun; zeros are one that is over.
-    if (!whole.defined()) {
-      std::vector<int64_t> sizes = t.sizes().vec();
-      sizes[0] = e.fleet.agents;
-      whole = at::zeros(sizes, t.options());
-    }
-    whole = whole.index_copy(0, rows, t);
-  }
-  state.step = part.step;
+  state.put(who, part);
   return scores;
 }
 
@@ -200,13 +188,11 @@ EvalResult judge(const Experiment& e, const State& state, Split split) {
 
 Json verdict(const Experiment& e, const EvalResult& r) {
   Json out = eval_json(r, e.spec, e.protocol());
-  // Tasks are drawn in pieces, whose size goes by the model's.
   out["judged_on"] = {{"seed", e.fleet.seed},
                       {"task", e.settings["task"]},
                       {"tasks", e.eval.tasks},
                       {"from", e.eval.from},
-                      {"agents", e.eval.from == "own" ? e.fleet.agents : 0},
-                      {"piece", std::min(e.eval.tasks, piece_size(*e.model))}};
+                      {"agents", e.eval.from == "own" ? e.fleet.agents : 0}};
   return out;
 }
 

@@ -11,12 +11,13 @@ void observe_statistics(const Model& model, State& state, const TaskBatch& batch
   const auto* points = dynamic_cast<const SupervisedBatch*>(&batch);
   if (!keeper || !points || keeper->protocol() != "running") return;
   at::NoGradGuard no_grad;
-  const int64_t p = model.layout().size(), n = state.theta.size(0), b = batch.size(),
-                piece = piece_size(model);
+  const int64_t p = model.layout().size(), n = state.size(), b = batch.size();
   const Tensor rows = hand_out(state.theta.narrow(1, 0, p), b).contiguous();
   Tensor seen = at::empty_like(rows);
-  parallel_for(b, piece, [&](int64_t begin, int64_t end) {
+  const std::vector<Piece> pieces = pieces_of(state, model, b);
+  parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t at, int64_t) {
     at::NoGradGuard inner_no_grad;
+    const auto [begin, end] = pieces[at];
     const Tensor x = points->x(Stage::kQuery).slice(0, begin, end).to(rows.options());
     seen.slice(0, begin, end).copy_(keeper->observe(rows.slice(0, begin, end), x));
   });

@@ -14,23 +14,35 @@
 
 namespace symma {
 
-// Everything that changes while a fleet learns. Every tensor's first dimension is the agent, so a slice of a
-// State is the state of those agents alone, and a checkpoint of it is complete.
+// Everything that changes while agents learn. Every tensor's first dimension is the agent, so rows of a State
+// are the state of those agents alone, and a checkpoint of it is complete. An agent is known by its number,
+// `id`, and has its own clock: places change as soon as part of a fleet works alone.
 struct State {
+  Tensor id;  // [N] int64, on the CPU, ascending: the agent's number in the whole fleet; what its draws go by
   Tensor theta;    // [N, Q]: what agents share. Columns [0, P) are the model's parameters
+  Tensor steps;    // [N] int64, on the CPU: updates that this agent has made
   TensorDict own;  // [N, ...] each: what stays home (an optimiser's moments)
-  int64_t step = 0;
 
-  State agents(int64_t begin, int64_t end) const;  // a view
+  // Agents 0 ... N - 1 with these rows, who have made no update.
+  static State of(Tensor theta, TensorDict own = {});
+
+  int64_t size() const { return theta.size(0); }  // N
+  // The only ways to take agents apart and put them together.
+  State rows(int64_t begin, int64_t end) const;          // at places [begin, end): a view
+  State rows(const std::vector<int64_t>& places) const;  // a copy
+  void put(const std::vector<int64_t>& places, const State& part);
+  static State join(const std::vector<State>& parts);
 };
 
-// A batch given to a learner has B = N T tasks, T for each agent, agent-major: task b belongs to agent b / T.
+// A batch given to a learner has B = N T tasks, T for each agent, agent-major: task b belongs to the agent at
+// place b / T.
 class Learner {
  public:
   virtual ~Learner() = default;
-  virtual State init(int64_t agents, Rng) const = 0;
-  // One local (meta-)update of every agent. Returns what to log, [N] each ("loss": the query loss after
-  // adapting).
+  // Row i is drawn from keys[i] alone, in numbers of the given type: equal keys are an equal start.
+  virtual State init(std::span<const Rng> keys, at::ScalarType) const = 0;
+  // One local (meta-)update of every agent. What an agent becomes depends on its state, its tasks and the
+  // key, and not on who else is there. Returns what to log, [N] each ("loss": the query loss after adapting).
   virtual Scores step(State&, const TaskBatch&, Rng) const = 0;
   // The model's rows after each of `steps` (ascending) steps of adaptation, [B, P] each, without history.
   virtual std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,

@@ -9,20 +9,6 @@
 namespace symma {
 namespace {
 
-// States of one agent each as the state of all of them.
-State joined(const std::vector<State>& rows) {
-  const auto cat = [&](auto&& of) {
-    std::vector<Tensor> parts;
-    parts.reserve(rows.size());
-    for (const State& row : rows) parts.push_back(of(row));
-    return at::cat(parts, 0);
-  };
-  State out{cat([](const State& s) { return s.theta; }), {}, rows[0].step};
-  for (const auto& [name, t] : rows[0].own)
-    out.own[name] = cat([&, key = name](const State& s) { return s.own.at(key); });
-  return out;
-}
-
 bool fit(const State& a, const State& b) {
   if (a.theta.sizes() != b.theta.sizes() || a.own.size() != b.own.size()) return false;
   return std::all_of(a.own.begin(), a.own.end(), [&](const auto& kept) {
@@ -48,19 +34,19 @@ OwnSettings::OwnSettings(LearnerRegistry::DraftPtr draft, const std::vector<std:
   }
 }
 
-State OwnSettings::init(int64_t agents, Rng rng) const {
+State OwnSettings::init(std::span<const Rng> keys, at::ScalarType type) const {
+  const auto agents = static_cast<int64_t>(keys.size());
   TORCH_CHECK(start_.size(0) == agents, "settings for ", start_.size(0), " agents, and there are ", agents);
-  const State first = with(start_[0])->init(agents, rng);
   std::vector<State> rows;
   for (int64_t i = 0; i < agents; ++i) {
-    const bool same = start_[i].equal(start_[0]);
-    rows.push_back((same ? first : with(start_[i])->init(agents, rng)).agents(i, i + 1));
+    rows.push_back(with(start_[i])->init(keys.subspan(i, 1), type));
+    rows.back().id = at::full({1}, i, at::kLong);
     if (!fit(rows[0], rows[i]))
       throw UserError("[population] settings",
                       "a setting changes the shape of what an agent keeps, and rows could not be copied",
                       "leave it to [learner]");
   }
-  State state = joined(rows);
+  State state = State::join(rows);
   state.own[kKey] = start_;
   return state;
 }
@@ -71,11 +57,10 @@ Scores OwnSettings::step(State& state, const TaskBatch& batch, Rng rng) const {
   std::vector<State> rows(n);
   std::vector<Scores> told(n);
   parallel_for(n, 1, [&](int64_t i, int64_t) {
-    rows[i] = state.agents(i, i + 1);
-    told[i] = learners[i]->step(rows[i], *batch.slice(i * each, (i + 1) * each),
-                                rng.split("row", static_cast<uint64_t>(i)));
+    rows[i] = state.rows(i, i + 1);
+    told[i] = learners[i]->step(rows[i], *batch.slice(i * each, (i + 1) * each), rng);
   });
-  state = joined(rows);
+  state = State::join(rows);
   Scores out;
   for (const auto& [name, score] : told[0]) {
     std::vector<Tensor> parts;
@@ -93,8 +78,7 @@ std::vector<Tensor> OwnSettings::adapt(const State& state, const TaskBatch& batc
   if (n == 1) return learners[0]->adapt(state, batch, steps, rng);
   std::vector<std::vector<Tensor>> paths(n);
   parallel_for(n, 1, [&](int64_t i, int64_t) {
-    paths[i] = learners[i]->adapt(state.agents(i, i + 1), *batch.slice(i * each, (i + 1) * each), steps,
-                                  rng.split("row", static_cast<uint64_t>(i)));
+    paths[i] = learners[i]->adapt(state.rows(i, i + 1), *batch.slice(i * each, (i + 1) * each), steps, rng);
   });
   std::vector<Tensor> out;
   for (size_t s = 0; s < steps.size(); ++s) {

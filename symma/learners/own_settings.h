@@ -21,7 +21,7 @@ class OwnSettings : public Learner {
   OwnSettings(LearnerRegistry::DraftPtr draft, const std::vector<std::string>& names, Tensor start,
               const LearnerSetting& setting);
 
-  State init(int64_t agents, Rng) const override;
+  State init(std::span<const Rng> keys, at::ScalarType) const override;
   Scores step(State&, const TaskBatch&, Rng) const override;
   std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,
                             Rng) const override;

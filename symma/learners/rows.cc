@@ -1,6 +1,7 @@
 #include "symma/learners/rows.h"
 
 #include "symma/core/parallel.h"
+#include "symma/learners/adam.h"
 
 namespace symma {
 namespace {
@@ -32,14 +33,16 @@ Tensor mean_of_tasks(const Tensor& grad, int64_t n) {
 
 // Each agent's mean of its units' clipped gradients [N, Q], with noise on the sum. A gradient that is not
 // finite counts as 0: how its norm would be bounded is not known.
-Tensor guarded(const Tensor& grad /*[b,Q]*/, int64_t n, const Guard& guard, Rng rng) {
+Tensor guarded(const Tensor& grad /*[b,Q]*/, const Tensor& id /*[n]*/, const Guard& guard, Rng rng) {
+  const int64_t n = id.size(0);
   const Tensor norm = grad.norm(2, 1, true);
   const Tensor clipped = at::where(norm.isfinite(), grad * (guard.clip / norm.clamp_min(guard.clip)),
                                    at::zeros({}, grad.options()));
   const int64_t each = grad.size(0) / n, q = grad.size(1);
   Tensor sum = clipped.view({n, each, q}).sum(1);
   for (int64_t i = 0; i < n; ++i) {
-    const Tensor noise = normal(rng.split("noise", static_cast<uint64_t>(i)), {q}, at::kDouble);
+    const Tensor noise =
+        normal(rng.split("noise", static_cast<uint64_t>(id.data_ptr<int64_t>()[i])), {q}, at::kDouble);
     sum[i].add_(noise.to(sum.options()), guard.noise * guard.clip);
   }
   return sum / static_cast<double>(each);
@@ -52,65 +55,110 @@ Tensor hand_out(const Tensor& rows, int64_t tasks) {
   TORCH_CHECK(tasks % n == 0, tasks, " tasks for ", n, " agents: each must have as many");
   if (tasks == n) return rows;
   // One agent's row stands once in memory and is seen by all its tasks.
-  if (n == 1) return rows.expand({tasks, rows.size(1)});
+  if (n == 1) {
+    std::vector<int64_t> sizes = rows.sizes().vec();
+    sizes[0] = tasks;
+    return rows.expand(sizes);
+  }
   return rows.repeat_interleave(tasks / n, 0);
 }
 
-int64_t piece_size(const Model& model) {
-  // Small nets are bound by the cost of starting operations and want many rows; big ones by the cache and
-  // want few.
-  return std::clamp<int64_t>((int64_t{1} << 18) / model.layout().size(), 1, 256);
+Tensor by_agents(const Tensor& x, int64_t agents) {
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes[0] /= agents;
+  sizes.insert(sizes.begin(), agents);
+  return x.reshape(sizes).mean(1);
 }
 
-Gradients gather(const State& state, const TaskBatch& batch, int64_t piece, Rng rng,
+std::vector<Piece> blocks_of(const State& state, const Model& model) {
+  const int64_t n = state.size(), size = block_size(model);
+  const int64_t* id = state.id.data_ptr<int64_t>();
+  std::vector<Piece> out;
+  for (int64_t i = 0; i < n; ++i) {
+    if (i == 0 || id[i] / size != id[i - 1] / size) out.push_back({i, i});
+    out.back().end = i + 1;
+  }
+  return out;
+}
+
+std::vector<Piece> pieces_of(const State& state, const Model& model, int64_t tasks, int64_t most) {
+  const int64_t each = tasks / state.size(), piece = most > 0 ? most : piece_size(model);
+  std::vector<Piece> out;
+  for (const Piece& block : blocks_of(state, model)) {
+    for (int64_t at = block.begin * each; at < block.end * each; at += piece)
+      out.push_back({at, std::min(at + piece, block.end * each)});
+  }
+  return out;
+}
+
+Scores in_blocks(State& state, const Model& model, const TaskBatch& batch,
+                 const std::function<Scores(State&, const TaskBatch&)>& work) {
+  const std::vector<Piece> blocks = blocks_of(state, model);
+  if (blocks.size() == 1) return work(state, batch);
+  const int64_t each = batch.size() / state.size();
+  std::vector<State> parts;
+  std::vector<Scores> told;
+  // One after another: a block is large enough to keep the threads busy from within.
+  for (const Piece& block : blocks) {
+    parts.push_back(state.rows(block.begin, block.end));
+    told.push_back(work(parts.back(), *batch.slice(block.begin * each, block.end * each)));
+  }
+  state = State::join(parts);
+  Scores out;
+  for (const auto& [name, first] : told[0]) {
+    std::vector<Tensor> scores;
+    scores.reserve(told.size());
+    for (const Scores& block : told) scores.push_back(block.at(name));
+    out[name] = at::cat(scores, 0);
+  }
+  return out;
+}
+
+Gradients gather(const State& state, const TaskBatch& batch, const std::vector<Piece>& pieces, Rng rng,
                  const std::function<Gradients(const Tensor&, const TaskBatch&, Rng)>& work,
                  const Guard& guard) {
-  const int64_t b = batch.size(), n = state.theta.size(0);
+  const int64_t b = batch.size(), n = state.size();
   const Tensor rows = hand_out(state.theta, b);
-  const int64_t pieces = (b + piece - 1) / piece;
   Tensor grad, loss;  // [b, Q], [b]
-  if (pieces > 1) grad = at::empty({b, rows.size(1)}, rows.options()), loss = at::empty({b}, rows.options());
-  parallel_for(b, piece, [&](int64_t begin, int64_t end) {
-    const Rng own = rng.split("piece", begin);
-    if (pieces == 1) {
-      const auto all = work(rows, batch, own);
-      grad = all.grad, loss = all.loss;
-      return;
-    }
-    // Written in their places as they come: all pieces and all of them joined would be held otherwise.
-    const auto part = work(rows.slice(0, begin, end), *batch.slice(begin, end), own);
-    grad.slice(0, begin, end).copy_(part.grad.detach());
-    loss.slice(0, begin, end).copy_(part.loss.detach());
-  });
+  if (pieces.size() == 1) {
+    const auto all = work(rows, batch, rng);
+    grad = all.grad, loss = all.loss;
+  } else {
+    grad = at::empty({b, rows.size(1)}, rows.options()), loss = at::empty({b}, rows.options());
+    parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t at, int64_t) {
+      // Written in their places as they come: all pieces and all of them joined would be held otherwise.
+      const auto [begin, end] = pieces[at];
+      const auto part = work(rows.slice(0, begin, end), *batch.slice(begin, end), rng);
+      grad.slice(0, begin, end).copy_(part.grad.detach());
+      loss.slice(0, begin, end).copy_(part.loss.detach());
+    });
+  }
   if (guard.on())
-    return {guarded(grad.detach(), n, guard, rng.split("guard")), loss.view({n, b / n}).mean(1)};
+    return {guarded(grad.detach(), state.id, guard, rng.split("guard")), loss.view({n, b / n}).mean(1)};
   if (b == n) return {grad, loss};
   return {mean_of_tasks(grad.detach(), n), loss.view({n, b / n}).mean(1)};
 }
 
-std::vector<Tensor> descend(const Tensor& start, const TaskBatch& batch, std::span<const int64_t> steps,
-                            const Descent& how, Rng rng) {
+std::vector<Tensor> walk(Tensor rows, std::span<const int64_t> steps,
+                         const std::function<Tensor(const Tensor&, int64_t)>& step) {
   std::vector<Tensor> out;
-  Tensor rows = start.detach();
-  Tensor m = at::zeros_like(rows), v = at::zeros_like(rows);
   int64_t done = 0;
   for (int64_t until : steps) {
-    for (; done < until; ++done) {
-      const double lr = done > 0 && how.later_lr > 0 ? how.later_lr : how.inner_lr;
-      const Tensor at = leaf(rows);
-      const Tensor grad = row_gradient(batch.loss(at, Stage::kSupport, rng.split("step", done)), at, false);
-      if (how.adam) {
-        const double t = static_cast<double>(done + 1);
-        m = 0.9 * m + 0.1 * grad;
-        v = 0.999 * v + 0.001 * grad.square();
-        rows = rows - lr * (m / (1 - std::pow(0.9, t))) / ((v / (1 - std::pow(0.999, t))).sqrt() + 1e-8);
-      } else {
-        rows = rows - lr * grad;
-      }
-    }
+    for (; done < until; ++done) rows = step(rows, done);
     out.push_back(rows);
   }
   return out;
+}
+
+std::vector<Tensor> descend(const Tensor& start, const TaskBatch& batch, std::span<const int64_t> steps,
+                            const Descent& how, Rng rng) {
+  Adam adam;
+  return walk(start.detach(), steps, [&](const Tensor& rows, int64_t k) {
+    const double lr = k > 0 && how.later_lr > 0 ? how.later_lr : how.inner_lr;
+    const Tensor at = leaf(rows);
+    const Tensor grad = row_gradient(batch.loss(at, Stage::kSupport, rng.split("step", k)), at, false);
+    return how.adam ? adam.step(rows, grad, lr) : rows - lr * grad;
+  });
 }
 
 }  // namespace symma

@@ -9,26 +9,46 @@
 
 namespace symma {
 
-// Row b of the result is the row of the agent that task b belongs to: [N, Q] -> [B, Q].
+// Row b of the result is the row of the agent that task b belongs to: [N, ...] -> [B, ...].
 Tensor hand_out(const Tensor& rows, int64_t tasks);
 
-// How many tasks make a piece of parallel work. It depends on the model alone, never on the number of
-// threads, so results don't either.
-int64_t piece_size(const Model&);
+// The mean over each agent's tasks: [B, ...] -> [N, ...].
+Tensor by_agents(const Tensor& x, int64_t agents);
+
+// Tasks [begin, end) of a batch.
+struct Piece {
+  int64_t begin, end;
+};
+// The places of a state, block by block (nn/model.h). Agents that are not there leave the others' blocks as
+// they are.
+std::vector<Piece> blocks_of(const State&, const Model&);
+// The tasks of a batch in pieces of at most `most` (0: piece_size), cut inside blocks. They depend on neither
+// the threads nor who else is there.
+std::vector<Piece> pieces_of(const State&, const Model&, int64_t tasks, int64_t most = 0);
+
+// work(agents, their tasks) on each block, its agents put back; "loss" and the other scores joined. For
+// learners that take several agents through one operation.
+Scores in_blocks(State&, const Model&, const TaskBatch&,
+                 const std::function<Scores(State& block, const TaskBatch&)>& work);
 
 struct Gradients {
   Tensor grad;  // [b, Q]
   Tensor loss;  // [b]
 };
 
-// Runs `work` on the pieces of a batch, each with its tasks' rows [b, Q], and returns each agent's mean: [N,
-// Q] and [N]. With a guard, each task's gradient is clipped first and noise is added to each agent's sum.
-Gradients gather(const State&, const TaskBatch&, int64_t piece, Rng,
+// Runs `work` on pieces of a batch, each with its tasks' rows [b, Q], and returns each agent's mean: [N, Q]
+// and [N]. With a guard, each task's gradient is clipped first and noise is added to each agent's sum, drawn
+// by its number.
+Gradients gather(const State&, const TaskBatch&, const std::vector<Piece>&, Rng,
                  const std::function<Gradients(const Tensor& rows, const TaskBatch&, Rng)>& work,
                  const Guard& guard = {});
 
-// Plain gradient descent on the support set: rows after each of `steps` (ascending), [B, P] each. `rate` is a
-// number, or [B, P].
+// The one walk of adaptation: rows after each of `steps` (ascending) applications of `step`, which is told
+// how many went before.
+std::vector<Tensor> walk(Tensor rows, std::span<const int64_t> steps,
+                         const std::function<Tensor(const Tensor& rows, int64_t done)>& step);
+
+// Plain gradient descent on the support set: rows after each of `steps` (ascending), [B, P] each.
 struct Descent {
   double inner_lr = 0.01;
   double later_lr = 0;  // after the first step; 0: as the first

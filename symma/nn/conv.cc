@@ -59,7 +59,8 @@ class Conv : public Model, public HasStatistics {
   const Layout& layout() const override { return layout_; }
 
   // Xavier's uniform for filters, PyTorch's Linear for the head; gamma 1, beta 0.
-  Tensor init(int64_t rows, Rng rng) const override {
+  Tensor init(std::span<const Rng> keys) const override {
+    const auto rows = static_cast<int64_t>(keys.size());
     Tensor theta = at::zeros({rows, layout_.size()}, at::kFloat);
     for (const auto& e : layout_.entries()) {
       const bool one = e.name.ends_with(".gamma") || e.name.ends_with(".running_var");
@@ -68,7 +69,7 @@ class Conv : public Model, public HasStatistics {
       const bool head = e.name == "head.weight";
       const double fan_in = static_cast<double>(e.shape[0]), fan_out = 9.0 * static_cast<double>(e.shape[1]);
       const double bound = head ? 1 / std::sqrt(fan_in) : std::sqrt(6 / (fan_in + fan_out));
-      for (int64_t r = 0; r < rows; ++r) fill_uniform(theta, layout_, e.name, r, bound, rng.split("row", r));
+      for (int64_t r = 0; r < rows; ++r) fill_uniform(theta, layout_, e.name, r, bound, keys[r]);
     }
     return theta;
   }

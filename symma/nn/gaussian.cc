@@ -43,8 +43,9 @@ class Gaussian : public Model, public HasGaussianShape {
 
   const Layout& layout() const override { return layout_; }
 
-  Tensor init(int64_t rows, Rng rng) const override {
-    return at::cat({at::full({rows, learned_}, log_std_, at::kFloat), means_->init(rows, rng)}, 1);
+  Tensor init(std::span<const Rng> keys) const override {
+    const auto rows = static_cast<int64_t>(keys.size());
+    return at::cat({at::full({rows, learned_}, log_std_, at::kFloat), means_->init(keys)}, 1);
   }
 
   Tensor forward(const Tensor& theta, const Tensor& x, Mode mode) const override {

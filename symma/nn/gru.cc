@@ -73,7 +73,8 @@ class Gru : public Model, public Recurrent {
 
   const Layout& layout() const override { return layout_; }
 
-  Tensor init(int64_t rows, Rng rng) const override {
+  Tensor init(std::span<const Rng> keys) const override {
+    const auto rows = static_cast<int64_t>(keys.size());
     Tensor theta = at::empty({rows, layout_.size()}, at::kFloat);
     for (int64_t r = 0; r < rows; ++r) {
       if (memory_) layout_.view(theta, "memory")[r].zero_();
@@ -81,10 +82,10 @@ class Gru : public Model, public Recurrent {
       for (const auto& e : layout_.entries()) {
         if (e.offset < memory_ * h_ + numbers_) continue;
         const double fan = static_cast<double>(e.name.starts_with("embed") ? in_ : h_);
-        fill_uniform(theta, layout_, e.name, r, 1 / std::sqrt(fan), rng.split("row", r));
+        fill_uniform(theta, layout_, e.name, r, 1 / std::sqrt(fan), keys[r]);
       }
       if (span_ < 3) continue;
-      Draws times(rng.split("row", r).split("span"));
+      Draws times(keys[r].split("span"));
       float* z = layout_.view(theta, "input.bias")[r].data_ptr<float>() + h_;
       for (int64_t k = 0; k < h_; ++k)
         z[k] += static_cast<float>(std::log(times.uniform(1, static_cast<double>(span_ - 1))));

@@ -42,14 +42,15 @@ class Mlp : public Model, public HasMlpShape {
   const Layout& layout() const override { return layout_; }
   const MlpShape& mlp_shape() const override { return shape_; }
 
-  Tensor init(int64_t rows, Rng rng) const override {
+  Tensor init(std::span<const Rng> keys) const override {
+    const auto rows = static_cast<int64_t>(keys.size());
     Tensor theta = at::empty({rows, layout_.size()}, at::kFloat);
     const auto& widths = shape_.widths;
     for (int64_t r = 0; r < rows; ++r) {
       for (size_t i = 0; i + 1 < widths.size(); ++i) {
         const double bound = 1 / std::sqrt(static_cast<double>(widths[i]));
-        fill_uniform(theta, layout_, name(i) + ".weight", r, bound, rng.split("row", r));
-        fill_uniform(theta, layout_, name(i) + ".bias", r, bound, rng.split("row", r));
+        fill_uniform(theta, layout_, name(i) + ".weight", r, bound, keys[r]);
+        fill_uniform(theta, layout_, name(i) + ".bias", r, bound, keys[r]);
       }
     }
     return theta;

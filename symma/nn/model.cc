@@ -1,6 +1,43 @@
 #include "symma/nn/model.h"
 
+#include <atomic>
+
 namespace symma {
+namespace {
+
+std::atomic<int64_t> blocks_of{0};  // 0: by the model
+
+}  // namespace
+
+int64_t piece_size(const Model& model) {
+  return std::clamp<int64_t>((int64_t{1} << 18) / model.layout().size(), 1, 256);
+}
+
+int64_t block_size(const Model& model) {
+  const int64_t set = blocks_of;
+  return set > 0 ? set : piece_size(model);
+}
+
+BlocksOf::BlocksOf(int64_t agents) {
+  blocks_of = agents;
+}
+BlocksOf::~BlocksOf() {
+  blocks_of = 0;
+}
+
+std::vector<Rng> split_keys(Rng rng, std::string_view name, int64_t n) {
+  std::vector<Rng> out;
+  out.reserve(n);
+  for (int64_t i = 0; i < n; ++i) out.push_back(rng.split(name, static_cast<uint64_t>(i)));
+  return out;
+}
+
+std::vector<Rng> split_each(std::span<const Rng> keys, std::string_view name, uint64_t index) {
+  std::vector<Rng> out;
+  out.reserve(keys.size());
+  for (const Rng& key : keys) out.push_back(key.split(name, index));
+  return out;
+}
 
 int64_t Layout::Entry::size() const {
   int64_t n = 1;

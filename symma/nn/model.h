@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,7 +53,7 @@ class Model {
  public:
   virtual ~Model() = default;
   virtual const Layout& layout() const = 0;
-  virtual Tensor init(int64_t rows, Rng) const = 0;  // [B, P]
+  virtual Tensor init(std::span<const Rng> keys) const = 0;  // [B, P]: row b drawn from keys[b] alone
   virtual Tensor forward(const Tensor& theta /*[B,P]*/, const Tensor& x /*[B,K,in...]*/,
                          Mode) const = 0;  // [B, K, out]
   virtual Tensor features(const Tensor& theta /*[B,P]*/, const Tensor& x /*[B,K,in...]*/,
@@ -76,5 +77,29 @@ struct ModelShape {
 };
 
 using ModelRegistry = Registry<Model, const ModelShape&>;
+
+// How many rows are worked on together: small nets are bound by the cost of starting operations and want
+// many, big ones by the cache and want few. It goes by the model alone, so results don't depend on threads.
+int64_t piece_size(const Model&);
+
+// Agents whose rows may meet in one operation. A fleet is cut into blocks by the agents' numbers: agent a is
+// in block a / block_size. Whatever is worked on stays inside a block, so libtorch and BLAS see the same
+// shapes, and give the same bits, wherever the block is: in the whole fleet, alone, or in another process,
+// which owns whole blocks.
+int64_t block_size(const Model&);
+
+// While it lives, blocks have `agents` agents: for tests, whose fleets would all fit in one.
+class BlocksOf {
+ public:
+  explicit BlocksOf(int64_t agents);
+  ~BlocksOf();
+  BlocksOf(const BlocksOf&) = delete;
+  BlocksOf& operator=(const BlocksOf&) = delete;
+};
+
+// n keys, key i split from `rng` by `name` and i.
+std::vector<Rng> split_keys(Rng rng, std::string_view name, int64_t n);
+// Each key split by `name`.
+std::vector<Rng> split_each(std::span<const Rng> keys, std::string_view name, uint64_t index = 0);
 
 }  // namespace symma

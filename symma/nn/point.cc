@@ -21,10 +21,10 @@ class Point : public Model {
 
   const Layout& layout() const override { return layout_; }
 
-  Tensor init(int64_t rows, Rng rng) const override {
+  Tensor init(std::span<const Rng> keys) const override {
+    const auto rows = static_cast<int64_t>(keys.size());
     Tensor theta = at::empty({rows, n_}, at::kFloat);
-    for (int64_t r = 0; r < rows; ++r)
-      theta[r].copy_(std_ * normal(rng.split("row", static_cast<uint64_t>(r)), {n_}));
+    for (int64_t r = 0; r < rows; ++r) theta[r].copy_(std_ * normal(keys[r], {n_}));
     return theta;
   }
 

@@ -28,10 +28,10 @@ class Tabular : public Model {
 
   const Layout& layout() const override { return layout_; }
 
-  Tensor init(int64_t rows, Rng rng) const override {
+  Tensor init(std::span<const Rng> keys) const override {
     std::vector<Tensor> out;
-    for (int64_t r = 0; r < rows; ++r)
-      out.push_back(normal(rng.split("row", r).split("head.weight"), {layout_.size()}) * o_.std);
+    out.reserve(keys.size());
+    for (const Rng& key : keys) out.push_back(normal(key.split("head.weight"), {layout_.size()}) * o_.std);
     return at::stack(out);
   }
 

@@ -26,8 +26,14 @@ TeamNet::TeamNet(const Model& model, int64_t players, bool shared)
       columns_(model.layout().size() * (shared ? 1 : players)),
       shared_(shared) {}
 
-Tensor TeamNet::init(int64_t rows, Rng rng) const {
-  return model_.init(shared_ ? rows : rows * players_, rng).reshape({rows, columns_});
+Tensor TeamNet::init(std::span<const Rng> keys) const {
+  if (shared_) return model_.init(keys);
+  std::vector<Rng> each;
+  for (const Rng& key : keys) {
+    const auto players = split_keys(key, "player", players_);
+    each.insert(each.end(), players.begin(), players.end());
+  }
+  return model_.init(each).reshape({static_cast<int64_t>(keys.size()), columns_});
 }
 
 Tensor TeamNet::forward(const Tensor& theta, const Tensor& given) const {

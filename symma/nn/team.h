@@ -15,7 +15,7 @@ class TeamNet {
   int64_t columns() const { return columns_; }  // of a row of theta
   int64_t players() const { return players_; }
   bool recurrent() const { return recurrent_ != nullptr; }
-  Tensor init(int64_t rows, Rng) const;  // [R, columns]
+  Tensor init(std::span<const Rng> keys) const;  // [R, columns]: row r drawn from keys[r] alone
 
   // All steps of L episodes: [R, L, T, A, out]. A recurrent network begins each with its first memory.
   Tensor forward(const Tensor& theta /*[R,columns]*/, const Tensor& x /*[R,L,T,A,in]*/) const;

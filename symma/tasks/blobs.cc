@@ -37,21 +37,21 @@ class Blobs : public TaskFamily, public Shares, public Accountable {
             .higher_is_better = true};
   }
 
-  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
-                                    Rng rng) const override {
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,
+                                    Split split) const override {
     const bool train = split == Split::kTrain;
-    const auto b = static_cast<int64_t>(agents.size());
+    const auto b = static_cast<int64_t>(asks.size());
     const int64_t queries = train ? o_.queries : o_.test_queries, each = o_.shots + queries;
     Tensor x = at::empty({b, each, o_.ways, o_.dims});
     float* p = x.data_ptr<float>();
     for (int64_t i = 0; i < b; ++i) {
-      Draws d(rng.split(split_name(split)).split("task", i));
+      Draws d(asks[i].key.split(split_name(split)));
       std::vector<double> centres(o_.ways * o_.dims);
       const double spread = split == Split::kOod ? o_.ood_spread : o_.spread;
       for (double& c : centres) c = spread * d.normal();
       // An agent's clusters lie around a place of its own on a circle; together the agents cover it.
       if (agents_ > 1 && split != Split::kOod) {
-        const int64_t a = agents[i] == kEveryone ? d.below(agents_) : agents[i];
+        const int64_t a = asks[i].agent == kEveryone ? d.below(agents_) : asks[i].agent;
         const double angle = 2 * M_PI * static_cast<double>(a) / static_cast<double>(agents_);
         for (int64_t w = 0; w < o_.ways; ++w) {
           centres[w * o_.dims] += spread * std::cos(angle);

@@ -113,20 +113,20 @@ class Control : public TaskFamily, public Shares {
             .continuous = w.continuous};
   }
 
-  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
-                                    Rng rng) const override {
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,
+                                    Split split) const override {
     std::vector<Rng> keys;
     const auto* tasks = dynamic_cast<const HasTasks*>(world_.get());
-    const auto b = static_cast<int64_t>(agents.size());
+    const auto b = static_cast<int64_t>(asks.size());
     const auto k = static_cast<int64_t>(tasks ? tasks->task_parameters().size() : 0);
     Tensor constants = at::empty({b, k}, at::kDouble);
     for (int64_t i = 0; i < b; ++i) {
-      const Rng own = rng.split(split_name(split)).split("task", i);
+      const Rng own = asks[i].key.split(split_name(split));
       keys.push_back(own.split("world"));
       double* row = constants.data_ptr<double>() + i * k;
       for (int64_t j = 0; j < k; ++j) row[j] = tasks->task_parameters()[j].value;
       Draws d(own.split("constants"));
-      for (int64_t j : varied_) row[j] = draw(j, range(j, agents[i], split), d);
+      for (int64_t j : varied_) row[j] = draw(j, range(j, asks[i].agent, split), d);
     }
     return std::make_unique<ControlBatch>(model, split == Split::kTrain ? o_ : judged_, std::move(keys),
                                           constants);

@@ -5,8 +5,9 @@
 // dilemma they are the cooperators and defectors of Kim et al. 2021, arXiv:2011.00382, in rock-paper-scissors
 // the players of rock, of paper and of scissors. Out of distribution are tables whose logits are N(0, 1).
 //
-// Rivals may also be drawn as the model starts, or be the other agents of the fleet: agents are paired anew
-// for each of a round's tasks; one that is left over, or alone, plays a copy of itself.
+// Rivals may also be drawn as the model starts, or be the other agents of the fleet: agents of a
+// block (nn/model.h) are paired anew for each of a round's tasks; one that is left over, or alone, plays a
+// copy of itself.
 #include "symma/tasks/games.h"
 
 #include <fmt/format.h>
@@ -87,22 +88,21 @@ class Games : public TaskFamily {
             .higher_is_better = true};
   }
 
-  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
-                                    Rng rng) const override {
-    const Rng own = rng.split(split_name(split));
-    const auto b = static_cast<int64_t>(agents.size());
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,
+                                    Split split) const override {
     std::vector<Rng> keys;
-    for (int64_t i = 0; i < b; ++i) keys.push_back(own.split("task", i));
+    keys.reserve(asks.size());
+    for (const Ask& ask : asks) keys.push_back(ask.key.split(split_name(split)));
     const bool judged = split != Split::kTrain && setup_->options.test_rivals != "alike";
     const std::string& who = judged ? setup_->options.test_rivals : setup_->options.rivals;
     GameBatch::Rivals rivals;
     if (who == "fleet") {
-      rivals.partner = paired(agents, own.split("pairs"));
+      rivals.partner = paired(asks, keys, block_size(model));
     } else {
       rivals.tables = who == "personas";
       std::vector<Tensor> rows;
       for (const Rng& key : keys)
-        rows.push_back(rivals.tables ? met(split, key) : model.init(1, key.split("rival"))[0]);
+        rows.push_back(rivals.tables ? met(split, key) : model.init(std::array{key.split("rival")})[0]);
       rivals.rows = at::stack(rows);
     }
     return std::make_unique<GameBatch>(model, setup_, std::move(keys), std::move(rivals));
@@ -121,20 +121,20 @@ class Games : public TaskFamily {
         Rng(o.population).split("personas").split(split_name(split)).split("kind", kind).split("number", i));
   }
 
-  // Who plays whom: place i meets place partner[i]. The t-th tasks of all agents are shuffled and paired.
-  static Tensor paired(std::span<const int64_t> agents, Rng rng) {
+  // Who plays whom: place i meets place partner[i]. The t-th tasks of the agents of a block are shuffled and
+  // paired: within it, for other blocks may be in other processes.
+  static Tensor paired(std::span<const Ask> asks, const std::vector<Rng>& keys, int64_t block) {
     std::map<int64_t, int64_t> count;
-    std::vector<std::vector<int64_t>> tables;  // places, by which of its agent's tasks they are
-    for (size_t i = 0; i < agents.size(); ++i) {
-      const size_t t = count[agents[i]]++;
-      if (t == tables.size()) tables.emplace_back();
-      tables[t].push_back(static_cast<int64_t>(i));
+    std::map<std::pair<int64_t, int64_t>, std::vector<int64_t>> tables;  // places, by block and t
+    for (size_t i = 0; i < asks.size(); ++i) {
+      const int64_t a = asks[i].agent;
+      tables[{a / block, count[a]++}].push_back(static_cast<int64_t>(i));
     }
-    Tensor out = at::arange(static_cast<int64_t>(agents.size()), at::kLong);
+    Tensor out = at::arange(static_cast<int64_t>(asks.size()), at::kLong);
     int64_t* partner = out.data_ptr<int64_t>();
-    for (size_t t = 0; t < tables.size(); ++t) {
-      const auto& places = tables[t];
-      const auto order = Draws(rng.split("table", t)).permutation(static_cast<int64_t>(places.size()));
+    for (const auto& [table, places] : tables) {
+      const auto order =
+          Draws(keys[places[0]].split("pairs")).permutation(static_cast<int64_t>(places.size()));
       for (size_t k = 0; k + 1 < order.size(); k += 2) {
         const int64_t i = places[order[k]], j = places[order[k + 1]];
         partner[i] = j, partner[j] = i;

@@ -96,10 +96,10 @@ class Images : public TaskFamily, public FewShot, public Shares {
             .classes = static_cast<int64_t>(train_all_.size()) * turns(Split::kTrain)};
   }
 
-  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
-                                    Rng rng) const override {
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,
+                                    Split split) const override {
     const bool train = split == Split::kTrain;
-    const auto b = static_cast<int64_t>(agents.size());
+    const auto b = static_cast<int64_t>(asks.size());
     const int64_t queries = train ? o_.queries : o_.test_queries, ways = this->ways(split);
     Episodes e;
     e.support_x = at::empty({b, ways * o_.shots, o_.side, o_.side, 1});
@@ -111,8 +111,8 @@ class Images : public TaskFamily, public FewShot, public Shares {
             *query_class = e.query_class.data_ptr<int64_t>();
     const int64_t pixels = o_.side * o_.side;
     for (int64_t i = 0; i < b; ++i) {
-      Draws d(rng.split(split_name(split)).split("task", i));
-      const auto chosen = choose(d, agents[i], split);
+      Draws d(asks[i].key.split(split_name(split)));
+      const auto chosen = choose(d, asks[i].agent, split);
       std::set<std::string> from;
       for (int64_t w = 0; w < ways; ++w) {
         const Class& c = classes_[chosen[w].number];

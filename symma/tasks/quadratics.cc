@@ -80,16 +80,16 @@ class Quadratics : public TaskFamily, public Shares {
     return {.shape = {{1}, o_.dims}, .kind = Kind::kRegression, .metric = "log10_loss"};
   }
 
-  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
-                                    Rng rng) const override {
-    const auto b = static_cast<int64_t>(agents.size());
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,
+                                    Split split) const override {
+    const auto b = static_cast<int64_t>(asks.size());
     const int64_t d = o_.dims;
     Tensor w = at::empty({b, d, d}), y = at::empty({b, d});
     float *ws = w.data_ptr<float>(), *ys = y.data_ptr<float>();
     const bool gaussian = o_.distribution == "normal";
     for (int64_t i = 0; i < b; ++i) {
-      Draws draws(rng.split(split_name(split)).split("task", i));
-      const auto [low, high] = range(agents[i], split);
+      Draws draws(asks[i].key.split(split_name(split)));
+      const auto [low, high] = range(asks[i].agent, split);
       const double s = std::exp(draws.uniform(low, high));
       const auto draw = [&] { return gaussian ? draws.normal() : draws.uniform(); };
       for (int64_t j = 0; j < d * d; ++j) *ws++ = static_cast<float>(s * draw());

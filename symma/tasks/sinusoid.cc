@@ -59,10 +59,10 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares, public Accoun
 
   TaskSpec spec() const override { return {.shape = {{1}, 1}, .kind = Kind::kRegression, .metric = "mse"}; }
 
-  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
-                                    Rng rng) const override {
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,
+                                    Split split) const override {
     const bool train = split == Split::kTrain;
-    const auto b = static_cast<int64_t>(agents.size());
+    const auto b = static_cast<int64_t>(asks.size());
     const int64_t shots = train || o_.test_shots == 0 ? o_.shots : o_.test_shots;
     const int64_t queries = train ? o_.queries : o_.test_queries;
     Episodes e;
@@ -76,11 +76,10 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares, public Accoun
     const auto data = [](const Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; };
     float *const sx = data(e.support_x), *const sy = data(e.support_y), *const qx = data(e.query_x),
                  *const qy = data(e.query_y), *const cx = data(e.curve_x), *const cy = data(e.curve_y);
-    const Rng of_split = rng.split(split_name(split));
     parallel_for(b, 64, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        Draws d(of_split.split("task", i));
-        const int64_t part = part_of(agents[i], d);
+        Draws d(asks[i].key.split(split_name(split)));
+        const int64_t part = part_of(asks[i].agent, d);
         const Range a = range(part, split, "amplitude"), p = range(part, split, "phase");
         const double amplitude = d.uniform(a.low, a.high), phase = d.uniform(p.low, p.high);
         const auto points = [&](float* xs, float* ys, int64_t n) {

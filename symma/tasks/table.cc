@@ -58,16 +58,16 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
             .classes = n};
   }
 
-  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const int64_t> agents, Split split,
-                                    Rng rng) const override {
+  std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,
+                                    Split split) const override {
     const bool train = split == Split::kTrain;
-    const auto b = static_cast<int64_t>(agents.size());
+    const auto b = static_cast<int64_t>(asks.size());
     std::vector<std::vector<int64_t>> support(b), query(b);
     Episodes e;
     size_t fewest = SIZE_MAX;
     for (int64_t i = 0; i < b; ++i) {
-      Draws d(rng.split(split_name(split)).split("task", i));
-      const auto& pool = groups_for(agents[i], split);
+      Draws d(asks[i].key.split(split_name(split)));
+      const auto& pool = groups_for(asks[i].agent, split);
       const Group& g = groups_[pool[d.below(static_cast<int64_t>(pool.size()))]];
       divide(g, d, support[i], query[i]);
       const auto most = static_cast<size_t>(train ? o_.queries : o_.test_queries);

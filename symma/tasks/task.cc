@@ -1,5 +1,7 @@
 #include "symma/tasks/task.h"
 
+#include <map>
+
 namespace symma {
 
 const char* split_name(Split split) {
@@ -14,6 +16,15 @@ const char* split_name(Split split) {
       return "ood";
   }
   TORCH_CHECK(false, "no such split");
+}
+
+std::vector<Ask> asks_for(std::span<const int64_t> agents, Rng rng) {
+  std::map<int64_t, uint64_t> asked;
+  std::vector<Ask> out;
+  out.reserve(agents.size());
+  for (int64_t a : agents)
+    out.push_back({a, rng.split("agent", static_cast<uint64_t>(a)).split("task", asked[a]++)});
+  return out;
 }
 
 }  // namespace symma

@@ -57,15 +57,25 @@ struct TaskSpec {
 // The whole population's distribution, rather than one agent's slice.
 inline constexpr int64_t kEveryone = -1;
 
+// One task: whose slice it is of (an agent's number, or kEveryone), and the key that it is drawn from.
+struct Ask {
+  int64_t agent;
+  Rng key;
+};
+
+// A task for each entry of `agents`: the t-th that agent a asks for is drawn from rng.split("agent",
+// a).split("task", t), whoever else asks.
+std::vector<Ask> asks_for(std::span<const int64_t> agents, Rng);
+
 // A distribution over tasks, one slice for each agent.
 class TaskFamily {
  public:
   virtual ~TaskFamily() = default;
   virtual TaskSpec spec() const = 0;
-  // One task for each entry of `agents` (an agent's number, or kEveryone). Equal entries at different places
-  // get different tasks.
-  virtual std::unique_ptr<TaskBatch> sample(const Model&, std::span<const int64_t> agents, Split,
-                                            Rng) const = 0;
+  // One task for each ask, drawn from its key and the split alone: a task is the same wherever it stands, and
+  // whoever else is asked for. All draws that the batch makes for a task later come from that key and the
+  // caller's.
+  virtual std::unique_ptr<TaskBatch> sample(const Model&, std::span<const Ask>, Split) const = 0;
 };
 
 using TaskFamilyRegistry = Registry<TaskFamily, int64_t /*agents*/>;

@@ -53,7 +53,7 @@ TEST_F(BadRun, AForeignCheckpoint) {
       {"weight", "another program"});
   refused_checkpoint(tensors(Json::array({1, 2}), ""), {"another program"});
   refused_checkpoint(tensors({{"weight", 3}}, ""), {"another program"});
-  Json header{{"__metadata__", {{"format", "symma run 1"}}}};
+  Json header{{"__metadata__", {{"format", "symma run 2"}}}};
   refused_checkpoint(tensors(header, ""), {"has no tensor \"theta\"", "checkpoint of this experiment"});
 }
 

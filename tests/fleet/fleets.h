@@ -33,7 +33,7 @@ inline bool same(const Tensor& a, const Tensor& b) {
 inline void expect_same(const RunState& a, const RunState& b) {
   EXPECT_EQ(a.round, b.round);
   EXPECT_EQ(a.tasks, b.tasks);
-  EXPECT_EQ(a.learner.step, b.learner.step);
+  EXPECT_TRUE(same(a.learner.id, b.learner.id) && same(a.learner.steps, b.learner.steps));
   EXPECT_EQ(a.exchange.rounds, b.exchange.rounds);
   EXPECT_EQ(a.exchange.bits, b.exchange.bits);
   EXPECT_TRUE(same(a.learner.theta, b.learner.theta));

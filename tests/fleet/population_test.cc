@@ -51,9 +51,9 @@ TEST(OwnSettings, EachRowLearnsAsAPlainFleetWithItsSettings) {
     EXPECT_FALSE(all.learner.theta[i].allclose(same.learner.theta[(i + 1) % 5], 1e-4, 1e-6)) << i;
     // And adapts by them.
     const std::vector<int64_t> who(3, kEveryone), steps{2};
-    const auto batch = e.family->sample(*e.model, who, Split::kTest, Rng(5));
-    const Tensor a = e.learner->adapt(all.learner.agents(i, i + 1), *batch, steps, Rng(6))[0],
-                 b = plain.learner->adapt(same.learner.agents(i, i + 1), *batch, steps, Rng(6))[0];
+    const auto batch = e.family->sample(*e.model, asks_for(who, Rng(5)), Split::kTest);
+    const Tensor a = e.learner->adapt(all.learner.rows(i, i + 1), *batch, steps, Rng(6))[0],
+                 b = plain.learner->adapt(same.learner.rows(i, i + 1), *batch, steps, Rng(6))[0];
     EXPECT_TRUE(a.allclose(b, 1e-4, 1e-5)) << i;
   }
 }
@@ -170,7 +170,7 @@ TEST(Select, ACopiedSearchDrawsItsOwnDirections) {
   const Experiment e = population({{"settings", {"meta_lr"}}, {"low", {1e-4}}, {"high", {0.1}}},
                                   {{"learner", {{"kind", "openai_es"}, {"population", 4}}}});
   const RunState run = rounds(e, start_run(e), 7);
-  EXPECT_TRUE(run.learner.own.at("stream").equal(at::arange(5, at::kLong)));
+  EXPECT_TRUE(run.learner.id.equal(at::arange(5, at::kLong)));
 }
 
 // ---- A run is a function of its settings and its seed.

@@ -139,22 +139,23 @@ TEST(AgentPrivacy, TheAdaptiveBoundFindsItsQuantile) {
 
 TEST(TaskPrivacy, ClipsEachTaskAndAddsNoiseToTheSum) {
   const Experiment e = fleet({});
-  State state = e.learner->init(2, Rng(1));
+  State state = e.learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
   std::vector<int64_t> who{0, 0, 0, 1, 1, 1};
-  const auto batch = e.family->sample(*e.model, who, Split::kTrain, Rng(2));
+  const auto batch = e.family->sample(*e.model, asks_for(who, Rng(2)), Split::kTrain);
   const int64_t q = state.theta.size(1);
   const Tensor grads = normal(Rng(3), {6, q});
   const auto given = [&](const Tensor& rows, const TaskBatch&, Rng) {
     return Gradients{grads, at::zeros({rows.size(0)})};
   };
   const Guard guard{.clip = 0.5, .noise = 1e-9};
-  const Tensor got = gather(state, *batch, 100, Rng(4), given, guard).grad;
+  const std::vector<Piece> whole{{0, 6}};
+  const Tensor got = gather(state, *batch, whole, Rng(4), given, guard).grad;
   const Tensor expected = (grads * (0.5 / grads.norm(2, 1, true))).view({2, 3, q}).mean(1);
   EXPECT_LE(apart(got, expected), 1e-6);
   // The noise: sigma clip on the sum, over many keys.
   double square = 0;
   for (int k = 0; k < 200; ++k)
-    square += (gather(state, *batch, 100, Rng(k), given, Guard{.clip = 0.5, .noise = 2}).grad - expected)
+    square += (gather(state, *batch, whole, Rng(k), given, Guard{.clip = 0.5, .noise = 2}).grad - expected)
                   .square()
                   .mean()
                   .item<double>() /

@@ -17,7 +17,7 @@ class EveryLearner : public testing::TestWithParam<std::string> {
 
   std::unique_ptr<TaskBatch> tasks(std::vector<int64_t> agents, uint64_t key,
                                    Split split = Split::kTrain) const {
-    return family->sample(*model, agents, split, Rng(key));
+    return family->sample(*model, asks_for(agents, Rng(key)), split);
   }
 
   std::unique_ptr<TaskFamily> family;
@@ -26,19 +26,19 @@ class EveryLearner : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(EveryLearner, StateIsOneRowAnAgent) {
-  State s = learner->init(3, Rng(1));
+  State s = learner->init(split_keys(Rng(1), "agent", 3), at::kFloat);
   learner->step(s, *tasks({0, 0, 1, 1, 2, 2}, 2), Rng(3));
   EXPECT_EQ(s.theta.size(0), 3);
   EXPECT_GE(s.theta.size(1), model->layout().size());
   for (const auto& [name, t] : s.own) EXPECT_EQ(t.size(0), 3) << name;
-  EXPECT_EQ(s.step, 1);
+  EXPECT_TRUE(s.steps.eq(1).all().item<bool>());
   EXPECT_TRUE(s.theta.isfinite().all().item<bool>());
 }
 
 TEST_P(EveryLearner, IsAFunctionOfStateTasksAndKey) {
   const auto run = [&](int threads) {
     set_threads(threads);
-    State s = learner->init(3, Rng(1));
+    State s = learner->init(split_keys(Rng(1), "agent", 3), at::kFloat);
     for (int i = 0; i < 3; ++i) learner->step(s, *tasks({0, 0, 1, 1, 2, 2}, 10 + i), Rng(20 + i));
     return s;
   };
@@ -49,9 +49,9 @@ TEST_P(EveryLearner, IsAFunctionOfStateTasksAndKey) {
 }
 
 TEST_P(EveryLearner, ACopyOfTheStateGoesOnTheSame) {
-  State s = learner->init(2, Rng(1));
+  State s = learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
   learner->step(s, *tasks({0, 1}, 2), Rng(3));
-  State copy{s.theta.clone(), {}, s.step};
+  State copy{s.id, s.theta.clone(), s.steps, {}};
   for (const auto& [name, t] : s.own) copy.own[name] = t.clone();
   learner->step(s, *tasks({0, 1}, 4), Rng(5));
   learner->step(copy, *tasks({0, 1}, 4), Rng(5));
@@ -59,16 +59,16 @@ TEST_P(EveryLearner, ACopyOfTheStateGoesOnTheSame) {
 }
 
 TEST_P(EveryLearner, AnAgentLearnsFromItsOwnTasksAlone) {
-  const State both = learner->init(2, Rng(1));
+  const State both = learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
   const auto batch = tasks({0, 0, 1, 1}, 2);
-  State together = both, alone = both.agents(1, 2);
+  State together = both, alone = both.rows(1, 2);
   learner->step(together, *batch, Rng(3));
   learner->step(alone, *batch->slice(2, 4), Rng(3));
   EXPECT_LE((together.theta[1] - alone.theta[0]).abs().max().item<double>(), 1e-5);
 }
 
 TEST_P(EveryLearner, ZeroStepsChangeNothingAndStepsAreAPath) {
-  const State s = learner->init(2, Rng(1));
+  const State s = learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
   const auto batch = tasks({0, 0, 1, 1}, 2, Split::kTest);
   const std::vector<int64_t> all{0, 1, 4}, last{4};
   const auto path = learner->adapt(s, *batch, all, Rng(3));
@@ -83,7 +83,7 @@ TEST_P(EveryLearner, ZeroStepsChangeNothingAndStepsAreAPath) {
 }
 
 TEST_P(EveryLearner, BeatsChanceAfterLearning) {
-  State s = learner->init(1, Rng(1));
+  State s = learner->init(split_keys(Rng(1), "agent", 1), at::kFloat);
   for (int i = 0; i < 150; ++i) learner->step(s, *tasks(std::vector<int64_t>(8, 0), 100 + i), Rng(i));
   const auto batch = tasks(std::vector<int64_t>(50, kEveryone), 7, Split::kTest);
   const std::vector<int64_t> steps{20};

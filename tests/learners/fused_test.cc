@@ -36,7 +36,7 @@ struct World {
   }
 
   State start(at::ScalarType type) const {
-    State s = learner->init(2, Rng(5));
+    State s = learner->init(split_keys(Rng(5), "agent", 2), at::kFloat);
     s.theta = s.theta.to(type);
     return s;
   }

@@ -22,7 +22,7 @@ World world(const std::string& family, const Json& task, const std::string& mode
   World w;
   w.family = make<TaskFamilyRegistry>(family, task, int64_t{1});
   w.model = make<ModelRegistry>(model, net, w.family->spec().shape);
-  w.batch = w.family->sample(*w.model, std::vector<int64_t>(tasks, 0), Split::kTrain, Rng(11));
+  w.batch = w.family->sample(*w.model, asks_for(std::vector<int64_t>(tasks, 0), Rng(11)), Split::kTrain);
   return w;
 }
 
@@ -45,7 +45,7 @@ std::unique_ptr<Learner> learner(const World& w, const std::string& kind, Json s
 }
 
 State start(const Learner& l) {
-  State s = l.init(1, Rng(5));
+  State s = l.init(split_keys(Rng(5), "agent", 1), at::kFloat);
   s.theta = s.theta.to(at::kDouble);
   for (auto& [name, t] : s.own) t = t.to(at::kDouble);
   return s;
@@ -79,7 +79,7 @@ void expect_close(const Tensor& a, const Tensor& b, double tolerance) {
 // Mean query loss after `steps` steps of adaptation: what second-order learners descend.
 std::function<double(const Tensor&)> adapted_loss(const World& w, const Learner& l, int64_t steps) {
   return [&w, &l, steps](const Tensor& theta) {
-    const State s{theta, {}, 0};
+    const State s = State::of(theta);
     return w.batch->loss(l.adapt(s, *w.batch, std::vector<int64_t>{steps}, Rng(7))[0], Stage::kQuery, Rng(7))
         .mean()
         .item<double>();
@@ -255,7 +255,7 @@ TEST(Gradients, MamlOfTheConvolutionalNet) {
   const State s = start(*l);
   const auto f = [&](const Tensor& theta) {
     return batch
-        .loss(l->adapt({theta, {}, 0}, batch, std::vector<int64_t>{2}, Rng(7))[0], Stage::kQuery, Rng(7))
+        .loss(l->adapt(State::of(theta), batch, std::vector<int64_t>{2}, Rng(7))[0], Stage::kQuery, Rng(7))
         .mean()
         .item<double>();
   };
@@ -353,7 +353,7 @@ TEST(Gradients, MamlAgreesWithAnIndependentDoubleLoop) {
     }
     expect_close(gradient_of_step(*l, s, *w.batch), at::tensor(mean, at::kDouble).unsqueeze(0), 1e-10);
     // In the precision that runs have.
-    State single{s.theta.to(at::kFloat), {}, 0};
+    State single = State::of(s.theta.to(at::kFloat));
     expect_close(gradient_of_step(*l, single, *w.batch).to(at::kDouble),
                  at::tensor(mean, at::kDouble).unsqueeze(0), 1e-5);
   }

@@ -22,7 +22,7 @@ World quadratics(int64_t dims, int64_t tasks, double std = 0.5) {
   World w;
   w.family = make<TaskFamilyRegistry>("quadratics", {{"dims", dims}}, int64_t{1});
   w.model = make<ModelRegistry>("point", {{"std", std}}, w.family->spec().shape);
-  w.batch = w.family->sample(*w.model, std::vector<int64_t>(tasks, 0), Split::kTrain, Rng(11));
+  w.batch = w.family->sample(*w.model, asks_for(std::vector<int64_t>(tasks, 0), Rng(11)), Split::kTrain);
   return w;
 }
 
@@ -35,7 +35,7 @@ std::unique_ptr<Learner> standing(const World& w, const std::string& kind, Json 
 }
 
 State start(const Learner& l, int64_t agents = 1) {
-  State s = l.init(agents, Rng(5));
+  State s = l.init(split_keys(Rng(5), "agent", agents), at::kFloat);
   s.theta = s.theta.to(at::kDouble);
   for (auto& [name, t] : s.own)
     if (t.is_floating_point()) t = t.to(at::kDouble);
@@ -256,14 +256,14 @@ TEST(LearnedOptimizer, GoesOnWithTheOptimiserOfARun) {
     return make<LearnerRegistry>("mlp_optimizer", settings,
                                  LearnerSetting{*world.model, world.family->spec()});
   };
-  const State trained = build(w, Json::object())->init(2, Rng(3));
+  const State trained = build(w, Json::object())->init(split_keys(Rng(3), "agent", 2), at::kFloat);
   const std::string run = testing::TempDir() + "optimiser_of_a_run." + std::to_string(getpid());
   std::filesystem::create_directories(run);
   Json layout = Json::array();
   for (const auto& e : w.model->layout().entries()) layout.push_back({{"name", e.name}, {"shape", e.shape}});
   write_safetensors(run + "/checkpoint.safetensors",
                     {{{"theta", trained.theta}}, {{"layout", layout.dump()}}});
-  const State s = build(other, {{"from", run}})->init(2, Rng(9));
+  const State s = build(other, {{"from", run}})->init(split_keys(Rng(9), "agent", 2), at::kFloat);
   for (int64_t agent : {0, 1}) EXPECT_TRUE(s.theta[agent].slice(0, 7).equal(trained.theta[0].slice(0, 3)));
   EXPECT_THROW(build(other, {{"from", run}, {"hidden", {5}}}), UserError);
   EXPECT_THROW(build(other, {{"from", run + "/nowhere"}}), UserError);
@@ -276,7 +276,8 @@ TEST(LearnedOptimizer, TasksStayForTheirStepsAndThenGiveWay) {
   State s = start(*l);
   std::vector<Tensor> tasks, ages;
   for (int i = 0; i < 6; ++i) {
-    const auto fresh = w.family->sample(*w.model, std::vector<int64_t>(3, 0), Split::kTrain, Rng(100 + i));
+    const auto fresh =
+        w.family->sample(*w.model, asks_for(std::vector<int64_t>(3, 0), Rng(100 + i)), Split::kTrain);
     l->step(s, *fresh, Rng(i));
     tasks.push_back(s.own.at("kept.task.w")[0]);
     ages.push_back(s.own.at("kept.age")[0]);
@@ -301,7 +302,7 @@ TEST(Tuned, ChoosesWhatEndsLowest) {
     return make<LearnerRegistry>("tuned", settings, LearnerSetting{*w.model, w.family->spec()});
   };
   const auto l = build({{"optimizer", "sgd"}, {"rates", rates}, {"steps", 25}});
-  State s = l->init(1, Rng(1));
+  State s = l->init(split_keys(Rng(1), "agent", 1), at::kFloat);
   const Scores scores = l->step(s, *w.batch, Rng(2));
   const Tensor begin = hand_out(s.theta, 30);
   const std::vector<int64_t> steps{0, 1, 25};
@@ -318,7 +319,8 @@ TEST(Tuned, ChoosesWhatEndsLowest) {
   for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(path[i].allclose(plain[i], 1e-6, 1e-6));
   // Adam against the one that few-shot learners have.
   const auto of_adam = build({{"optimizer", "adam"}, {"rates", {0.05}}});
-  const auto adam = of_adam->adapt(of_adam->init(1, Rng(1)), *w.batch, steps, Rng(4)),
+  const auto adam = of_adam->adapt(of_adam->init(split_keys(Rng(1), "agent", 1), at::kFloat), *w.batch, steps,
+                                   Rng(4)),
              known = descend(begin, *w.batch, steps, {.inner_lr = 0.05, .adam = true}, Rng(4));
   for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(adam[i].allclose(known[i], 1e-5, 1e-5));
 }

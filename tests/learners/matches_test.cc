@@ -15,12 +15,14 @@ struct Made {
   std::unique_ptr<TaskFamily> family;
   std::unique_ptr<Model> model;
   std::unique_ptr<TaskBatch> draw(std::vector<int64_t> agents, uint64_t key) const {
-    return family->sample(*model, agents, Split::kTrain, Rng(key));
+    return family->sample(*model, asks_for(agents, Rng(key)), Split::kTrain);
   }
   std::unique_ptr<Learner> learner(const std::string& kind, Json settings) const {
     return make<LearnerRegistry>(kind, settings, LearnerSetting{*model, family->spec()});
   }
-  Tensor start(int64_t rows, uint64_t key = 4) const { return model->init(rows, Rng(key)).to(at::kDouble); }
+  Tensor start(int64_t rows, uint64_t key = 4) const {
+    return model->init(split_keys(Rng(key), "row", rows)).to(at::kDouble);
+  }
 };
 
 Made made(Json settings = Json::object(), const std::string& model = "tabular",
@@ -39,7 +41,7 @@ const GameBatch& games(const TaskBatch& b) {
 Tensor meta_gradient(const Made& m, const std::string& kind, Json settings, const TaskBatch& batch,
                      const Tensor& rows) {
   settings["optimizer"] = "sgd", settings["meta_lr"] = 1;
-  State s{rows, {}, 0};
+  State s = State::of(rows);
   m.learner(kind, settings)->step(s, batch, Rng(9));
   return rows - s.theta;
 }
@@ -175,7 +177,7 @@ TEST(Matches, AChainsGradientGoesThroughAllStepsOrOwnStepsAlone) {
     EXPECT_GT((all - own).abs().max().item<double>(), 1e-2);
     // adapt goes the same way.
     const std::vector<int64_t> steps{0, 1, 3};
-    const auto went = m.learner("meta_mapg", settings)->adapt({rows, {}, 0}, *batch, steps, Rng(1));
+    const auto went = m.learner("meta_mapg", settings)->adapt(State::of(rows), *batch, steps, Rng(1));
     EXPECT_TRUE(went[0].equal(match));
     EXPECT_LE((went[1].narrow(1, p, r) - path[0]).abs().max().item<double>(), 1e-6);
     EXPECT_LE((went[2].narrow(1, p, r) - path[2]).abs().max().item<double>(), 1e-6);
@@ -213,7 +215,7 @@ TEST(Matches, SampledLookaheadsHaveTheExactOnesMean) {
                naive = meta_gradient(exact, "naive", {}, *b, rows);
   std::vector<Tensor> draws;
   for (uint64_t i = 0; i < 60; ++i) {
-    State s{rows, {}, 0};
+    State s = State::of(rows);
     sampled.learner("lola", lola)->step(s, *a, Rng(100 + i));
     draws.push_back(rows - s.theta);
   }
@@ -235,14 +237,14 @@ TEST_P(EachOne, IsTheSameOnAnyNumberOfThreadsAndInPieces) {
     const auto learner = m.learner(GetParam(), settings);
     const auto run = [&](int threads) {
       set_threads(threads);
-      State s = learner->init(2, Rng(1));
+      State s = learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
       for (int i = 0; i < 2; ++i) learner->step(s, *m.draw(agents, 10 + i), Rng(20 + i));
       return s;
     };
     const State a = run(1), b = run(2);
     set_threads(0);
     EXPECT_TRUE(a.theta.equal(b.theta));
-    EXPECT_EQ(a.step, 2);
+    EXPECT_TRUE(a.steps.eq(2).all().item<bool>());
     EXPECT_TRUE(a.theta.isfinite().all().item<bool>());
   }
 }
@@ -274,7 +276,7 @@ TEST(Lola, CooperatesWhereNaiveLearnersDefect) {
   const auto batch = m.draw(matches, 3);
   const auto ends = [&](int64_t lookaheads) {
     const auto learner = m.learner("lola", {{"form", "taylor"}, {"lookaheads", lookaheads}});
-    const auto rows = learner->adapt({m.start(20), {}, 0}, *batch, steps, Rng(1));
+    const auto rows = learner->adapt(State::of(m.start(20)), *batch, steps, Rng(1));
     return batch->score(rows[0], Rng(1)).at("return").mean().item<double>();
   };
   EXPECT_GT(ends(1), -1.2);

@@ -43,7 +43,7 @@ struct Made {
   std::unique_ptr<TaskFamily> family;
   std::unique_ptr<Model> model;
   std::unique_ptr<TaskBatch> draw(std::vector<int64_t> agents, uint64_t key) const {
-    return family->sample(*model, agents, Split::kTrain, Rng(key));
+    return family->sample(*model, asks_for(agents, Rng(key)), Split::kTrain);
   }
 };
 
@@ -69,7 +69,7 @@ const ControlBatch& worlds(const TaskBatch& b) {
 TEST(Numbers, ARolloutKnowsTheDensityOfWhatItDrew) {
   const Made m = made({}, 2);
   const auto batch = m.draw({0, 0}, 3);
-  const Tensor theta = m.model->init(2, Rng(4));
+  const Tensor theta = m.model->init(split_keys(Rng(4), "row", 2));
   const auto lesson = worlds(*batch).play(theta, Stage::kSupport, Rng(5));
   const Tensor now = ControlBatch::log_p(worlds(*batch).outputs(theta, lesson), lesson);
   EXPECT_LE(((now - lesson.drawn) * lesson.episodes.alive).abs().max().item<double>(), 1e-4);
@@ -155,7 +155,7 @@ TEST(Advantages, ATasksLossIsMinusItsReturnWhateverTheSurrogate) {
   for (const char* surrogate : {"dice", "low_variance"}) {
     const Made m = made({{"surrogate", surrogate}, {"gamma", 1.0}});
     const auto batch = m.draw({0, 0}, 3);
-    const Tensor theta = m.model->init(2, Rng(4));
+    const Tensor theta = m.model->init(split_keys(Rng(4), "row", 2));
     const Tensor loss = batch->loss(theta, Stage::kSupport, Rng(5));
     const auto lesson = worlds(*batch).play(theta, Stage::kSupport, Rng(5));
     EXPECT_LE((loss + lesson.episodes.team.mean(1)).abs().max().item<double>(), 1e-4);
@@ -176,7 +176,7 @@ TEST_P(EveryMetaPolicy, IsAFunctionOfStateTasksAndKey) {
   const auto l = learner(m);
   const auto run = [&](int threads) {
     set_threads(threads);
-    State s = l->init(2, Rng(1));
+    State s = l->init(split_keys(Rng(1), "agent", 2), at::kFloat);
     for (int i = 0; i < 2; ++i)
       l->step(s, *m.draw(std::vector<int64_t>(24, 0), 10 + i), Rng(20 + i));  // three pieces of work
     return s;
@@ -188,17 +188,17 @@ TEST_P(EveryMetaPolicy, IsAFunctionOfStateTasksAndKey) {
     EXPECT_EQ(t.size(0), 2) << name;
     EXPECT_TRUE(t.equal(b.own.at(name))) << name;
   }
-  EXPECT_EQ(a.step, 2);
+  EXPECT_TRUE(a.steps.eq(2).all().item<bool>());
   EXPECT_TRUE(a.theta.isfinite().all().item<bool>());
-  EXPECT_FALSE(a.theta.equal(l->init(2, Rng(1)).theta));
+  EXPECT_FALSE(a.theta.equal(l->init(split_keys(Rng(1), "agent", 2), at::kFloat).theta));
 }
 
 TEST_P(EveryMetaPolicy, AnAgentLearnsFromItsOwnTasksAlone) {
   const Made m = made();
   const auto l = learner(m);
-  const State both = l->init(2, Rng(1));
+  const State both = l->init(split_keys(Rng(1), "agent", 2), at::kFloat);
   const auto batch = m.draw({0, 0, 0, 0}, 2);
-  State together = both, alone = both.agents(1, 2);
+  State together = both, alone = both.rows(1, 2);
   l->step(together, *batch, Rng(3));
   l->step(alone, *batch->slice(2, 4), Rng(3));
   EXPECT_LE((together.theta[1] - alone.theta[0]).abs().max().item<double>(), 1e-4);
@@ -207,7 +207,7 @@ TEST_P(EveryMetaPolicy, AnAgentLearnsFromItsOwnTasksAlone) {
 TEST_P(EveryMetaPolicy, ZeroStepsChangeNothingAndStepsAreAPath) {
   const Made m = made();
   const auto l = learner(m);
-  const State s = l->init(2, Rng(1));
+  const State s = l->init(split_keys(Rng(1), "agent", 2), at::kFloat);
   const auto batch = m.draw({0, 0, 0, 0}, 2);
   const std::vector<int64_t> all{0, 1, 3}, last{3};
   const auto path = l->adapt(s, *batch, all, Rng(3));
@@ -232,7 +232,7 @@ TEST_P(EveryMetaPolicy, NeedsAWorldAndAdvantages) {
   const Made m = made({{"baseline", "episodes"}, {"surrogate", "dice"}});
   says("baseline", [&] {
     const auto l = learner(m);
-    State s = l->init(1, Rng(1));
+    State s = l->init(split_keys(Rng(1), "agent", 1), at::kFloat);
     l->step(s, *m.draw({0}, 2), Rng(3));
   });
 }
@@ -257,7 +257,7 @@ TEST(MamlTrpo, AStepIsAsLongInAdaptedPoliciesAsTheRegionAllows) {
                                               {"damping", 0.0},
                                               {"cg_steps", cg_steps}},
                                              LearnerSetting{*m.model, m.family->spec()});
-        State s = l->init(1, Rng(1));
+        State s = l->init(split_keys(Rng(1), "agent", 1), at::kFloat);
         s.theta = s.theta.to(at::kDouble);
         return l->step(s, *m.draw({0, 0, 0}, draw), Rng(3)).at("kl").item<double>() / max_kl;
       };
@@ -286,7 +286,7 @@ TEST(MamlTrpo, ARefusedLengthSaysWhichWouldFit) {
     const Made m = made();
     const auto l = make<LearnerRegistry>("maml_trpo", {{"max_kl", 1e-7}, {"damping", 0.0}, {"cg_steps", 4}},
                                          LearnerSetting{*m.model, m.family->spec()});
-    State s = l->init(1, Rng(1));
+    State s = l->init(split_keys(Rng(1), "agent", 1), at::kFloat);
     s.theta = s.theta.to(at::kDouble);
     const double kl = l->step(s, *m.draw({0, 0, 0}, draw), Rng(3)).at("kl").item<double>() / 1e-7;
     EXPECT_LE(kl, 1);
@@ -301,7 +301,7 @@ TEST(MamlTrpo, LearnsToNavigate) {
   for (const double share : {1.0, 0.3}) {
     const auto l = make<LearnerRegistry>("maml_trpo", {{"metric_share", share}},
                                          LearnerSetting{*m.model, m.family->spec()});
-    State s = l->init(1, Rng(1));
+    State s = l->init(split_keys(Rng(1), "agent", 1), at::kFloat);
     double first = 0, last = 0, moved = 0;
     for (int i = 0; i < 40; ++i) {
       const Scores said = l->step(s, *m.draw(std::vector<int64_t>(8, 0), i), Rng(i));
@@ -321,9 +321,7 @@ TEST(Promp, ItsGradientIsThatOfItsObjective) {
   const auto l = make<LearnerRegistry>(
       "promp", {{"epochs", 1}, {"inner_lr", kRate}, {"kl_weight", kWeight}, {"clip", 0.9}},
       LearnerSetting{*m.model, m.family->spec()});
-  State s = l->init(1, Rng(1));
-  s.theta = s.theta.to(at::kDouble);
-  for (auto& [name, t] : s.own) t = t.to(at::kDouble);
+  State s = l->init(split_keys(Rng(1), "agent", 1), at::kDouble);
   const auto batch = m.draw({0, 0}, 2);
   const Tensor theta = s.theta;
   l->step(s, *batch, Rng(3));

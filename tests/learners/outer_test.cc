@@ -13,7 +13,7 @@ TEST(Adam, IsAlgorithmOne) {
   OuterOptions o;
   o.meta_lr = 0.01, o.beta1 = 0.8, o.beta2 = 0.95, o.eps = 1e-6;
   for (const auto type : {at::kFloat, at::kDouble}) {
-    State s{normal(Rng(1), {3, 37}, type), {}, 0};
+    State s = State::of(normal(Rng(1), {3, 37}, type));
     outer_init(o, s);
     const Tensor start = s.theta.to(at::kDouble).clone();
     std::vector<double> theta(start.data_ptr<double>(), start.data_ptr<double>() + start.numel()),
@@ -38,16 +38,16 @@ TEST(Adam, IsAlgorithmOne) {
 
 TEST(Adam, NeverWritesWhereAnotherStateLooks) {
   const OuterOptions o;
-  State s{normal(Rng(1), {4, 9}), {}, 0};
+  State s = State::of(normal(Rng(1), {4, 9}));
   outer_init(o, s);
   outer_step(o, s, normal(Rng(2), {4, 9}));  // moments that are not zero
-  const State copy = s, part = s.agents(1, 2);
+  const State copy = s, part = s.rows(1, 2);
   const Tensor theta = s.theta.clone(), m = s.own.at("adam.m").clone(), v = s.own.at("adam.v").clone();
   for (int i = 0; i < 3; ++i) outer_step(o, s, normal(Rng(3).split("g", i), {4, 9}));
   EXPECT_TRUE(copy.theta.equal(theta) && copy.own.at("adam.m").equal(m) && copy.own.at("adam.v").equal(v));
   EXPECT_TRUE(part.theta.equal(theta.slice(0, 1, 2)) && part.own.at("adam.m").equal(m.slice(0, 1, 2)));
   // A part that steps leaves the whole alone.
-  State whole = copy, one = whole.agents(0, 1);
+  State whole = copy, one = whole.rows(0, 1);
   outer_step(o, one, normal(Rng(4), {1, 9}));
   EXPECT_TRUE(whole.theta.equal(theta) && whole.own.at("adam.v").equal(v));
 }
@@ -56,7 +56,7 @@ TEST(Adam, SameBitsForOneAndTwoThreads) {
   const auto run = [](int threads) {
     set_threads(threads);
     const OuterOptions o;
-    State s{normal(Rng(1), {11, 9001}), {}, 0};
+    State s = State::of(normal(Rng(1), {11, 9001}));
     outer_init(o, s);
     for (int i = 0; i < 3; ++i) outer_step(o, s, normal(Rng(2).split("g", i), {11, 9001}));
     return s.theta;

@@ -17,7 +17,7 @@ struct Made {
   std::unique_ptr<Learner> learner;
   std::unique_ptr<TaskBatch> draw(std::vector<int64_t> agents, uint64_t key,
                                   Split split = Split::kTrain) const {
-    return family->sample(*model, agents, split, Rng(key));
+    return family->sample(*model, asks_for(agents, Rng(key)), split);
   }
 };
 
@@ -49,7 +49,7 @@ TEST(Feedback, ShowsWhatWasDoneAndEarnedAndTheEnd) {
   const Made m = made(kForaging, Json::array());
   const auto batch = m.draw({0, 0}, 1);
   const TeamNet net(*m.model, 2, true);
-  const Rollout o = worlds(*batch).roll_out(net, net.init(2, Rng(2)), 3, {}, Rng(3));
+  const Rollout o = worlds(*batch).roll_out(net, net.init(split_keys(Rng(2), "row", 2)), 3, {}, Rng(3));
   const int64_t n = o.mask.size(4), t = o.action.size(2), from = o.input.size(4) - n - 2;
   EXPECT_EQ(o.input.select(2, 0).narrow(3, from, n + 2).abs().sum().item<double>(), 0);
   int ends = 0, early = 0;
@@ -79,9 +79,9 @@ TEST(Feedback, RecallShowsWhatWasSeenTheStepBefore) {
   const auto plain = make<TaskFamilyRegistry>(
       "control", {{"world", kForaging}, {"feedback", true}, {"greedy", false}}, int64_t{1});
   const auto model = make<ModelRegistry>("gru", {{"hidden", 8}}, family->spec().shape);
-  const auto batch = family->sample(*model, std::vector<int64_t>{0}, Split::kTrain, Rng(1));
+  const auto batch = family->sample(*model, asks_for(std::vector<int64_t>{0}, Rng(1)), Split::kTrain);
   const TeamNet net(*model, 2, true);
-  const Rollout o = worlds(*batch).roll_out(net, net.init(1, Rng(2)), 3, {}, Rng(3));
+  const Rollout o = worlds(*batch).roll_out(net, net.init(split_keys(Rng(2), "row", 1)), 3, {}, Rng(3));
   const int64_t in = o.input.size(4), seen = in - plain->spec().shape.in[0];
   EXPECT_EQ(o.input.select(2, 0).narrow(3, in - seen, seen).abs().sum().item<double>(), 0);
   for (int64_t e = 0; e < 3; ++e) {
@@ -97,7 +97,7 @@ TEST(Memory, HandedOnIsAsIfNothingHadCome) {
   const Made m = made(kForaging, Json::array());
   const auto batch = m.draw({0, 0, 1, 1}, 1);
   const TeamNet net(*m.model, 2, true);
-  const Tensor theta = net.init(2, Rng(2));  // two rows play four tasks
+  const Tensor theta = net.init(split_keys(Rng(2), "row", 2));  // two rows play four tasks
   Tensor memory;
   std::vector<Rollout> episodes;
   for (uint64_t k = 0; k < 2; ++k)
@@ -131,7 +131,7 @@ TEST(Memory, InARowIsWhereItsSequencesBegin) {
   const auto model =
       make<ModelRegistry>("gru", {{"hidden", 5}, {"memory", true}, {"std", 0.3}}, ModelShape{{3}, 4});
   const auto& net = dynamic_cast<const Recurrent&>(*model);
-  const Tensor theta = model->init(2, Rng(1)), x = normal(Rng(2), {2, 4, 1, 3});
+  const Tensor theta = model->init(split_keys(Rng(1), "row", 2)), x = normal(Rng(2), {2, 4, 1, 3});
   EXPECT_EQ(net.first(theta).abs().sum().item<double>(), 0);
   const auto& place = model->layout().at("memory");
   Tensor h = at::zeros({2, 1, 5});
@@ -152,7 +152,7 @@ TEST(Rl2, StepsAreEpisodesAndMoveTheMemoryAlone) {
     const bool robots = world == kRobots;
     const Made m = made(world, robots ? Json{"goal_*"} : Json::array(), {},
                         robots ? Json{{"std", 0.2}} : Json::object());
-    const State s = m.learner->init(1, Rng(1));
+    const State s = m.learner->init(split_keys(Rng(1), "agent", 1), at::kFloat);
     const auto batch = m.draw({kEveryone, kEveryone, kEveryone}, 2, Split::kTest);
     const std::vector<int64_t> steps{0, 1, 3}, last{3};
     const auto path = m.learner->adapt(s, *batch, steps, Rng(3));
@@ -180,7 +180,7 @@ TEST(Rl2, IsAFunctionOfStateTasksAndKey) {
   const Made m = made(kRobots, {"goal_*"}, {{"minibatches", 2}, {"epochs", 2}}, {{"std", 0.2}}, 40);
   const auto run = [&](int threads) {
     set_threads(threads);
-    State s = m.learner->init(2, Rng(1));
+    State s = m.learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
     for (int i = 0; i < 2; ++i)
       m.learner->step(s, *m.draw(std::vector<int64_t>{0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1}, 10 + i),
                       Rng(20 + i));
@@ -202,9 +202,9 @@ TEST(Rl2, StepSizesFall) {
   const auto moved = [](int64_t halve_every, int64_t step) {
     const Made m = made(kForaging, Json::array(),
                         {{"halve_every", halve_every}, {"epochs", 1}, {"minibatches", 1}, {"clip_norm", 0}});
-    State s = m.learner->init(1, Rng(1));
+    State s = m.learner->init(split_keys(Rng(1), "agent", 1), at::kFloat);
     const Tensor before = s.theta;
-    s.step = step;
+    s.steps = s.steps + step;
     m.learner->step(s, *m.draw({0, 0}, 2), Rng(3));
     return (s.theta - before).abs().max().item<double>();
   };
@@ -217,7 +217,7 @@ TEST(Rl2, StepSizesFall) {
 TEST(Rl2, StandardisesRewardsByWhatWasEarned) {
   const Made m = made({{"kind", "bandit"}, {"arms", 2}, {"limit", 5}}, {"arm_*"},
                       {{"episodes", 2}, {"standardise_rewards", true}}, Json::object(), 20);
-  State s = m.learner->init(1, Rng(1));
+  State s = m.learner->init(split_keys(Rng(1), "agent", 1), at::kFloat);
   const Scores scores = m.learner->step(s, *m.draw({0, 0, 0}, 2), Rng(3));
   const double mean = scores.at("return_trial")[0].item<double>() / 10;
   const Tensor kept = s.own.at("reward")[0];
@@ -232,7 +232,7 @@ TEST(Rl2, AMemoryWithASpanBeginsLong) {
   const ModelShape shape{{3}, 2};
   const auto half = make<ModelRegistry>("gru", {{"hidden", 2000}}, shape),
              lasting = make<ModelRegistry>("gru", {{"hidden", 2000}, {"span", 100}}, shape);
-  const Tensor moved = lasting->init(1, Rng(1)) - half->init(1, Rng(1));
+  const Tensor moved = lasting->init(split_keys(Rng(1), "row", 1)) - half->init(split_keys(Rng(1), "row", 1));
   const auto& bias = lasting->layout().at("input.bias");
   const Tensor times = moved.narrow(1, bias.offset + 2000, 2000).to(at::kDouble).exp();
   EXPECT_EQ(moved.count_nonzero().item<int64_t>(), 2000);
@@ -243,9 +243,9 @@ TEST(Rl2, AMemoryWithASpanBeginsLong) {
 
 TEST(Rl2, AnAgentLearnsFromItsOwnTasksAlone) {
   const Made m = made(kForaging, Json::array());
-  const State both = m.learner->init(2, Rng(1));
+  const State both = m.learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
   const auto batch = m.draw({0, 0, 1, 1}, 2);
-  State together = both, alone = both.agents(1, 2);
+  State together = both, alone = both.rows(1, 2);
   m.learner->step(together, *batch, Rng(3));
   m.learner->step(alone, *batch->slice(2, 4), Rng(3));
   EXPECT_FALSE(together.theta.equal(both.theta));
@@ -258,8 +258,9 @@ TEST(Rl2, SaysWhatItNeeds) {
     const auto model = make<ModelRegistry>("gru", options, family->spec().shape);
     try {
       const auto learner = make<LearnerRegistry>("rl2", {}, LearnerSetting{*model, family->spec()});
-      State s = learner->init(1, Rng(1));
-      learner->step(s, *family->sample(*model, std::vector<int64_t>{0}, Split::kTrain, Rng(1)), Rng(2));
+      State s = learner->init(split_keys(Rng(1), "agent", 1), at::kFloat);
+      learner->step(s, *family->sample(*model, asks_for(std::vector<int64_t>{0}, Rng(1)), Split::kTrain),
+                    Rng(2));
       ADD_FAILURE();
     } catch (const UserError& e) {
       const std::string remedy = options.contains("memory") ? "feedback = true" : "memory = true";
@@ -277,7 +278,7 @@ TEST(Rl2, ComesNearTheOptimumOfSmallBandits) {
       made({{"kind", "bandit"}, {"arms", 2}, {"limit", 1}}, {"arm_*"},
            {{"episodes", 5}, {"lr", 5e-3}, {"gamma", 1.0}, {"minibatches", 2}, {"critic_hidden", 8}},
            Json::object(), 1);
-  State s = m.learner->init(1, Rng(1));
+  State s = m.learner->init(split_keys(Rng(1), "agent", 1), at::kFloat);
   for (int i = 0; i < 60; ++i)
     m.learner->step(s, *m.draw(std::vector<int64_t>(300, kEveryone), 100 + i), Rng(i));
   const auto batch = m.draw(std::vector<int64_t>(4000, kEveryone), 7, Split::kTest);

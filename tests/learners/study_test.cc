@@ -38,8 +38,8 @@ Played played(const Case& c) {
   task.update(c.task);
   p.family = make<TaskFamilyRegistry>("control", task, int64_t{1});
   p.model = make<ModelRegistry>("gaussian", c.model, p.family->spec().shape);
-  p.batch = p.family->sample(*p.model, std::vector<int64_t>{0, 0}, Split::kTrain, Rng(3));
-  const Tensor theta = p.model->init(2, Rng(4));
+  p.batch = p.family->sample(*p.model, asks_for(std::vector<int64_t>{0, 0}, Rng(3)), Split::kTrain);
+  const Tensor theta = p.model->init(split_keys(Rng(4), "row", 2));
   p.lesson = p.tasks().play(theta, Stage::kSupport, Rng(5));
   p.rows = theta.to(at::kDouble) + 0.03 * normal(Rng(6), theta.sizes(), at::kDouble);
   p.v = normal(Rng(7), theta.sizes(), at::kDouble);

@@ -79,7 +79,7 @@ class EveryTeam : public testing::TestWithParam<Case> {
 
   std::unique_ptr<TaskBatch> tasks(std::vector<int64_t> agents, uint64_t key,
                                    Split split = Split::kTrain) const {
-    return family->sample(*model, agents, split, Rng(key));
+    return family->sample(*model, asks_for(agents, Rng(key)), split);
   }
   int64_t columns() const { return model->layout().size() * (GetParam().shared ? 1 : 2); }
 
@@ -94,16 +94,16 @@ void expect_same(const State& a, const State& b) {
 }
 
 State clone(const State& s) {
-  State out{s.theta.clone(), {}, s.step};
+  State out{s.id, s.theta.clone(), s.steps, {}};
   for (const auto& [name, t] : s.own) out.own[name] = t.clone();
   return out;
 }
 
 TEST_P(EveryTeam, StateIsOneRowAnAgentAndStaysFinite) {
-  State s = learner->init(3, Rng(1));
+  State s = learner->init(split_keys(Rng(1), "agent", 3), at::kFloat);
   const auto fresh = clone(s);
   for (int i = 0; i < 3; ++i) learner->step(s, *tasks({0, 0, 1, 1, 2, 2}, 2 + i), Rng(3 + i));
-  EXPECT_EQ(s.step, 3);
+  EXPECT_TRUE(s.steps.eq(3).all().item<bool>());
   EXPECT_GE(s.theta.size(1), columns());
   EXPECT_TRUE(s.theta.isfinite().all().item<bool>());
   EXPECT_FALSE(s.theta.equal(fresh.theta));
@@ -118,7 +118,7 @@ TEST_P(EveryTeam, StateIsOneRowAnAgentAndStaysFinite) {
 TEST_P(EveryTeam, IsAFunctionOfStateTasksAndKey) {
   const auto run = [&](int threads) {
     set_threads(threads);
-    State s = learner->init(3, Rng(1));
+    State s = learner->init(split_keys(Rng(1), "agent", 3), at::kFloat);
     for (int i = 0; i < 3; ++i) learner->step(s, *tasks({0, 1, 2}, 10 + i), Rng(20 + i));
     return s;
   };
@@ -128,7 +128,7 @@ TEST_P(EveryTeam, IsAFunctionOfStateTasksAndKey) {
 }
 
 TEST_P(EveryTeam, ACopyOfTheStateGoesOnTheSame) {
-  State s = learner->init(2, Rng(1));
+  State s = learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
   for (int i = 0; i < 3; ++i) learner->step(s, *tasks({0, 1}, 2 + i), Rng(3 + i));
   State copy = clone(s), alias = s;
   const State before = clone(s);
@@ -139,17 +139,17 @@ TEST_P(EveryTeam, ACopyOfTheStateGoesOnTheSame) {
 }
 
 TEST_P(EveryTeam, AnAgentLearnsFromItsOwnTasksAlone) {
-  State both = learner->init(2, Rng(1));
+  State both = learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
   for (int i = 0; i < 3; ++i) learner->step(both, *tasks({0, 0, 1, 1}, 4 + i), Rng(5 + i));
   const auto batch = tasks({0, 0, 1, 1}, 2);
-  State together = clone(both), alone = clone(both).agents(1, 2);
+  State together = clone(both), alone = clone(both).rows(1, 2);
   learner->step(together, *batch, Rng(3));
   learner->step(alone, *batch->slice(2, 4), Rng(3));
   EXPECT_LE((together.theta[1] - alone.theta[0]).abs().max().item<double>(), 1e-5);
 }
 
 TEST_P(EveryTeam, ZeroStepsChangeNothingAndStepsAreAPath) {
-  const State s = learner->init(2, Rng(1));
+  const State s = learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
   const auto batch = tasks({0, 0, 1, 1}, 2, Split::kTest);
   const std::vector<int64_t> all{0, 2, 4}, last{4};
   const auto path = learner->adapt(s, *batch, all, Rng(3));
@@ -239,11 +239,12 @@ Tensor late_mean(const std::vector<double>& row, Json settings, const Tensor& se
   const auto model = make<ModelRegistry>("mlp", {{"hidden", {8}}}, family->spec().shape);
   settings.update({{"buffer", 640}, {"batch", 64}, {"updates", 2}, {"lr", 0.01}, {"limit_ends", true}});
   const auto learner = make<LearnerRegistry>("iql", settings, LearnerSetting{*model, family->spec()});
-  State s = learner->init(2, Rng(1));
+  State s = learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
   const Tensor x = seen.expand({2, seen.size(0), 3});
   Tensor sum = at::zeros({2, seen.size(0), 2}, at::kDouble);
   for (int k = 0; k < rounds; ++k) {
-    learner->step(s, *family->sample(*model, std::vector<int64_t>{0, 1}, Split::kTrain, Rng(k)), Rng(k));
+    learner->step(s, *family->sample(*model, asks_for(std::vector<int64_t>{0, 1}, Rng(k)), Split::kTrain),
+                  Rng(k));
     if (k >= rounds / 2) sum += read(model->forward(s.theta, x, Mode::kEval)).to(at::kDouble);
   }
   return sum / (rounds - rounds / 2);
@@ -284,7 +285,7 @@ TEST(Points, TakeAndPutAreInverse) {
 }
 
 TEST(Standardise, IsThatOfAllRewardsSoFar) {
-  State s{at::zeros({1, 1}), {{"reward", at::zeros({1, 3}, at::kDouble)}}, 0};
+  State s = State::of(at::zeros({1, 1}), {{"reward", at::zeros({1, 3}, at::kDouble)}});
   const Tensor a = normal(Rng(1), {1, 2, 3, 2}), b = 3 + 2 * normal(Rng(2), {1, 2, 3, 2});
   const Tensor on = at::ones({1, 2, 3});
   standardise(s, a, on);
@@ -297,7 +298,7 @@ TEST(Replay, KeepsTheLatestAndDrawsWithoutRepeats) {
   const auto family = make<TaskFamilyRegistry>("control", {{"copies", 3}}, int64_t{1});
   const auto model = make<ModelRegistry>("mlp", {{"hidden", {4}}}, family->spec().shape);
   const TeamShape shape(LearnerSetting{*model, family->spec()}, "test");
-  State s{at::zeros({2, 1}), {}, 0};
+  State s = State::of(at::zeros({2, 1}));
   replay_init(s, 2, 4, shape);
   for (int i = 0; i < 2; ++i) {
     Rollout o;
@@ -310,7 +311,8 @@ TEST(Replay, KeepsTheLatestAndDrawsWithoutRepeats) {
     o.alive.narrow(2, 0, 5 + i).fill_(1);
     replay_add(s, o);
   }
-  EXPECT_EQ(replay_size(s), 4);
+  EXPECT_EQ(replay_size(s, 0), 4);
+  EXPECT_EQ(replay_size(s, 1), 4);
   const Rollout drawn = replay_draw(s, 4, {Rng(1), Rng(2)});
   for (int64_t row = 0; row < 2; ++row) {
     const Tensor numbers = std::get<0>(drawn.input[row].select(1, 0).select(1, 0).select(1, 0).sort());

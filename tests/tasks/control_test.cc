@@ -18,7 +18,7 @@ struct Made {
   std::unique_ptr<Model> model;
   std::unique_ptr<TaskBatch> draw(std::vector<int64_t> agents, uint64_t key,
                                   Split split = Split::kTrain) const {
-    return family->sample(*model, agents, split, Rng(key));
+    return family->sample(*model, asks_for(agents, Rng(key)), split);
   }
 };
 
@@ -51,7 +51,7 @@ TEST(Control, ASliceAndAnyNumberOfThreadsGiveTheSameEpisodes) {
   for (const std::string net : {"mlp", "gru"}) {
     const Made m = made({{"world", kForaging}}, net);
     const auto batch = m.draw({0, 1, 1}, 3);
-    const Tensor theta = m.model->init(3, Rng(4));
+    const Tensor theta = m.model->init(split_keys(Rng(4), "row", 3));
     set_threads(1);
     const Rollout whole = play(m, *batch, theta);
     set_threads(2);
@@ -73,7 +73,8 @@ TEST(Control, ASliceAndAnyNumberOfThreadsGiveTheSameEpisodes) {
 TEST(Control, EpisodesAreWhole) {
   const Made m = made({{"world", kForaging}});
   const auto batch = m.draw({0, 1}, 5);
-  const Rollout o = play(m, *batch, m.model->init(2, Rng(4)), {Behaviour::Pick::kGreedy, {1.0, 1.0}});
+  const Rollout o =
+      play(m, *batch, m.model->init(split_keys(Rng(4), "row", 2)), {Behaviour::Pick::kGreedy, {1.0, 1.0}});
   const Tensor length = o.alive.sum(2);  // [R, E]
   EXPECT_GE(length.min().item<double>(), 1);
   // A step is taken until the end and none after it; an episode that ends early was ended by the world.
@@ -91,7 +92,7 @@ TEST(Control, ARecurrentNetActsAsItIsUnrolled) {
   for (const bool shared : {true, false}) {
     const Made m = made({{"world", kForaging}}, "gru");
     const TeamNet net(*m.model, 2, shared);
-    const Tensor theta = net.init(2, Rng(4));
+    const Tensor theta = net.init(split_keys(Rng(4), "row", 2));
     const Rollout o = worlds(*m.draw({0, 1}, 5)).roll_out(net, theta, 3, {}, Rng(6));
     const Tensor log_p =
         masked_log_softmax(net.forward(theta, o.input.narrow(2, 0, 12)), o.mask.narrow(2, 0, 12))
@@ -105,7 +106,7 @@ TEST(Control, ARowOfManyNetworksGivesEachPlayerItsOwn) {
   const Made m = made({{"world", kForaging}});
   const auto batch = m.draw({0}, 5);
   const TeamNet apart(*m.model, 2, false), together(*m.model, 2, true);
-  const Tensor theta = m.model->init(2, Rng(4));  // two networks
+  const Tensor theta = m.model->init(split_keys(Rng(4), "row", 2));  // two networks
   const Rollout o = worlds(*batch).roll_out(apart, theta.view({1, -1}), 3, {}, Rng(6));
   const Tensor x = o.input.narrow(2, 0, 12), y = apart.forward(theta.view({1, -1}), x);
   for (int64_t a = 0; a < 2; ++a) {
@@ -194,7 +195,7 @@ TEST(Dice, TheTasksLossIsTheReturnOfImportanceWeightedEpisodes) {
   Made m = made(
       {{"world", {{"kind", "matrix_game"}, {"memory", 1}, {"limit", 4}}}, {"copies", 1}, {"gamma", 0.9}});
   const auto batch = m.draw({0}, 5);
-  const Tensor theta = m.model->init(1, Rng(4)).to(at::kDouble);
+  const Tensor theta = m.model->init(split_keys(Rng(4), "row", 1)).to(at::kDouble);
   const TeamNet net(*m.model, 2, true);
   const Rollout o = worlds(*batch).roll_out(net, theta, 1, {}, Rng(6).split("support"));
   const auto log_p = [&](const Tensor& at) {

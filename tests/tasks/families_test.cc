@@ -58,7 +58,7 @@ Made any(const std::string& kind, int64_t agents) {
 }
 
 std::unique_ptr<TaskBatch> draw(const Made& m, std::vector<int64_t> agents, Split split, uint64_t key = 1) {
-  return m.family->sample(*m.model, agents, split, Rng(key));
+  return m.family->sample(*m.model, asks_for(agents, Rng(key)), split);
 }
 
 const Episodes& data(const TaskBatch& b) {
@@ -104,7 +104,7 @@ TEST_P(EveryFamily, SupportAndQueryShareNoPoint) {
 TEST_P(EveryFamily, SlicesAreTheSameTasks) {
   const Made m = any(GetParam(), 1);
   const auto all = draw(m, {0, 0, 0, 0}, Split::kTest);
-  const Tensor theta = m.model->init(4, Rng(3));
+  const Tensor theta = m.model->init(split_keys(Rng(3), "row", 4));
   const auto part = all->slice(1, 3);
   EXPECT_EQ(part->size(), 2);
   EXPECT_TRUE(part->loss(theta.slice(0, 1, 3), Stage::kQuery, Rng(1))
@@ -118,7 +118,7 @@ TEST_P(EveryFamily, FitsItsSpec) {
     const auto b = draw(m, {split == Split::kTrain ? 0 : kEveryone}, split);
     std::vector<int64_t> in = data(*b).support_x.sizes().slice(2).vec();
     EXPECT_EQ(in, spec.shape.in);
-    EXPECT_TRUE(b->score(m.model->init(1, Rng(1)), Rng(1)).contains(spec.metric));
+    EXPECT_TRUE(b->score(m.model->init(split_keys(Rng(1), "row", 1)), Rng(1)).contains(spec.metric));
     if (spec.kind == Kind::kClassification) {
       EXPECT_LT(data(*b).query_y.max().item<int64_t>(), spec.shape.out);
     }

@@ -53,9 +53,9 @@ TEST(Repeated, ValuesAreWhatTheWorldPays) {
     as_world["own_reward"] = true, as_world["player_index"] = false;
     const auto control = make<TaskFamilyRegistry>("control", as_world, int64_t{1});
     const std::vector<int64_t> one{0};
-    const auto batch = control->sample(*model, one, Split::kTrain, Rng(3));
+    const auto batch = control->sample(*model, asks_for(one, Rng(3)), Split::kTrain);
     const auto& tasks = dynamic_cast<const ControlBatch&>(*batch);
-    const Tensor both = model->init(2, Rng(4));
+    const Tensor both = model->init(split_keys(Rng(4), "row", 2));
     const int64_t e = 4000;
     const Rollout o = tasks.roll_out(TeamNet(*model, 2, false), both.view({1, -1}), e, {}, Rng(5));
     const Tensor discount = at::pow(0.8, at::arange(60, at::kDouble)).view({1, 60, 1});
@@ -206,7 +206,7 @@ struct Made {
   std::unique_ptr<Model> model;
   std::unique_ptr<TaskBatch> draw(std::vector<int64_t> agents, uint64_t key,
                                   Split split = Split::kTrain) const {
-    return family->sample(*model, agents, split, Rng(key));
+    return family->sample(*model, asks_for(agents, Rng(key)), split);
   }
 };
 
@@ -224,7 +224,7 @@ const GameBatch& games(const TaskBatch& b) {
 // Rivals' probabilities by state: [B, S, n].
 Tensor personas(const Made& m, const TaskBatch& b) {
   const int64_t p = m.model->layout().size(), n = m.family->spec().shape.out;
-  const Tensor match = games(b).matches(m.model->init(b.size(), Rng(1)));
+  const Tensor match = games(b).matches(m.model->init(split_keys(Rng(1), "row", b.size())));
   return at::softmax(match.narrow(1, p, match.size(1) - p).view({b.size(), 1 + n * n, n}), 2);
 }
 
@@ -276,7 +276,7 @@ TEST(Games, ASliceIsTheSameMatches) {
   for (const std::string value : {"exact", "sampled"}) {
     const Made m = made({{"value", value}, {"copies", 4}, {"rounds", 6}});
     const auto batch = m.draw({0, 1, 2, 3}, 3);
-    const Tensor theta = m.model->init(4, Rng(4));
+    const Tensor theta = m.model->init(split_keys(Rng(4), "row", 4));
     set_threads(1);
     const Tensor whole = batch->loss(theta, Stage::kQuery, Rng(1));
     set_threads(2);
@@ -293,7 +293,7 @@ TEST(Games, AgentsOfTheFleetMeetInPairs) {
   const std::vector<int64_t> agents{0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3};
   const auto batch = m.draw(agents, 3);
   const int64_t b = batch->size(), p = m.model->layout().size();
-  const Tensor theta = m.model->init(b, Rng(4));
+  const Tensor theta = m.model->init(split_keys(Rng(4), "row", b));
   const Tensor rival = games(*batch).matches(theta).narrow(1, p, p);
   std::set<std::pair<int64_t, int64_t>> met;
   for (int64_t i = 0; i < b; ++i) {
@@ -311,7 +311,7 @@ TEST(Games, AgentsOfTheFleetMeetInPairs) {
   }
   // One that is left over plays itself.
   const auto odd = m.draw({0, 1, 2}, 3);
-  const Tensor three = m.model->init(3, Rng(4));
+  const Tensor three = m.model->init(split_keys(Rng(4), "row", 3));
   const Tensor its = games(*odd).matches(three).narrow(1, p, p);
   EXPECT_EQ((its == three).all(1).sum().item<int64_t>(), 1);
   // No gradient goes back into a rival.
@@ -336,7 +336,7 @@ TEST(Games, BadInputIsOneClearError) {
   says({{"value", "guessed"}}, "tabular", "value");
   const Made m = made({{"rivals", "fleet"}});
   const auto part = m.draw({0, 1}, 1)->slice(0, 1);
-  EXPECT_THROW(part->loss(m.model->init(1, Rng(1)), Stage::kQuery, Rng(1)), UserError);
+  EXPECT_THROW(part->loss(m.model->init(split_keys(Rng(1), "row", 1)), Stage::kQuery, Rng(1)), UserError);
 }
 
 }  // namespace

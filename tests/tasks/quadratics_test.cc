@@ -11,7 +11,7 @@ struct Made {
   std::unique_ptr<Model> model;
   std::unique_ptr<TaskBatch> draw(std::vector<int64_t> agents, Split split = Split::kTrain,
                                   uint64_t key = 1) const {
-    return family->sample(*model, agents, split, Rng(key));
+    return family->sample(*model, asks_for(agents, Rng(key)), split);
   }
 };
 
@@ -87,7 +87,7 @@ TEST(Quadratics, PlacesSplitsAndSlices) {
   EXPECT_TRUE(parts(*one).at("w")[0].equal(parts(*three).at("w")[0]));
   EXPECT_FALSE(parts(*one).at("w")[0].equal(parts(*three).at("w")[1]));
   EXPECT_FALSE(parts(*one).at("w").equal(parts(*test).at("w")));
-  const Tensor z = m.model->init(3, Rng(2));
+  const Tensor z = m.model->init(split_keys(Rng(2), "row", 3));
   const Tensor whole = three->loss(z, Stage::kSupport, Rng(1));
   EXPECT_TRUE(
       three->slice(1, 3)->loss(z.slice(0, 1, 3), Stage::kSupport, Rng(1)).allclose(whole.slice(0, 1, 3)));
@@ -99,13 +99,14 @@ TEST(Quadratics, PlacesSplitsAndSlices) {
 TEST(Quadratics, AnyModelCanHoldThePoint) {
   const Made m = quadratics({{"dims", 3}}, 1, "mlp", {{"hidden", {4}}});
   const auto batch = m.draw({0, 0});
-  const Tensor theta = m.model->init(2, Rng(2));
+  const Tensor theta = m.model->init(split_keys(Rng(2), "row", 2));
   const Tensor z = m.model->forward(theta, at::ones({2, 1, 1}), Mode::kTrain).squeeze(1);
   const Made p = quadratics({{"dims", 3}});
   EXPECT_TRUE(
       p.draw({0, 0})->loss(z, Stage::kSupport, Rng(1)).allclose(batch->loss(theta, Stage::kSupport, Rng(1))));
   EXPECT_EQ(p.model->layout().size(), 3);
-  const Tensor start = make<ModelRegistry>("point", {{"std", 2.0}}, ModelShape{{1}, 1000})->init(3, Rng(1));
+  const Tensor start =
+      make<ModelRegistry>("point", {{"std", 2.0}}, ModelShape{{1}, 1000})->init(split_keys(Rng(1), "row", 3));
   EXPECT_NEAR(start.std().item<double>(), 2, 0.1);
 }
 

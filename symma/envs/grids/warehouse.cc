@@ -22,7 +22,7 @@
 namespace symma {
 namespace {
 
-enum Act : int64_t { kNoop, kForward, kLeft, kRight, kToggle };
+enum RobotAct : int64_t { kNoop, kForward, kLeft, kRight, kToggle };
 constexpr int64_t kMostRobots = 19, kMostCells = 4096;
 
 // Directions are numbered as in the original: up, down, left, right.

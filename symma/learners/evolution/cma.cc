@@ -31,7 +31,7 @@ CmaConstants::CmaConstants(int64_t dims, int64_t asked, double speed, bool negat
 }
 
 State begin_cma(const Tensor& mean, double sigma) {
-  State search = begin_search(mean);
+  State search = State::of(mean);
   search.own["sigma"] = at::full({mean.size(0), 1}, sigma, mean.options());
   search.own["path_sigma"] = at::zeros_like(mean);
   search.own["path_c"] = at::zeros_like(mean);
@@ -44,10 +44,11 @@ Tensor move_mean_and_sigma(State& search, const CmaConstants& c, const Tensor& y
   const Tensor path = (1 - c.c_sigma) * search.own.at("path_sigma") +
                       std::sqrt(c.c_sigma * (2 - c.c_sigma) * c.mu_eff) * whitened;
   search.own["path_sigma"] = path;
-  ++search.step;
+  search.steps = search.steps + 1;
   const Tensor length = path.norm(2, 1, true);
   const auto n = static_cast<double>(path.size(1));
-  const double warm = std::sqrt(1 - std::pow(1 - c.c_sigma, 2 * static_cast<double>(search.step)));
+  const Tensor t = search.steps.to(at::kDouble).unsqueeze(1);  // [N, 1]
+  const Tensor warm = (1 - at::pow(1 - c.c_sigma, 2 * t)).sqrt().to(path.options());
   search.own["sigma"] = sigma * (c.c_sigma / c.d_sigma * (length / c.chi - 1)).clamp_max(1).exp();
   return (length / warm < (1.4 + 2 / (n + 1)) * c.chi).to(path.scalar_type());
 }

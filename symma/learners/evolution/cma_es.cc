@@ -57,10 +57,13 @@ class CmaEs : public Strategy {
     s.own["covariance"] = covariance = (covariance + covariance.transpose(1, 2)) / 2;
     // The basis is brought up to date now and then: its cost is then no more than that of sampling.
     const auto gap = static_cast<int64_t>(1 / (10 * d * (c.c_1 + c.c_mu)));
-    if (s.step % std::max<int64_t>(1, gap) == 0) {
-      const auto [values, vectors] = at::linalg_eigh(covariance);
-      s.own["basis"] = vectors.contiguous();
-      s.own["scale"] = values.clamp_min(0).sqrt().clamp_min(1e-150);
+    const Tensor due =
+        at::remainder(s.steps, std::max<int64_t>(1, gap)).eq(0).nonzero().squeeze(1);  // searches
+    if (due.size(0) > 0) {
+      const Tensor at = due.to(covariance.device());
+      const auto [values, vectors] = at::linalg_eigh(covariance.index_select(0, at));
+      s.own["basis"] = s.own["basis"].index_copy(0, at, vectors);
+      s.own["scale"] = s.own["scale"].index_copy(0, at, values.clamp_min(0).sqrt().clamp_min(1e-150));
     }
   }
 

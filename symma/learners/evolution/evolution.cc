@@ -31,11 +31,16 @@ Tensor losses_of(const TaskBatch& batch, const Tensor& rows, Stage stage, Rng rn
 Evolution::Evolution(InnerLoop inner, std::unique_ptr<Strategy> strategy, const LearnerSetting& setting)
     : inner_(std::move(inner)), strategy_(std::move(strategy)), model_(setting.model) {}
 
-State Evolution::init(int64_t agents, Rng rng) const {
-  return strategy_->start(model_.init(agents, rng.split("model")));
+State Evolution::init(std::span<const Rng> keys, at::ScalarType type) const {
+  return strategy_->start(model_.init(split_each(keys, "model")).to(type));
 }
 
 Scores Evolution::step(State& state, const TaskBatch& batch, Rng rng) const {
+  return in_blocks(state, model_, batch,
+                   [&](State& block, const TaskBatch& tasks) { return generation(block, tasks, rng); });
+}
+
+Scores Evolution::generation(State& state, const TaskBatch& batch, Rng rng) const {
   at::NoGradGuard no_grad;
   const Tensor asked = strategy_->ask(state, rng.split("ask"));  // [N, L, P]
   const int64_t n = asked.size(0), population = asked.size(1), b = batch.size();
@@ -83,35 +88,28 @@ std::vector<Tensor> Evolution::move(const Tensor& start, const TaskBatch& batch,
 std::vector<Tensor> Evolution::evolve(const Tensor& start, const TaskBatch& batch,
                                       std::span<const int64_t> steps, Rng rng) const {
   at::NoGradGuard no_grad;
-  std::vector<Tensor> out;
-  Tensor rows = start;
   const int64_t pairs = (inner_.inner_population + 1) / 2;
-  int64_t done = 0;
-  for (int64_t until : steps) {
-    for (; done < until; ++done) {
-      const Rng own = rng.split("step", done);
-      const Tensor e = queries(batch, pairs, rows, own.split("directions"));
-      Tensor gradient = at::zeros_like(rows), sum = at::zeros_like(rows.select(2, 0)),
-             squares = at::zeros_like(sum);  // of the losses, [B, L]
-      for (int64_t i = 0; i < pairs; ++i) {
-        const Tensor way = e.narrow(1, i, 1), move = inner_.inner_sigma * way;
-        const Tensor up = losses_of(batch, rows + move, Stage::kSupport, own.split("support")),
-                     down = losses_of(batch, rows - move, Stage::kSupport, own.split("support"));
-        gradient.add_((up - down).unsqueeze(2) * way);
-        sum.add_(up + down), squares.add_(up.square() + down.square());
-      }
-      gradient.div_(2 * inner_.inner_sigma * static_cast<double>(pairs));
-      if (inner_.inner_normalise) {
-        const double n = 2 * static_cast<double>(pairs);
-        const Tensor deviation = (squares / n - (sum / n).square()).clamp_min(0).sqrt();
-        // Where all queries cost the same there is nowhere to go.
-        gradient.div_(deviation.clamp_min(1e-12).unsqueeze(2)).mul_(deviation.gt(1e-6).unsqueeze(2));
-      }
-      rows = rows - inner_.inner_lr * gradient;
+  return walk(start, steps, [&](const Tensor& rows, int64_t k) {
+    const Rng own = rng.split("step", k);
+    const Tensor e = queries(batch, pairs, rows, own.split("directions"));
+    Tensor gradient = at::zeros_like(rows), sum = at::zeros_like(rows.select(2, 0)),
+           squares = at::zeros_like(sum);  // of the losses, [B, L]
+    for (int64_t i = 0; i < pairs; ++i) {
+      const Tensor way = e.narrow(1, i, 1), move = inner_.inner_sigma * way;
+      const Tensor up = losses_of(batch, rows + move, Stage::kSupport, own.split("support")),
+                   down = losses_of(batch, rows - move, Stage::kSupport, own.split("support"));
+      gradient.add_((up - down).unsqueeze(2) * way);
+      sum.add_(up + down), squares.add_(up.square() + down.square());
     }
-    out.push_back(rows);
-  }
-  return out;
+    gradient.div_(2 * inner_.inner_sigma * static_cast<double>(pairs));
+    if (inner_.inner_normalise) {
+      const double n = 2 * static_cast<double>(pairs);
+      const Tensor deviation = (squares / n - (sum / n).square()).clamp_min(0).sqrt();
+      // Where all queries cost the same there is nowhere to go.
+      gradient.div_(deviation.clamp_min(1e-12).unsqueeze(2)).mul_(deviation.gt(1e-6).unsqueeze(2));
+    }
+    return rows - inner_.inner_lr * gradient;
+  });
 }
 
 }  // namespace symma

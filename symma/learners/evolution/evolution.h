@@ -39,13 +39,14 @@ struct InnerLoop {
 class Evolution : public Learner {
  public:
   Evolution(InnerLoop inner, std::unique_ptr<Strategy> strategy, const LearnerSetting& setting);
-  State init(int64_t agents, Rng) const override;
+  State init(std::span<const Rng> keys, at::ScalarType) const override;
   // "loss" is the mean over an agent's candidates.
   Scores step(State&, const TaskBatch&, Rng) const override;
   std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,
                             Rng) const override;
 
  private:
+  Scores generation(State&, const TaskBatch&, Rng) const;
   std::vector<Tensor> move(const Tensor& rows, const TaskBatch&, std::span<const int64_t> steps, Rng) const;
   // The inner loop without a gradient, L rows on each task: [B, L, P] after each of `steps`.
   std::vector<Tensor> evolve(const Tensor& rows /*[B,L,P]*/, const TaskBatch&, std::span<const int64_t> steps,

@@ -26,7 +26,7 @@ class OpenaiEs : public Strategy {
   explicit OpenaiEs(const Options& o) : o_(o) {}
 
   State start(const Tensor& mean) const override {
-    State search = begin_search(mean);
+    State search = State::of(mean);
     outer_init(o_.outer, search);
     return search;
   }

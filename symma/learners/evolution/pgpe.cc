@@ -31,7 +31,7 @@ class Pgpe : public Strategy {
   }
 
   State start(const Tensor& mean) const override {
-    State search = begin_search(mean);
+    State search = State::of(mean);
     search.own["sigma"] = at::full_like(mean, o_.sigma);
     outer_init(o_.outer, search);
     return search;

@@ -25,7 +25,7 @@ class Snes : public Strategy {
   explicit Snes(const Options& o) : o_(o) {}
 
   State start(const Tensor& mean) const override {
-    State search = begin_search(mean);
+    State search = State::of(mean);
     search.own["sigma"] = at::full_like(mean, o_.sigma);
     return search;
   }
@@ -44,7 +44,7 @@ class Snes : public Strategy {
     const Moments of = moments(asked, search.theta, u, u);
     search.theta = search.theta + o_.mean_lr * of.first;
     search.own["sigma"] = sigma * (eta / 2 * (of.second / sigma.square() - u.sum(1, true))).exp();
-    ++search.step;
+    search.steps = search.steps + 1;
   }
 
  private:

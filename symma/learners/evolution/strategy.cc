@@ -82,7 +82,7 @@ SYMMA_CLONES void spread(int64_t n, const double* mean, const double* sigma, con
 Tensor drawn(const State& search, int64_t population, int64_t fresh, const Tensor& sigma, Rng rng) {
   const Tensor& theta = search.theta;
   const int64_t n = theta.size(0), d = theta.size(1), all = fresh * d, pieces = (all + kDrawn - 1) / kDrawn;
-  const Tensor streams = search.own.at("stream").to(at::kCPU, at::kLong).contiguous();
+  const int64_t* id = search.id.data_ptr<int64_t>();
   const Tensor mean = theta.cpu().contiguous(),
                wide = sigma.defined() ? sigma.to(mean.options()).expand({n, d}).contiguous() : sigma;
   Tensor out = at::empty({n, population, d}, mean.options());
@@ -92,7 +92,7 @@ Tensor drawn(const State& search, int64_t population, int64_t fresh, const Tenso
       alignas(64) T z[kDrawn];
       for (int64_t at = begin; at < end; ++at) {
         const int64_t i = at / pieces, from = at % pieces * kDrawn, count = std::min(kDrawn, all - from);
-        const Rng own = rng.split("search", streams.data_ptr<int64_t>()[i]);
+        const Rng own = rng.split("search", static_cast<uint64_t>(id[i]));
         T* to = out.data_ptr<T>() + i * population * d;
         if (!wide.defined()) {
           draw(own, to + from, count, from);
@@ -114,10 +114,6 @@ Tensor drawn(const State& search, int64_t population, int64_t fresh, const Tenso
 }
 
 }  // namespace
-
-State begin_search(const Tensor& mean) {
-  return {mean, {{"stream", at::arange(mean.size(0), at::kLong)}}, 0};
-}
 
 Tensor directions(const State& search, int64_t population, Rng rng) {
   return drawn(search, population, population, {}, rng);

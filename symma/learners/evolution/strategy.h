@@ -2,8 +2,8 @@
 //
 //   auto es = make<StrategyRegistry>("snes", {{"population", 20}});
 //   State search = es->start(at::zeros({1, 10}, at::kDouble));
-//   while (...) {
-//     Tensor x = es->ask(search, rng.split("ask", search.step));  // [1, 20, 10]
+//   for (int64_t generation = 0; ...; ++generation) {
+//     Tensor x = es->ask(search, rng.split("ask", generation));  // [1, 20, 10]
 //     es->tell(search, x, loss(x));                               // [1, 20], the lower the better
 //   }
 //
@@ -26,10 +26,6 @@ class Strategy {
 };
 
 using StrategyRegistry = Registry<Strategy>;
-
-// A search that stands at `mean` [N, D], with a random stream of its own for each row. The stream stays with
-// its row, so a slice of a fleet samples as it did within it.
-State begin_search(const Tensor& mean);
 
 // L normal directions for each search, [N, L, D]. Those of a search in float32 have 32 random bits a number.
 Tensor directions(const State&, int64_t population, Rng);

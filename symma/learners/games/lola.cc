@@ -11,6 +11,7 @@
 // does, follow their own gradient, or stand still. Training moves the agents' rows by the same gradient, at
 // the start of a match: the way for agents of a fleet that meet each other.
 #include "symma/core/errors.h"
+#include "symma/learners/adam.h"
 #include "symma/learners/games/matches.h"
 
 namespace symma {
@@ -48,33 +49,19 @@ class Lola : public MatchLearner {
                             Rng rng) const override {
     const GameBatch& games = need_games(batch, name());
     const int64_t p = games.player();
-    std::vector<Tensor> out;
-    Tensor rows = games.matches(hand_out(state.theta, batch.size())).contiguous();
-    Tensor m = at::zeros_like(rows), v = at::zeros_like(rows);
-    int64_t done = 0;
-    for (int64_t until : steps) {
-      for (; done < until; ++done) {
-        const Rng now = rng.split("inner", done);
-        const auto side = [&](int64_t who) {
-          return shaped(rows, games, who, who == 0 || o_.rivals == "lola", now.split("side", who)).grad;
-        };
-        const Tensor mine = side(0).narrow(1, 0, p);
-        const Tensor its = o_.rivals == "still" ? at::zeros_like(rows.narrow(1, p, rows.size(1) - p))
-                                                : side(1).narrow(1, p, rows.size(1) - p);
-        const Tensor grad = at::cat({mine, its}, 1);
-        if (o_.inner_optimizer == "sgd") {
-          rows = rows - o_.inner_lr * grad;
-          continue;
-        }
-        const double t = static_cast<double>(done + 1);
-        m = 0.9 * m + 0.1 * grad;
-        v = 0.999 * v + 0.001 * grad.square();
-        rows = rows -
-               o_.inner_lr * (m / (1 - std::pow(0.9, t))) / ((v / (1 - std::pow(0.999, t))).sqrt() + 1e-8);
-      }
-      out.push_back(rows);
-    }
-    return out;
+    const Tensor start = games.matches(hand_out(state.theta, batch.size())).contiguous();
+    Adam adam;
+    return walk(start, steps, [&](const Tensor& rows, int64_t k) {
+      const Rng now = rng.split("inner", k);
+      const auto side = [&](int64_t who) {
+        return shaped(rows, games, who, who == 0 || o_.rivals == "lola", now.split("side", who)).grad;
+      };
+      const Tensor mine = side(0).narrow(1, 0, p);
+      const Tensor its = o_.rivals == "still" ? at::zeros_like(rows.narrow(1, p, rows.size(1) - p))
+                                              : side(1).narrow(1, p, rows.size(1) - p);
+      const Tensor grad = at::cat({mine, its}, 1);
+      return o_.inner_optimizer == "sgd" ? rows - o_.inner_lr * grad : adam.step(rows, grad, o_.inner_lr);
+    });
   }
 
  protected:

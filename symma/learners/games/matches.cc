@@ -1,7 +1,6 @@
 #include "symma/learners/games/matches.h"
 
 #include "symma/core/errors.h"
-#include "symma/learners/policies/meta_policy.h"
 
 namespace symma {
 
@@ -22,19 +21,20 @@ MatchLearner::MatchLearner(const OuterOptions& outer, const LearnerSetting& sett
   }
 }
 
-State MatchLearner::init(int64_t agents, Rng rng) const {
-  State state{model_.init(agents, rng.split("model")), {}, 0};
+State MatchLearner::init(std::span<const Rng> keys, at::ScalarType type) const {
+  State state = State::of(model_.init(split_each(keys, "model")).to(type));
   outer_init(outer_, state);
   return state;
 }
 
 Scores MatchLearner::step(State& state, const TaskBatch& batch, Rng rng) const {
   const GameBatch& games = need_games(batch, name_);
-  const int64_t n = state.theta.size(0), p = games.player();
+  const int64_t n = state.size(), p = games.player();
   // Rivals stand beside players before the work is cut into pieces, for a rival may be in another piece.
-  const State matches{games.matches(hand_out(state.theta, batch.size())), {}, 0};
+  State matches = State::of(games.matches(hand_out(state.theta, batch.size())));
+  const auto pieces = pieces_of(state, model_, batch.size(), games.piece());
   const auto g =
-      gather(matches, batch, games.piece(), rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
+      gather(matches, batch, pieces, rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
         return gradient(rows, need_games(tasks, name_), own);
       });
   const Scores now = games.score(matches.theta, rng);
@@ -83,19 +83,13 @@ Gradients ChainLearner::gradient(const Tensor& matches, const GameBatch& games, 
 std::vector<Tensor> ChainLearner::adapt(const State& state, const TaskBatch& batch,
                                         std::span<const int64_t> steps, Rng rng) const {
   const GameBatch& games = need_games(batch, name());
-  std::vector<Tensor> out;
-  Tensor phi = games.matches(hand_out(state.theta, batch.size())).contiguous();
-  const Tensor rate = rates(phi, games.player());
-  int64_t done = 0;
-  for (int64_t until : steps) {
-    for (; done < until; ++done) {
-      const Tensor at = leaf(phi);
-      const Tensor losses = games.losses(at, Stage::kSupport, rng.split("inner", done));
-      phi = at.detach() - rate * own_gradients(losses, at, games.player(), false);
-    }
-    out.push_back(phi);
-  }
-  return out;
+  const Tensor start = games.matches(hand_out(state.theta, batch.size())).contiguous();
+  const Tensor rate = rates(start, games.player());
+  return walk(start, steps, [&](const Tensor& phi, int64_t k) {
+    const Tensor at = leaf(phi);
+    const Tensor losses = games.losses(at, Stage::kSupport, rng.split("inner", k));
+    return at.detach() - rate * own_gradients(losses, at, games.player(), false);
+  });
 }
 
 }  // namespace symma

@@ -21,7 +21,7 @@ class MatchLearner : public Learner {
   // Throws UserError that names the learner where tasks have no rivals.
   MatchLearner(const OuterOptions&, const LearnerSetting&, const std::string& name);
 
-  State init(int64_t agents, Rng) const override;
+  State init(std::span<const Rng> keys, at::ScalarType) const override;
   // Moves the agents' rows by `gradient`. Where agents of the fleet meet, each sees the others' rows as they
   // were.
   Scores step(State&, const TaskBatch&, Rng) const override;

@@ -48,8 +48,8 @@ class Ball : public Rule {
   int64_t memory() const override { return 3; }
 
   // The head starts small, and so the ball nearly as it was made.
-  Tensor init(int64_t rows, Rng rng) const override {
-    Tensor phi = net_->init(rows, rng);
+  Tensor init(std::span<const Rng> keys) const override {
+    Tensor phi = net_->init(keys);
     phi.slice(1, layout().at("head.weight").offset) *= 0.01;
     return phi;
   }

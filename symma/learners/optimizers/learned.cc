@@ -71,8 +71,10 @@ struct LearnedOptimizer::Landing {
 LearnedOptimizer::LearnedOptimizer(LearnedOptions o, std::unique_ptr<Rule> rule,
                                    const LearnerSetting& setting)
     : o_(std::move(o)), rule_(std::move(rule)), model_(setting.model) {
-  if (setting.spec.kind == Kind::kControl)
-    throw UserError("[learner] kind", "is a learned optimiser, and this task is a world",
+  if (setting.spec.kind == Kind::kControl || setting.spec.kind == Kind::kGame)
+    throw UserError("[learner] kind",
+                    "is a learned optimiser, which stays with a task for several rounds, and this one is not "
+                    "one that can be kept",
                     "use a task of points or functions");
   if (o_.steps % o_.unroll != 0)
     throw UserError("[learner] steps",
@@ -86,36 +88,31 @@ LearnedOptimizer::LearnedOptimizer(LearnedOptions o, std::unique_ptr<Rule> rule,
   if (!o_.from.empty()) phi_ = optimiser_of(o_.from, rule_->layout().size());
 }
 
-State LearnedOptimizer::init(int64_t agents, Rng rng) const {
+State LearnedOptimizer::init(std::span<const Rng> keys, at::ScalarType type) const {
+  const auto agents = static_cast<int64_t>(keys.size());
   const Tensor phi = phi_.defined() ? phi_.to(at::kFloat).expand({agents, phi_.size(0)})
-                                    : rule_->init(agents, rng.split("rule"));
-  State state{at::cat({model_.init(agents, rng.split("model")), phi}, 1), {}, 0};
-  // A stream of random numbers stays with its agent, so a part of a fleet draws as it did within it.
-  state.own["stream"] = at::arange(agents, at::kLong);
+                                    : rule_->init(split_each(keys, "rule"));
+  State state = State::of(at::cat({model_.init(split_each(keys, "model")), phi}, 1).to(type));
   outer_init(o_.outer, state);
   return state;
 }
 
-// Tasks that are over give way to those of `fresh`. At the very beginning ends are spread over the rounds, so
-// that every round sees all ages.
+// Tasks that are over give way to those of `fresh`. At an agent's beginning ends are spread over the rounds,
+// so that every round sees all ages.
 void LearnedOptimizer::renew(State& state, const TaskBatch& fresh, Rng rng) const {
   const auto* portable = dynamic_cast<const Portable*>(&fresh);
   TORCH_CHECK(portable, "a learned optimiser needs tasks that can be kept");
-  const int64_t n = state.theta.size(0), each = fresh.size() / n, p = model_.layout().size(), s = sides();
+  const int64_t n = state.size(), each = fresh.size() / n, p = model_.layout().size(), s = sides();
   const auto left = state.own.find("kept.left");
   const bool begun = left != state.own.end() && left->second.size(1) == each;
   const Tensor over = begun ? left->second.eq(0) : Tensor();  // [N, T]
   if (begun && !over.any().item<bool>()) return;
   TensorDict now;
-  std::vector<Tensor> rows;
-  const Tensor stream = state.own.at("stream").to(at::kCPU).contiguous();
-  for (int64_t i = 0; i < n; ++i)
-    rows.push_back(o_.start.rows(model_, state.theta.slice(0, i, i + 1), each,
-                                 rng.split("start", static_cast<uint64_t>(stream.data_ptr<int64_t>()[i]))));
-  now["kept.rows"] = at::stack(rows).unsqueeze(2).repeat({1, 1, s, 1});
+  const Tensor rows = o_.start.rows(model_, state, fresh.size(), rng.split("start")).view({n, each, p});
+  now["kept.rows"] = rows.unsqueeze(2).repeat({1, 1, s, 1});
   now["kept.memory"] = at::zeros({n, each, s, rule_->memory(), p}, state.theta.options());
   if (s == 2) now["kept.drift"] = at::zeros({n, each, rule_->layout().size()}, state.theta.options());
-  const auto whole = state.own.at("stream").options();
+  const auto whole = state.theta.options().dtype(at::kLong);
   now["kept.age"] = at::zeros({n, each}, whole);
   now["kept.left"] = at::full({n, each}, o_.steps, whole);
   for (const auto& [name, t] : portable->pack(Stage::kSupport)) {
@@ -124,10 +121,10 @@ void LearnedOptimizer::renew(State& state, const TaskBatch& fresh, Rng rng) cons
     shape.insert(shape.begin(), n);
     now["kept.task." + name] = t.reshape(shape);
   }
-  if (!begun) {
-    const Tensor done = at::arange(each, whole).remainder(o_.steps / o_.unroll) * o_.unroll;
-    now["kept.left"] = (o_.steps - done).expand({n, each}).contiguous();
-  }
+  const Tensor done = at::arange(each, whole).remainder(o_.steps / o_.unroll) * o_.unroll;
+  const Tensor first =
+      begun ? state.steps.eq(0) : at::ones({n}, at::kBool);  // an agent that comes late begins late
+  now["kept.left"] = now["kept.left"] - first.to(whole).unsqueeze(1) * done;
   for (const auto& [name, t] : now)
     state.own[name] = begun ? at::where(beside(over, t), t, state.own.at(name)) : t;
 }
@@ -138,8 +135,8 @@ Scores LearnedOptimizer::step(State& state, const TaskBatch& fresh, Rng rng) con
   const auto& portable = dynamic_cast<const Portable&>(fresh);
   const int64_t n = state.theta.size(0), each = fresh.size() / n, p = model_.layout().size(), s = sides(),
                 q = rule_->layout().size(), m = rule_->memory();
-  const Tensor all_phi = state.theta.narrow(1, p, q),
-               stream = state.own.at("stream").to(at::kCPU).contiguous();
+  const Tensor all_phi = state.theta.narrow(1, p, q);
+  const int64_t* id = state.id.data_ptr<int64_t>();
   const Tensor &rows = state.own.at("kept.rows"), &memory = state.own.at("kept.memory"),
                &age = state.own.at("kept.age");
   Tensor next_rows = at::empty_like(rows), next_memory = at::empty_like(memory), next_drift,
@@ -158,7 +155,7 @@ Scores LearnedOptimizer::step(State& state, const TaskBatch& fresh, Rng rng) con
     for (const auto& [name, t] : state.own)
       if (name.starts_with(prefix)) packed[name.substr(prefix.size())] = part(t);
     const auto tasks = portable.unpack(packed);
-    const Rng own = rng.split("agent", static_cast<uint64_t>(stream.data_ptr<int64_t>()[agent]));
+    const Rng own = rng.split("agent", static_cast<uint64_t>(id[agent]));
     const Rng noise = own.split("loss", static_cast<uint64_t>(begin));
     const Tensor phi = all_phi.slice(0, agent, agent + 1), old = part(age).to(rows.dtype());
     if (s == 1) {
@@ -251,23 +248,17 @@ LearnedOptimizer::Landing LearnedOptimizer::fly(const Tensor& start_phi, Flight 
 std::vector<Tensor> LearnedOptimizer::adapt(const State& state, const TaskBatch& batch,
                                             std::span<const int64_t> steps, Rng rng) const {
   at::NoGradGuard no_grad;
-  const int64_t b = batch.size(), n = state.theta.size(0), p = model_.layout().size();
+  const int64_t b = batch.size(), n = state.size(), p = model_.layout().size();
   const Tensor phi = state.theta.narrow(1, p, rule_->layout().size());
-  Flight at{o_.start.rows(model_, state.theta, b, rng.split("start")).contiguous(),
+  Flight at{o_.start.rows(model_, state, b, rng.split("start")).contiguous(),
             at::zeros({n, rule_->memory(), b / n * p}, state.theta.options()),
             at::zeros({b}, state.theta.options())};
-  std::vector<Tensor> out;
-  int64_t done = 0;
-  for (int64_t until : steps) {
-    for (; done < until; ++done) {
-      const Tensor gradient =
-          measure(batch, at.rows, false, rng.split("step", static_cast<uint64_t>(done))).second;
-      const Move move = advance(phi, at, gradient);
-      at = {at.rows + move.step.view_as(at.rows), move.memory, at.age + 1};
-    }
-    out.push_back(at.rows);
-  }
-  return out;
+  return walk(at.rows, steps, [&](const Tensor& rows, int64_t k) {
+    const Tensor gradient = measure(batch, rows, false, rng.split("step", static_cast<uint64_t>(k))).second;
+    const Move move = advance(phi, at, gradient);
+    at = {rows + move.step.view_as(rows), move.memory, at.age + 1};
+    return at.rows;
+  });
 }
 
 }  // namespace symma

@@ -45,9 +45,9 @@ struct Move {
 class Rule {
  public:
   virtual ~Rule() = default;
-  virtual const Layout& layout() const = 0;          // of phi, Q numbers
-  virtual Tensor init(int64_t rows, Rng) const = 0;  // [rows, Q]
-  virtual int64_t memory() const = 0;                // M numbers a coordinate, zero at the start
+  virtual const Layout& layout() const = 0;                  // of phi, Q numbers
+  virtual Tensor init(std::span<const Rng> keys) const = 0;  // [rows, Q]: row i drawn from keys[i] alone
+  virtual int64_t memory() const = 0;                        // M numbers a coordinate, zero at the start
   virtual Move move(const Tensor& phi /*[G,Q]*/, const Sight&, const Tensor& memory /*[G,M,R P]*/) const = 0;
 };
 
@@ -82,7 +82,7 @@ class LearnedOptimizer : public Learner {
  public:
   LearnedOptimizer(LearnedOptions, std::unique_ptr<Rule>, const LearnerSetting&);
   // Rows are [where to start [P], phi [Q]].
-  State init(int64_t agents, Rng) const override;
+  State init(std::span<const Rng> keys, at::ScalarType) const override;
   // "loss" is the objective, before this round's update of phi.
   Scores step(State&, const TaskBatch&, Rng) const override;
   std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,

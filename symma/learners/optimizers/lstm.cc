@@ -49,15 +49,15 @@ class Lstm : public Rule {
   int64_t memory() const override { return memory_; }
 
   // PyTorch's bounds, but the forget gate starts open (Jozefowicz et al. 2015) and other biases at zero.
-  Tensor init(int64_t rows, Rng rng) const override {
+  Tensor init(std::span<const Rng> keys) const override {
+    const auto rows = static_cast<int64_t>(keys.size());
     Tensor phi = at::zeros({rows, layout_.size()}, at::kFloat);
     for (int64_t r = 0; r < rows; ++r) {
       for (size_t l = 0; l <= o_.hidden.size(); ++l) {
         const bool head = l == o_.hidden.size();
         const int64_t h = o_.hidden[head ? l - 1 : l];
         const std::string layer = head ? "head" : "layer" + std::to_string(l);
-        fill_uniform(phi, layout_, layer + ".weight", r, 1 / std::sqrt(static_cast<double>(h)),
-                     rng.split("row", static_cast<uint64_t>(r)));
+        fill_uniform(phi, layout_, layer + ".weight", r, 1 / std::sqrt(static_cast<double>(h)), keys[r]);
         if (!head) phi[r].narrow(0, layout_.at(layer + ".bias").offset + h, h).fill_(1);
       }
     }

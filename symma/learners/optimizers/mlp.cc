@@ -55,8 +55,8 @@ class MlpRule : public Rule {
   int64_t memory() const override { return static_cast<int64_t>(o_.decays.size()) + 1; }
 
   // The head starts small: so do steps, and magnitudes near e^0.
-  Tensor init(int64_t rows, Rng rng) const override {
-    Tensor phi = net_->init(rows, rng);
+  Tensor init(std::span<const Rng> keys) const override {
+    Tensor phi = net_->init(keys);
     phi.slice(1, layout().at("head.weight").offset) *= 0.1;
     return phi;
   }

@@ -49,16 +49,29 @@ class Tuned : public Learner {
       throw UserError("[learner] rates, momenta", "leave nothing to choose from", "name some");
   }
 
-  State init(int64_t agents, Rng rng) const override {
-    const auto k = static_cast<int64_t>(grid_.size());
-    return {model_.init(agents, rng.split("model")), {{"score", at::zeros({agents, k}, at::kDouble)}}, 0};
+  State init(std::span<const Rng> keys, at::ScalarType type) const override {
+    const auto agents = static_cast<int64_t>(keys.size()), k = static_cast<int64_t>(grid_.size());
+    return State::of(model_.init(split_each(keys, "model")).to(type),
+                     {{"score", at::zeros({agents, k}, at::kDouble)}});
   }
 
   // "loss" is the mean logarithm of the last loss with the setting chosen so far; "rate" and "momentum" are
   // it.
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    const int64_t n = state.theta.size(0), b = batch.size();
-    const Tensor start = o_.start.rows(model_, state.theta, b, rng.split("start"));
+    return in_blocks(state, model_, batch,
+                     [&](State& block, const TaskBatch& tasks) { return tried(block, tasks, rng); });
+  }
+
+  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
+                            Rng rng) const override {
+    return descend(o_.start.rows(model_, state, batch.size(), rng.split("start")), batch, steps,
+                   choice(state), rng);
+  }
+
+ private:
+  Scores tried(State& state, const TaskBatch& batch, Rng rng) const {
+    const int64_t n = state.size(), b = batch.size();
+    const Tensor start = o_.start.rows(model_, state, b, rng.split("start"));
     std::vector<Tensor> scores(grid_.size());
     const std::vector<int64_t> last{o_.steps};
     parallel_for(static_cast<int64_t>(grid_.size()), 1, [&](int64_t k, int64_t) {
@@ -69,7 +82,7 @@ class Tuned : public Learner {
     });
     const Tensor now = at::stack(scores, 1);  // [N, K]
     state.own["score"] = state.own.at("score") + now.to(state.own.at("score").options());
-    ++state.step;
+    state.steps = state.steps + 1;
     Tensor loss = at::empty({n}, at::kDouble), rate = at::empty_like(loss), momentum = at::empty_like(loss);
     const auto chosen = choice(state);
     for (int64_t i = 0; i < n; ++i) {
@@ -79,13 +92,6 @@ class Tuned : public Learner {
     return {{"loss", loss}, {"rate", rate}, {"momentum", momentum}};
   }
 
-  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
-                            Rng rng) const override {
-    return descend(o_.start.rows(model_, state.theta, batch.size(), rng.split("start")), batch, steps,
-                   choice(state), rng);
-  }
-
- private:
   struct Setting {
     double rate, momentum;
   };
@@ -104,21 +110,14 @@ class Tuned : public Learner {
     Tensor lr = at::empty({n, 1}, start.options()), mu = at::empty({n, 1}, start.options());
     for (int64_t i = 0; i < n; ++i) lr[i] = grid_[chosen[i]].rate, mu[i] = grid_[chosen[i]].momentum;
     lr = hand_out(lr, batch.size()), mu = hand_out(mu, batch.size());  // [B, 1]
-    Tensor rows = start.detach();
-    Memory memory{at::zeros_like(rows), at::zeros_like(rows), {}};
-    std::vector<Tensor> out;
-    int64_t done = 0;
-    for (int64_t until : steps) {
-      for (; done < until; ++done) {
-        at::AutoGradMode on(true);
-        const Tensor at = leaf(rows);
-        const Tensor g = row_gradient(
-            batch.loss(at, Stage::kSupport, rng.split("step", static_cast<uint64_t>(done))), at, false);
-        rows = rows + move(g, memory, lr, mu, static_cast<double>(done + 1));
-      }
-      out.push_back(rows);
-    }
-    return out;
+    Memory memory{at::zeros_like(start), at::zeros_like(start), {}};
+    return walk(start.detach(), steps, [&](const Tensor& rows, int64_t k) {
+      at::AutoGradMode on(true);
+      const Tensor at = leaf(rows);
+      const Tensor g = row_gradient(
+          batch.loss(at, Stage::kSupport, rng.split("step", static_cast<uint64_t>(k))), at, false);
+      return rows + move(g, memory, lr, mu, static_cast<double>(k + 1));
+    });
   }
 
   struct Memory {

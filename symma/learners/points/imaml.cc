@@ -29,8 +29,8 @@ class Imaml : public Learner, public Guarded {
   Imaml(const Options& options, const LearnerSetting& setting)
       : o_(options), model_(setting.model), guard_(setting.guard) {}
 
-  State init(int64_t agents, Rng rng) const override {
-    State state{model_.init(agents, rng.split("model")), {}, 0};
+  State init(std::span<const Rng> keys, at::ScalarType type) const override {
+    State state = State::of(model_.init(split_each(keys, "model")).to(type));
     outer_init(o_.outer, state);
     return state;
   }
@@ -44,14 +44,9 @@ class Imaml : public Learner, public Guarded {
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
     const Tensor start = hand_out(state.theta, batch.size());
-    std::vector<Tensor> out;
-    Tensor phi = start;
-    int64_t done = 0;
-    for (int64_t until : steps) {
-      for (; done < until; ++done) phi = proximal_step(phi, start, batch, rng.split("inner", done));
-      out.push_back(phi);
-    }
-    return out;
+    return walk(start, steps, [&](const Tensor& phi, int64_t k) {
+      return proximal_step(phi, start, batch, rng.split("inner", k));
+    });
   }
 
   bool guards_examples() const override { return false; }

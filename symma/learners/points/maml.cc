@@ -44,8 +44,8 @@ class Maml : public Learner, public Guarded {
   Maml(const Options& options, const LearnerSetting& setting)
       : o_(options), model_(setting.model), guard_(setting.guard) {}
 
-  State init(int64_t agents, Rng rng) const override {
-    State state{model_.init(agents, rng.split("model")), {}, 0};
+  State init(std::span<const Rng> keys, at::ScalarType type) const override {
+    State state = State::of(model_.init(split_each(keys, "model")).to(type));
     if (o_.learn_lr) state.theta = at::cat({state.theta, at::full_like(state.theta, o_.inner_lr)}, 1);
     outer_init(o_.outer, state);
     return state;
@@ -63,15 +63,9 @@ class Maml : public Learner, public Guarded {
     if (o_.adapt == "all") {
       if (auto path = fused_descent(model_, params(rows), kernel_rates(rows), batch, steps)) return *path;
     }
-    std::vector<Tensor> out;
-    Tensor fast = params(rows);
-    int64_t done = 0;
-    for (int64_t until : steps) {
-      for (; done < until; ++done)
-        fast = inner_step(leaf(fast), rates(rows), batch, false, rng.split("inner", done)).detach();
-      out.push_back(fast);
-    }
-    return out;
+    return walk(params(rows), steps, [&](const Tensor& fast, int64_t k) {
+      return inner_step(leaf(fast), rates(rows), batch, false, rng.split("inner", k)).detach();
+    });
   }
 
   bool guards_examples() const override { return false; }

@@ -4,9 +4,9 @@
 //
 // For classification a row is [model, classifier], the classifier [F, classes] and [classes]; agents share
 // both.
+#include "symma/learners/batch_norm.h"
 #include "symma/learners/outer.h"
 #include "symma/learners/rows.h"
-#include "symma/learners/batch_norm.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -33,17 +33,18 @@ class Pretrain : public Learner, public Guarded {
         classes_(setting.spec.classes),
         features_(setting.model.layout().at("head.weight").shape[0]) {}
 
-  State init(int64_t agents, Rng rng) const override {
-    State state{model_.init(agents, rng.split("model")), {}, 0};
+  State init(std::span<const Rng> keys, at::ScalarType type) const override {
+    State state = State::of(model_.init(split_each(keys, "model")).to(type));
     if (classes_ > 0) {
       const double bound = 1 / std::sqrt(static_cast<double>(features_));
       std::vector<Tensor> rows;
-      for (int64_t i = 0; i < agents; ++i)
-        rows.push_back(uniform(rng.split("classifier", i), {features_ * classes_}, -bound, bound));
+      for (const Rng& key : keys)
+        rows.push_back(uniform(key.split("classifier"), {features_ * classes_}, -bound, bound));
       // The head starts at zero and stays so while training: on a new task all classes begin alike.
       const auto& head = model_.layout().at("head.weight");
       state.theta.slice(1, head.offset, model_.layout().size()).zero_();
-      state.theta = at::cat({state.theta, at::stack(rows), at::zeros({agents, classes_})}, 1);
+      state.theta =
+          at::cat({state.theta, at::stack(rows).to(type), at::zeros({state.size(), classes_}, type)}, 1);
     }
     outer_init(o_.outer, state);
     return state;
@@ -54,7 +55,7 @@ class Pretrain : public Learner, public Guarded {
     const auto singles = guard_.examples ? need_supervised(batch, "pretrain").apart() : nullptr;
     const TaskBatch& units = singles ? *singles : batch;
     const auto g = gather(
-        state, units, piece_size(model_), rng,
+        state, units, pieces_of(state, model_, units.size()), rng,
         [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
           const Tensor at = leaf(rows);
           const Tensor loss = classes_ > 0 ? classify(at, need_supervised(tasks, "pretrain"))

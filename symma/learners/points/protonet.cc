@@ -4,8 +4,8 @@
 // The nearest mean by squared Euclidean distance is a linear head: -|f - c|^2 = 2 c.f - |c|^2 + a term that
 // all classes share (section 2.3). So adapting sets the head of the row, and everything else treats it like
 // any other row.
-#include "symma/learners/outer.h"
 #include "symma/learners/batch_norm.h"
+#include "symma/learners/outer.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -26,8 +26,8 @@ class Protonet : public Learner {
     }
   }
 
-  State init(int64_t agents, Rng rng) const override {
-    State state{model_.init(agents, rng.split("model")), {}, 0};
+  State init(std::span<const Rng> keys, at::ScalarType type) const override {
+    State state = State::of(model_.init(split_each(keys, "model")).to(type));
     outer_init(o_.outer, state);
     return state;
   }

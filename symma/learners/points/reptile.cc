@@ -27,8 +27,8 @@ class Reptile : public Learner, public Guarded {
   Reptile(const Options& options, const LearnerSetting& setting)
       : o_(options), model_(setting.model), guard_(setting.guard) {}
 
-  State init(int64_t agents, Rng rng) const override {
-    State state{model_.init(agents, rng.split("model")), {}, 0};
+  State init(std::span<const Rng> keys, at::ScalarType type) const override {
+    State state = State::of(model_.init(split_each(keys, "model")).to(type));
     outer_init(o_.outer, state);
     return state;
   }

@@ -19,14 +19,14 @@ class Scratch : public Learner {
 
   Scratch(const Options& options, const LearnerSetting& setting) : o_(options), model_(setting.model) {}
 
-  State init(int64_t agents, Rng rng) const override {
-    return {model_.init(agents, rng.split("model")), {}, 0};
+  State init(std::span<const Rng> keys, at::ScalarType type) const override {
+    return State::of(model_.init(split_each(keys, "model")).to(type));
   }
 
   // There is nothing to carry from task to task; the loss logged is that of the random start.
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    ++state.step;
-    const auto g = gather(state, batch, piece_size(model_), rng,
+    state.steps = state.steps + 1;
+    const auto g = gather(state, batch, pieces_of(state, model_, batch.size()), rng,
                           [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
                             at::NoGradGuard no_grad;
                             return Gradients{rows, tasks.loss(rows, Stage::kQuery, own)};

@@ -42,12 +42,18 @@ class MamlTrpo : public MetaPolicy {
   MamlTrpo(const Options& o, const LearnerSetting& setting)
       : MetaPolicy(o.inner, setting, "maml_trpo"), o_(o) {}
 
-  State init(int64_t agents, Rng rng) const override {
-    return {model().init(agents, rng.split("model")), {}, 0};
+  State init(std::span<const Rng> keys, at::ScalarType type) const override {
+    return State::of(model().init(split_each(keys, "model")).to(type));
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    const int64_t n = state.theta.size(0), b = batch.size(), p = state.theta.size(1);
+    return in_blocks(state, model(), batch,
+                     [&](State& block, const TaskBatch& tasks) { return update(block, tasks, rng); });
+  }
+
+ private:
+  Scores update(State& state, const TaskBatch& batch, Rng rng) const {
+    const int64_t n = state.size(), b = batch.size(), p = state.theta.size(1);
     std::vector<Journey> journeys = travel(state, batch, true, rng);
     std::vector<Local> locals(journeys.size());
     const auto local = [&](const Journey& j) -> Local& { return locals[&j - journeys.data()]; };
@@ -97,14 +103,13 @@ class MamlTrpo : public MetaPolicy {
       length = length * at::where(kl > o_.max_kl, fits, at::full_like(fits, o_.shrink)).unsqueeze(1);
     }
     state.theta = theta;
-    ++state.step;
+    state.steps = state.steps + 1;
     Scores out = returns(journeys, n);
     out["kl"] = moved;
     out["tried"] = tried;  // lengths, by the line search
     return out;
   }
 
- private:
   using Way = std::vector<std::unique_ptr<Study>>;
   struct Local {
     Tensor before;                 // what phi_K says, at every step of the query episodes

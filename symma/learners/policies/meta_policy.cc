@@ -84,25 +84,11 @@ Scores MetaPolicy::returns(const std::vector<Journey>& journeys, int64_t agents)
 std::vector<Tensor> MetaPolicy::adapt(const State& state, const TaskBatch& batch,
                                       std::span<const int64_t> steps, Rng rng) const {
   const ControlBatch& tasks = need_control(batch, name_);
-  std::vector<Tensor> out;
-  Tensor rows = hand_out(state.theta, batch.size()).contiguous();
-  int64_t done = 0;
-  for (int64_t until : steps) {
-    for (; done < until; ++done) {
-      const Tensor at = leaf(rows);
-      const Tensor loss = tasks.loss(at, Stage::kSupport, rng.split("inner", done));
-      rows = rows - (done > 0 && o_.later_lr > 0 ? o_.later_lr : o_.inner_lr) * row_gradient(loss, at, false);
-    }
-    out.push_back(rows);
-  }
-  return out;
-}
-
-Tensor by_agents(const Tensor& x, int64_t agents) {
-  std::vector<int64_t> sizes = x.sizes().vec();
-  sizes[0] /= agents;
-  sizes.insert(sizes.begin(), agents);
-  return x.reshape(sizes).mean(1);
+  return walk(hand_out(state.theta, batch.size()).contiguous(), steps, [&](const Tensor& rows, int64_t k) {
+    const Tensor at = leaf(rows);
+    const Tensor loss = tasks.loss(at, Stage::kSupport, rng.split("inner", k));
+    return rows - (k > 0 && o_.later_lr > 0 ? o_.later_lr : o_.inner_lr) * row_gradient(loss, at, false);
+  });
 }
 
 }  // namespace symma

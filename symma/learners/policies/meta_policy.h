@@ -69,7 +69,4 @@ class MetaPolicy : public Learner {
   std::string name_;
 };
 
-// The mean over each agent's tasks: [B, ...] -> [N, ...].
-Tensor by_agents(const Tensor& x, int64_t agents);
-
 }  // namespace symma

@@ -6,6 +6,7 @@
 //
 // where phi is adapted from theta by the inner episodes of the first pass, and pi_k are the policies on the
 // way. The inner surrogate is the task's: [task] surrogate = "low_variance".
+#include "symma/learners/adam.h"
 #include "symma/learners/policies/meta_policy.h"
 #include "symma/learners/rows.h"
 #include "symma/learners/teams/teams.h"
@@ -32,14 +33,20 @@ class Promp : public MetaPolicy {
 
   Promp(const Options& o, const LearnerSetting& setting) : MetaPolicy(o.inner, setting, "promp"), o_(o) {}
 
-  State init(int64_t agents, Rng rng) const override {
-    State s{model().init(agents, rng.split("model")), {}, 0};
+  State init(std::span<const Rng> keys, at::ScalarType type) const override {
+    State s = State::of(model().init(split_each(keys, "model")).to(type));
     adam_init(s);
     return s;
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    const int64_t n = state.theta.size(0), b = batch.size();
+    return in_blocks(state, model(), batch,
+                     [&](State& block, const TaskBatch& tasks) { return update(block, tasks, rng); });
+  }
+
+ private:
+  Scores update(State& state, const TaskBatch& batch, Rng rng) const {
+    const int64_t n = state.size(), b = batch.size();
     std::vector<Journey> journeys = travel(state, batch, false, rng);
     std::vector<std::vector<Tensor>> before(journeys.size());  // outputs on the way, when they were played
     const Tensor grad = at::empty({b, state.theta.size(1)}, state.theta.options());
@@ -57,13 +64,12 @@ class Promp : public MetaPolicy {
         const Tensor loss = clipped(log_p, j.query) + o_.kl_weight * held(j, old, said);
         grad.slice(0, begin, end).copy_(row_gradient(loss, start, false));
       });
-      adam_step(state, clip_gradients(by_agents(grad, n), o_.clip_norm), o_.meta_lr, 1e-8);
+      adam_step(state, clip_gradients(by_agents(grad, n), o_.clip_norm), std::vector<double>(n, o_.meta_lr));
     }
-    ++state.step;
+    state.steps = state.steps + 1;
     return returns(journeys, n);
   }
 
- private:
   Tensor clipped(const Tensor& log_p /*[b,E,T]*/, const ControlBatch::Lesson& l) const {
     const auto type = log_p.scalar_type();
     const Tensor alive = l.episodes.alive.to(type), a = l.advantage.to(type);

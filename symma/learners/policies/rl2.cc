@@ -14,6 +14,7 @@
 #include <cmath>
 
 #include "symma/core/parallel.h"
+#include "symma/learners/adam.h"
 #include "symma/learners/rows.h"
 #include "symma/learners/teams/teams.h"
 
@@ -70,10 +71,11 @@ class Rl2 : public Learner {
         critic_(*critic_model_, spec_.players, true) {}
 
   // theta is [actor, critic].
-  State init(int64_t agents, Rng rng) const override {
-    State s{at::cat({actor_.init(agents, rng.split("model")), critic_.init(agents, rng.split("critic"))}, 1),
-            {},
-            0};
+  State init(std::span<const Rng> keys, at::ScalarType type) const override {
+    State s = State::of(
+        at::cat({actor_.init(split_each(keys, "model")), critic_.init(split_each(keys, "critic"))}, 1)
+            .to(type));
+    const int64_t agents = s.size();
     adam_init(s);
     if (o_.standardise_rewards) s.own["reward"] = at::zeros({agents, 3}, at::kDouble);
     s.own["env_steps"] = at::zeros({agents}, at::kDouble);
@@ -81,8 +83,34 @@ class Rl2 : public Learner {
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
+    return in_blocks(state, model_, batch,
+                     [&](State& block, const TaskBatch& tasks) { return update(block, tasks, rng); });
+  }
+
+  // Each player of a row has a network of its own in the result where there are several, as their memories
+  // differ.
+  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
+                            Rng rng) const override {
     const ControlBatch& worlds = checked(batch);
-    const int64_t n = state.theta.size(0), a = actor_.columns(), c = critic_.columns();
+    at::NoGradGuard no_grad;
+    const int64_t b = batch.size(), p = actor_.columns(), players = spec_.players;
+    const Tensor actors = state.theta.narrow(1, 0, p);
+    const auto& place = model_.layout().at("memory");
+    Tensor memory;  // [B, 1, A, H]
+    const Tensor start = hand_out(actors, b).unsqueeze(1).repeat({1, players, 1}).view({b, players * p});
+    return walk(start, steps, [&](const Tensor&, int64_t k) {
+      worlds.roll_out(actor_, actors, 1, {}, rng.split("episode", k), &memory);
+      Tensor rows = start.clone();
+      if (memory.defined())
+        rows.view({b, players, p}).narrow(2, place.offset, place.size()).copy_(memory.squeeze(1));
+      return rows;
+    });
+  }
+
+ private:
+  Scores update(State& state, const TaskBatch& batch, Rng rng) const {
+    const ControlBatch& worlds = checked(batch);
+    const int64_t n = state.size(), a = actor_.columns(), c = critic_.columns();
     at::NoGradGuard no_grad;
     const Tensor actors = state.theta.narrow(1, 0, a);
     std::vector<Rollout> episodes;
@@ -94,10 +122,10 @@ class Rl2 : public Learner {
     }
     Trials all = one_after_another(episodes);
     if (o_.standardise_rewards) all.advantage = standardise(state, all.advantage, all.acted);
-    const double lr =
-        o_.lr * (o_.halve_every > 0
-                     ? std::exp2(-static_cast<double>(state.step) / static_cast<double>(o_.halve_every))
-                     : 1.0);
+    std::vector<double> lr(n, o_.lr);
+    for (int64_t i = 0; i < n && o_.halve_every > 0; ++i)
+      lr[i] *= std::exp2(-static_cast<double>(state.steps.data_ptr<int64_t>()[i]) /
+                         static_cast<double>(o_.halve_every));
     const int64_t l = all.input.size(1), pieces = (l + kTrialsAtOnce - 1) / kTrialsAtOnce;
     const Tensor value = at::empty(all.log_p.sizes(), state.theta.options());
     parallel_for(l, kTrialsAtOnce, [&](int64_t begin, int64_t end) {
@@ -126,10 +154,10 @@ class Rl2 : public Learner {
                   at::cat({clip_gradients(grad.narrow(1, 0, a), o_.clip_norm),
                            clip_gradients(grad.narrow(1, a, c), o_.clip_norm)},
                           1),
-                  lr, 1e-8);
+                  lr);
       }
     }
-    ++state.step;
+    state.steps = state.steps + 1;
     const Tensor last = episodes.back().team.mean(1);
     Tensor earned = at::zeros_like(last);
     for (const Rollout& o : episodes) earned = earned + o.team.mean(1);
@@ -139,29 +167,6 @@ class Rl2 : public Learner {
             {"return_trial", earned}};
   }
 
-  // Each player of a row has a network of its own in the result where there are several, as their memories
-  // differ.
-  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
-                            Rng rng) const override {
-    const ControlBatch& worlds = checked(batch);
-    at::NoGradGuard no_grad;
-    const int64_t b = batch.size(), p = actor_.columns(), players = spec_.players;
-    const Tensor actors = state.theta.narrow(1, 0, p);
-    const auto& place = model_.layout().at("memory");
-    std::vector<Tensor> out;
-    Tensor memory;  // [B, 1, A, H]
-    int64_t done = 0;
-    for (int64_t until : steps) {
-      for (; done < until; ++done)
-        worlds.roll_out(actor_, actors, 1, {}, rng.split("episode", done), &memory);
-      Tensor rows = hand_out(actors, b).unsqueeze(1).repeat({1, players, 1});  // [B, A, P]
-      if (memory.defined()) rows.narrow(2, place.offset, place.size()).copy_(memory.squeeze(1));
-      out.push_back(rows.view({b, players * p}));
-    }
-    return out;
-  }
-
- private:
   static const TaskSpec& checked(const LearnerSetting& setting) {
     if (setting.spec.kind != Kind::kControl) {
       throw UserError("[learner] kind", "\"rl2\" learns in worlds, and this task has none",

@@ -7,6 +7,8 @@
 // The critic says Q_i for all of player i's actions at once, from what all players see, what the others do,
 // and i. The step limit counts as an end: what the others would do after it is not known to a critic of
 // actions.
+#include "symma/learners/adam.h"
+#include "symma/learners/rows.h"
 #include "symma/learners/teams/teams.h"
 
 namespace symma {
@@ -30,6 +32,7 @@ class Coma : public Learner {
 
   Coma(const Options& o, const LearnerSetting& setting)
       : o_(o),
+        model_(setting.model),
         shape_(setting, "coma"),
         actor_(setting.model, shape_.players, o.team.share_parameters),
         critic_model_(make<ModelRegistry>(
@@ -41,10 +44,11 @@ class Coma : public Learner {
                       "coma takes the step limit for an end: leave it true");
   }
 
-  State init(int64_t agents, Rng rng) const override {
-    State s{at::cat({actor_.init(agents, rng.split("model")), critic_.init(agents, rng.split("critic"))}, 1),
-            {},
-            0};
+  State init(std::span<const Rng> keys, at::ScalarType type) const override {
+    State s = State::of(
+        at::cat({actor_.init(split_each(keys, "model")), critic_.init(split_each(keys, "critic"))}, 1)
+            .to(type));
+    const int64_t agents = s.size();
     adam_init(s);
     s.own["target"] = s.theta.narrow(1, actor_.columns(), critic_.columns()).clone();
     s.own["reward"] = at::zeros({agents, 3}, at::kDouble);
@@ -53,11 +57,21 @@ class Coma : public Learner {
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
+    return in_blocks(state, model_, batch,
+                     [&](State& block, const TaskBatch& tasks) { return update(block, tasks, rng); });
+  }
+
+  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
+                            Rng rng) const override {
+    return adapt_by_steps(*this, state, batch, steps, actor_.columns(), rng);
+  }
+
+ private:
+  Scores update(State& state, const TaskBatch& batch, Rng rng) const {
     const ControlBatch& worlds = need_control(batch, "coma");
     const int64_t n = state.theta.size(0), tasks = batch.size() / n, a = actor_.columns(),
                   c = critic_.columns();
     at::NoGradGuard no_grad;
-    if (state.step == 0) state.own["target"] = state.theta.narrow(1, a, c).clone();
     const Tensor actors = state.theta.narrow(1, 0, a).contiguous();
     const Rollout o =
         by_agent(worlds.roll_out(actor_, tasks == 1 ? actors : actors.repeat_interleave(tasks, 0),
@@ -100,20 +114,13 @@ class Coma : public Learner {
               at::cat({clip_gradients(grad.narrow(1, 0, a), o_.team.clip_norm),
                        clip_gradients(grad.narrow(1, a, c), o_.team.clip_norm)},
                       1),
-              o_.team.lr, o_.team.adam_eps);
-    ++state.step;
+              std::vector<double>(n, o_.team.lr), {.eps = o_.team.adam_eps});
+    state.steps = state.steps + 1;
     Tensor& kept = state.own.at("target");
-    kept = follow(kept, state.theta.narrow(1, a, c), o_.team.target_update,
-                  at::full({n}, static_cast<double>(state.step), at::kDouble));
+    kept = follow(kept, state.theta.narrow(1, a, c), o_.team.target_update, state.steps);
     return {{"loss", policy.loss + (share * apart.square()).sum({1, 2, 3})}, {"return", o.team.mean(1)}};
   }
 
-  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
-                            Rng rng) const override {
-    return adapt_by_steps(*this, state, batch, steps, actor_.columns(), rng);
-  }
-
- private:
   // [R, L, S, A, A D + A n + A]: what all see, what the others do (zeros for the player itself), who asks.
   Tensor critic_input(const Tensor& input, const Tensor& action /*[R,L,S,A]*/) const {
     const auto s = input.sizes();
@@ -125,6 +132,7 @@ class Coma : public Learner {
   }
 
   Options o_;
+  const Model& model_;
   TeamShape shape_;
   TeamNet actor_;
   std::unique_ptr<Model> critic_model_;

@@ -8,7 +8,9 @@ namespace {
 class Alone : public Mixing {
  public:
   int64_t columns() const override { return 0; }
-  Tensor init(int64_t rows, Rng) const override { return at::empty({rows, 0}); }
+  Tensor init(std::span<const Rng> keys) const override {
+    return at::empty({static_cast<int64_t>(keys.size()), 0});
+  }
   Tensor loss(const Transitions& s, const Tensor&, const Tensor&) const override {
     const Tensor target = s.goal(s.reward, s.next_value);  // [R, M, A]
     return (s.square(s.chosen(), target).mean(2) * s.weight).sum(1);

@@ -1,5 +1,8 @@
 #include "symma/learners/teams/policy_gradient.h"
 
+#include "symma/learners/adam.h"
+#include "symma/learners/rows.h"
+
 namespace symma {
 
 void PolicyGradientOptions::fields(Fields& f) {
@@ -29,10 +32,11 @@ Tensor PolicyGradient::critic_input(const Tensor& input) const {
 }
 
 // theta is [actor, critic]; the target is a critic.
-State PolicyGradient::init(int64_t agents, Rng rng) const {
-  State s{at::cat({actor_.init(agents, rng.split("model")), critic_.init(agents, rng.split("critic"))}, 1),
-          {},
-          0};
+State PolicyGradient::init(std::span<const Rng> keys, at::ScalarType type) const {
+  State s =
+      State::of(at::cat({actor_.init(split_each(keys, "model")), critic_.init(split_each(keys, "critic"))}, 1)
+                    .to(type));
+  const int64_t agents = s.size();
   adam_init(s);
   s.own["target"] = s.theta.narrow(1, actor_.columns(), critic_.columns()).clone();
   s.own["reward"] = at::zeros({agents, 3}, at::kDouble);
@@ -64,11 +68,15 @@ std::pair<Rollout, Tensor> PolicyGradient::play(const State& state, const Contro
 }
 
 Scores PolicyGradient::step(State& state, const TaskBatch& batch, Rng rng) const {
+  return in_blocks(state, model_, batch,
+                   [&](State& block, const TaskBatch& tasks) { return update(block, tasks, rng); });
+}
+
+Scores PolicyGradient::update(State& state, const TaskBatch& batch, Rng rng) const {
   const ControlBatch& worlds = need_control(batch, name_);
   const int64_t n = state.theta.size(0), tasks = batch.size() / n, a = actor_.columns(),
                 c = critic_.columns();
   at::NoGradGuard no_grad;
-  if (state.step == 0) state.own["target"] = state.theta.narrow(1, a, c).clone();
   if (o_.pool.on()) {
     std::vector<Rng> keys;
     for (int64_t i = 0; i < n; ++i)
@@ -110,12 +118,11 @@ Scores PolicyGradient::step(State& state, const TaskBatch& batch, Rng rng) const
                                     clip_gradients(grad.narrow(1, a, c), o_.team.clip_norm)},
                                    1);
     if (epoch == 0) loss = policy.loss + (share * apart.square()).sum({1, 2, 3}), entropy = policy.entropy;
-    adam_step(state, clipped, o_.team.lr, o_.team.adam_eps);
+    adam_step(state, clipped, std::vector<double>(n, o_.team.lr), {.eps = o_.team.adam_eps});
   }
-  ++state.step;
+  state.steps = state.steps + 1;
   Tensor& kept = state.own.at("target");
-  kept = follow(kept, state.theta.narrow(1, a, c), o_.team.target_update,
-                at::full({n}, static_cast<double>(state.step), at::kDouble));
+  kept = follow(kept, state.theta.narrow(1, a, c), o_.team.target_update, state.steps);
   Scores out{{"loss", loss}, {"return", o.team.mean(1)}, {"entropy", entropy}};
   if (o_.pool.on())  // what those who learned earned, a player
     out["earned"] = (o.earned * learns).sum({1, 2}) / learns.sum({1, 2}).clamp_min(1);

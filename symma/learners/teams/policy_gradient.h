@@ -22,12 +22,13 @@ class PolicyGradient : public Learner {
  public:
   PolicyGradient(const PolicyGradientOptions&, const LearnerSetting&, bool central, const std::string& name);
 
-  State init(int64_t agents, Rng) const override;
+  State init(std::span<const Rng> keys, at::ScalarType) const override;
   Scores step(State&, const TaskBatch&, Rng) const override;
   std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,
                             Rng) const override;
 
  private:
+  Scores update(State&, const TaskBatch&, Rng) const;
   Tensor critic_input(const Tensor& input) const;
   // The episodes of a round, and which players learn from them, [N, L, A].
   std::pair<Rollout, Tensor> play(const State&, const ControlBatch&, Rng) const;

@@ -15,7 +15,7 @@ class Monotonic : public Mixing {
     nets_.add({embed}, s.state(), 1);                 // v
   }
   int64_t columns() const override { return nets_.columns(); }
-  Tensor init(int64_t rows, Rng rng) const override { return nets_.init(rows, rng); }
+  Tensor init(std::span<const Rng> keys) const override { return nets_.init(keys); }
 
   Tensor loss(const Transitions& s, const Tensor& mixer, const Tensor& target) const override {
     Tensor to;

@@ -18,7 +18,7 @@ class Transformed : public Mixing {
     nets_.add({hidden, hidden}, s.state(), 1);                          // v
   }
   int64_t columns() const override { return nets_.columns(); }
-  Tensor init(int64_t rows, Rng rng) const override { return nets_.init(rows, rng); }
+  Tensor init(std::span<const Rng> keys) const override { return nets_.init(keys); }
 
   Tensor loss(const Transitions& s, const Tensor& mixer, const Tensor& target) const override {
     Tensor to, top;

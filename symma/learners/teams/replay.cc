@@ -33,7 +33,9 @@ void replay_init(State& state, int64_t n, int64_t c, const TeamShape& s) {
 
 void replay_add(State& state, const Rollout& o) {
   Tensor& count = state.own.at("replay.count");
-  const int64_t n = o.alive.size(0), l = o.alive.size(1), before = count[0].item<int64_t>();
+  const int64_t n = o.alive.size(0), l = o.alive.size(1);
+  const Tensor counts = count.cpu().contiguous();
+  const int64_t* before = counts.data_ptr<int64_t>();
   for (const auto& [name, member] : parts()) {
     Tensor& kept = state.own.at(name);
     if (shared(kept)) kept = kept.contiguous().clone();
@@ -41,7 +43,7 @@ void replay_add(State& state, const Rollout& o) {
     const Tensor from = (o.*member).to(kept.scalar_type()).contiguous();
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t e = 0; e < l; ++e) {
-        std::memcpy(static_cast<char*>(kept.data_ptr()) + (i * c + (before + e) % c) * size,
+        std::memcpy(static_cast<char*>(kept.data_ptr()) + (i * c + (before[i] + e) % c) * size,
                     static_cast<const char*>(from.data_ptr()) + (i * l + e) * size, size);
       }
     }
@@ -49,15 +51,15 @@ void replay_add(State& state, const Rollout& o) {
   count = count + l;
 }
 
-int64_t replay_size(const State& state) {
-  return std::min(state.own.at("replay.count")[0].item<int64_t>(), state.own.at("replay.alive").size(1));
+int64_t replay_size(const State& state, int64_t place) {
+  return std::min(state.own.at("replay.count")[place].item<int64_t>(), state.own.at("replay.alive").size(1));
 }
 
 Rollout replay_draw(const State& state, int64_t episodes, const std::vector<Rng>& keys) {
-  const int64_t n = state.theta.size(0), c = state.own.at("replay.alive").size(1), have = replay_size(state);
+  const int64_t n = state.theta.size(0), c = state.own.at("replay.alive").size(1);
   Tensor place = at::empty({n, episodes}, at::kLong);
   for (int64_t i = 0; i < n; ++i) {
-    const auto chosen = Draws(keys[i]).choose(have, episodes);
+    const auto chosen = Draws(keys[i]).choose(replay_size(state, i), episodes);
     for (int64_t e = 0; e < episodes; ++e) place.data_ptr<int64_t>()[i * episodes + e] = i * c + chosen[e];
   }
   const Tensor flat = place.view(-1);

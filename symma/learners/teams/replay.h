@@ -10,8 +10,9 @@ void replay_init(State&, int64_t agents, int64_t capacity, const TeamShape&);
 // Puts episodes [N, L, ...] in the place of the oldest. Writes in place where no other state holds the
 // memory.
 void replay_add(State&, const Rollout&);
-int64_t replay_size(const State&);
-// `episodes` different ones for each agent, agent i's drawn from keys[i]; cut to the longest of them.
+int64_t replay_size(const State&, int64_t place);  // episodes that the agent at that place holds
+// `episodes` different ones for each agent, of those that it holds; agent i's drawn from keys[i]; cut to the
+// longest of them.
 Rollout replay_draw(const State&, int64_t episodes, const std::vector<Rng>& keys);
 
 }  // namespace symma

@@ -39,10 +39,11 @@ void Pool::init(State& s, int64_t agents) const {
 }
 
 void Pool::offer(State& s, const Tensor& rows, const std::vector<Rng>& keys) const {
-  if (s.step % o_.pool_every != 0) return;
+  const int64_t* steps = s.steps.data_ptr<int64_t>();
   Tensor pool = s.own.at("pool").clone(),
          offered = s.own.at("pool.offered").to(at::kLong).contiguous().clone();
   for (int64_t i = 0; i < rows.size(0); ++i) {
+    if (steps[i] % o_.pool_every != 0) continue;
     int64_t& before = offered.data_ptr<int64_t>()[i];
     const int64_t place = before < o_.pool ? before : Draws(keys[i].split("place")).below(before + 1);
     if (place < o_.pool) pool[i][place].copy_(rows[i]);

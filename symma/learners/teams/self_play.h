@@ -32,7 +32,7 @@ class Pool {
 
   // Adds own["pool"] [N, K, columns], and own["pool.offered"] [N]: how many rows were offered.
   void init(State&, int64_t agents) const;
-  // Offers the present rows [N, columns], where this round is due. `keys` are the agents'.
+  // Offers the present rows [N, columns], where an agent's update is due. `keys` are the agents'.
   void offer(State&, const Tensor& rows, const std::vector<Rng>& keys) const;
   // Players of T tasks of every agent; the task of a place draws from its key alone.
   Cast cast(const State&, const Tensor& rows /*[N,columns]*/, const std::vector<Rng>& keys /*[N T]*/) const;

@@ -48,23 +48,6 @@ Rollout by_agent(Rollout o, int64_t agents) {
   return o;
 }
 
-void adam_init(State& state) {
-  state.own["adam.m"] = at::zeros_like(state.theta);
-  state.own["adam.v"] = at::zeros_like(state.theta);
-  state.own["adam.t"] = at::zeros({state.theta.size(0)}, at::kDouble);
-}
-
-void adam_step(State& state, const Tensor& grad, double lr, double eps) {
-  at::NoGradGuard no_grad;
-  Tensor &m = state.own.at("adam.m"), &v = state.own.at("adam.v"), &t = state.own.at("adam.t");
-  t = t + 1;
-  m = at::lerp(m, grad, 0.1);
-  v = (v * 0.999).addcmul_(grad, grad, 0.001);
-  const auto column = [&](double beta) { return (1 - at::pow(beta, t)).unsqueeze(1).to(grad.scalar_type()); };
-  const Tensor step = (m / column(0.9)).div_((v / column(0.999)).sqrt_().add_(eps));
-  state.theta = at::add(state.theta, step, -lr);
-}
-
 Tensor clip_gradients(const Tensor& grad, double most) {
   if (most <= 0) return grad;
   return grad * (most / grad.norm(2, 1, true).clamp_min(most));
@@ -72,7 +55,7 @@ Tensor clip_gradients(const Tensor& grad, double most) {
 
 Tensor follow(const Tensor& target, const Tensor& now, double update, const Tensor& calls) {
   if (update <= 1) return at::lerp(target, now, update);
-  const Tensor due = at::remainder(calls, std::floor(update)).eq(0).unsqueeze(1);
+  const Tensor due = at::remainder(calls, static_cast<int64_t>(update)).eq(0).unsqueeze(1).to(now.device());
   return at::where(due, now, target);
 }
 
@@ -247,18 +230,15 @@ Tensor pull_back(const std::vector<Tensor>& outputs, const std::vector<Tensor>& 
 std::vector<Tensor> adapt_by_steps(const Learner& learner, const State& state, const TaskBatch& batch,
                                    std::span<const int64_t> steps, int64_t columns, Rng rng) {
   const int64_t b = batch.size();
-  State own{hand_out(state.theta, b), {}, state.step};
+  State own{hand_out(state.id, b), hand_out(state.theta, b), hand_out(state.steps, b), {}};
   const bool moves = !steps.empty() && steps.back() > 0;
   for (const auto& [name, t] : state.own) {
     if (moves) own.own[name] = hand_out(t, b);
   }
-  std::vector<Tensor> out;
-  int64_t done = 0;
-  for (int64_t until : steps) {
-    for (; done < until; ++done) learner.step(own, batch, rng.split("step", done));
-    out.push_back(own.theta.narrow(1, 0, columns).contiguous());
-  }
-  return out;
+  return walk(own.theta.narrow(1, 0, columns).contiguous(), steps, [&](const Tensor&, int64_t k) {
+    learner.step(own, batch, rng.split("step", k));
+    return own.theta.narrow(1, 0, columns).contiguous();
+  });
 }
 
 }  // namespace symma

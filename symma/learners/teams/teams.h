@@ -26,15 +26,11 @@ struct TeamShape {
 // A rollout with agents for rows: the episodes of an agent's tasks stand together, [N, T E, ...].
 Rollout by_agent(Rollout, int64_t agents);
 
-// Adam on each row, its moments in own["adam.m"], own["adam.v"] [N, Q] and its clock in own["adam.t"] [N].
-void adam_init(State&);
-void adam_step(State&, const Tensor& grad /*[N,Q]*/, double lr, double eps);
-
 // Rows longer than `most` scaled to that length; 0: no limit.
 Tensor clip_gradients(const Tensor& grad /*[N,Q]*/, double most);
 
 // Moves a target network [N, Q] toward `now`: by the share `update` where that is at most 1, else all the way
-// every `update` calls; `calls` [N] counts them.
+// every `update` calls; `calls` [N] int64 counts them, each agent's own.
 Tensor follow(const Tensor& target, const Tensor& now, double update, const Tensor& calls);
 
 // Rewards less their mean and over their deviation, both of all that were seen so far by that agent:

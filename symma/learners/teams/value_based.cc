@@ -1,5 +1,8 @@
 #include "symma/learners/teams/value_based.h"
 
+#include "symma/learners/adam.h"
+#include "symma/learners/rows.h"
+
 namespace symma {
 namespace {
 
@@ -105,10 +108,10 @@ int64_t Networks::add(const std::vector<int64_t>& hidden, int64_t in, int64_t ou
   return static_cast<int64_t>(models_.size()) - 1;
 }
 
-Tensor Networks::init(int64_t rows, Rng rng) const {
+Tensor Networks::init(std::span<const Rng> keys) const {
   std::vector<Tensor> parts;
   for (size_t i = 0; i < models_.size(); ++i)
-    parts.push_back(models_[i]->init(rows, rng.split("network", i)));
+    parts.push_back(models_[i]->init(split_each(keys, "network", i)));
   return at::cat(parts, 1);
 }
 
@@ -120,29 +123,36 @@ Tensor Networks::forward(int64_t number, const Tensor& row, const Tensor& x) con
 ValueBased::ValueBased(const ValueOptions& options, const LearnerSetting& setting,
                        std::unique_ptr<Mixing> mixing, const std::string& name)
     : o_(options),
+      model_(setting.model),
       shape_(setting, name),
       net_(setting.model, shape_.players, o_.team.share_parameters),
       mixing_(std::move(mixing)),
       name_(name) {}
 
 // theta is [players' networks, mixing]; the target is the same.
-State ValueBased::init(int64_t agents, Rng rng) const {
-  State s{net_.init(agents, rng.split("model")), {}, 0};
-  if (mixing_->columns() > 0) s.theta = at::cat({s.theta, mixing_->init(agents, rng.split("mixing"))}, 1);
+State ValueBased::init(std::span<const Rng> keys, at::ScalarType type) const {
+  Tensor theta = net_.init(split_each(keys, "model"));
+  if (mixing_->columns() > 0) theta = at::cat({theta, mixing_->init(split_each(keys, "mixing"))}, 1);
+  State s = State::of(theta.to(type));
+  const int64_t agents = s.size();
   adam_init(s);
   s.own["target"] = s.theta.clone();
   s.own["reward"] = at::zeros({agents, 3}, at::kDouble);
   s.own["env_steps"] = at::zeros({agents}, at::kDouble);
-  s.own["updates"] = at::zeros({agents}, at::kDouble);
+  s.own["updates"] = at::zeros({agents}, at::kLong);
   replay_init(s, agents, o_.buffer, shape_);
   return s;
 }
 
 Scores ValueBased::step(State& state, const TaskBatch& batch, Rng rng) const {
+  return in_blocks(state, model_, batch,
+                   [&](State& block, const TaskBatch& tasks) { return update(block, tasks, rng); });
+}
+
+Scores ValueBased::update(State& state, const TaskBatch& batch, Rng rng) const {
   const ControlBatch& worlds = need_control(batch, name_);
   const int64_t n = state.theta.size(0), tasks = batch.size() / n;
   at::NoGradGuard no_grad;
-  if (state.step == 0) state.own["target"] = state.theta.clone();
   Behaviour how{o_.temperature > 0 ? Behaviour::Pick::kSample : Behaviour::Pick::kGreedy, {}};
   const Tensor steps = state.own.at("env_steps").to(at::kDouble).contiguous();
   for (int64_t b = 0; b < batch.size(); ++b) {
@@ -160,13 +170,25 @@ Scores ValueBased::step(State& state, const TaskBatch& batch, Rng rng) const {
   replay_add(state, o);
   const int64_t updates = o_.updates > 0 ? o_.updates : tasks * shape_.copies;
   Tensor loss = at::zeros({n}, state.theta.options());
-  for (int64_t u = 0; u < updates && replay_size(state) >= o_.batch; ++u) {
+  // Those who have played enough learn; agents may have joined at different times.
+  std::vector<int64_t> ready;
+  for (int64_t i = 0; i < n; ++i)
+    if (replay_size(state, i) >= o_.batch) ready.push_back(i);
+  const bool all = static_cast<int64_t>(ready.size()) == n;
+  State part = all ? std::move(state) : state.rows(ready);
+  Tensor of_part;
+  for (int64_t u = 0; u < updates && !ready.empty(); ++u) {
     std::vector<Rng> keys;
-    for (int64_t i = 0; i < n; ++i)
-      keys.push_back(rng.split("draw", u).split("task", worlds.key(i * tasks).key()));
-    loss = learn(state, keys);
+    for (int64_t i : ready) keys.push_back(rng.split("draw", u).split("task", worlds.key(i * tasks).key()));
+    of_part = learn(part, keys);
   }
-  ++state.step;
+  if (all) {
+    state = std::move(part);
+  } else {
+    state.put(ready, part);
+  }
+  if (of_part.defined()) loss = loss.index_copy(0, at::tensor(ready, at::kLong), of_part);
+  state.steps = state.steps + 1;
   return {{"loss", loss}, {"return", o.team.mean(1)}};
 }
 
@@ -225,7 +247,8 @@ Tensor ValueBased::learn(State& state, const std::vector<Rng>& keys) const {
   const Tensor loss = mixing_->loss(s, theta.narrow(1, p, q), state.own.at("target").narrow(1, p, q));
   const Tensor grad = row_gradient(loss, theta, false);
   at::NoGradGuard no_grad;
-  adam_step(state, clip_gradients(grad, o_.team.clip_norm), o_.team.lr, o_.team.adam_eps);
+  adam_step(state, clip_gradients(grad, o_.team.clip_norm), std::vector<double>(n, o_.team.lr),
+            {.eps = o_.team.adam_eps});
   Tensor& calls = state.own.at("updates");
   calls = calls + 1;
   Tensor& target = state.own.at("target");

@@ -50,8 +50,8 @@ struct Transitions {
 class Mixing {
  public:
   virtual ~Mixing() = default;
-  virtual int64_t columns() const = 0;               // of its parameters
-  virtual Tensor init(int64_t rows, Rng) const = 0;  // [R, columns]
+  virtual int64_t columns() const = 0;                       // of its parameters
+  virtual Tensor init(std::span<const Rng> keys) const = 0;  // [R, columns]: row r from keys[r] alone
   virtual Tensor loss(const Transitions&, const Tensor& mixer /*[R,columns]*/,
                       const Tensor& target) const = 0;  // [R]
 };
@@ -61,7 +61,7 @@ class Networks {
  public:
   int64_t add(const std::vector<int64_t>& hidden, int64_t in, int64_t out);  // its number
   int64_t columns() const { return columns_; }
-  Tensor init(int64_t rows, Rng) const;
+  Tensor init(std::span<const Rng> keys) const;
   Tensor forward(int64_t number, const Tensor& row /*[R,columns]*/, const Tensor& x /*[R,M,in]*/) const;
 
  private:
@@ -74,15 +74,17 @@ class ValueBased : public Learner {
  public:
   ValueBased(const ValueOptions&, const LearnerSetting&, std::unique_ptr<Mixing>, const std::string& name);
 
-  State init(int64_t agents, Rng) const override;
+  State init(std::span<const Rng> keys, at::ScalarType) const override;
   Scores step(State&, const TaskBatch&, Rng) const override;
   std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,
                             Rng) const override;
 
  private:
+  Scores update(State&, const TaskBatch&, Rng) const;
   Tensor learn(State&, const std::vector<Rng>& keys) const;  // one update; the loss [N]
 
   ValueOptions o_;
+  const Model& model_;
   TeamShape shape_;
   TeamNet net_;
   std::unique_ptr<Mixing> mixing_;

@@ -7,7 +7,9 @@ namespace {
 class Sum : public Mixing {
  public:
   int64_t columns() const override { return 0; }
-  Tensor init(int64_t rows, Rng) const override { return at::empty({rows, 0}); }
+  Tensor init(std::span<const Rng> keys) const override {
+    return at::empty({static_cast<int64_t>(keys.size()), 0});
+  }
   Tensor loss(const Transitions& s, const Tensor&, const Tensor&) const override {
     const Tensor target = s.goal(s.reward.mean(2), s.next_value.sum(2));  // [R, M]
     return s.squared_error(s.chosen().sum(2), target);

@@ -1,0 +1,252 @@
+// Who an agent is: what it becomes, and how it is judged, goes by its number, its tasks' keys and its own
+// clock, and not by its place, by who else is there, or by how the work is cut.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "symma/eval/evaluate.h"
+#include "symma/learners/outer.h"
+#include "symma/learners/rows.h"
+#include "symma/learners/teams/replay.h"
+
+namespace symma {
+namespace {
+
+constexpr int64_t kAgents = 5, kTasks = 2, kBlock = 2;
+
+// A family that some learners can learn from, and a model for it.
+struct Setting {
+  std::string name, task;
+  Json task_options;
+  std::string model;
+  Json model_options;
+};
+
+std::vector<Setting> settings() {
+  const Json game{{"kind", "matrix_game"}, {"limit", 5}}, small{{"hidden", {8}}};
+  return {
+      {"sinusoid", "sinusoid", {{"shots", 4}, {"queries", 4}}, "mlp", small},
+      {"blobs", "blobs", {{"shots", 2}, {"queries", 2}}, "mlp", small},
+      {"quadratics", "quadratics", {{"dims", 4}}, "point", Json::object()},
+      {"world", "control", {{"world", game}, {"copies", 2}}, "mlp", small},
+      {"recurrent_world", "control", {{"world", game}, {"copies", 2}}, "gru", {{"hidden", 6}}},
+      // Episodes that end at different times, so that rows take different numbers of steps.
+      {"foraging",
+       "control",
+       {{"world",
+         {{"kind", "foraging"}, {"rows", 5}, {"columns", 5}, {"agents", 2}, {"foods", 1}, {"limit", 12}}},
+        {"copies", 3},
+        {"vary", Json::array()}},
+       "mlp",
+       small},
+      {"navigation",
+       "control",
+       {{"world", {{"kind", "navigation"}, {"limit", 6}}},
+        {"vary", {"goal_*"}},
+        {"copies", 3},
+        {"baseline", "linear"}},
+       "gaussian",
+       small},
+      {"bandit",
+       "control",
+       {{"world", {{"kind", "bandit"}, {"arms", 3}, {"limit", 5}}},
+        {"copies", 1},
+        {"feedback", true},
+        {"vary", {"*"}}},
+       "gru",
+       {{"hidden", 6}, {"memory", true}}},
+      {"games", "games", {{"world", game}}, "tabular", Json::object()},
+      {"games_among_agents", "games", {{"world", game}, {"rivals", "fleet"}}, "tabular", Json::object()},
+  };
+}
+
+// Options under which every learner does what it does within three rounds.
+Json options_of(const std::string& learner) {
+  static const std::map<std::string, Json> short_of{
+      {"iql", {{"buffer", 8}, {"batch", 4}}},
+      {"vdn", {{"buffer", 8}, {"batch", 4}}},
+      {"qmix", {{"buffer", 8}, {"batch", 4}}},
+      {"qtran", {{"buffer", 8}, {"batch", 4}}},
+      {"tuned", {{"steps", 3}}},
+      {"ippo", {{"pool", 2}, {"pool_every", 1}, {"sides", {1, 1}}}},
+      {"openai_es", {{"population", 4}}},
+      {"meta_mapg", {{"inner_steps", 2}}},
+      {"meta_pg", {{"inner_steps", 2}}},
+      {"lstm_optimizer", {{"unroll", 4}, {"steps", 8}}},
+      {"mlp_optimizer", {{"unroll", 4}, {"steps", 8}, {"estimator", "pes"}}},
+      {"ball_optimizer", {{"unroll", 4}, {"steps", 8}, {"start", "drawn"}}}};
+  const auto it = short_of.find(learner);
+  return it == short_of.end() ? Json::object() : it->second;
+}
+
+struct Made {
+  std::unique_ptr<TaskFamily> family;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Learner> learner;
+
+  std::unique_ptr<TaskBatch> tasks(const State& state, Rng rng) const {
+    std::vector<int64_t> who;
+    for (int64_t i = 0; i < state.size(); ++i) who.insert(who.end(), kTasks, state.id.data_ptr<int64_t>()[i]);
+    return family->sample(*model, asks_for(who, rng), Split::kTrain);
+  }
+  Scores round(State& state, int64_t number) const {
+    const Rng rng = Rng(9).split("round", static_cast<uint64_t>(number));
+    return learner->step(state, *tasks(state, rng.split("tasks")), rng.split("step"));
+  }
+};
+
+Made make_in(const Setting& s, const std::string& learner) {
+  Made m;
+  m.family = make<TaskFamilyRegistry>(s.task, s.task_options, int64_t{kAgents});
+  m.model = make<ModelRegistry>(s.model, s.model_options, m.family->spec().shape);
+  m.learner = make<LearnerRegistry>(learner, options_of(learner), LearnerSetting{*m.model, m.family->spec()});
+  return m;
+}
+
+bool same(const Tensor& a, const Tensor& b) {
+  return a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() &&
+         (a.equal(b) || a.allclose(b, 0, 0, /*equal_nan=*/true));
+}
+
+void expect_same(const State& a, const State& b, const std::string& what) {
+  EXPECT_TRUE(same(a.id, b.id) && same(a.steps, b.steps)) << what;
+  EXPECT_TRUE(same(a.theta, b.theta)) << what;
+  ASSERT_EQ(a.own.size(), b.own.size()) << what;
+  for (const auto& [name, t] : a.own) EXPECT_TRUE(same(t, b.own.at(name))) << what << ", " << name;
+}
+
+State start(const Made& m) {
+  return m.learner->init(split_keys(Rng(3), "agent", kAgents), at::kFloat);
+}
+
+std::vector<State> blocks(const State& s) {
+  std::vector<State> out;
+  for (int64_t at = 0; at < s.size(); at += kBlock)
+    out.push_back(s.rows(at, std::min(at + kBlock, s.size())));
+  return out;
+}
+
+class EveryLearner : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryLearner, AFleetInBlocksIsTheWhole) {
+  const BlocksOf cut(kBlock);
+  int met = 0;
+  for (const Setting& setting : settings()) {
+    const std::string what = GetParam() + " on " + setting.name;
+    try {
+      const Made m = make_in(setting, GetParam());
+      State whole = start(m);
+      std::vector<State> parts = blocks(whole);
+      for (int64_t r = 0; r < 3; ++r) {
+        const Scores told = m.round(whole, r);
+        std::vector<Scores> of_parts;
+        for (State& part : parts) of_parts.push_back(m.round(part, r));
+        for (const auto& [name, score] : told) {
+          std::vector<Tensor> joined;
+          for (const Scores& one : of_parts) joined.push_back(one.at(name));
+          EXPECT_TRUE(same(score, at::cat(joined))) << what << ", " << name << " in round " << r;
+        }
+      }
+      expect_same(whole, State::join(parts), what);
+      EXPECT_FALSE(GetParam() != "scratch" && GetParam() != "tuned" && whole.theta.equal(start(m).theta))
+          << what << ": nothing was learned";
+      ++met;
+    } catch (const UserError&) {
+      // Not for this learner, which says so.
+    }
+  }
+  EXPECT_GT(met, 0) << GetParam() << " was met on no family";
+}
+
+TEST_P(EveryLearner, IsJudgedAlikeByAgentByBlockAndWhole) {
+  const BlocksOf cut(kBlock);
+  for (const Setting& setting : settings()) {
+    try {
+      const Made m = make_in(setting, GetParam());
+      State whole = start(m);
+      m.round(whole, 0);
+      for (const bool own : {false, true}) {
+        const auto judged = [&](const State& s) {
+          const Subject subject{*m.learner, *m.model, *m.family, s};
+          return evaluate(subject, Split::kTest, 3, {0, 2}, own, Rng(5)).scores();
+        };
+        const ScoreTable all = judged(whole);
+        ScoreTable by_agent, by_block;
+        for (int64_t i = 0; i < kAgents; ++i) by_agent.push_back(judged(whole.rows(i, i + 1))[0]);
+        for (const State& block : blocks(whole)) {
+          for (const auto& agent : judged(block)) by_block.push_back(agent);
+        }
+        EXPECT_EQ(by_agent, all) << GetParam() << " on " << setting.name << (own ? ", own slice" : "");
+        EXPECT_EQ(by_block, all) << GetParam() << " on " << setting.name << (own ? ", own slice" : "");
+      }
+    } catch (const UserError&) {
+    }
+  }
+}
+
+// Who takes part changes nothing for those who do: their tasks, their draws, their clocks.
+TEST_P(EveryLearner, AgentsThatAreAwayChangeNothingForTheOthers) {
+  const BlocksOf cut(1);  // or those of a block would meet in one operation, and round differently
+  for (const Setting& setting : settings()) {
+    if (setting.name == "games_among_agents") continue;  // whoever is there is met
+    const std::string what = GetParam() + " on " + setting.name;
+    try {
+      const Made m = make_in(setting, GetParam());
+      State whole = start(m), some = whole;
+      for (int64_t r = 0; r < 4; ++r) {
+        const std::vector<int64_t> who = r == 1 ? std::vector<int64_t>{0, 1, 3} : std::vector<int64_t>{1, 3};
+        m.round(whole, r);
+        State part = some.rows(who);
+        m.round(part, r);
+        some.put(who, part);
+      }
+      const std::vector<int64_t> always{1, 3};
+      expect_same(whole.rows(always), some.rows(always), what);
+      // One that comes in late is as one that begins late: its first step is a first step.
+      State late = start(m).rows(0, 1);
+      m.round(late, 1);
+      expect_same(late, some.rows(0, 1), what);
+    } catch (const UserError&) {
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, EveryLearner, testing::ValuesIn(LearnerRegistry::instance().names()),
+                         [](const auto& info) { return info.param; });
+
+TEST(Identity, EqualKeysAreAnEqualStartAndARowGoesByItsKey) {
+  for (const Setting& setting : settings()) {
+    for (const auto& name : LearnerRegistry::instance().names()) {
+      try {
+        const Made m = make_in(setting, name);
+        const std::vector<Rng> keys = split_keys(Rng(3), "agent", 3), same_start(3, keys[0]);
+        const State a = m.learner->init(keys, at::kDouble), b = m.learner->init(same_start, at::kDouble);
+        EXPECT_TRUE(same(b.theta[2], a.theta[0])) << name;
+        for (const auto& [part, t] : b.own)
+          EXPECT_TRUE(same(t[2], a.own.at(part)[0])) << name << ", " << part;
+        EXPECT_EQ(a.theta.scalar_type(), at::kDouble) << name;
+      } catch (const UserError&) {
+      }
+    }
+  }
+}
+
+// Adam's first step is of its size, lr, whenever it comes; by the fleet's clock it would be half to three
+// times that.
+TEST(Identity, AnAgentThatFirstLearnsLateTakesAFirstStep) {
+  OuterOptions o;
+  o.meta_lr = 0.01;
+  State s = State::of(at::zeros({2, 3}, at::kDouble));
+  outer_init(o, s);
+  for (int64_t r = 0; r < 6; ++r) {
+    State part = s.rows(std::vector<int64_t>{0});
+    outer_step(o, part, at::ones({1, 3}, at::kDouble));
+    s.put({0}, part);
+  }
+  State late = s.rows(std::vector<int64_t>{1});
+  outer_step(o, late, at::full({1, 3}, 5, at::kDouble));
+  EXPECT_LE((late.theta + 0.01).abs().max().item<double>(), 1e-9);
+}
+
+}  // namespace
+}  // namespace symma
