@@ -117,7 +117,7 @@ std::string grouped(double count) {
   const size_t first = text.starts_with('-') ? 1 : 0;
   for (size_t at = text.size(); at > first + 3;) {
     at -= 3;
-    text.insert(at, ",");
+    text.insert(text.begin() + static_cast<std::ptrdiff_t>(at), ',');
   }
   return text;
 }
