@@ -9,32 +9,6 @@
 #include "symma/exchange/privacy.h"
 
 namespace symma {
-namespace {
-
-template <class T>
-void mix_rows(const Tensor& weights, const Tensor& rows, Tensor& out) {
-  const int64_t n = rows.size(0), q = rows.size(1);
-  const double* w = weights.data_ptr<double>();
-  const T* in = rows.data_ptr<T>();
-  T* to = out.data_ptr<T>();
-  // A block of columns of all rows stays in the cache while every row takes from it.
-  constexpr int64_t kColumns = 1024;
-  parallel_for(q, kColumns, [&](int64_t begin, int64_t end) {
-    for (int64_t i = 0; i < n; ++i) {
-      T* row = to + i * q;
-      std::fill(row + begin, row + end, T{0});
-      for (int64_t j = 0; j < n; ++j) {
-        const T weight = static_cast<T>(w[i * n + j]);
-        if (weight == 0) continue;
-        const T* from = in + j * q;
-        for (int64_t c = begin; c < end; ++c) row[c] += weight * from[c];
-      }
-    }
-  });
-}
-
-}  // namespace
-
 int64_t ExchangeState::total_bits() const {
   return std::accumulate(bits.begin(), bits.end(), int64_t{0});
 }
@@ -60,11 +34,17 @@ ExchangeState exchange_start(const Exchange& x, const Tensor& theta) {
   s.number_bytes = static_cast<int64_t>(theta.element_size());
   const auto directed = static_cast<int64_t>(2 * x.graph.edges.size());
   s.bits.assign(directed, 0);
-  if (x.updates()) s.reference = theta;
+  if (x.updates() || x.tracks() || x.corrects()) s.reference = theta;
+  if (x.corrects()) s.before = theta;
+  if (x.tracks()) s.before = s.tracker = at::zeros_like(theta);
   if (x.plain()) return s;
-  const int64_t n = theta.size(0), q = theta.size(1);
+  const int64_t n = theta.size(0), q = theta.size(1) * (x.tracks() ? 2 : 1);
   const auto none = [](at::IntArrayRef sizes) { return at::zeros(sizes, at::kDouble); };
-  if (x.compressor) s.kept[x.updates() ? "residual" : "known"] = none({n, q});
+  if (x.compressor) s.kept[x.updates() && x.graph.server ? "residual" : "known"] = none({n, q});
+  if (x.may_miss()) {
+    s.kept["heard"] = at::zeros({directed}, at::kLong);
+    s.kept["asked"] = at::zeros({directed}, at::kLong);
+  }
   if (x.attack) s.kept["first"] = none({n, q});
   if (x.faults.late > 0) {
     s.kept["late"] = none({directed, q});
@@ -94,33 +74,57 @@ std::vector<int64_t> participants(const Exchange& x, int64_t period, Rng rng) {
   return out;
 }
 
-Tensor mix(const Tensor& weights, const Tensor& rows) {
-  if (!rows.is_cpu()) return at::mm(weights.to(rows.options()), rows);
-  const Tensor in = rows.contiguous();
-  Tensor out = at::empty_like(in);
-  AT_DISPATCH_FLOATING_TYPES(in.scalar_type(), "mix",
-                             [&] { mix_rows<scalar_t>(weights.contiguous(), in, out); });
-  return out;
+Tensor mix(const Exchange& x, const Tensor& rows) {
+  if (x.graph.server) return rows.mean(0, true).expand_as(rows).contiguous();
+  return mix(x.weights, rows);
 }
+
+namespace {
+
+// All that agents say carried and combined: the mixed rows, [N, Q].
+Tensor mixed(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng) {
+  if (x.plain()) {
+    const int64_t message = theta.size(1) * static_cast<int64_t>(theta.element_size()) * 8;
+    for (int64_t& bits : s.bits) bits += message;
+    return mix(x, theta);
+  }
+  for (const char* name : {"late", "late.number", "heard", "asked"})
+    if (s.kept.contains(name)) s.kept[name] = s.kept.at(name).clone();
+  const Tensor rows = theta.to(at::kCPU, at::kDouble).contiguous();
+  const Tensor out = x.graph.server ? at_server(x, s, rows, rng)
+                                    : among_neighbours(x, s, rows, rng.split("period", s.rounds));
+  return out.to(theta.options());
+}
+
+// Exact diffusion: what mixing the past step moved is taken back before it is mixed again.
+//   psi_k the row after the local step,  phi_k = psi_k + x_{k-1} - psi_{k-1},  x_k = (phi_k + W phi_k) / 2
+Tensor corrected(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng) {
+  const Tensor phi = theta + (s.reference - s.before);
+  s.before = theta;
+  return (phi + mixed(x, s, phi, rng)) / 2;
+}
+
+// Gradient tracking, adapt-then-combine: z follows the mean of all agents' local steps d.
+//   z_k = (W z)_{k-1} + d_k - d_{k-1},   x_{k+1} = W (x_k + z_k)
+Tensor tracked(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng) {
+  const int64_t q = theta.size(1);
+  const Tensor d = theta - s.reference;
+  const Tensor z = s.tracker + (d - s.before);
+  const Tensor both = mixed(x, s, at::cat({s.reference + z, z}, 1), rng);
+  s.before = d;
+  s.tracker = both.narrow(1, q, q).contiguous();
+  return both.narrow(1, 0, q).contiguous();
+}
+
+}  // namespace
 
 Tensor exchange(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng) {
   at::NoGradGuard no_grad;
-  if (x.plain()) {
-    ++s.rounds;
-    const int64_t message = theta.size(1) * static_cast<int64_t>(theta.element_size()) * 8;
-    for (int64_t& bits : s.bits) bits += message;
-    if (!x.updates()) return mix(x.weights, theta);
-    s.reference = s.reference + mix(x.weights, theta - s.reference);
-    return s.reference;
-  }
-  for (const char* name : {"late", "late.number"})
-    if (s.kept.contains(name)) s.kept[name] = s.kept.at(name).clone();
-  const Tensor rows = theta.to(at::kCPU, at::kDouble).contiguous();
-  const Tensor mixed = x.graph.server ? at_server(x, s, rows, rng)
-                                      : among_neighbours(x, s, rows, rng.split("period", s.rounds));
+  const Tensor out = x.tracks()     ? tracked(x, s, theta, rng)
+                     : x.corrects() ? corrected(x, s, theta, rng)
+                                    : mixed(x, s, theta, rng);
   ++s.rounds;
-  const Tensor out = mixed.to(theta.options());
-  if (x.updates()) s.reference = out;
+  if (s.reference.defined()) s.reference = out;
   return out;
 }
 

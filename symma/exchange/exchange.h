@@ -13,6 +13,7 @@
 #include "symma/exchange/aggregator.h"
 #include "symma/exchange/attack.h"
 #include "symma/exchange/compressor.h"
+#include "symma/exchange/neighbours.h"
 #include "symma/exchange/settings.h"
 #include "symma/exchange/topology.h"
 
@@ -22,10 +23,10 @@ namespace symma {
 struct Exchange {
   ExchangeOptions options;
   Graph graph;
-  Tensor weights;  // [N, N] float64, doubly stochastic
+  Neighbours weights;  // W of the graph; empty where a server gathers, or nobody talks
 
   AggregatorOptions aggregation;
-  std::shared_ptr<const Aggregator> aggregator;  // null: the mean with `weights`
+  std::shared_ptr<const Aggregator> aggregator;  // null: the mean by W
   std::vector<std::shared_ptr<const PreAggregator>> before;
   CompressionOptions compression;
   std::shared_ptr<const Compressor> compressor;  // null: numbers as they are
@@ -37,6 +38,10 @@ struct Exchange {
   bool combine_first() const { return options.strategy == "combine-then-adapt"; }
   bool due(int64_t round) const { return !graph.edges.empty() && (round + 1) % options.every == 0; }
   bool updates() const { return options.payload == "updates"; }
+  bool tracks() const { return options.strategy == "gradient-tracking"; }
+  bool corrects() const { return options.strategy == "exact-diffusion"; }
+  // Whether a receiver may lack what a difference is counted from.
+  bool may_miss() const { return compressor && !graph.server && faults.gaps(); }
   bool plain() const;  // theta <- W theta and nothing else
   bool hostile(int64_t agent) const;
   std::vector<int64_t> honest() const;  // ascending
@@ -46,14 +51,19 @@ struct Exchange {
 struct ExchangeState {
   int64_t rounds = 0;
   std::vector<int64_t> bits;  // [2 edges]: edge e from its first node to its second at 2e, back at 2e + 1
-  Tensor reference;           // [N, Q]: rows after the last exchange; undefined unless updates are mixed
+  Tensor reference;  // [N, Q]: rows after the last exchange; undefined unless something is counted from them
+  Tensor before, tracker;  // [N, Q]: of exact diffusion and gradient tracking (exchange.cc)
   // By name. All but the memories are there from the start, in one shape:
-  //   known [N, Q]      what the others know of each agent (compressed parameters)
-  //   residual [N, Q]   what messages left out so far (compressed updates)
+  //   known [N, Q]      what the others know of each agent (compressed messages on a graph, or parameters)
+  //   residual [N, Q]   what messages left out so far (compressed updates to a server)
+  //   heard, asked [2 edges]   the message up to which the receiver knows all, and the one from which on it
+  //   was asked for
+  //                     whole ones, 0 for none (compressed messages that may be lost)
   //   memory.I          of agent I, for compressors with a warm start; -1 is the server
   //   first [N, Q]      what each agent sent first (stale agents)
   //   late [2 edges, Q], late.number [2 edges]   messages under way, and in which exchange they were sent
   //   server, server.known, server.m, server.v [Q], clip [1]
+  // Q is twice a row's columns under gradient tracking, which sends two rows.
   TensorDict kept;
   int64_t number_bytes = 4;  // of one number of a row, in the fleet's precision
 
@@ -70,8 +80,8 @@ Tensor exchange(const Exchange&, ExchangeState& state, const Tensor& theta, Rng)
 // Ascending.
 std::vector<int64_t> participants(const Exchange&, int64_t period, Rng);
 
-// W rows, each entry summed in the order of columns of W: [N, Q].
-Tensor mix(const Tensor& weights /*[N,N]*/, const Tensor& rows /*[N,Q]*/);
+// Every row mixed by W and nothing else: [N, Q].
+Tensor mix(const Exchange&, const Tensor& rows /*[N,Q]*/);
 
 // Mean squared distance of the agents' rows from their mean.
 double disagreement(const Tensor& theta /*[N,Q]*/);

@@ -64,9 +64,9 @@ struct Line {
 }  // namespace
 
 Said speak(const Exchange& x, ExchangeState& s, const Tensor& wanted, const std::vector<int64_t>& who,
-           Rng rng) {
+           Rng rng, const Tensor& base) {
   const int64_t n = wanted.size(0), q = wanted.size(1);
-  Said said{wanted.clone(), std::vector<bool>(n, false), std::vector<int64_t>(n, 0), 0};
+  Said said{wanted.clone(), {}, std::vector<bool>(n, false), std::vector<int64_t>(n, 0), 0};
   if (x.privacy.agents()) {
     const double bound = s.kept.at("clip").item<double>();
     const std::vector<double> squares = squared_distances_to(wanted, {});
@@ -76,6 +76,7 @@ Said speak(const Exchange& x, ExchangeState& s, const Tensor& wanted, const std:
       for (int64_t i : who)
         said.rows[i] += x.privacy.noise * bound * normal(rng.split("noise", i), {q}, at::kDouble);
   }
+  if (base.defined()) said.rows.add_(base);
   if (s.kept.contains("first") && s.rounds == 0) s.kept["first"] = said.rows.clone();
   const Tensor honest = said.rows.clone();
   for (int64_t i : who) {
@@ -88,32 +89,37 @@ Said speak(const Exchange& x, ExchangeState& s, const Tensor& wanted, const std:
     if (row.defined()) said.rows[i] = row;
   }
   const Line line{x, q * 8 * s.number_bytes};
+  said.spoken = said.rows;
   if (!x.compressor) {
     for (int64_t i : who) said.bits[i] = said.there[i] ? line.whole : 0;
     return said;
   }
-  const char* name = x.updates() ? "residual" : "known";
+  const bool updates = x.updates() && !base.defined();
+  const char* name = updates ? "residual" : "known";
   Tensor kept = s.kept.at(name).clone();
   std::vector<Tensor> memory(n);
   const auto memory_of = [](int64_t i) { return "memory." + std::to_string(i); };
   for (int64_t i : who)
     if (s.kept.contains(memory_of(i))) memory[i] = s.kept.at(memory_of(i));
-  const Tensor reference = x.updates() ? s.reference.to(at::kCPU, at::kDouble) : Tensor();
+  const Tensor reference = updates ? s.reference.to(at::kCPU, at::kDouble) : Tensor();
   parallel_for(static_cast<int64_t>(who.size()), 1, [&](int64_t at, int64_t) {
     const int64_t i = who[at];
     if (!said.there[i]) return;
     const Rng own = rng.split("encode", i);
-    said.bits[i] = x.updates() ? line.speak_update(said.rows[i], reference[i], kept[i], memory[i], own)
-                               : line.speak_parameters(said.rows[i], kept[i], memory[i], own);
+    said.bits[i] = updates ? line.speak_update(said.rows[i], reference[i], kept[i], memory[i], own)
+                           : line.speak_parameters(said.rows[i], kept[i], memory[i], own);
   });
   s.kept[name] = kept;
   for (int64_t i : who)
     if (memory[i].defined()) s.kept[memory_of(i)] = memory[i];
-  if (!x.updates()) said.rows = kept;
+  if (!updates) {
+    said.spoken = said.rows;
+    said.rows = kept;
+  }
   return said;
 }
 
-Tensor carry(const Exchange& x, ExchangeState& s, int64_t at, const Tensor& row, int64_t bits, Rng rng) {
+Arrival carry(const Exchange& x, ExchangeState& s, int64_t at, const Tensor& row, int64_t bits, Rng rng) {
   const FaultOptions& f = x.faults;
   // Every coin is tossed for every message, so that one fault's chance moves no other fault.
   Draws d(rng.split("edge", at));
@@ -126,15 +132,11 @@ Tensor carry(const Exchange& x, ExchangeState& s, int64_t at, const Tensor& row,
   }
   // A receiver can tell a message that was cut short by its length, and drops it.
   const bool comes = row.defined() && !lost && !cut;
-  if (!s.kept.contains("late")) return comes ? row : Tensor();
-  struct Arrival {
-    int64_t number;
-    Tensor row;
-  };
+  const int64_t number = s.rounds + 1;
+  if (!s.kept.contains("late")) return comes ? Arrival{number, row} : Arrival{};
   std::vector<Arrival> mail;  // in order of arrival
   Tensor store = s.kept.at("late"), numbers = s.kept.at("late.number");
   int64_t& waiting = numbers.data_ptr<int64_t>()[at];
-  const int64_t number = s.rounds + 1;
   if (waiting > 0) mail.push_back({waiting, store[at].clone()});
   waiting = 0;
   if (comes && late) {
@@ -145,10 +147,10 @@ Tensor carry(const Exchange& x, ExchangeState& s, int64_t at, const Tensor& row,
   }
   if (reordered && mail.size() > 1) std::swap(mail.front(), mail.back());
   // Messages are numbered; a receiver takes the newest that has come, wherever it stands in the mail.
-  Arrival best{0, {}};
+  Arrival best;
   for (const Arrival& a : mail)
     if (a.number > best.number) best = a;
-  return best.row;
+  return best;
 }
 
 Tensor combine(const Exchange& x, const std::vector<Tensor>& rows, const Tensor& centre, Rng rng) {
@@ -162,41 +164,71 @@ Tensor combine(const Exchange& x, const std::vector<Tensor>& rows, const Tensor&
   return aggregate(*x.aggregator, in, rng.split("aggregate"));
 }
 
+namespace {
+
+// Whether the receiver at the end of a directed edge knows its sender's row, where `arrived` is the number of
+// the newest message that came: compressed messages are differences, of which some may have been missed.
+bool knows(ExchangeState& s, int64_t at, int64_t arrived) {
+  int64_t& heard = s.kept.at("heard").data_ptr<int64_t>()[at];
+  const int64_t asked = s.kept.at("asked").data_ptr<int64_t>()[at];
+  const bool whole = arrived == 1 || (asked > 0 && arrived > asked);
+  if (!whole && heard < arrived - 1) return false;
+  heard = std::max(heard, arrived);
+  return true;
+}
+
+}  // namespace
+
 Tensor among_neighbours(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng) {
   const int64_t n = theta.size(0);
   const Tensor base = x.updates() ? s.reference.to(at::kCPU, at::kDouble) : Tensor();
   const Tensor wanted = x.updates() ? theta - base : theta;
   std::vector<int64_t> who(n);
   for (int64_t i = 0; i < n; ++i) who[i] = i;
-  const Said said = speak(x, s, wanted, who, rng.split("speak"));
+  const Said said = speak(x, s, wanted, who, rng.split("speak"), base);
   struct Mail {
     int64_t from;
     Tensor row;
   };
   std::vector<std::vector<Mail>> mail(n);
+  const int64_t number = s.rounds + 1, whole = theta.size(1) * 8 * s.number_bytes;
   for (size_t e = 0; e < x.graph.edges.size(); ++e) {
     const auto [a, b] = x.graph.edges[e];
+    const auto side = [&](const char* name, int64_t of) -> int64_t& {
+      return s.kept.at(name).data_ptr<int64_t>()[2 * static_cast<int64_t>(e) + of];
+    };
+    std::array<bool, 2> came{}, behind{};
+    for (int64_t of = 0; x.may_miss() && of < 2; ++of) behind[of] = side("heard", of) < number - 1;
     for (const auto& [from, to, at] : {std::array<int64_t, 3>{a, b, static_cast<int64_t>(2 * e)},
                                        std::array<int64_t, 3>{b, a, static_cast<int64_t>(2 * e + 1)}}) {
-      const Tensor row =
-          carry(x, s, at, said.there[from] ? said.rows[from] : Tensor(), said.bits[from], rng.split("carry"));
-      if (row.defined()) mail[to].push_back({from, row});
+      const bool again = x.may_miss() && side("asked", at % 2) > 0 && said.there[from];
+      const Arrival got = carry(x, s, at, said.there[from] ? said.rows[from] : Tensor(),
+                                again ? whole : said.bits[from], rng.split("carry"));
+      came[at % 2] = got.number == number;
+      if (got.row.defined() && (!x.may_miss() || knows(s, at, got.number)))
+        mail[to].push_back({from, got.row});
+    }
+    // Whoever missed something by the exchange before says so in its message of this one; where that came,
+    // the sender sends whole rows until it hears otherwise.
+    for (int64_t of = 0; x.may_miss() && of < 2; ++of) {
+      if (!came[1 - of]) continue;
+      int64_t& asked = side("asked", of);
+      asked = !behind[of] ? 0 : asked > 0 ? asked : number;
     }
   }
-  const Tensor weights = x.weights.contiguous();
   Tensor out = at::empty_like(theta);
   parallel_for(n, 1, [&](int64_t r, int64_t) {
-    // What is left out of an agent's own message is left out of its own row too, or it would count twice.
-    const bool own_message = x.compressor && !x.hostile(r);
-    const Tensor own = own_message ? said.rows[r] : wanted[r];
+    // What an agent said is what it counts with, too: what a compressed message left out would count twice
+    // otherwise, and what noise hides would be said, without noise, by the row of the next exchange.
+    const bool own_message = (x.compressor || x.privacy.agents()) && !x.hostile(r);
+    const Tensor own = own_message ? said.rows[r] : theta[r];
     std::vector<Mail>& in = mail[r];
     std::sort(in.begin(), in.end(), [](const Mail& a, const Mail& b) { return a.from < b.from; });
     Tensor mixed = own;
     if (!x.aggregator && x.before.empty()) {
       // The weight of a message that did not come stays with the node's own row.
-      const double* w = weights.data_ptr<double>() + r * n;
       mixed = own.clone();
-      for (const Mail& m : in) mixed.add_(m.row - own, w[m.from]);
+      for (const Mail& m : in) mixed.add_(m.row - own, x.weights.at(r, m.from));
     } else if (!in.empty()) {
       std::vector<Tensor> rows;
       for (const Mail& m : in) {
@@ -206,9 +238,8 @@ Tensor among_neighbours(const Exchange& x, ExchangeState& s, const Tensor& theta
       if (rows.size() == in.size()) rows.push_back(own);
       mixed = combine(x, rows, own, rng.split("combine", r));
     }
-    out[r] = x.updates()    ? base[r] + mixed
-             : x.compressor ? theta[r] + x.compression.gamma * (mixed - own)
-                            : mixed;
+    const Tensor start = x.hostile(r) ? theta[r] : said.spoken[r];  // before it was compressed
+    out[r] = x.compressor ? start + x.compression.gamma * (mixed - own) : mixed;
   });
   return out;
 }

@@ -4,6 +4,7 @@
 
 #include "symma/core/clones.h"
 #include "symma/core/parallel.h"
+#include "symma/core/rng.h"
 
 namespace symma {
 namespace {
@@ -51,7 +52,34 @@ Neighbours neighbours(const Graph& g) {
   return out;
 }
 
+double Neighbours::at(int64_t row, int64_t wanted) const {
+  const auto from = column.begin() + begin[row], to = column.begin() + begin[row + 1];
+  const auto it = std::lower_bound(from, to, wanted);
+  return it != to && *it == wanted ? weight[it - column.begin()] : 0;
+}
+
+double second_eigenvalue(const Neighbours& w) {
+  const auto n = static_cast<int64_t>(w.begin.size()) - 1, entries = static_cast<int64_t>(w.column.size());
+  if (n < 2) return 0;
+  const int64_t most = std::clamp<int64_t>(400'000'000 / entries, 100, 100'000);
+  const auto centred = [n](Tensor v) { return v.sub_(v.mean()); };
+  Tensor v = centred(normal(Rng(0).split("second eigenvalue"), {n, 1}, at::kDouble));
+  double value = 0;
+  for (int64_t k = 0; k < most; ++k) {
+    // Twice: the eigenvalue may be negative, or there may be one of either sign.
+    Tensor next = centred(mix(w, centred(mix(w, v))));
+    const double before = v.norm().item<double>(), after = next.norm().item<double>();
+    if (after <= 1e-150 * before) return 0;  // W is the mean
+    const double now = std::sqrt(after / before);
+    if (std::abs(now - value) <= 1e-14 * now) return now;
+    value = now;
+    v = next / after;
+  }
+  return value;
+}
+
 Tensor mix(const Neighbours& w, const Tensor& rows) {
+  if (!rows.is_cpu()) return mix(w, rows.cpu()).to(rows.device());
   const Tensor in = rows.contiguous();
   Tensor out = at::empty_like(in);
   const int64_t n = in.size(0), q = in.size(1);

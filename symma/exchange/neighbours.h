@@ -1,4 +1,7 @@
-// Mixing along the edges of a big graph: W theta without W itself, which has N^2 numbers.
+// Mixing along the edges of a graph: W theta without W itself, which has N^2 numbers.
+//
+// W is doubly stochastic. Along edges it has Metropolis-Hastings weights, w_ij = 1 / (1 + max(degree_i,
+// degree_j)), the rest on the diagonal (Xiao, Boyd & Kim 2007; used by Dif-MAML, Kayaalp et al. 2022).
 #pragma once
 
 #include <vector>
@@ -7,17 +10,24 @@
 
 namespace symma {
 
-// The entries of W (topology.h) that are not zero, row after row, columns ascending (compressed sparse rows).
+// The entries of W that are not zero, row after row, columns ascending (compressed sparse rows).
 struct Neighbours {
   std::vector<int64_t> begin;   // [N + 1]: entries of row i are begin[i] .. begin[i + 1]
   std::vector<int64_t> column;  // [begin[N]]
   std::vector<double> weight;   // [begin[N]]
+
+  double at(int64_t row, int64_t column) const;  // 0 where there is no edge
 };
 
-// The numbers of mixing_weights. A graph with a server is refused (c10::Error): its W has no zeros.
+// A graph with a server is refused (c10::Error): its W is 1/N everywhere.
 Neighbours neighbours(const Graph&);
 
-// W rows, the same bits as `mix` of mixing_weights: [N, Q]. float32 or float64 on the CPU.
+// W rows, each entry summed in the order of W's columns: [N, Q]. float32 or float64.
 Tensor mix(const Neighbours&, const Tensor& rows /*[N,Q]*/);
+
+// The second largest absolute eigenvalue of W: distances from the mean shrink at least by this factor when W
+// mixes them, and `disagreement`, a mean square, by its square. 0 for one agent. By power iteration on what
+// is orthogonal to the mean; of a graph so large or so slow that it has not settled, a lower bound.
+double second_eigenvalue(const Neighbours&);
 
 }  // namespace symma

@@ -74,7 +74,7 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
   for (int64_t i : who) {
     const int64_t bits =
         x.server.secure ? 0 : said.bits[i];  // the protocol's own messages are counted instead
-    const Tensor row = carry(x, s, 2 * i, said.there[i] ? said.rows[i] : Tensor(), bits, own.split("up"));
+    const Tensor row = carry(x, s, 2 * i, said.there[i] ? said.rows[i] : Tensor(), bits, own.split("up")).row;
     if (row.defined()) rows.push_back(row);
     arrived[i] = row.defined();
   }
@@ -108,7 +108,7 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
   }
   Tensor out = theta.clone();
   for (int64_t i = 0; i < n; ++i) {
-    const Tensor got = carry(x, s, 2 * i + 1, row, bits, own.split("down"));
+    const Tensor got = carry(x, s, 2 * i + 1, row, bits, own.split("down")).row;
     if (got.defined()) out[i] = got;
   }
   return out;

@@ -16,8 +16,11 @@ struct ExchangeOptions {
   int64_t every = 1;
   void fields(Fields& f) {
     f.add("topology", topology, "the graph along which agents talk; see symma list Topology");
-    f.add("strategy", strategy, "learn and then mix, or mix and then learn")
-        .one_of({"adapt-then-combine", "combine-then-adapt"});
+    f.add("strategy", strategy,
+          "learn and then mix, or mix and then learn; or ways that lead to the least of the sum of all "
+          "agents' losses "
+          "where those differ and the step does not shrink: gradient-tracking, exact-diffusion")
+        .one_of({"adapt-then-combine", "combine-then-adapt", "gradient-tracking", "exact-diffusion"});
     f.add("payload", payload, "what is mixed: rows, or what they changed by since the last exchange")
         .one_of({"parameters", "updates"});
     f.add("every", every, "rounds from one exchange to the next").at_least(1);
@@ -40,9 +43,7 @@ struct CompressionOptions {
   double gamma = 1, threshold = 0;
   bool answers = true;
   void fields(Fields& f) {
-    f.add("gamma", gamma, "CHOCO's step towards the neighbours, on graphs that mix parameters")
-        .above(0)
-        .at_most(1);
+    f.add("gamma", gamma, "CHOCO's step towards the neighbours, on graphs").above(0).at_most(1);
     f.add("threshold", threshold,
           "stay silent until a row has moved by this share of its norm; 0: send always")
         .at_least(0);

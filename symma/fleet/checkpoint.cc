@@ -42,7 +42,11 @@ void save_checkpoint(const std::string& path, const Experiment& experiment, cons
   file.tensors["steps"] = run.learner.steps;
   for (const auto& [name, t] : run.learner.own) file.tensors["own." + name] = t;
   file.tensors["ledger.bits"] = counts(run.exchange.bits);
-  if (run.exchange.reference.defined()) file.tensors["exchange.reference"] = run.exchange.reference;
+  for (const auto& [name, t] : {std::pair{"reference", &run.exchange.reference},
+                                {"before", &run.exchange.before},
+                                {"tracker", &run.exchange.tracker}}) {
+    if (t->defined()) file.tensors[std::string("exchange.") + name] = *t;
+  }
   for (const auto& [name, t] : run.exchange.kept) file.tensors["exchange." + name] = t;
   for (const auto& [name, t] : run.sums) file.tensors["log.sum." + name] = t;
   file.tensors["log.rounds"] = run.rounds;
@@ -108,7 +112,11 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
   for (const auto& [name, t] : file.tensors) {
     if (name.starts_with(sum)) fit(run.sums[name.substr(sum.size())] = run.rounds, name);
   }
-  if (run.exchange.reference.defined()) fit(run.exchange.reference, "exchange.reference");
+  for (const auto& [name, t] : {std::pair{"reference", &run.exchange.reference},
+                                {"before", &run.exchange.before},
+                                {"tracker", &run.exchange.tracker}}) {
+    if (t->defined()) fit(*t, std::string("exchange.") + name);
+  }
   for (auto& [name, t] : run.exchange.kept) fit(t, "exchange." + name);
   // What warm starts remember is there once they have begun.
   const std::string memory = "exchange.memory.";

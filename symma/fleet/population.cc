@@ -140,10 +140,13 @@ void check_population(const Experiment& e, const Config& config) {
   if (x.privacy.learners() || x.privacy.agents())
     no("agents copy each other whole, and no noise protects what they copy", "set privacy.unit to none");
   if (x.attack) no("a hostile agent would be judged by what it says of itself", "set faults.agents to []");
-  if (!x.graph.edges.empty() && (x.updates() || x.compressor))
-    no("updates and compressed messages are differences from an agent's own past, and a copied row has "
-       "another's",
-       "set exchange.payload to parameters and compression.kind to none, or exchange.topology to none");
+  if (!x.graph.edges.empty() && (x.updates() || x.compressor || x.tracks() || x.corrects()))
+    no("updates, compressed messages and corrected steps are differences from an agent's own past, and a "
+       "copied "
+       "row has another's",
+       "set exchange.payload to parameters, exchange.strategy to adapt-then-combine and compression.kind to "
+       "none, "
+       "or exchange.topology to none");
 }
 
 std::vector<int64_t> choose_parents(const PopulationOptions& p, const std::vector<double>& score,

@@ -114,6 +114,21 @@ void refuse(const Exchange& x, const Config& config) {
        : s.secure  ? "secure"
                    : "optimizer",
        "topology \"" + x.options.topology + "\" has no server", "set exchange.topology to star");
+  if (x.tracks() || x.corrects()) {
+    const std::string what = "\"" + x.options.strategy + "\" ";
+    if (x.graph.server)
+      no("exchange", "strategy", what + "is for agents that talk to neighbours, and there is a server",
+         "choose another topology, such as full");
+    if (x.updates()) no("exchange", "payload", what + "mixes rows", "set it to parameters");
+    if (x.options.every > 1)
+      no("exchange", "every", what + "counts on an exchange after each step", "set it to 1");
+    if (rule)
+      no("aggregator", "kind", what + "leads to the least of the sum by way of weighted means",
+         "set aggregator.kind to mean without before");
+    if (p.agents())
+      no("privacy", "unit", what + "says more of an agent's step than its clipped update",
+         "use another strategy, or protect tasks");
+  }
   if (s.optimizer != "none" && !x.updates())
     no("server", "optimizer", "an optimizer needs updates, and the payload is parameters",
        "set exchange.payload to updates");
@@ -139,10 +154,9 @@ void refuse(const Exchange& x, const Config& config) {
          "set a fixed clip, or server.secure to false");
   }
   if (x.compressor) {
-    if (x.compression.gamma != 1 && (x.graph.server || x.updates()))
-      no("compression", "gamma", "is a step of gossip on parameters",
-         "leave it out, or mix parameters on a graph without a server");
-    if (!x.updates() && x.faults.gaps())
+    if (x.compression.gamma != 1 && x.graph.server)
+      no("compression", "gamma", "is a step of gossip", "leave it out, or use a graph without a server");
+    if (!x.updates() && x.graph.server && x.faults.gaps())
       no("faults",
          x.faults.lost > 0   ? "lost"
          : x.faults.late > 0 ? "late"
@@ -198,7 +212,7 @@ Exchange build_exchange(Experiment& e, const Config& config) {
   config.read("exchange", fields, options_of_all<TopologyRegistry>());
   keep_section(e, "exchange", Json::object(), fields);
   x.graph = draft->build()->build(e.fleet.agents, Rng(e.fleet.seed).split("topology"));
-  x.weights = mixing_weights(x.graph);
+  if (!x.graph.server) x.weights = neighbours(x.graph);
   read_aggregator(e, config, x);
   read_compression(e, config, x);
   read_plain(e, config, "server", x.server);

@@ -175,6 +175,9 @@ Json validate(const Experiment& e, const State& state) {
           {"over_agents", all["over_agents"]}};
 }
 
+// A fleet of more agents than this is not listed agent by agent in the log and the summary.
+constexpr int64_t kMostListed = 1000;
+
 Rng test_key(const Experiment& e) {
   return Rng(e.fleet.seed).split("test");
 }
@@ -311,27 +314,31 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
                {"settings", e.settings}};
   Json shares = Json::array();
   if (const auto* holder = dynamic_cast<const Shares*>(e.family.get())) {
-    for (int64_t a = 0; a < e.fleet.agents; ++a) shares.push_back(holder->share(a));
+    for (int64_t a = 0; a < e.fleet.agents && e.fleet.agents <= kMostListed; ++a)
+      shares.push_back(holder->share(a));
   }
   summary["agent_share"] = shares;
   std::vector<EvalResult> judged{judge(e, run.learner, Split::kTest)};
   if (e.eval.ood) judged.push_back(judge(e, run.learner, Split::kOod));
   for (const auto& r : judged) summary[r.split == Split::kTest ? "eval" : "ood"] = verdict(e, r);
-  Json edges = Json::array(), weights = Json::array();
-  for (size_t i = 0; i < e.exchange.graph.edges.size(); ++i) {
-    const auto [a, b] = e.exchange.graph.edges[i];
-    edges.push_back({{"from", a}, {"to", b}, {"bits", run.exchange.bits[2 * i]}});
-    edges.push_back({{"from", b}, {"to", a}, {"bits", run.exchange.bits[2 * i + 1]}});
+  const Exchange& x = e.exchange;
+  // Of a large fleet the totals say more than a list of every edge, and the file stays one that is read.
+  constexpr size_t kMostEdges = 2000;
+  Json edges = Json::array();
+  for (size_t i = 0; i < x.graph.edges.size() && x.graph.edges.size() <= kMostEdges; ++i) {
+    const auto [a, b] = x.graph.edges[i];
+    const double weight = x.graph.server ? 1.0 / static_cast<double>(x.graph.agents) : x.weights.at(a, b);
+    edges.push_back({{"from", a}, {"to", b}, {"bits", run.exchange.bits[2 * i]}, {"weight", weight}});
+    edges.push_back({{"from", b}, {"to", a}, {"bits", run.exchange.bits[2 * i + 1]}, {"weight", weight}});
   }
-  for (int64_t i = 0; i < e.fleet.agents; ++i) weights.push_back(numbers(e.exchange.weights[i]));
   summary["exchange"] = {{"topology", e.exchange.options.topology},
                          {"strategy", e.exchange.options.strategy},
                          {"rounds", run.exchange.rounds},
                          {"bits", run.exchange.total_bits()},
                          {"disagreement", number(disagreement(counted_rows(e, run.learner.theta)))},
-                         {"lambda2", second_eigenvalue(e.exchange.weights)},
+                         {"lambda2", x.graph.server ? 0 : second_eigenvalue(x.weights)},
                          {"server", e.exchange.graph.server},
-                         {"weights", weights},
+                         {"directed_edges", 2 * x.graph.edges.size()},
                          {"edges", edges}};
   if (e.exchange.attack)
     summary["faults"] = {{"kind", e.settings["faults"]["kind"]},

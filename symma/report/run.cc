@@ -137,6 +137,8 @@ Evaluation read_evaluation(const Part& p, int64_t agents) {
   return e;
 }
 
+constexpr int64_t kMostInTable = 16;  // nodes whose mixing weights are shown
+
 Communication read_communication(const Part& p, int64_t agents) {
   Communication c;
   c.topology = p.text_or("topology", "none");
@@ -146,7 +148,6 @@ Communication read_communication(const Part& p, int64_t agents) {
   c.disagreement = p.real_or("disagreement", kNone);
   c.lambda2 = p.real_or("lambda2", kNone);
   c.server = p.truth_or("server", false);
-  if (p.has("weights")) c.weights = p.matrix("weights");
   const int64_t nodes = agents + (c.server ? 1 : 0);
   if (!p.has("edges")) return c;
   for (const Part& e : p.parts("edges")) {
@@ -156,6 +157,13 @@ Communication read_communication(const Part& p, int64_t agents) {
                          link.to, nodes));
     }
     c.links.push_back(link);
+    if (c.server || agents > kMostInTable || !e.has("weight")) continue;
+    if (c.weights.empty()) {
+      c.weights.assign(agents, std::vector<double>(agents, 0.0));
+      for (int64_t i = 0; i < agents; ++i) c.weights[i][i] = 1;
+    }
+    c.weights[link.to][link.from] = e.real_or("weight", 0);
+    c.weights[link.to][link.to] -= c.weights[link.to][link.from];
   }
   return c;
 }

@@ -2,11 +2,12 @@
 // table, within 20%; and the mean, which must not drift. Prints the table.
 #include <gtest/gtest.h>
 
+#include "exchange/choco.h"
+
 #include <cstdio>
 #include <map>
 
 #include "exchange/build_part.h"
-#include "symma/exchange/gossip.h"
 
 namespace symma {
 namespace {

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "exchange/choco.h"
+
 #include <cmath>
 #include <limits>
 

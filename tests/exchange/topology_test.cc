@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "exchange/choco.h"
+
 #include "symma/exchange/exchange.h"
 
 namespace symma {
@@ -11,7 +13,7 @@ Exchange on(const std::string& topology, const Json& settings, int64_t agents) {
   Exchange x;
   x.options.topology = topology;
   x.graph = make<TopologyRegistry>(topology, settings)->build(agents, Rng(1));
-  x.weights = mixing_weights(x.graph);
+  if (!x.graph.server) x.weights = neighbours(x.graph);
   return x;
 }
 
@@ -21,7 +23,11 @@ class EveryTopology : public testing::TestWithParam<std::string> {};
 
 TEST_P(EveryTopology, HasDoublyStochasticSymmetricWeightsAlongItsEdges) {
   const Exchange x = on(GetParam(), GetParam() == "edges" ? kDifMaml : Json(), 6);
-  const Tensor w = x.weights;
+  if (!x.graph.server) {
+    // Column by column, what mixing does to the unit vectors is W.
+    EXPECT_TRUE(mix(x, at::eye(6, at::kDouble)).allclose(mixing_weights(x.graph), 1e-15, 1e-15));
+  }
+  const Tensor w = mix(x, at::eye(6, at::kDouble));
   EXPECT_TRUE(w.allclose(w.t()));
   EXPECT_TRUE(w.sum(0).allclose(at::ones({6}, at::kDouble)));
   EXPECT_GE(w.min().item<double>(), 0);
@@ -42,7 +48,7 @@ TEST_P(EveryTopology, WorksForOneAndTwoAgents) {
     const Json edges{{"edges", Json::array({Json::array({0, 1})})}};
     if (GetParam() == "edges" && n == 1) continue;
     const Exchange x = on(GetParam(), GetParam() == "edges" ? edges : Json(), n);
-    EXPECT_TRUE(x.weights.sum(0).allclose(at::ones({n}, at::kDouble)));
+    EXPECT_TRUE(mix(x, at::eye(n, at::kDouble)).sum(0).allclose(at::ones({n}, at::kDouble)));
   }
 }
 
@@ -56,9 +62,21 @@ TEST(Topology, SecondEigenvalueOfDifMamlsGraph) {
 
 TEST(Topology, KnownGraphs) {
   EXPECT_EQ(on("ring", {}, 5).graph.edges.size(), 5u);
-  EXPECT_NEAR(on("ring", {}, 5).weights[0][1].item<double>(), 1. / 3, 1e-15);
+  EXPECT_NEAR(on("ring", {}, 5).weights.at(0, 1), 1. / 3, 1e-15);
   // Eigenvalues of a ring with weights 1/3 are (1 + 2 cos(2 pi k / n)) / 3.
-  EXPECT_NEAR(second_eigenvalue(on("ring", {}, 25).weights), (1 + 2 * std::cos(2 * M_PI / 25)) / 3, 1e-12);
+  for (const int64_t n : {5, 25, 60})
+    EXPECT_NEAR(second_eigenvalue(on("ring", {}, n).weights),
+                (1 + 2 * std::cos(2 * M_PI / static_cast<double>(n))) / 3, 1e-10);
+  // A path of three has the eigenvalues 1, 2/3 and 0; two agents and a star of edges have negative ones or
+  // none.
+  EXPECT_NEAR(second_eigenvalue(on("edges", {{"edges", {{0, 1}, {1, 2}}}}, 3).weights), 2. / 3, 1e-12);
+  for (const Json& edges :
+       {Json{{0, 1}, {0, 2}, {0, 3}, {0, 4}}, Json{{0, 1}, {2, 3}, {0, 2}, {1, 3}, {0, 3}, {1, 2}, {3, 4}}}) {
+    const Exchange x = on("edges", {{"edges", edges}}, 5);
+    const Tensor all = std::get<0>(std::get<0>(at::linalg_eigh(mixing_weights(x.graph))).abs().sort(0, true));
+    EXPECT_NEAR(second_eigenvalue(x.weights), all[1].item<double>(), 1e-10);
+  }
+  EXPECT_NEAR(second_eigenvalue(on("ring", {}, 10000).weights), 1, 1e-4);
   EXPECT_EQ(on("torus", {}, 12).graph.edges.size(), 24u);
   EXPECT_NEAR(second_eigenvalue(on("full", {}, 7).weights), 0, 1e-12);
   EXPECT_EQ(second_eigenvalue(on("none", {}, 3).weights), 1);
@@ -80,7 +98,7 @@ TEST(Exchange, MixesAsTheMatrixProduct) {
     const Tensor theta = normal(Rng(3), {6, 2500}, type);
     ExchangeState s = exchange_start(x, theta);
     const Tensor out = exchange(x, s, theta, Rng(1));
-    EXPECT_TRUE(out.to(at::kDouble).allclose(x.weights.mm(theta.to(at::kDouble)), 1e-5, 1e-6));
+    EXPECT_TRUE(out.to(at::kDouble).allclose(mixing_weights(x.graph).mm(theta.to(at::kDouble)), 1e-5, 1e-6));
     EXPECT_NEAR((out.mean(0) - theta.mean(0)).abs().max().item<double>(), 0, 1e-6);
   }
 }

@@ -2,11 +2,12 @@
 // seed, whatever is exchanged; faults do what they say; what cannot be combined is refused.
 #include <gtest/gtest.h>
 
+#include "exchange/choco.h"
+
 #include <filesystem>
 
 #include "fleet/fleets.h"
 #include "symma/core/parallel.h"
-#include "symma/exchange/gossip.h"
 #include "symma/exchange/messages.h"
 
 namespace symma {
@@ -38,6 +39,13 @@ std::vector<Json> every_way() {
                       name));
   for (const auto& graph : graphs)
     add(graph + R"(, "faults": {"lost": 0.2, "late": 0.3, "doubled": 0.2, "reordered": 0.5, "cut": 0.2})");
+  for (const auto& graph : {graphs[0], graphs[2]})
+    add(graph +
+        R"(, "compression": {"kind": "top_k", "gamma": 0.3}, "faults": {"lost": 0.2, "late": 0.3, "cut": 0.2})");
+  for (const char* strategy : {"gradient-tracking", "exact-diffusion"})
+    for (const char* more :
+         {"", R"(, "compression": {"kind": "sign", "gamma": 0.5})", R"(, "faults": {"lost": 0.1})"})
+      add(fmt::format(R"("exchange": {{"topology": "ring", "strategy": "{}"}})", strategy) + more);
   add(graphs[3] + R"(, "server": {"secure": true}, "faults": {"lost": 0.1})");
   for (const char* optimizer : {"sgd", "adam", "yogi", "adagrad"})
     add(graphs[3] +
@@ -110,16 +118,53 @@ TEST(Exchange, CompressedParametersOnAGraphAreChocoGossip) {
   // The first message is whole: from then on everybody knows what was said.
   ChocoState choco{rows.clone(), std::vector<Tensor>(5)};
   const Tensor first = exchange(e.exchange, s, rows, Rng(1));
-  EXPECT_TRUE(first.allclose(rows + 0.3 * (e.exchange.weights.mm(rows) - rows), 1e-12, 1e-12));
+  EXPECT_TRUE(first.allclose(rows + 0.3 * (mixing_weights(e.exchange.graph).mm(rows) - rows), 1e-12, 1e-12));
   rows = first;
   for (int k = 0; k < 30; ++k) {
     const ChocoRound expected =
-        choco_round(*e.exchange.compressor, rows, e.exchange.weights, 0.3, 0, choco, Rng(9));
+        choco_round(*e.exchange.compressor, rows, mixing_weights(e.exchange.graph), 0.3, 0, choco, Rng(9));
     rows = exchange(e.exchange, s, rows, Rng(1));
     ASSERT_LE((rows - expected.rows).abs().max().item<double>(), 1e-12) << k;
     EXPECT_LE((rows.mean(0) - mean).abs().max().item<double>(), 1e-13);
   }
   EXPECT_LT(s.total_bits(), 10 * 200 * 64 + 30 * 10 * 20 * 40);
+}
+
+// Updates are counted from rows that must be mixed too: agents that only mixed their updates would keep what
+// sets them apart.
+TEST(Exchange, UpdatesOnAGraphReachConsensus) {
+  for (const char* more :
+       {"", R"(, "compression": {"kind": "top_k", "fraction": 0.2, "gamma": 0.3})",
+        R"(, "privacy": {"unit": "agent", "clip": 100, "noise": 1e-12})", R"(, "faults": {"lost": 0.2})",
+        R"(, "compression": {"kind": "top_k", "fraction": 0.2, "gamma": 0.2}, "faults": {"lost": 0.1})"}) {
+    const Experiment e = fleet(
+        Json::parse(std::string(R"({"exchange": {"topology": "ring", "payload": "updates"})") + more + "}"));
+    // Agents that start apart, and then take the same steps. Where nothing is lost the mean moves by them,
+    // too.
+    Tensor rows = normal(Rng(2), {5, 40}, at::kDouble);
+    const double apart = disagreement(rows);
+    const Tensor mean = rows.mean(0);
+    ExchangeState s = exchange_start(e.exchange, rows);
+    for (int k = 0; k < 400; ++k) rows = exchange(e.exchange, s, rows + 0.01, Rng(1));
+    EXPECT_LT(disagreement(rows), 1e-4 * apart) << more;
+    if (!e.exchange.faults.gaps()) {
+      EXPECT_LE((rows.mean(0) - mean - 4).abs().max().item<double>(), 1e-4) << more;
+    }
+  }
+}
+
+// What an agent's noise hides must not come out by the row that its next update is counted from.
+TEST(Exchange, AnAgentMixesWhatItSaidAndNotWhatItsNoiseHides) {
+  const Experiment e = fleet({{"exchange", {{"topology", "ring"}, {"payload", "updates"}}},
+                              {"privacy", {{"unit", "agent"}, {"clip", 1}, {"noise", 0.5}}}});
+  const Tensor start = at::zeros({5, 30}, at::kDouble);
+  Tensor moved = 0.1 * normal(Rng(2), {5, 30}, at::kDouble), other = moved.clone();
+  other[0] = -other[0];
+  ExchangeState a = exchange_start(e.exchange, start), b = exchange_start(e.exchange, start);
+  const Tensor x = exchange(e.exchange, a, moved, Rng(1)), y = exchange(e.exchange, b, other, Rng(1));
+  // Everybody's new row moves by the weight of what agent 0 said, its own as its neighbours'.
+  const Tensor shift = (x - y).select(0, 0), of_neighbour = (x - y).select(0, 1);
+  EXPECT_LE((shift - of_neighbour).abs().max().item<double>(), 1e-12);
 }
 
 TEST(Exchange, ErrorFeedbackLosesNothing) {
@@ -186,7 +231,7 @@ TEST_F(Faulty, ChancesAreWhatTheySay) {
   ExchangeState s = exchange_start(e.exchange, rows);
   for (s.rounds = 0; s.rounds < 200; ++s.rounds) {
     for (int64_t at = 0; at < 20; ++at, ++all)
-      gone += !carry(e.exchange, s, at, rows[0], 1, Rng(5).split("round", s.rounds)).defined();
+      gone += !carry(e.exchange, s, at, rows[0], 1, Rng(5).split("round", s.rounds)).row.defined();
   }
   EXPECT_NEAR(static_cast<double>(gone) / static_cast<double>(all), 0.3, 4 * std::sqrt(0.21 / 4000));
 }
@@ -261,8 +306,16 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{R"("exchange": {"topology": "full"}, "aggregator": {"kind": "medain"})", "\"medain\""},
         Refusal{R"("exchange": {"topology": "full"}, "aggregator": {"before": ["nmm"]})", "\"nmm\""},
         Refusal{
-            R"("exchange": {"topology": "full"}, "compression": {"kind": "top_k"}, "faults": {"lost": 0.1})",
+            R"("exchange": {"topology": "star"}, "compression": {"kind": "top_k"}, "faults": {"lost": 0.1})",
             "must miss none"},
+        Refusal{R"("exchange": {"topology": "star", "strategy": "gradient-tracking"})", "there is a server"},
+        Refusal{R"("exchange": {"topology": "full", "strategy": "exact-diffusion", "every": 2})",
+                "after each step"},
+        Refusal{R"("exchange": {"topology": "full", "strategy": "exact-diffusion", "payload": "updates"})",
+                "mixes rows"},
+        Refusal{
+            R"("exchange": {"topology": "full", "strategy": "gradient-tracking"}, "aggregator": {"kind": "median"})",
+            "weighted means"},
         Refusal{R"("exchange": {"topology": "star"}, "compression": {"kind": "top_k", "gamma": 0.5})",
                 "gossip"},
         Refusal{
