@@ -42,7 +42,7 @@ std::string eval_table(const Json& eval, const Json& shares) {
     const auto diverged = eval["diverged"][s].get<int64_t>();
     out += diverged ? fmt::format("  {} diverged\n", diverged) : "\n";
   }
-  const Json& agents = eval["per_agent"];
+  const Json agents = eval.value("per_agent", Json::array());
   if (agents.size() < 2) return out;
   out += "  each agent's mean\n";
   for (size_t a = 0; a < agents.size() && a < 20; ++a) {

@@ -32,7 +32,8 @@ EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const st
       for (auto& [name, score] : found[at].back()) score = score.to(at::kCPU, at::kDouble).contiguous();
     }
   });
-  EvalResult result{split, subject.family.spec().metric, steps, {}, subject.counted};
+  const int64_t* id = subject.state.id.data_ptr<int64_t>();
+  EvalResult result{split, subject.family.spec().metric, steps, {}, {id, id + agents}, subject.counted};
   for (int64_t at = 0; at < agents * pieces; ++at) {
     for (size_t s = 0; s < steps.size(); ++s) {
       for (const auto& [name, score] : found[at][s]) {
@@ -83,7 +84,7 @@ Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& pro
     per_agent.push_back(means);
   }
   out["per_agent"] = per_agent;
-  if (!r.counted.empty()) out["counted"] = r.counted;
+  for (int64_t place : r.counted) out["counted"].push_back(r.agents[place]);
   // Where agents are seeds of one experiment, they are the sample.
   Json mean = Json::array(), middle = Json::array(), interval = Json::array(), low = Json::array(),
        high = Json::array();

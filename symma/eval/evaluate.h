@@ -15,7 +15,7 @@ struct EvalOptions {
   std::vector<int64_t> steps{0, 1, 5, 10};
   std::string from = "everyone";
   bool ood = false;
-  int64_t every = 0, validation_tasks = 50;
+  int64_t every = 0, validation_tasks = 50, agents = 0;
   void fields(Fields& f) {
     f.add("tasks", tasks, "test tasks; every agent is judged on the same ones").at_least(1);
     f.add("steps", steps, "steps of adaptation after which agents are judged, ascending")
@@ -23,6 +23,7 @@ struct EvalOptions {
         .at_most(10000);
     f.add("from", from, "test tasks are of the whole population, or each agent's of its own slice")
         .one_of({"everyone", "own"});
+    f.add("agents", agents, "how many agents are judged, evenly spaced over the fleet; 0: all").at_least(0);
     f.add("ood", ood, "judge on out-of-distribution tasks too");
     f.add("every", every, "rounds from one validation to the next; 0: twenty in a run").at_least(0);
     f.add("validation_tasks", validation_tasks, "tasks of a validation while training").at_least(1);
@@ -35,7 +36,7 @@ struct Subject {
   const Model& model;
   const TaskFamily& family;
   const State& state;
-  std::vector<int64_t> counted = {};  // the agents that statistics are over, the honest ones; empty: all
+  std::vector<int64_t> counted = {};  // places of those that statistics are over, the honest ones; empty: all
 };
 
 using ScoreTable = std::vector<std::vector<std::vector<double>>>;  // [agent][step][task]
@@ -45,6 +46,7 @@ struct EvalResult {
   std::string metric;
   std::vector<int64_t> steps;
   std::map<std::string, ScoreTable> all;  // every score of the tasks, by its name
+  std::vector<int64_t> agents;            // the numbers of those who were judged, in the order of the tables
   std::vector<int64_t> counted;           // as the subject's
   const ScoreTable& scores() const { return all.at(metric); }
 };

@@ -42,7 +42,8 @@ std::string scores_csv(const std::vector<EvalResult>& results) {
     };
     if (counted.size() * tasks * r.steps.size() <= kMostRows) {
       for (int64_t a : counted) {
-        rows(std::to_string(a), [&](const ScoreTable& table, size_t s, size_t t) { return table[a][s][t]; });
+        rows(std::to_string(r.agents[a]),
+             [&](const ScoreTable& table, size_t s, size_t t) { return table[a][s][t]; });
       }
     } else {
       rows("", [&](const ScoreTable& table, size_t s, size_t t) {

@@ -130,8 +130,19 @@ Tensor exchange(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rn
 
 double disagreement(const Tensor& theta) {
   if (theta.size(0) < 2) return 0;
-  const Tensor t = theta.to(at::kDouble);
-  return (t - t.mean(0, true)).square().sum(1).mean().item<double>();
+  // Some rows at a time: a copy of a large fleet in double would be twice its size.
+  constexpr int64_t kRows = 512;
+  const int64_t n = theta.size(0);
+  const auto over_rows = [&](const auto& work) {
+    for (int64_t at = 0; at < n; at += kRows)
+      work(theta.slice(0, at, std::min(n, at + kRows)).to(at::kCPU, at::kDouble));
+  };
+  Tensor mean = at::zeros({theta.size(1)}, at::kDouble);
+  over_rows([&](const Tensor& rows) { mean.add_(rows.sum(0)); });
+  mean.div_(static_cast<double>(n));
+  double sum = 0;
+  over_rows([&](const Tensor& rows) { sum += (rows - mean).square().sum().item<double>(); });
+  return sum / static_cast<double>(n);
 }
 
 }  // namespace symma

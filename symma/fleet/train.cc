@@ -163,10 +163,23 @@ Scores learn(const Experiment& e, State& state, const std::vector<int64_t>& who,
   return scores;
 }
 
+// Evaluates those agents that the file asks for: all, or some evenly spaced.
+EvalResult judged_on(const Experiment& e, const State& whole, Split split, int64_t tasks, Rng rng) {
+  const int64_t n = whole.size(), some = e.eval.agents;
+  const bool all = some == 0 || some >= n;
+  std::vector<int64_t> places, counted;
+  for (int64_t k = 0; k < (all ? n : some); ++k) {
+    places.push_back(all ? k : k * n / some);
+    if (e.exchange.attack && !e.exchange.hostile(places.back())) counted.push_back(k);
+  }
+  const State part = all ? whole : whole.rows(places);
+  const Subject subject{*e.learner, *e.model, *e.family, part, counted};
+  return evaluate(subject, split, tasks, e.eval.steps, e.eval.from == "own", rng);
+}
+
 Json validate(const Experiment& e, const State& state) {
-  const Subject subject{*e.learner, *e.model, *e.family, state, e.counted()};
-  const auto result = evaluate(subject, Split::kValidation, e.eval.validation_tasks, e.eval.steps,
-                               e.eval.from == "own", Rng(e.fleet.seed).split("validation"));
+  const auto result =
+      judged_on(e, state, Split::kValidation, e.eval.validation_tasks, Rng(e.fleet.seed).split("validation"));
   Json all = eval_json(result, e.spec, "");
   return {{"metric", all["metric"]},
           {"steps", all["steps"]},
@@ -185,8 +198,7 @@ Rng test_key(const Experiment& e) {
 }  // namespace
 
 EvalResult judge(const Experiment& e, const State& state, Split split) {
-  const Subject subject{*e.learner, *e.model, *e.family, state, e.counted()};
-  return evaluate(subject, split, e.eval.tasks, e.eval.steps, e.eval.from == "own", test_key(e));
+  return judged_on(e, state, split, e.eval.tasks, test_key(e));
 }
 
 Json verdict(const Experiment& e, const EvalResult& r) {
@@ -196,6 +208,9 @@ Json verdict(const Experiment& e, const EvalResult& r) {
                       {"tasks", e.eval.tasks},
                       {"from", e.eval.from},
                       {"agents", e.eval.from == "own" ? e.fleet.agents : 0}};
+  const auto judged = static_cast<int64_t>(r.agents.size());
+  if (judged < e.fleet.agents) out["judged_agents"] = r.agents;
+  if (judged < e.fleet.agents || judged > kMostListed) out.erase("per_agent");
   return out;
 }
 
@@ -250,10 +265,10 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
                {"seconds", before + since(start)},
                {"tasks", run.tasks},
                {"loss", number(loss)},
-               // 0 / 0, and null, for those who took no part.
-               {"loss_per_agent", numbers(run.sums.at("loss") / run.rounds)},
                {"disagreement", number(disagreement(counted_rows(e, run.learner.theta)))},
                {"bits", run.exchange.total_bits()}};
+      // 0 / 0, and null, for those who took no part.
+      if (e.fleet.agents <= kMostListed) row["loss_per_agent"] = numbers(run.sums.at("loss") / run.rounds);
       for (const auto& [name, sum] : run.sums) {
         if (name != "loss") row["scores"][name] = number(mean_of(e, run, name));
       }
