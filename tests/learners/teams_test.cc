@@ -253,19 +253,21 @@ TEST(Fragments, TheStepThatTheyEndAtLeadsOnAndTheLimitDoesNot) {
 }
 
 TEST(Fragments, LearnInWorldsThatPlayersLeave) {
+  // Who always walks from x ~ U(.5, 6) leaves after ceil(x) steps, 3.73 on average, at 0.1 each. Who knows
+  // nothing earns about .8 or less.
+  const double best = 3 * (1 - 0.1 * (0.5 + 2 + 3 + 4 + 5 + 6) / 5.5);
   for (const auto& name : fragment_learners()) {
     const Field f("mlp", {{"kind", "exits"}, {"walkers", 3}});
     for (const int64_t length : {0, 5}) {
       const auto l = f.learner(name, {{"rollout_length", length}, {"lr", 0.01}});
       State s = l->init(split_keys(Rng(1), "agent", 2), at::kFloat);
-      Tensor first, last;
+      Tensor last = at::zeros({2});
       for (int i = 0; i < 60; ++i) {
-        const Tensor r = f.step(*l, s, i).at("return");
-        if (i < 5) first = first.defined() ? first + r : r;
-        if (i >= 55) last = last.defined() ? last + r : r;
+        const Tensor earned = f.step(*l, s, i).at("return");
+        if (i >= 50) last = last + earned / 10;
       }
       EXPECT_TRUE(s.theta.isfinite().all().item<bool>());
-      EXPECT_GT((last - first).mean().item<double>() / 5, 0.5) << name << ": who walks leaves sooner";
+      EXPECT_GT(last.min().item<double>(), best - 0.15) << name << ", " << length;
     }
   }
   const Field f("mlp", {{"kind", "exits"}, {"walkers", 3}});
