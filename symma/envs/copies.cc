@@ -125,18 +125,23 @@ void CopiesOf<Action>::start(int64_t copy) {
 }
 
 template <class Action>
-bool CopiesOf<Action>::attended(int64_t copy, Frame& frame) const {
-  if (!spec_.leaving) return true;
-  bool* present = frame.present.data_ptr<bool>() + copy * spec_.agents;
+typename CopiesOf<Action>::Shown CopiesOf<Action>::shown(const Frame& frame) const {
+  return {frame.obs.data_ptr<float>(), frame.mask.data_ptr<bool>(),
+          spec_.leaving ? frame.present.data_ptr<bool>() : nullptr};
+}
+
+template <class Action>
+bool CopiesOf<Action>::attended(int64_t copy, const Shown& to) const {
+  if (!to.present) return true;
+  bool* present = to.present + copy * spec_.agents;
   std::fill_n(present, spec_.agents, true);
   attend(copy, present);
   return std::any_of(present, present + spec_.agents, [](bool there) { return there; });
 }
 
 template <class Action>
-void CopiesOf<Action>::show(int64_t copy, Frame& frame) const {
-  observe(copy, frame.obs.data_ptr<float>() + copy * spec_.state,
-          frame.mask.data_ptr<bool>() + copy * spec_.agents * spec_.actions);
+void CopiesOf<Action>::show(int64_t copy, const Shown& to) const {
+  observe(copy, to.obs + copy * spec_.state, to.mask + copy * spec_.agents * spec_.actions);
 }
 
 template <class Action>
@@ -145,12 +150,13 @@ void CopiesOf<Action>::reset(Rng rng, Frame& frame) {
     check_frame(frame);
   else
     allocate(frame);
+  const Shown to = shown(frame);
   parallel_for(spec_.copies, kGrain, [&](int64_t first, int64_t last) {
     for (int64_t e = first; e < last; ++e) {
       clocks_[e] = Clock{.stream = rng.split("copy", first_ + e)};
       start(e);
-      show(e, frame);
-      attended(e, frame);
+      show(e, to);
+      attended(e, to);
     }
   });
   frame.reward.zero_();
@@ -173,12 +179,13 @@ void CopiesOf<Action>::reset(const Tensor& copies, Frame& frame) {
   }
   const Tensor named = copies.cpu().contiguous();
   const bool* which = named.data_ptr<bool>();
+  const Shown to = shown(frame);
   parallel_for(spec_.copies, kGrain, [&](int64_t first, int64_t last) {
     for (int64_t e = first; e < last; ++e) {
       if (!which[e]) continue;
       start(e);
-      show(e, frame);
-      attended(e, frame);
+      show(e, to);
+      attended(e, to);
       std::fill_n(frame.reward.data_ptr<float>() + e * spec_.agents, spec_.agents, 0.F);
       frame.terminated.data_ptr<bool>()[e] = frame.truncated.data_ptr<bool>()[e] = false;
     }
@@ -269,7 +276,8 @@ void CopiesOf<Action>::step(const Tensor& given, Frame& frame) {
   const Tensor actions = within(told, frame);
   const int64_t a = spec_.agents, each = kNumbers<Action> ? a * spec_.actions : a;
   const Action* act = actions.data_ptr<Action>();
-  float* obs = frame.obs.data_ptr<float>();
+  const Shown to = shown(frame);
+  bool* final_present = spec_.leaving ? frame.final_present.data_ptr<bool>() : nullptr;
   float* final_obs = frame.final_obs.data_ptr<float>();
   float* reward = frame.reward.data_ptr<float>();
   bool* terminated = frame.terminated.data_ptr<bool>();
@@ -281,24 +289,23 @@ void CopiesOf<Action>::step(const Tensor& given, Frame& frame) {
       if (c.terminated || c.truncated) continue;
       bool ended = advance(e, act + e * each, c.steps, c.episode, reward + e * a);
       ++c.steps;
-      if (spec_.leaving) {
+      if (to.present) {
         for (int64_t i = e * a; i < (e + 1) * a && !spec_.common_reward; ++i) {
-          if (!frame.present.data_ptr<bool>()[i]) reward[i] = 0;
+          if (!to.present[i]) reward[i] = 0;
         }
-        if (!attended(e, frame)) ended = true;
+        if (!attended(e, to)) ended = true;
       }
       const bool cut = !ended && c.steps >= spec_.limit;
       terminated[e] = ended;
       truncated[e] = cut;
-      show(e, frame);
+      show(e, to);
       if (!ended && !cut) continue;
-      if (spec_.leaving)
-        std::memcpy(frame.final_present.data_ptr<bool>() + e * a, frame.present.data_ptr<bool>() + e * a, a);
-      std::memcpy(final_obs + e * spec_.state, obs + e * spec_.state, spec_.state * sizeof(float));
+      if (to.present) std::memcpy(final_present + e * a, to.present + e * a, a);
+      std::memcpy(final_obs + e * spec_.state, to.obs + e * spec_.state, spec_.state * sizeof(float));
       if (auto_reset_) {
         start(e);
-        show(e, frame);
-        attended(e, frame);
+        show(e, to);
+        attended(e, to);
       } else {
         c.terminated = ended;
         c.truncated = cut;
@@ -366,8 +373,9 @@ void CopiesOf<Action>::restore(int64_t copy, const Tensor& saved, Frame& frame) 
   carry(cargo, c.stream), carry(cargo, c.episode);
   cargo(&tasks_[copy * k], k), cargo(&next_tasks_[copy * k], k);
   visit(copy, cargo);
-  show(copy, frame);
-  attended(copy, frame);
+  const Shown to = shown(frame);
+  show(copy, to);
+  attended(copy, to);
   frame.reward[copy].zero_();
   frame.terminated[copy].fill_(c.terminated);
   frame.truncated[copy].fill_(c.truncated);

@@ -104,8 +104,15 @@ class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable
   };
 
   void start(int64_t copy);
-  void show(int64_t copy, Frame&) const;                     // what is seen, may be done, and who is present
-  bool attended(int64_t copy, Frame&) const;                 // writes who is present; whether anyone is
+  // A frame's memory, looked up once for all copies.
+  struct Shown {
+    float* obs;     // [E, A, D]
+    bool* mask;     // [E, A, n]
+    bool* present;  // [E, A]; null where nobody leaves
+  };
+  Shown shown(const Frame&) const;
+  void show(int64_t copy, const Shown&) const;               // what is seen and what may be done
+  bool attended(int64_t copy, const Shown&) const;           // writes who is present; whether anyone is
   Tensor within(const Tensor& actions, const Frame&) const;  // bounded, and zeros for those who left
   void check(const Tensor& actions, const Frame&) const;
   void check_values(const Tensor& actions, const Frame&) const;

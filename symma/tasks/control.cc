@@ -317,7 +317,10 @@ Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
   const TeamNet net = team(theta);
   Rollouts play = rollouts(net, options_->eval_copies, judged(), rng.split("score"));
   Rollout o;
-  while (!play.over()) o = play.next(kGlance, theta.detach());
+  while (!play.over()) {
+    o = {};
+    o = play.next(kGlance, theta.detach());
+  }
   Scores out{{"return", o.team.mean(1)}, {"length", o.length.mean(1)}};
   if (options_->own_reward) {
     for (int64_t a = 0; a < net.players(); ++a)

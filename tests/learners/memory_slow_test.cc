@@ -81,7 +81,8 @@ TEST(Memory, OfAHundredThousandStepsIsThatOfAThousand) {
   RecordProperty("mib", fmt::format("{:.1f} {:.1f} {:.1f}", short_whole, long_fragments, longer_whole));
   std::printf("1,000 steps whole %.1f MiB, 100,000 by fragments %.1f, 10,000 whole %.1f\n", short_whole,
               long_fragments, longer_whole);
-  EXPECT_LE(long_fragments, short_whole + 4);
+  // The heap's gaps cost some 3 MiB; a hundred thousand steps that are kept cost 460.
+  EXPECT_LE(long_fragments, short_whole + 8);
   // That this would be seen: ten times the steps, kept whole, take more.
   EXPECT_GT(longer_whole, short_whole + 12);
 }

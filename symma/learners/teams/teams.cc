@@ -198,6 +198,7 @@ Scores learn_by_fragments(State& state, Rollouts play, int64_t steps,
   Rollout o;
   while (!play.over()) {
     const Hands hands = rows(state);
+    o = {};  // two fragments are never held at once
     o = by_agent(play.next(steps, hands.rows), n);
     const Tensor now = o.alive.sum({1, 2}, false, at::kDouble);
     state.own["env_steps"] = state.own.at("env_steps") + now;
