@@ -26,6 +26,7 @@ class Draft {
   virtual ~Draft() = default;
   virtual void fields(Fields&) = 0;
   virtual std::unique_ptr<Part> build(Args...) const = 0;
+  virtual std::unique_ptr<Draft> clone() const = 0;  // the same settings, in a place of their own
 };
 
 struct PartInfo {
@@ -57,6 +58,7 @@ class Registry {
       std::unique_ptr<Part> build(Args... args) const override {
         return std::make_unique<P>(options, args...);
       }
+      std::unique_ptr<Draft<Part, Args...>> clone() const override { return std::make_unique<Of>(*this); }
     };
     makers_[name] = [] { return std::make_unique<Of>(); };
     catalog()[kind][name] = {name, summary, source, [] {
@@ -101,10 +103,17 @@ auto make(const std::string& name, const Json& settings, Args&&... args) {
 }
 
 // One part of a registry among another part's options: `f.add("world", world, "...")` reads `[task.world]`.
+// A value: a copy has settings of its own.
 template <class R>
 class Choice : public Nested {
  public:
   explicit Choice(const std::string& kind) { choose(kind, kind); }
+  ~Choice() override = default;
+  Choice(const Choice& other) : kind_(other.kind_), draft_(other.draft_->clone()) {}
+  Choice& operator=(const Choice& other) {
+    kind_ = other.kind_, draft_ = other.draft_->clone();
+    return *this;
+  }
   std::string kind() const override { return kind_; }
   void choose(const std::string& kind, const std::string& place) override {
     draft_ = R::instance().draft(kind, place);
@@ -118,7 +127,7 @@ class Choice : public Nested {
 
  private:
   std::string kind_;
-  std::shared_ptr<typename R::DraftPtr::element_type> draft_;
+  typename R::DraftPtr draft_;
 };
 
 // An Options struct for parts that have nothing to set.

@@ -2,8 +2,11 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <numeric>
 
 #include "symma/core/parallel.h"
 
@@ -50,6 +53,21 @@ CopiesOf<Action>::CopiesOf(EnvSpec spec, const CopyOptions& options, std::vector
     for (int64_t a = 0; a < spec_.agents; ++a) spec_.agent_names.push_back(fmt::format("agent_{}", a));
   }
   spec_.continuous = kNumbers<Action>;
+  if (spec_.obs_shape.empty()) spec_.obs_shape = {spec_.obs};
+  TORCH_CHECK(std::accumulate(spec_.obs_shape.begin(), spec_.obs_shape.end(), int64_t{1},
+                              std::multiplies<>()) == spec_.obs,
+              spec_.name, ": the sizes of an observation make its numbers");
+  if (kNumbers<Action>) {
+    const size_t n = spec_.agents * spec_.actions;
+    if (spec_.action_low.empty()) spec_.action_low.assign(n, -std::numeric_limits<double>::infinity());
+    if (spec_.action_high.empty()) spec_.action_high.assign(n, std::numeric_limits<double>::infinity());
+    TORCH_CHECK(spec_.action_low.size() == n && spec_.action_high.size() == n, spec_.name,
+                ": every number has bounds");
+    for (size_t i = 0; i < n; ++i) {
+      TORCH_CHECK(spec_.action_low[i] < spec_.action_high[i], spec_.name, ": a bound below its other");
+      bounded_ = bounded_ || std::isfinite(spec_.action_low[i]) || std::isfinite(spec_.action_high[i]);
+    }
+  }
   TORCH_CHECK(static_cast<int64_t>(spec_.action_names.size()) == spec_.actions, spec_.name,
               ": every action has a name");
   if (spec_.copies < 1)
@@ -78,6 +96,9 @@ void CopiesOf<Action>::allocate(Frame& frame) const {
   frame.state = frame.obs.view({e, spec_.state});
   frame.final_obs = at::zeros_like(frame.obs);
   frame.final_state = frame.final_obs.view({e, spec_.state});
+  if (!spec_.leaving) return;
+  frame.present = at::ones({e, a}, at::kBool);
+  frame.final_present = at::ones({e, a}, at::kBool);
 }
 
 template <class Action>
@@ -85,7 +106,8 @@ void CopiesOf<Action>::check_frame(const Frame& frame) const {
   const int64_t e = spec_.copies, a = spec_.agents;
   if (!frame.obs.defined() || !frame.mask.defined() ||
       frame.obs.sizes() != at::IntArrayRef({e, a, spec_.obs}) ||
-      frame.mask.sizes() != at::IntArrayRef({e, a, spec_.actions})) {
+      frame.mask.sizes() != at::IntArrayRef({e, a, spec_.actions}) ||
+      frame.present.defined() != spec_.leaving) {
     throw UserError(spec_.name, "the frame belongs to another world",
                     "pass the frame that this world's reset filled");
   }
@@ -103,24 +125,71 @@ void CopiesOf<Action>::start(int64_t copy) {
 }
 
 template <class Action>
+typename CopiesOf<Action>::Shown CopiesOf<Action>::shown(const Frame& frame) const {
+  return {frame.obs.data_ptr<float>(), frame.mask.data_ptr<bool>(),
+          spec_.leaving ? frame.present.data_ptr<bool>() : nullptr};
+}
+
+template <class Action>
+bool CopiesOf<Action>::attended(int64_t copy, const Shown& to) const {
+  if (!to.present) return true;
+  bool* present = to.present + copy * spec_.agents;
+  std::fill_n(present, spec_.agents, true);
+  attend(copy, present);
+  return std::any_of(present, present + spec_.agents, [](bool there) { return there; });
+}
+
+template <class Action>
+void CopiesOf<Action>::show(int64_t copy, const Shown& to) const {
+  observe(copy, to.obs + copy * spec_.state, to.mask + copy * spec_.agents * spec_.actions);
+}
+
+template <class Action>
 void CopiesOf<Action>::reset(Rng rng, Frame& frame) {
   if (frame.obs.defined())
     check_frame(frame);
   else
     allocate(frame);
-  float* obs = frame.obs.data_ptr<float>();
-  bool* mask = frame.mask.data_ptr<bool>();
+  const Shown to = shown(frame);
   parallel_for(spec_.copies, kGrain, [&](int64_t first, int64_t last) {
     for (int64_t e = first; e < last; ++e) {
       clocks_[e] = Clock{.stream = rng.split("copy", first_ + e)};
       start(e);
-      observe(e, obs + e * spec_.state, mask + e * spec_.agents * spec_.actions);
+      show(e, to);
+      attended(e, to);
     }
   });
   frame.reward.zero_();
   frame.terminated.zero_();
   frame.truncated.zero_();
   started_ = true;
+}
+
+template <class Action>
+void CopiesOf<Action>::reset(const Tensor& copies, Frame& frame) {
+  if (!started_)
+    throw UserError(spec_.name, "was asked for the next episode before its first one began",
+                    "call reset with a random stream first");
+  check_frame(frame);
+  if (copies.scalar_type() != at::kBool || copies.sizes() != at::IntArrayRef({spec_.copies})) {
+    throw UserError(spec_.name,
+                    fmt::format("the copies to reset are {} of type {}", sizes(copies),
+                                c10::toString(copies.scalar_type())),
+                    fmt::format("[{}] bool would be right", spec_.copies));
+  }
+  const Tensor named = copies.cpu().contiguous();
+  const bool* which = named.data_ptr<bool>();
+  const Shown to = shown(frame);
+  parallel_for(spec_.copies, kGrain, [&](int64_t first, int64_t last) {
+    for (int64_t e = first; e < last; ++e) {
+      if (!which[e]) continue;
+      start(e);
+      show(e, to);
+      attended(e, to);
+      std::fill_n(frame.reward.data_ptr<float>() + e * spec_.agents, spec_.agents, 0.F);
+      frame.terminated.data_ptr<bool>()[e] = frame.truncated.data_ptr<bool>()[e] = false;
+    }
+  });
 }
 
 template <class Action>
@@ -151,9 +220,11 @@ void CopiesOf<Action>::check_values(const Tensor& actions, const Frame& frame) c
   const int64_t a = spec_.agents, n = spec_.actions;
   const Action* act = actions.data_ptr<Action>();
   const bool* mask = frame.mask.data_ptr<bool>();
+  const bool* present = spec_.leaving ? frame.present.data_ptr<bool>() : nullptr;
   for (int64_t e = 0; e < spec_.copies; ++e) {
     if (clocks_[e].terminated || clocks_[e].truncated) continue;  // it ended, and nothing it does matters
     for (int64_t i = e * a; i < (e + 1) * a; ++i) {
+      if (present && !present[i]) continue;
       const auto& who = spec_.agent_names[i - e * a];
       if constexpr (kNumbers<Action>) {
         for (int64_t k = 0; k < n; ++k) {
@@ -180,14 +251,33 @@ void CopiesOf<Action>::check_values(const Tensor& actions, const Frame& frame) c
 }
 
 template <class Action>
+Tensor CopiesOf<Action>::within(const Tensor& actions, const Frame& frame) const {
+  if (!bounded_ && !spec_.leaving) return actions;
+  Tensor out = actions.clone();
+  const int64_t a = spec_.agents, n = kNumbers<Action> ? spec_.actions : 1;
+  Action* act = out.data_ptr<Action>();
+  if (bounded_) {
+    for (int64_t i = 0; i < spec_.copies * a * n; ++i) {
+      act[i] = std::clamp(act[i], static_cast<Action>(spec_.action_low[i % (a * n)]),
+                          static_cast<Action>(spec_.action_high[i % (a * n)]));
+    }
+  }
+  for (int64_t i = 0; spec_.leaving && i < spec_.copies * a; ++i) {
+    if (!frame.present.data_ptr<bool>()[i]) std::fill_n(act + i * n, n, Action{0});
+  }
+  return out;
+}
+
+template <class Action>
 void CopiesOf<Action>::step(const Tensor& given, Frame& frame) {
   check(given, frame);
-  const Tensor actions = given.contiguous();
-  check_values(actions, frame);
-  const int64_t a = spec_.agents, n = spec_.actions, each = kNumbers<Action> ? a * n : a;
+  const Tensor told = given.contiguous();
+  check_values(told, frame);
+  const Tensor actions = within(told, frame);
+  const int64_t a = spec_.agents, each = kNumbers<Action> ? a * spec_.actions : a;
   const Action* act = actions.data_ptr<Action>();
-  bool* mask = frame.mask.data_ptr<bool>();
-  float* obs = frame.obs.data_ptr<float>();
+  const Shown to = shown(frame);
+  bool* final_present = spec_.leaving ? frame.final_present.data_ptr<bool>() : nullptr;
   float* final_obs = frame.final_obs.data_ptr<float>();
   float* reward = frame.reward.data_ptr<float>();
   bool* terminated = frame.terminated.data_ptr<bool>();
@@ -197,17 +287,25 @@ void CopiesOf<Action>::step(const Tensor& given, Frame& frame) {
     for (int64_t e = first; e < last; ++e) {
       Clock& c = clocks_[e];
       if (c.terminated || c.truncated) continue;
-      const bool ended = advance(e, act + e * each, c.steps, c.episode, reward + e * a);
+      bool ended = advance(e, act + e * each, c.steps, c.episode, reward + e * a);
       ++c.steps;
+      if (to.present) {
+        for (int64_t i = e * a; i < (e + 1) * a && !spec_.common_reward; ++i) {
+          if (!to.present[i]) reward[i] = 0;
+        }
+        if (!attended(e, to)) ended = true;
+      }
       const bool cut = !ended && c.steps >= spec_.limit;
       terminated[e] = ended;
       truncated[e] = cut;
-      observe(e, obs + e * spec_.state, mask + e * a * n);
+      show(e, to);
       if (!ended && !cut) continue;
-      std::memcpy(final_obs + e * spec_.state, obs + e * spec_.state, spec_.state * sizeof(float));
+      if (to.present) std::memcpy(final_present + e * a, to.present + e * a, a);
+      std::memcpy(final_obs + e * spec_.state, to.obs + e * spec_.state, spec_.state * sizeof(float));
       if (auto_reset_) {
         start(e);
-        observe(e, obs + e * spec_.state, mask + e * a * n);
+        show(e, to);
+        attended(e, to);
       } else {
         c.terminated = ended;
         c.truncated = cut;
@@ -275,8 +373,9 @@ void CopiesOf<Action>::restore(int64_t copy, const Tensor& saved, Frame& frame) 
   carry(cargo, c.stream), carry(cargo, c.episode);
   cargo(&tasks_[copy * k], k), cargo(&next_tasks_[copy * k], k);
   visit(copy, cargo);
-  observe(copy, frame.obs.data_ptr<float>() + copy * spec_.state,
-          frame.mask.data_ptr<bool>() + copy * spec_.agents * spec_.actions);
+  const Shown to = shown(frame);
+  show(copy, to);
+  attended(copy, to);
   frame.reward[copy].zero_();
   frame.terminated[copy].fill_(c.terminated);
   frame.truncated[copy].fill_(c.truncated);

@@ -60,6 +60,7 @@ class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable
  public:
   const EnvSpec& spec() const final { return spec_; }
   void reset(Rng, Frame&) final;
+  void reset(const Tensor& copies, Frame&) final;
   void step(const Tensor& actions, Frame&) final;
   const std::vector<TaskParameter>& task_parameters() const final { return parameters_; }
   void set_tasks(const Tensor& tasks) final;
@@ -68,7 +69,8 @@ class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable
   void restore(int64_t copy, const Tensor& saved, Frame&) final;
 
  protected:
-  // `spec` says what the world has set of it; sizes that follow from others are filled in. `place` names the
+  // `spec` says what the world has set of it; sizes that follow from others are filled in, and numbers are
+  // unbounded unless it bounds them. `place` names the
   // world in messages. `world_size` is how many numbers `visit` handles. Sizes beyond what any machine holds
   // are a UserError.
   CopiesOf(EnvSpec spec, const CopyOptions&, std::vector<TaskParameter>, int64_t world_size);
@@ -81,6 +83,9 @@ class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable
   // Writes all of obs [A, D]; of mask [A, n], what can change (it starts as each agent's own actions, all
   // allowed).
   virtual void observe(int64_t copy, float* obs, bool* mask) const = 0;
+  // Writes false for the agents that have left. Asked only where the spec says that agents leave, after
+  // `begin` and each `advance`; all are there unless this says otherwise.
+  virtual void attend(int64_t copy, bool* present /*[A]*/) const {}
   // Hands the copy's state to the cargo, in one order. What is derived is made anew where the cargo is
   // loading; a state that cannot be is a UserError.
   virtual void visit(int64_t copy, Cargo&) = 0;
@@ -99,6 +104,16 @@ class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable
   };
 
   void start(int64_t copy);
+  // A frame's memory, looked up once for all copies.
+  struct Shown {
+    float* obs;     // [E, A, D]
+    bool* mask;     // [E, A, n]
+    bool* present;  // [E, A]; null where nobody leaves
+  };
+  Shown shown(const Frame&) const;
+  void show(int64_t copy, const Shown&) const;               // what is seen and what may be done
+  bool attended(int64_t copy, const Shown&) const;           // writes who is present; whether anyone is
+  Tensor within(const Tensor& actions, const Frame&) const;  // bounded, and zeros for those who left
   void check(const Tensor& actions, const Frame&) const;
   void check_values(const Tensor& actions, const Frame&) const;
   void check_frame(const Frame&) const;
@@ -107,6 +122,7 @@ class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable
   EnvSpec spec_;
   const int64_t first_;
   const bool auto_reset_;
+  bool bounded_ = false;  // some number is
   const int64_t world_size_;
   const std::vector<TaskParameter> parameters_;
   std::vector<double> tasks_, next_tasks_;  // [E, K]

@@ -28,6 +28,7 @@ struct EnvSpec {
   int64_t obs = 0;             // D, of the agent that sees most; the others' rows end in zeros
   int64_t actions = 0;         // n, of the agent that can do most; the others' masks end in false
   bool continuous = false;     // an agent sets n numbers, rather than choose one of n actions
+  bool leaving = false;        // agents may leave before their episode ends: frames say who is present
   int64_t state = 0;           // S = A D: what all agents see, side by side
   int64_t limit = 0;           // steps until an episode is cut off
   bool common_reward = false;  // every agent is handed the team's reward, so a team's return counts it once
@@ -37,13 +38,19 @@ struct EnvSpec {
   std::vector<std::string> action_names;  // [n]; of the numbers where actions are continuous
   std::vector<int64_t> agent_obs;         // [A], at most D
   std::vector<int64_t> agent_actions;     // [A], at most n
+  // The sizes of one agent's observation, whose product is D: {D}, or those of a picture.
+  std::vector<int64_t> obs_shape;
+  // Bounds of the numbers that agents set, agent by agent, [A n] each; infinite where there are none. What
+  // lies beyond a bound is taken for the bound. Empty where agents choose.
+  std::vector<double> action_low, action_high;
 };
 
 // What a world shows after a reset or a step. An undefined frame is allocated by `reset`; after that the
 // world writes in place, so whoever keeps a frame's content copies it.
 struct Frame {
   Tensor obs;         // [E, A, D] float
-  Tensor reward;      // [E, A] float, of the step just taken; zeros after a reset
+  Tensor reward;      // [E, A] float, of the step just taken; zeros after a reset. Zero for an agent that had
+                      // left before it, unless the reward is common
   Tensor terminated;  // [E] bool: the world ended by its own rules
   Tensor truncated;   // [E] bool: the step limit cut the episode off. Never both
   Tensor mask;   // [E, A, n] bool: what may be done next. At least one action of each agent; true for all
@@ -52,6 +59,11 @@ struct Frame {
   // What was seen last, for the copies that ended at this step; of other copies, what was left here earlier.
   Tensor final_obs;    // [E, A, D] float
   Tensor final_state;  // [E, S] float; the same memory as final_obs
+  // [E, A] bool: who is there to act. Undefined where the world's agents never leave. Who has left stays away
+  // until the next episode, and what it is told to do is not looked at; what it sees is up to the world. An
+  // episode ends at the latest when all have left.
+  Tensor present;
+  Tensor final_present;  // [E, A] bool: who was there at the end, for the same copies as final_obs
 };
 
 // At the boundary. With `auto_reset` (the default) a copy that ends at a step starts its next episode within
@@ -65,6 +77,10 @@ class Env {
   virtual const EnvSpec& spec() const = 0;
   // Starts episode 0 of every copy. Throws UserError where the frame belongs to a world of other sizes.
   virtual void reset(Rng, Frame&) = 0;
+  // Starts the next episode of the copies that are named, ended or not, and leaves the others as they are. A
+  // copy's n-th episode draws from its stream split by n: it is the same however it was started. Throws
+  // UserError before the first reset, and for a wrong type or shape.
+  virtual void reset(const Tensor& copies /*[E] bool*/, Frame&) = 0;
   // Actions are [E, A] int64, or [E, A, n] float where they are continuous. Throws UserError, and leaves the
   // world as it was, for actions of a wrong type or shape, out of range, masked, or not finite.
   virtual void step(const Tensor& actions, Frame&) = 0;

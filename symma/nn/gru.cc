@@ -99,7 +99,7 @@ class Gru : public Model, public Recurrent {
 
   Tensor features(const Tensor& theta, const Tensor& x, Mode) const override {
     const int64_t b = x.size(0), k = x.size(1);
-    return states(theta, x.reshape({b, k, length_, in_}).transpose(1, 2)).select(1, length_ - 1);
+    return states(theta, x.reshape({b, k, length_, in_}).transpose(1, 2), {}).select(1, length_ - 1);
   }
 
   int64_t hidden() const override { return h_; }
@@ -114,10 +114,10 @@ class Gru : public Model, public Recurrent {
     return {head(p, next, theta), next};
   }
 
-  Tensor unroll(const Tensor& theta, const Tensor& x) const override {
-    const Tensor h = states(theta, x);  // [B, T, K, H]
-    const int64_t b = h.size(0), t = h.size(1), k = h.size(2);
-    return head(parts(theta), h.reshape({b, t * k, h_}), theta).view({b, t, k, -1});
+  Tensor unroll(const Tensor& theta, const Tensor& x, const Tensor& h) const override {
+    const Tensor all = states(theta, x, h);  // [B, T, K, H]
+    const int64_t b = all.size(0), t = all.size(1), k = all.size(2);
+    return head(parts(theta), all.reshape({b, t * k, h_}), theta).view({b, t, k, -1});
   }
 
  private:
@@ -141,12 +141,12 @@ class Gru : public Model, public Recurrent {
     return at::baddbmm(p[3].unsqueeze(1), u, p[2]);
   }
 
-  // The hidden state after each step, [B, T, K, H].
-  Tensor states(const Tensor& theta, const Tensor& x) const {
+  // The hidden state after each step from `h`, or from the first where it is undefined: [B, T, K, H].
+  Tensor states(const Tensor& theta, const Tensor& x, const Tensor& h) const {
     const auto p = parts(theta);
     const int64_t b = x.size(0), t = x.size(1), k = x.size(2);
     const Tensor inputs = gated_input(p, x.reshape({b, t * k, in_})).view({b, t, k, 3 * h_});
-    return gru_states(inputs, p[4], p[5], first(theta).unsqueeze(1).expand({b, k, h_}));
+    return gru_states(inputs, p[4], p[5], h.defined() ? h : first(theta).unsqueeze(1).expand({b, k, h_}));
   }
 
   int64_t h_, span_, in_, length_, numbers_;

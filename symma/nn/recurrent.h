@@ -16,8 +16,9 @@ class Recurrent {
   // One step of K sequences: the output [B, K, out] and the next hidden state [B, K, H].
   virtual std::pair<Tensor, Tensor> advance(const Tensor& theta /*[B,P]*/, const Tensor& x /*[B,K,in]*/,
                                             const Tensor& h /*[B,K,H]*/) const = 0;
-  // T steps of K sequences from the first hidden state: [B, T, K, out].
-  virtual Tensor unroll(const Tensor& theta /*[B,P]*/, const Tensor& x /*[B,T,K,in]*/) const = 0;
+  // T steps of K sequences from hidden states, undefined for the first: [B, T, K, out].
+  virtual Tensor unroll(const Tensor& theta /*[B,P]*/, const Tensor& x /*[B,T,K,in]*/,
+                        const Tensor& h = {} /*[B,K,H]*/) const = 0;
 };
 
 }  // namespace symma

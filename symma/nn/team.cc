@@ -36,13 +36,14 @@ Tensor TeamNet::init(std::span<const Rng> keys) const {
   return model_.init(each).reshape({static_cast<int64_t>(keys.size()), columns_});
 }
 
-Tensor TeamNet::forward(const Tensor& theta, const Tensor& given) const {
+Tensor TeamNet::forward(const Tensor& theta, const Tensor& given, const Tensor& memory) const {
   TORCH_CHECK(theta.size(1) == columns_, "a row of ", theta.size(1), " columns; the team's has ", columns_);
   const Tensor x = given.to(theta.scalar_type());
   const int64_t r = x.size(0), l = x.size(1), t = x.size(2), a = x.size(3), in = x.size(4);
   if (shared_) {
     if (!recurrent_) return in_pieces(model_, theta, x.reshape({r, l * t * a, in})).view({r, l, t, a, -1});
-    const Tensor y = recurrent_->unroll(theta, x.transpose(1, 2).reshape({r, t, l * a, in}));
+    const Tensor h = memory.defined() ? memory.reshape({r, l * a, -1}) : memory;
+    const Tensor y = recurrent_->unroll(theta, x.transpose(1, 2).reshape({r, t, l * a, in}), h);
     return y.reshape({r, t, l, a, -1}).transpose(1, 2);
   }
   const Tensor rows = theta.reshape({r * a, columns_ / a});
@@ -50,7 +51,8 @@ Tensor TeamNet::forward(const Tensor& theta, const Tensor& given) const {
     const Tensor y = in_pieces(model_, rows, x.permute({0, 3, 1, 2, 4}).reshape({r * a, l * t, in}));
     return y.reshape({r, a, l, t, -1}).permute({0, 2, 3, 1, 4});
   }
-  const Tensor y = recurrent_->unroll(rows, x.permute({0, 3, 2, 1, 4}).reshape({r * a, t, l, in}));
+  const Tensor h = memory.defined() ? memory.transpose(1, 2).reshape({r * a, l, -1}) : memory;
+  const Tensor y = recurrent_->unroll(rows, x.permute({0, 3, 2, 1, 4}).reshape({r * a, t, l, in}), h);
   return y.reshape({r, a, t, l, -1}).permute({0, 3, 2, 1, 4});
 }
 

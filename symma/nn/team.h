@@ -17,8 +17,10 @@ class TeamNet {
   bool recurrent() const { return recurrent_ != nullptr; }
   Tensor init(std::span<const Rng> keys) const;  // [R, columns]: row r drawn from keys[r] alone
 
-  // All steps of L episodes: [R, L, T, A, out]. A recurrent network begins each with its first memory.
-  Tensor forward(const Tensor& theta /*[R,columns]*/, const Tensor& x /*[R,L,T,A,in]*/) const;
+  // All steps of L episodes: [R, L, T, A, out]. A recurrent network begins each with its `memory`, or with
+  // its first one where that is undefined.
+  Tensor forward(const Tensor& theta /*[R,columns]*/, const Tensor& x /*[R,L,T,A,in]*/,
+                 const Tensor& memory = {} /*[R,L,A,H]*/) const;
 
   // One step of L episodes: [R, L, A, out]. `memory` [R, L, A, H] is moved on; undefined before the first
   // step, and where the network has none.

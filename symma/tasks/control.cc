@@ -50,28 +50,31 @@ void ControlOptions::fields(Fields& f) {
 
 namespace {
 
-// `copies` of the world as set, which stay as they are after their episode.
-std::unique_ptr<Env> build_world(const ControlOptions& o, int64_t copies) {
-  Choice<EnvRegistry> world = o.world;
+// Options whose worlds stay as they are after their episode. Pieces of work build worlds of them at once, so
+// nothing is set in them later.
+ControlOptions staying(ControlOptions o) {
   Fields fields;
-  world.fields(fields);
+  o.world.fields(fields);
   for (const auto& f : fields.list()) {
     if (f.name == "auto_reset") *std::get<bool*>(f.target) = false;
   }
-  return world.build(copies);
+  return o;
 }
+
+// Steps of a fragment where episodes are looked through and nothing of them is kept.
+constexpr int64_t kGlance = 128;
 
 class Control : public TaskFamily, public Shares {
  public:
   using Options = ControlOptions;
 
   Control(const Options& o, int64_t agents)
-      : o_(std::make_shared<Options>(o)), agents_(agents), world_(build_world(o, 1)) {
+      : o_(std::make_shared<Options>(staying(o))), agents_(agents), world_(o_->world.build(1)) {
     if (o.surrogate != "dice" && o.baseline != "linear") {
       throw UserError("[task] surrogate", "\"" + o.surrogate + "\" needs advantages",
                       "set baseline = \"linear\"");
     }
-    Options judged = o;
+    Options judged = *o_;
     if (o.test_copies > 0) judged.copies = o.test_copies;
     judged_ = std::make_shared<Options>(judged);
     std::vector<std::string> names;
@@ -110,7 +113,8 @@ class Control : public TaskFamily, public Shares {
             .seen = w.obs,
             .limit = w.limit,
             .copies = o_->copies,
-            .continuous = w.continuous};
+            .continuous = w.continuous,
+            .leaving = w.leaving};
   }
 
   std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,
@@ -183,7 +187,7 @@ std::unique_ptr<TaskBatch> ControlBatch::slice(int64_t begin, int64_t end) const
 }
 
 std::unique_ptr<Env> ControlBatch::world(int64_t task, int64_t copies) const {
-  auto made = build_world(*options_, copies);
+  auto made = options_->world.build(copies);
   if (constants_.size(1) > 0)
     dynamic_cast<HasTasks&>(*made).set_tasks(
         constants_[task].expand({copies, constants_.size(1)}).contiguous());
@@ -192,6 +196,15 @@ std::unique_ptr<Env> ControlBatch::world(int64_t task, int64_t copies) const {
 
 Rollout ControlBatch::roll_out(const TeamNet& net, const Tensor& theta, int64_t copies,
                                const Behaviour& behaviour, Rng rng, Tensor* memory) const {
+  Rollouts all =
+      rollouts(net, copies, behaviour, rng, memory != nullptr, memory != nullptr ? *memory : Tensor());
+  Rollout out = all.next(world(0, 1)->spec().limit, theta);
+  if (memory) *memory = all.memory(theta);
+  return out;
+}
+
+Rollouts ControlBatch::rollouts(const TeamNet& net, int64_t copies, const Behaviour& behaviour, Rng rng,
+                                bool remembers, Tensor memory) const {
   std::vector<std::unique_ptr<Env>> worlds;
   std::vector<Rng> keys;
   for (int64_t b = 0; b < size(); ++b) {
@@ -199,9 +212,13 @@ Rollout ControlBatch::roll_out(const TeamNet& net, const Tensor& theta, int64_t 
     // The task's key and the caller's: a task in a slice draws as it does in the whole.
     keys.push_back(rng.split("task", keys_[b].key()));
   }
-  return symma::roll_out(worlds, net, theta,
-                         {options_->player_index, options_->own_reward, options_->feedback, options_->recall},
-                         behaviour, keys, memory);
+  return {std::move(worlds),
+          net,
+          {options_->player_index, options_->own_reward, options_->feedback, options_->recall},
+          behaviour,
+          std::move(keys),
+          remembers,
+          std::move(memory)};
 }
 
 TeamNet ControlBatch::team(const Tensor& theta) const {
@@ -219,7 +236,7 @@ ControlBatch::Lesson ControlBatch::play(const Tensor& theta, Stage stage, Rng rn
                         rng.split(stage == Stage::kSupport ? "support" : "query"));
   const Rollout& o = l.episodes;
   l.drawn = o.log_p.sum(3);
-  l.reward = options_->own_reward ? o.reward.sum(3) : o.reward.select(3, 0);
+  l.reward = o.team_reward(options_->own_reward);
   if (options_->baseline == "linear") {
     const Tensor value = linear_values(o, l.reward, world(0, 1)->spec().obs, options_->gamma);
     l.advantage = standardised(
@@ -232,13 +249,26 @@ Tensor ControlBatch::outputs(const Tensor& theta, const Lesson& l) const {
   return team(theta).forward(theta, l.episodes.input.narrow(2, 0, l.drawn.size(2)));
 }
 
+namespace {
+
+// What players decide who are no longer there is nobody's doing.
+Tensor of_present(const Tensor& x /*[B,E,T,A]*/, const ControlBatch::Lesson& l) {
+  const Tensor& present = l.episodes.present;
+  return present.defined() ? x * present.narrow(2, 0, x.size(2)).to(x.scalar_type()) : x;
+}
+
+}  // namespace
+
 Tensor ControlBatch::log_p(const Tensor& outputs, const Lesson& l) {
-  return log_probability(outputs, l.episodes.mask.narrow(2, 0, l.drawn.size(2)), l.episodes.action).sum(3);
+  return of_present(
+             log_probability(outputs, l.episodes.mask.narrow(2, 0, l.drawn.size(2)), l.episodes.action), l)
+      .sum(3);
 }
 
 Tensor ControlBatch::apart(const Tensor& before, const Tensor& outputs, const Lesson& l) {
-  return divergence(before, outputs, l.episodes.mask.narrow(2, 0, l.drawn.size(2)),
-                    l.episodes.action.scalar_type() != at::kLong)
+  return of_present(divergence(before, outputs, l.episodes.mask.narrow(2, 0, l.drawn.size(2)),
+                               l.episodes.action.scalar_type() != at::kLong),
+                    l)
       .sum(3);
 }
 
@@ -264,11 +294,17 @@ Tensor ControlBatch::losses(const Tensor& theta, Stage stage, Rng rng) const {
   at::NoGradGuard no_grad;
   const int64_t b = theta.size(0), l = theta.size(1), copies = options_->copies;
   const Tensor rows = theta.reshape({b * l, theta.size(2)});
-  const Rollout o =
-      roll_out(team(rows), rows, l * copies, {}, rng.split(stage == Stage::kSupport ? "support" : "query"));
-  const Tensor reward = options_->own_reward ? o.reward.sum(3) : o.reward.select(3, 0);
+  Rollouts play =
+      rollouts(team(rows), l * copies, {}, rng.split(stage == Stage::kSupport ? "support" : "query"));
+  std::vector<Tensor> paid;
+  while (!play.over()) {
+    const Rollout o = play.next(kGlance, rows);
+    paid.push_back(o.team_reward(options_->own_reward) * o.alive);
+  }
+  Tensor reward = at::cat(paid, 2);  // padded, so that sums don't depend on when others' episodes ended
+  reward = at::constant_pad_nd(reward, {0, world(0, 1)->spec().limit - reward.size(2)});
   const Tensor discount = at::pow(options_->gamma, at::arange(reward.size(2), reward.options()));
-  return -(reward * o.alive).matmul(discount).view({b, l, copies}).mean(2).to(theta.scalar_type());
+  return -reward.matmul(discount).view({b, l, copies}).mean(2).to(theta.scalar_type());
 }
 
 Behaviour ControlBatch::judged() const {
@@ -279,8 +315,13 @@ Behaviour ControlBatch::judged() const {
 
 Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
   const TeamNet net = team(theta);
-  const Rollout o = roll_out(net, theta.detach(), options_->eval_copies, judged(), rng.split("score"));
-  Scores out{{"return", o.team.mean(1)}, {"length", o.alive.sum(2).mean(1)}};
+  Rollouts play = rollouts(net, options_->eval_copies, judged(), rng.split("score"));
+  Rollout o;
+  while (!play.over()) {
+    o = {};
+    o = play.next(kGlance, theta.detach());
+  }
+  Scores out{{"return", o.team.mean(1)}, {"length", o.length.mean(1)}};
   if (options_->own_reward) {
     for (int64_t a = 0; a < net.players(); ++a)
       out[fmt::format("return_{}", a)] = o.earned.select(2, a).mean(1);
@@ -292,17 +333,20 @@ std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tenso
   const auto one = slice(task, task + 1);
   const auto& batch = dynamic_cast<const ControlBatch&>(*one);
   const TeamNet net = batch.team(theta);
-  const Rollout o = batch.roll_out(net, theta.detach(), 1, batch.judged(), rng);
+  Rollouts play = batch.rollouts(net, 1, batch.judged(), rng);
   // The same world with the same key and actions is the same episode.
   auto shown = batch.world(0, 1);
   const auto& drawing = dynamic_cast<const Drawable&>(*shown);
   Frame frame;
   shown->reset(rng.split("task", batch.keys_[0].key()).split("world"), frame);
   std::vector<Picture> out{{drawing.svg(0), 0}};
-  for (int64_t t = 0; t < o.action.size(2) && o.alive[0][0][t].item<float>() > 0; ++t) {
-    shown->step(o.action.select(2, t).select(0, 0), frame);
-    out.push_back(
-        {drawing.svg(0), out.back().earned + team_reward(shown->spec(), frame.reward).item<double>()});
+  while (!play.over()) {
+    const Rollout o = play.next(kGlance, theta.detach());
+    for (int64_t t = 0; t < o.action.size(2) && o.alive[0][0][t].item<float>() > 0; ++t) {
+      shown->step(o.action.select(2, t).select(0, 0), frame);
+      out.push_back(
+          {drawing.svg(0), out.back().earned + team_reward(shown->spec(), frame.reward).item<double>()});
+    }
   }
   return out;
 }

@@ -57,9 +57,13 @@ class ControlBatch : public TaskBatch {
   Tensor surrogate(const Tensor& log_p /*[B,E,T]*/, const Lesson&) const;           // [B]
 
   // `copies` episodes of every task, row b played by row b of theta [B, net.columns()], or by one of fewer
-  // rows that play as many tasks each. `memory` is as symma::roll_out has it.
+  // rows that play as many tasks each. `memory` [B, E, A, H] of a recurrent network is what episodes begin
+  // with where it is defined, and becomes what is left after the network has seen their end too.
   Rollout roll_out(const TeamNet& net, const Tensor& theta, int64_t copies, const Behaviour&, Rng,
                    Tensor* memory = nullptr) const;
+  // The same by fragments. Whole episodes are one fragment of the world's limit.
+  Rollouts rollouts(const TeamNet& net, int64_t copies, const Behaviour&, Rng, bool remembers = false,
+                    Tensor memory = {}) const;
   // Task b's world, `copies` of it.
   std::unique_ptr<Env> world(int64_t task, int64_t copies) const;
   // One episode of task `task`, drawn: what it looked like, and what the team had earned by then.

@@ -1,5 +1,6 @@
 #include "symma/tasks/rollout.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -59,173 +60,267 @@ float set_numbers(const float* outputs, int64_t n, bool sample, Draws& d, float*
 
 }  // namespace
 
-Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet& net, const Tensor& theta,
-                 const Players& players, const Behaviour& behaviour, const std::vector<Rng>& keys,
-                 Tensor* carried) {
-  at::NoGradGuard no_grad;
-  const EnvSpec& spec = worlds[0]->spec();
-  const int64_t r = static_cast<int64_t>(worlds.size()), e = spec.copies, t = spec.limit, a = spec.agents,
-                d = spec.obs, n = spec.actions, index = players.index ? a : 0,
-                in = d + index + (players.feedback ? n + 2 + (players.recall ? d : 0) : 0),
-                nets = theta.size(0);
-  TORCH_CHECK(r % nets == 0 || (nets % r == 0 && e % (nets / r) == 0), nets, " rows for ", r, " worlds of ",
-              e);
-  Rollout out;
-  out.input = at::zeros({r, e, t + 1, a, in}, at::kFloat);
-  out.mask = at::ones({r, e, t + 1, a, n}, at::kBool);
-  TORCH_CHECK(!spec.continuous || behaviour.epsilon.empty(), "numbers are not drawn evenly");
-  // An agent's action: one int64, or n floats.
-  const auto actions_of = [&](std::vector<int64_t> sizes) {
-    if (spec.continuous) sizes.push_back(n);
-    return at::zeros(sizes, spec.continuous ? at::kFloat : at::kLong);
-  };
-  const int64_t width = spec.continuous ? 2 * n : n;  // of a network's output
-  out.action = actions_of({r, e, t, a});
-  out.log_p = at::zeros({r, e, t, a}, at::kFloat);
-  out.reward = at::zeros({r, e, t, a}, at::kFloat);
-  out.alive = at::zeros({r, e, t}, at::kFloat);
-  out.terminated = at::zeros({r, e, t}, at::kFloat);
-  out.team = at::zeros({r, e}, at::kFloat);
-  out.earned = at::zeros({r, e, a}, at::kFloat);
-  std::vector<Frame> frames(r);
-  std::vector<Tensor> actions(r);
-  std::vector<std::vector<int64_t>> going(r);  // the copies whose episodes go on
-  // Writes what copy i of row w sees at step s; `over` where that is the last of its episode.
-  const auto look = [&](int64_t w, int64_t i, int64_t s, bool over) {
-    float* to = out.input.data_ptr<float>() + ((w * e + i) * (t + 1) + s) * a * in;
-    const float* from = frames[w].obs.data_ptr<float>() + i * a * d;
-    for (int64_t p = 0; p < a; ++p, to += in, from += d) {
-      std::memcpy(to, from, d * sizeof(float));
-      if (players.index) to[d + p] = 1;
-      if (!players.feedback || s == 0) continue;
-      float* told = to + d + index;
-      const int64_t before = ((w * e + i) * t + s - 1) * a + p;
-      if (spec.continuous)
-        std::memcpy(told, out.action.data_ptr<float>() + before * n, n * sizeof(float));
-      else
-        told[out.action.data_ptr<int64_t>()[before]] = 1;
-      told[n] = out.reward.data_ptr<float>()[before];
-      told[n + 1] = over ? 1 : 0;
-      if (players.recall) std::memcpy(told + n + 2, to - a * in, d * sizeof(float));
-    }
-    std::memcpy(out.mask.data_ptr<bool>() + ((w * e + i) * (t + 1) + s) * a * n,
-                frames[w].mask.data_ptr<bool>() + i * a * n, a * n);
-  };
-  parallel_for(r, 1, [&](int64_t w, int64_t) {
-    worlds[w]->reset(keys[w].split("world"), frames[w]);
-    actions[w] = actions_of({e, a});
-    for (int64_t i = 0; i < e; ++i) {
-      going[w].push_back(i);
-      look(w, i, 0, false);
+Rollouts::Rollouts(std::vector<std::unique_ptr<Env>> worlds, const TeamNet& net, const Players& players,
+                   Behaviour behaviour, std::vector<Rng> keys, bool remembers, Tensor memory)
+    : worlds_(std::move(worlds)),
+      net_(net),
+      players_(players),
+      behaviour_(std::move(behaviour)),
+      keys_(std::move(keys)),
+      remembers_(remembers),
+      memory_(std::move(memory)) {
+  const EnvSpec& spec = worlds_[0]->spec();
+  r_ = static_cast<int64_t>(worlds_.size()), e_ = spec.copies, a_ = spec.agents, d_ = spec.obs;
+  n_ = spec.actions, limit_ = spec.limit, index_ = players.index ? a_ : 0;
+  in_ = d_ + index_ + (players.feedback ? n_ + 2 + (players.recall ? d_ : 0) : 0);
+  TORCH_CHECK(!spec.continuous || behaviour_.epsilon.empty(), "numbers are not drawn evenly");
+  frames_.resize(r_), actions_.resize(r_), going_.resize(r_);
+  now_ = at::zeros({r_, e_, a_, in_}, at::kFloat);
+  team_ = at::zeros({r_, e_}, at::kFloat);
+  earned_ = at::zeros({r_, e_, a_}, at::kFloat);
+  length_ = at::zeros({r_, e_}, at::kFloat);
+  parallel_for(r_, 1, [&](int64_t w, int64_t) {
+    worlds_[w]->reset(keys_[w].split("world"), frames_[w]);
+    actions_[w] = actions_of({e_, a_});
+    const float* from = frames_[w].obs.data_ptr<float>();
+    float* to = now_.data_ptr<float>() + w * e_ * a_ * in_;
+    for (int64_t i = 0; i < e_; ++i) {
+      going_[w].push_back(i);
+      for (int64_t p = 0; p < a_; ++p, to += in_, from += d_) {
+        std::memcpy(to, from, d_ * sizeof(float));
+        if (players_.index) to[d_ + p] = 1;
+      }
     }
   });
-  // What a network sees and remembers, [R, ...] and [rows of theta, ...].
-  const auto by_net = [&](const Tensor& x) {
-    std::vector<int64_t> sizes = x.sizes().vec();
-    sizes[0] = nets, sizes[1] = x.size(0) * x.size(1) / nets;
-    return x.reshape(sizes);
-  };
-  const auto by_world = [&](const Tensor& x) {
-    std::vector<int64_t> sizes = x.sizes().vec();
-    sizes[0] = r, sizes[1] = x.size(0) * x.size(1) / r;
-    return x.reshape(sizes);
-  };
-  Tensor memory = carried && carried->defined() ? by_net(*carried) : Tensor();
+}
+
+bool Rollouts::over() const {
+  return step_ >= limit_ ||
+         std::all_of(going_.begin(), going_.end(), [](const auto& g) { return g.empty(); });
+}
+
+// An agent's action: one int64, or n floats.
+Tensor Rollouts::actions_of(std::vector<int64_t> sizes) const {
+  const bool numbers = worlds_[0]->spec().continuous;
+  if (numbers) sizes.push_back(n_);
+  return at::zeros(sizes, numbers ? at::kFloat : at::kLong);
+}
+
+// What a network sees and remembers, [R, ...] and [rows of theta, ...].
+Tensor Rollouts::by_net(const Tensor& x, int64_t nets) const {
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes[0] = nets, sizes[1] = x.size(0) * x.size(1) / nets;
+  return x.reshape(sizes);
+}
+
+Tensor Rollouts::by_world(const Tensor& x) const {
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes[0] = r_, sizes[1] = x.size(0) * x.size(1) / r_;
+  return x.reshape(sizes);
+}
+
+// Room for a fragment of t steps, and what is seen as it begins.
+void Rollouts::begin(Rollout& out, int64_t t) const {
+  const bool leaving = worlds_[0]->spec().leaving;
+  out.input = at::zeros({r_, e_, t + 1, a_, in_}, at::kFloat);
+  out.mask = at::ones({r_, e_, t + 1, a_, n_}, at::kBool);
+  out.action = actions_of({r_, e_, t, a_});
+  out.log_p = at::zeros({r_, e_, t, a_}, at::kFloat);
+  out.reward = at::zeros({r_, e_, t, a_}, at::kFloat);
+  out.alive = at::zeros({r_, e_, t}, at::kFloat);
+  out.terminated = at::zeros({r_, e_, t}, at::kFloat);
+  if (leaving) out.present = at::zeros({r_, e_, t + 1, a_}, at::kFloat);
+  if (memory_.defined()) out.memory = memory_;
+  parallel_for(r_, 1, [&](int64_t w, int64_t) {
+    for (int64_t i : going_[w]) {
+      const int64_t at = (w * e_ + i) * (t + 1);
+      std::memcpy(out.input.data_ptr<float>() + at * a_ * in_,
+                  now_.data_ptr<float>() + (w * e_ + i) * a_ * in_, a_ * in_ * sizeof(float));
+      std::memcpy(out.mask.data_ptr<bool>() + at * a_ * n_, frames_[w].mask.data_ptr<bool>() + i * a_ * n_,
+                  a_ * n_);
+      for (int64_t p = 0; leaving && p < a_; ++p)
+        out.present.data_ptr<float>()[at * a_ + p] = frames_[w].present.data_ptr<bool>()[i * a_ + p] ? 1 : 0;
+    }
+  });
+}
+
+// Writes what copy i of row w sees after `s` steps of the fragment; `over` where that is its episode's last.
+void Rollouts::look(int64_t w, int64_t i, int64_t s, bool over, Rollout& out) const {
+  const int64_t t = out.alive.size(2), at = (w * e_ + i) * (t + 1) + s;
+  float* to = out.input.data_ptr<float>() + at * a_ * in_;
+  const float* from = frames_[w].obs.data_ptr<float>() + i * a_ * d_;
+  for (int64_t p = 0; p < a_; ++p, to += in_, from += d_) {
+    std::memcpy(to, from, d_ * sizeof(float));
+    if (players_.index) to[d_ + p] = 1;
+    if (!players_.feedback) continue;
+    float* told = to + d_ + index_;
+    const int64_t before = ((w * e_ + i) * t + s - 1) * a_ + p;
+    if (out.action.dim() == 5)
+      std::memcpy(told, out.action.data_ptr<float>() + before * n_, n_ * sizeof(float));
+    else
+      told[out.action.data_ptr<int64_t>()[before]] = 1;
+    told[n_] = out.reward.data_ptr<float>()[before];
+    told[n_ + 1] = over ? 1 : 0;
+    if (players_.recall) std::memcpy(told + n_ + 2, to - a_ * in_, d_ * sizeof(float));
+  }
+  std::memcpy(out.mask.data_ptr<bool>() + at * a_ * n_, frames_[w].mask.data_ptr<bool>() + i * a_ * n_,
+              a_ * n_);
+  for (int64_t p = 0; out.present.defined() && p < a_; ++p)
+    out.present.data_ptr<float>()[at * a_ + p] = frames_[w].present.data_ptr<bool>()[i * a_ + p] ? 1 : 0;
+}
+
+// Row w's actions at step `s` of the fragment, from its networks' outputs [R, slots, A, width].
+void Rollouts::act(int64_t w, int64_t s, const Tensor& outputs, bool packed, Rollout& out) {
+  const int64_t slots = outputs.size(1), width = outputs.size(3), t = out.alive.size(2);
+  Draws draws(keys_[w].split("act", step_));
+  const Tensor& act = actions_[w];
+  const float* said = outputs.data_ptr<float>();
+  const bool* masks = frames_[w].mask.data_ptr<bool>();
+  const bool* present = out.present.defined() ? frames_[w].present.data_ptr<bool>() : nullptr;
+  const bool continuous = act.dim() == 3;
+  float* log_ps = out.log_p.data_ptr<float>();
+  float* numbers = continuous ? act.data_ptr<float>() : nullptr;
+  const bool sample = behaviour_.pick == Behaviour::Pick::kSample;
+  for (size_t g = 0; g < going_[w].size(); ++g) {
+    const int64_t i = going_[w][g], slot = packed ? static_cast<int64_t>(g) : i;
+    for (int64_t p = 0; p < a_; ++p) {
+      const float* logits = said + ((w * slots + slot) * a_ + p) * width;
+      const bool* mask = masks + (i * a_ + p) * n_;
+      float& log_p = log_ps[((w * e_ + i) * t + s) * a_ + p];
+      const bool gone = present && !present[i * a_ + p];
+      if (continuous) {
+        if (gone)
+          std::fill_n(numbers + (i * a_ + p) * n_, n_, 0.F);
+        else
+          log_p = set_numbers(logits, n_, sample, draws, numbers + (i * a_ + p) * n_);
+        continue;
+      }
+      int64_t& chosen = act.data_ptr<int64_t>()[i * a_ + p];
+      // Diverged networks give NaN, with which no comparison holds: the first allowed action is taken.
+      if (gone)
+        chosen = 0;
+      else if (!behaviour_.epsilon.empty() && draws.uniform() < behaviour_.epsilon[w])
+        chosen = any(mask, n_, draws);
+      else if (sample)
+        chosen = draw(logits, mask, n_, draws, log_p);
+      else
+        chosen = best(logits, mask, n_);
+    }
+  }
+}
+
+// Row w's world takes the step, and what came of it is written down.
+void Rollouts::move(int64_t w, int64_t s, Rollout& out) {
+  const EnvSpec& spec = worlds_[w]->spec();
+  const int64_t t = out.alive.size(2);
+  const Tensor& act = actions_[w];
+  worlds_[w]->step(act, frames_[w]);
+  const int64_t bytes = act.nbytes() / e_;  // of all players' actions in one copy
+  const float* reward = frames_[w].reward.data_ptr<float>();
+  const bool *ends = frames_[w].terminated.data_ptr<bool>(), *cuts = frames_[w].truncated.data_ptr<bool>();
+  float *rewards = out.reward.data_ptr<float>(), *earned = earned_.data_ptr<float>(),
+        *teams = team_.data_ptr<float>(), *alive = out.alive.data_ptr<float>(),
+        *terminated = out.terminated.data_ptr<float>();
+  const float* present = out.present.defined() ? out.present.data_ptr<float>() : nullptr;
+  char* done = static_cast<char*>(out.action.data_ptr());
+  const char* chosen = static_cast<const char*>(act.data_ptr());
+  std::vector<int64_t> left;
+  for (int64_t i : going_[w]) {
+    const int64_t at = (w * e_ + i) * t + s;
+    float team = 0;
+    for (int64_t p = 0; p < a_; ++p) team += reward[i * a_ + p];
+    if (spec.common_reward) team = reward[i * a_];
+    teams[w * e_ + i] += team;
+    std::memcpy(done + at * bytes, chosen + i * bytes, bytes);
+    for (int64_t p = 0; p < a_; ++p) {
+      const float there = present ? present[((w * e_ + i) * (t + 1) + s) * a_ + p] : 1;
+      rewards[at * a_ + p] = there * (players_.own_reward ? reward[i * a_ + p] : team);
+      earned[(w * e_ + i) * a_ + p] += there * reward[i * a_ + p];
+    }
+    alive[at] = 1;
+    length_.data_ptr<float>()[w * e_ + i] += 1;
+    const bool over = ends[i] || cuts[i];
+    terminated[at] = ends[i] ? 1 : 0;
+    look(w, i, s + 1, over, out);
+    if (!over) left.push_back(i);
+    if (over || s + 1 == t)
+      std::memcpy(now_.data_ptr<float>() + (w * e_ + i) * a_ * in_,
+                  out.input.data_ptr<float>() + ((w * e_ + i) * (t + 1) + s + 1) * a_ * in_,
+                  a_ * in_ * sizeof(float));
+  }
+  going_[w] = std::move(left);
+}
+
+Rollout Rollouts::next(int64_t steps, const Tensor& theta) {
+  at::NoGradGuard no_grad;
+  TORCH_CHECK(steps > 0, "a fragment of ", steps, " steps");
+  const EnvSpec& spec = worlds_[0]->spec();
+  const int64_t t = std::min(steps, limit_ - step_), nets = theta.size(0),
+                width = spec.continuous ? 2 * n_ : n_;  // of a network's output
+  TORCH_CHECK(!over(), "every episode has ended");
+  TORCH_CHECK(r_ % nets == 0 || (nets % r_ == 0 && e_ % (nets / r_) == 0), nets, " rows for ", r_,
+              " worlds of ", e_);
+  Rollout out;
+  begin(out, t);
+  Tensor memory = memory_.defined() ? by_net(memory_, nets) : Tensor();
   for (int64_t s = 0; s < t; ++s) {
     int64_t most = 0, all = 0;
-    for (const auto& g : going) {
+    for (const auto& g : going_) {
       most = std::max<int64_t>(most, static_cast<int64_t>(g.size()));
       all += static_cast<int64_t>(g.size());
     }
     if (most == 0) break;
     // A network without memory is asked about episodes that go on alone, packed to the front of each row.
-    const bool packed = !net.recurrent() && nets <= r;
-    Tensor x = packed ? at::zeros({r, most, a, in}, at::kFloat) : out.input.select(2, s);
-    for (int64_t w = 0; packed && w < r; ++w) {
-      float* to = x.data_ptr<float>() + w * most * a * in;
-      for (int64_t i : going[w]) {
-        std::memcpy(to, out.input.data_ptr<float>() + ((w * e + i) * (t + 1) + s) * a * in,
-                    a * in * sizeof(float));
-        to += a * in;
+    const bool packed = !net_.recurrent() && nets <= r_;
+    Tensor x = packed ? at::zeros({r_, most, a_, in_}, at::kFloat) : out.input.select(2, s);
+    for (int64_t w = 0; packed && w < r_; ++w) {
+      float* to = x.data_ptr<float>() + w * most * a_ * in_;
+      for (int64_t i : going_[w]) {
+        std::memcpy(to, out.input.data_ptr<float>() + ((w * e_ + i) * (t + 1) + s) * a_ * in_,
+                    a_ * in_ * sizeof(float));
+        to += a_ * in_;
       }
     }
     const Tensor before = memory;
-    const Tensor outputs = by_world(net.act(theta, by_net(x), memory)).to(at::kFloat).contiguous();
+    const Tensor outputs = by_world(net_.act(theta, by_net(x, nets), memory)).to(at::kFloat).contiguous();
     // [R, L, A, n]. Who has ended keeps what it remembers.
-    if (carried && all < r * e) {
-      const Tensor on = at::zeros({r, e, 1, 1}, at::kBool);
-      for (int64_t w = 0; w < r; ++w) {
-        for (int64_t i : going[w]) on.data_ptr<bool>()[w * e + i] = true;
+    if (remembers_ && all < r_ * e_) {
+      const Tensor on = at::zeros({r_, e_, 1, 1}, at::kBool);
+      for (int64_t w = 0; w < r_; ++w) {
+        for (int64_t i : going_[w]) on.data_ptr<bool>()[w * e_ + i] = true;
       }
-      memory = at::where(by_net(on), memory, before);
+      memory = at::where(by_net(on, nets), memory, before);
     }
     TORCH_CHECK(outputs.size(3) == width, "the network has ", outputs.size(3), " outputs; ", width,
                 " are asked");
-    const int64_t slots = outputs.size(1);
-    parallel_for(r, 1, [&](int64_t w, int64_t) {
-      Draws draws(keys[w].split("act", s));
-      const Tensor& act = actions[w];
-      const float* said = outputs.data_ptr<float>();
-      const bool* masks = frames[w].mask.data_ptr<bool>();
-      float* log_ps = out.log_p.data_ptr<float>();
-      float* numbers = spec.continuous ? act.data_ptr<float>() : nullptr;
-      const bool sample = behaviour.pick == Behaviour::Pick::kSample;
-      for (size_t g = 0; g < going[w].size(); ++g) {
-        const int64_t i = going[w][g], slot = packed ? static_cast<int64_t>(g) : i;
-        for (int64_t p = 0; p < a; ++p) {
-          const float* logits = said + ((w * slots + slot) * a + p) * width;
-          const bool* mask = masks + (i * a + p) * n;
-          float& log_p = log_ps[((w * e + i) * t + s) * a + p];
-          if (spec.continuous) {
-            log_p = set_numbers(logits, n, sample, draws, numbers + (i * a + p) * n);
-            continue;
-          }
-          int64_t& chosen = act.data_ptr<int64_t>()[i * a + p];
-          // Diverged networks give NaN, with which no comparison holds: the first allowed action is taken.
-          if (!behaviour.epsilon.empty() && draws.uniform() < behaviour.epsilon[w])
-            chosen = any(mask, n, draws);
-          else if (behaviour.pick == Behaviour::Pick::kSample)
-            chosen = draw(logits, mask, n, draws, log_p);
-          else
-            chosen = best(logits, mask, n);
-        }
-      }
-      worlds[w]->step(act, frames[w]);
-      const int64_t bytes = act.nbytes() / e;  // of all players' actions in one copy
-      const float* reward = frames[w].reward.data_ptr<float>();
-      const bool *ends = frames[w].terminated.data_ptr<bool>(), *cuts = frames[w].truncated.data_ptr<bool>();
-      float *rewards = out.reward.data_ptr<float>(), *earned = out.earned.data_ptr<float>(),
-            *teams = out.team.data_ptr<float>(), *alive = out.alive.data_ptr<float>(),
-            *terminated = out.terminated.data_ptr<float>();
-      char* done = static_cast<char*>(out.action.data_ptr());
-      const char* chosen = static_cast<const char*>(act.data_ptr());
-      std::vector<int64_t> left;
-      for (int64_t i : going[w]) {
-        const int64_t at = (w * e + i) * t + s;
-        float team = 0;
-        for (int64_t p = 0; p < a; ++p) team += reward[i * a + p];
-        if (spec.common_reward) team = reward[i * a];
-        teams[w * e + i] += team;
-        std::memcpy(done + at * bytes, chosen + i * bytes, bytes);
-        for (int64_t p = 0; p < a; ++p) {
-          rewards[at * a + p] = players.own_reward ? reward[i * a + p] : team;
-          earned[(w * e + i) * a + p] += reward[i * a + p];
-        }
-        alive[at] = 1;
-        const bool over = ends[i] || cuts[i];
-        terminated[at] = ends[i] ? 1 : 0;
-        look(w, i, s + 1, over);
-        if (!over) left.push_back(i);
-      }
-      going[w] = std::move(left);
+    parallel_for(r_, 1, [&](int64_t w, int64_t) {
+      act(w, s, outputs, packed, out);
+      move(w, s, out);
     });
+    ++step_;
   }
-  if (carried) {
-    const Tensor last = out.alive.sum(2).to(at::kLong).view({r, e, 1, 1, 1}).expand({r, e, 1, a, in});
-    net.act(theta, by_net(out.input.gather(2, last).squeeze(2)), memory);
-    *carried = by_world(memory);
+  if (memory.defined()) memory_ = by_world(memory);
+  out.going = at::zeros({r_, e_}, at::kFloat);
+  for (int64_t w = 0; w < r_; ++w) {
+    for (int64_t i : going_[w]) out.going.data_ptr<float>()[w * e_ + i] = 1;
   }
+  out.team = team_.clone(), out.earned = earned_.clone(), out.length = length_.clone();
   return out;
+}
+
+Tensor Rollouts::memory(const Tensor& theta) const {
+  at::NoGradGuard no_grad;
+  TORCH_CHECK(over() && remembers_, "memory is asked for at the end, by who said so at the start");
+  Tensor memory = by_net(memory_, theta.size(0));
+  net_.act(theta, by_net(now_, theta.size(0)), memory);
+  return by_world(memory);
+}
+
+Tensor Rollout::team_reward(bool own_reward) const {
+  if (own_reward) return reward.sum(3);
+  if (!present.defined()) return reward.select(3, 0);
+  const Tensor there = present.narrow(2, 0, reward.size(2));
+  return reward.sum(3) / there.sum(3).clamp_min(1);  // each who is there was handed the same
 }
 
 namespace {

@@ -10,7 +10,8 @@
 namespace symma {
 
 // R rows, E episodes of each, T steps at most, A players, inputs of I numbers, n actions, or actions of n
-// numbers. Steps past the end of an episode are zeros.
+// numbers. Steps past the end of an episode are zeros. A fragment of episodes has the same form: T of its
+// steps, from wherever they stood.
 struct Rollout {
   Tensor input;   // [R, E, T + 1, A, I] float: what players see, and which player looks; the last of an
                   // episode is what was seen at its end
@@ -20,8 +21,17 @@ struct Rollout {
   Tensor reward;  // [R, E, T, A] float: the team's, or each player's own
   Tensor alive;   // [R, E, T] float: 1 for a step that was taken
   Tensor terminated;  // [R, E, T] float: 1 for a step after which the world ended by its own rules
-  Tensor team;        // [R, E] float: what the team earned in the whole episode
-  Tensor earned;      // [R, E, A] float: what each player earned
+  Tensor team;        // [R, E] float: what the team earned in the episode so far
+  Tensor earned;      // [R, E, A] float: what each player earned in it
+  Tensor length;      // [R, E] float: steps of the episode so far
+  Tensor going;       // [R, E] float: 1 for an episode that goes on after these steps
+  Tensor present;  // [R, E, T + 1, A] float: 1 for a player who was there to act, as the mask's places are.
+                   // Undefined where players never leave. Who has left earns nothing
+  Tensor memory;   // [R, E, A, H]: what a recurrent network remembered before the first step; undefined at
+                   // the start of episodes that begin with its first memory
+
+  // What the team was handed at each step, [R, E, T]: its reward, or the sum of what players earned apart.
+  Tensor team_reward(bool own_reward) const;
 };
 
 // How actions follow from a network's outputs. Where they are numbers, the greedy one is the mean.
@@ -40,14 +50,51 @@ struct Players {
   bool recall = false;  // and, after those, with what it saw when it did that
 };
 
-// One episode of every copy of every world. Worlds do not reset themselves; row r draws from keys[r] alone.
-// Where there are fewer rows of theta than worlds, each plays as many worlds in turn; where there are more,
-// those of a world play as many of its copies in turn. `memory` [R, E, A, H]
-// of a recurrent network is what each episode begins with where it is defined, and becomes what is left after
-// the network has seen the episode's end too.
-Rollout roll_out(const std::vector<std::unique_ptr<Env>>& worlds, const TeamNet&,
-                 const Tensor& theta /*[R,columns]*/, const Players&, const Behaviour&,
-                 const std::vector<Rng>& keys, Tensor* memory = nullptr);
+// One episode of every copy of every world, a fragment at a time: worlds go on from one call to the next, so
+// memory is that of a fragment however long episodes are, and the network may change in between.
+//
+// Worlds do not reset themselves; row r draws from keys[r] and the number of the step alone, so fragments
+// laid end to end are the whole, whatever their lengths. Where there are fewer rows of theta than worlds,
+// each plays as many worlds in turn; where there are more, those of a world play as many of its copies in
+// turn.
+class Rollouts {
+ public:
+  // Begins the episodes. `memory` [R, E, A, H] of a recurrent network is what each begins with; undefined:
+  // the network's first. Where what is left at the end will be asked for, `remembers`: an episode that has
+  // ended then keeps its memory while others go on.
+  Rollouts(std::vector<std::unique_ptr<Env>> worlds, const TeamNet&, const Players&, Behaviour,
+           std::vector<Rng> keys, bool remembers = false, Tensor memory = {});
+
+  // The next `steps` steps, or what is left of the longest episode that may be.
+  Rollout next(int64_t steps, const Tensor& theta /*[R,columns]*/);
+  bool over() const;  // every episode has ended
+  // What a recurrent network remembers when it has seen each episode's end too: [R, E, A, H].
+  Tensor memory(const Tensor& theta) const;
+
+ private:
+  void look(int64_t row, int64_t copy, int64_t step, bool over, Rollout&) const;
+  void begin(Rollout&, int64_t steps) const;
+  void act(int64_t row, int64_t step, const Tensor& outputs, bool packed, Rollout&);
+  void move(int64_t row, int64_t step, Rollout&);
+  Tensor actions_of(std::vector<int64_t> sizes) const;
+  Tensor by_world(const Tensor&) const;
+  Tensor by_net(const Tensor&, int64_t nets) const;
+
+  std::vector<std::unique_ptr<Env>> worlds_;
+  TeamNet net_;
+  Players players_;
+  Behaviour behaviour_;
+  std::vector<Rng> keys_;
+  bool remembers_;
+  int64_t r_, e_, a_, d_, n_, index_, in_, limit_;
+  std::vector<Frame> frames_;                // [R]
+  std::vector<Tensor> actions_;              // [R], of [E, A] or [E, A, n]
+  std::vector<std::vector<int64_t>> going_;  // [R]: the copies whose episodes go on
+  Tensor now_;                               // [R, E, A, I]: what players see, or saw at the end
+  Tensor team_, earned_, length_;            // as of a Rollout
+  Tensor memory_;                            // [R, E, A, H]
+  int64_t step_ = 0;
+};
 
 // Minus the discounted return of R rows, [R], as a surrogate: its value is the return's, and each of its
 // derivatives has that of the expected return as its mean (DiCE, Foerster et al. 2018, arXiv:1802.05098):

@@ -52,6 +52,7 @@ struct TaskSpec {
   // one-hot), steps of an episode, and episodes a task.
   int64_t players = 0, seen = 0, limit = 0, copies = 0;
   bool continuous = false;  // actions are numbers: an output is their means and log deviations
+  bool leaving = false;     // players may leave before their episode ends
 };
 
 // The whole population's distribution, rather than one agent's slice.

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "envs/exits.h"
 #include "envs/worlds.h"
 #include "symma/core/parallel.h"
 
@@ -36,8 +37,10 @@ Tensor play(const EnvSpec& s, const Tensor& mask, int64_t t, int64_t first_copy 
 }
 
 Frame copy_of(const Frame& f) {
-  return {f.obs.clone(),  f.reward.clone(), f.terminated.clone(), f.truncated.clone(),
-          f.mask.clone(), f.state.clone(),  f.final_obs.clone(),  f.final_state.clone()};
+  return {f.obs.clone(),       f.reward.clone(),      f.terminated.clone(),
+          f.truncated.clone(), f.mask.clone(),        f.state.clone(),
+          f.final_obs.clone(), f.final_state.clone(), f.present.defined() ? f.present.clone() : f.present,
+          f.final_present};
 }
 
 void expect_equal(const Frame& a, const Frame& b, const std::string& what) {
@@ -48,6 +51,10 @@ void expect_equal(const Frame& a, const Frame& b, const std::string& what) {
   EXPECT_TRUE(at::equal(a.mask, b.mask)) << what << ": mask";
   EXPECT_TRUE(at::equal(a.state, b.state)) << what << ": state";
   EXPECT_TRUE(at::equal(a.final_obs, b.final_obs)) << what << ": final_obs";
+  ASSERT_EQ(a.present.defined(), b.present.defined());
+  if (a.present.defined()) {
+    EXPECT_TRUE(at::equal(a.present, b.present)) << what << ": present";
+  }
 }
 
 class Worlds : public testing::TestWithParam<Rules> {
@@ -68,6 +75,11 @@ TEST_P(Worlds, SpacesAreHonoured) {
   ASSERT_EQ(static_cast<int64_t>(s.agent_obs.size()), s.agents);
   ASSERT_EQ(static_cast<int64_t>(s.agent_actions.size()), s.agents);
   EXPECT_EQ(*std::max_element(s.agent_obs.begin(), s.agent_obs.end()), s.obs);
+  int64_t numbers = 1;
+  for (int64_t n : s.obs_shape) numbers *= n;
+  EXPECT_EQ(numbers, s.obs);
+  ASSERT_EQ(static_cast<int64_t>(s.action_low.size()), s.continuous ? s.agents * s.actions : 0);
+  ASSERT_EQ(s.action_high.size(), s.action_low.size());
   Frame f;
   env->reset(Rng(1), f);
   const void* memory = f.obs.data_ptr();
@@ -132,10 +144,16 @@ TEST_P(Worlds, CopiesEqualSingleWorlds) {
     one->reset(Rng(7), g);
     for (int64_t t = 0;; ++t) {
       const Frame& w = seen[t];
-      const Frame row = {w.obs.slice(0, e, e + 1),        w.reward.slice(0, e, e + 1),
-                         w.terminated.slice(0, e, e + 1), w.truncated.slice(0, e, e + 1),
-                         w.mask.slice(0, e, e + 1),       w.state.slice(0, e, e + 1),
-                         w.final_obs.slice(0, e, e + 1),  w.final_state.slice(0, e, e + 1)};
+      const Frame row = {w.obs.slice(0, e, e + 1),
+                         w.reward.slice(0, e, e + 1),
+                         w.terminated.slice(0, e, e + 1),
+                         w.truncated.slice(0, e, e + 1),
+                         w.mask.slice(0, e, e + 1),
+                         w.state.slice(0, e, e + 1),
+                         w.final_obs.slice(0, e, e + 1),
+                         w.final_state.slice(0, e, e + 1),
+                         s.leaving ? w.present.slice(0, e, e + 1) : Tensor(),
+                         {}};
       expect_equal(g, row, s.name);
       if (t == s.limit + 30) break;
       one->step(play(one->spec(), g.mask, t, e), g);
@@ -212,6 +230,99 @@ TEST_P(Worlds, TheBoundaryShowsBothEpisodes) {
   EXPECT_TRUE(ended[0] && ended[1]);
 }
 
+// The next episode of a copy is the same whether it follows from its end or is asked for, and whatever the
+// others do.
+TEST_P(Worlds, ChosenCopiesBeginTheirNextEpisode) {
+  auto on = make(3), off = make(3, "auto_reset = false");
+  const EnvSpec& s = on->spec();
+  const Tensor second = at::tensor({0, 1, 0}, at::kInt).to(at::kBool);
+  Frame f, g;
+  EXPECT_NE(error_of([&] { off->reset(second, g); }), "");
+  on->reset(Rng(17), f);
+  off->reset(Rng(17), g);
+  for (int64_t t = 0; t < 3; ++t) off->step(play(s, g.mask, t), g);
+  const Frame before = copy_of(g);
+  off->reset(second, g);
+  for (const int64_t e : {0, 2}) {
+    EXPECT_TRUE(at::equal(g.obs[e], before.obs[e]));
+    EXPECT_TRUE(at::equal(g.reward[e], before.reward[e]));
+    EXPECT_TRUE(at::equal(g.terminated[e], before.terminated[e]));
+  }
+  EXPECT_EQ(g.reward[1].abs().sum().item<double>(), 0);
+  EXPECT_FALSE((g.terminated[1] | g.truncated[1]).item<bool>());
+  // Where the copy comes to its second episode by itself, it is this one.
+  for (int64_t t = 0; t < s.limit; ++t) {
+    on->step(play(s, f.mask, t), f);
+    if ((f.terminated[1] | f.truncated[1]).item<bool>()) break;
+  }
+  for (int64_t t = 0; t < 5; ++t) {
+    ASSERT_TRUE(at::equal(f.obs[1], g.obs[1])) << t;
+    EXPECT_TRUE(at::equal(f.mask[1], g.mask[1]));
+    const Tensor a = play(s, f.mask, 100 + t), b = play(s, g.mask, 100 + t);
+    on->step(a, f);
+    off->step(b, g);
+    EXPECT_TRUE(at::equal(f.reward[1], g.reward[1]));
+    if ((f.terminated[1] | f.truncated[1]).item<bool>()) break;
+  }
+  EXPECT_NE(error_of([&] { off->reset(at::ones({3}, at::kLong), g); }).find("bool"), std::string::npos);
+  EXPECT_NE(error_of([&] { off->reset(at::ones({2}, at::kBool), g); }).find("[3]"), std::string::npos);
+}
+
+TEST_P(Worlds, NumbersBeyondTheirBoundsAreTheBounds) {
+  auto one = make(4), other = make(4);
+  const EnvSpec& s = one->spec();
+  if (!s.continuous) return;
+  const Tensor low = at::tensor(s.action_low, at::kFloat).view({1, s.agents, s.actions}),
+               high = at::tensor(s.action_high, at::kFloat).view({1, s.agents, s.actions});
+  Frame f, g;
+  one->reset(Rng(18), f);
+  other->reset(Rng(18), g);
+  bool beyond = false;
+  for (int64_t t = 0; t < 40; ++t) {
+    const Tensor far = 40 * play(s, f.mask, t), held = at::minimum(at::maximum(far, low), high);
+    beyond = beyond || !far.equal(held);
+    one->step(far, f);
+    other->step(held, g);
+    expect_equal(f, g, s.name);
+  }
+  EXPECT_EQ(beyond, at::isfinite(low).any().item<bool>() || at::isfinite(high).any().item<bool>());
+}
+
+TEST_P(Worlds, WhoHasLeftStaysAwayAndEarnsNothing) {
+  auto env = make(6), told = make(6);
+  const EnvSpec& s = env->spec();
+  Frame f, g;
+  env->reset(Rng(19), f);
+  told->reset(Rng(19), g);
+  ASSERT_EQ(f.present.defined(), s.leaving);
+  ASSERT_EQ(f.final_present.defined(), s.leaving);
+  if (!s.leaving) return;
+  double gone = 0, last = 0;
+  for (int64_t t = 0; t < 3 * s.limit; ++t) {
+    const Tensor away = f.present.logical_not();
+    EXPECT_TRUE(f.present.any(1).all().item<bool>()) << "an episode goes on while somebody is there";
+    const Tensor actions = s.continuous ? 40 * play(s, f.mask, t) : play(s, f.mask, t);
+    Tensor nonsense = actions.clone();
+    for (int64_t e = 0; e < 6; ++e) {
+      for (int64_t i = 0; i < s.agents; ++i)
+        if (away[e][i].item<bool>()) nonsense[e][i].fill_(s.continuous ? std::nan("") : -7);
+    }
+    env->step(actions, f);
+    told->step(nonsense, g);
+    expect_equal(f, g, s.name);
+    const Tensor over = f.terminated | f.truncated;
+    if (!s.common_reward) {
+      EXPECT_EQ(f.reward.masked_select(away).abs().sum().item<double>(), 0);
+    }
+    const Tensor still = at::where(over.unsqueeze(1), f.final_present, f.present);
+    EXPECT_FALSE((still & away).any().item<bool>()) << "nobody comes back within an episode";
+    gone += static_cast<double>(away.sum().item<int64_t>());
+    last += static_cast<double>((f.terminated & f.final_present.any(1).logical_not()).sum().item<int64_t>());
+  }
+  EXPECT_GT(gone, 0);
+  EXPECT_GT(last, 0) << "an episode ended because all had left";
+}
+
 TEST_P(Worlds, SavedCopiesGoOnAsTheyWould) {
   auto env = make(3), other = make(1);
   auto& source = dynamic_cast<Restorable&>(*env);
@@ -232,6 +343,9 @@ TEST_P(Worlds, SavedCopiesGoOnAsTheyWould) {
     EXPECT_TRUE(at::equal(g.obs[0], f.obs[1]));
     EXPECT_TRUE(at::equal(g.mask[0], f.mask[1]));
     EXPECT_TRUE(at::equal(g.reward[0], f.reward[1]));
+    if (s.leaving) {
+      EXPECT_TRUE(at::equal(g.present[0], f.present[1]));
+    }
   }
   EXPECT_NE(error_of([&] { target.restore(0, at::zeros({3}, at::kDouble), g); }), "");
 }

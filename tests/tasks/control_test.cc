@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "envs/exits.h"
 #include "symma/core/parallel.h"
 #include "symma/tasks/control.h"
 
@@ -86,6 +87,109 @@ TEST(Control, EpisodesAreWhole) {
   // Player numbers stand at the end of what players see.
   const Tensor index = o.input.select(2, 0).narrow(3, o.input.size(4) - 2, 2);
   EXPECT_TRUE(index.equal(at::eye(2).expand_as(index)));
+}
+
+// Fragments laid end to end are the episodes, to the last bit, whatever their lengths.
+TEST(Rollouts, FragmentsEndToEndAreTheWhole) {
+  const Json exits = {{"kind", "exits"}, {"walkers", 3}};
+  const Json navigation = {{"kind", "navigation"}, {"robots", 2}, {"limit", 12}};
+  for (const Json& world : {kForaging, exits, navigation}) {
+    for (const std::string net : {"mlp", "gru"}) {
+      for (const bool feedback : {false, true}) {
+        const Made m =
+            made({{"world", world}, {"feedback", feedback}, {"recall", feedback}, {"own_reward", true}}, net);
+        const auto batch = m.draw({0, 1, 1}, 3);
+        const Tensor theta = m.model->init(split_keys(Rng(4), "row", 3));
+        const TeamNet team(*m.model, m.family->spec().players, true);
+        const int64_t limit = m.family->spec().limit;
+        const Rollout whole = worlds(*batch).roll_out(team, theta, 4, {}, Rng(9));
+        for (const int64_t length : {int64_t{1}, int64_t{5}, limit - 1, limit, limit + 3}) {
+          Rollouts play = worlds(*batch).rollouts(team, 4, {}, Rng(9));
+          int64_t at = 0;
+          Rollout o;
+          while (!play.over()) {
+            o = play.next(length, theta);
+            const int64_t t = o.alive.size(2);
+            EXPECT_LE(t, length);
+            const auto same = [&](const Tensor& a, const Tensor& b) { return a.equal(b.narrow(2, at, t)); };
+            EXPECT_TRUE(same(o.action, whole.action));
+            EXPECT_TRUE(same(o.log_p, whole.log_p));
+            EXPECT_TRUE(same(o.reward, whole.reward));
+            EXPECT_TRUE(same(o.alive, whole.alive));
+            EXPECT_TRUE(same(o.terminated, whole.terminated));
+            const Tensor on = o.alive.view({3, 4, t, 1, 1});  // what is seen at the steps that are taken
+            EXPECT_TRUE(
+                same(o.input.narrow(2, 0, t) * on,
+                     whole.input * at::constant_pad_nd(whole.alive, {0, 1}).view({3, 4, limit + 1, 1, 1})));
+            EXPECT_EQ(o.memory.defined(), net == "gru" && at > 0);
+            at += t;
+            if (o.going.any().item<bool>()) {
+              EXPECT_FALSE(play.over());
+            }
+            EXPECT_TRUE(o.going.eq(1).equal(whole.alive.sum(2) > static_cast<double>(at)));
+          }
+          EXPECT_TRUE(o.team.equal(whole.team));
+          EXPECT_TRUE(o.earned.equal(whole.earned));
+          EXPECT_TRUE(o.length.equal(whole.alive.sum(2)));
+          EXPECT_EQ(whole.alive.narrow(2, at, limit - at).sum().item<double>(), 0);
+        }
+      }
+    }
+  }
+}
+
+TEST(Rollouts, ARecurrentNetGoesOnFromItsMemory) {
+  for (const bool shared : {true, false}) {
+    const Made m = made({{"world", {{"kind", "navigation"}, {"robots", 2}, {"limit", 12}}}}, "gru");
+    const TeamNet net(*m.model, 2, shared);
+    const Tensor theta = net.init(split_keys(Rng(4), "row", 2));
+    const auto batch = m.draw({0, 1}, 5);
+    Rollouts play = worlds(*batch).rollouts(net, 3, {}, Rng(6));
+    play.next(5, theta);
+    const Rollout o = play.next(7, theta);
+    const auto of = [&](const Tensor& memory) {
+      return log_probability(net.forward(theta, o.input.narrow(2, 0, 7), memory), o.mask.narrow(2, 0, 7),
+                             o.action);
+    };
+    EXPECT_LE((of(o.memory) - o.log_p).abs().max().item<double>(), 1e-4);
+    EXPECT_GT((of({}) - o.log_p).abs().max().item<double>(), 1e-3);
+  }
+}
+
+TEST(Rollouts, WhoHasLeftIsNotThereToLearn) {
+  const Json world = {{"kind", "exits"}, {"walkers", 3}};
+  for (const bool own : {true, false}) {
+    const Made m = made({{"world", world}, {"own_reward", own}, {"baseline", "linear"}});
+    EXPECT_TRUE(m.family->spec().leaving);
+    const auto batch = m.draw({0, 1}, 5);
+    const Tensor theta = m.model->init(split_keys(Rng(4), "row", 2));
+    const Rollout o = play(m, *batch, theta);
+    const Tensor away = 1 - o.present.narrow(2, 0, 16), there = o.alive.unsqueeze(3) * (1 - away);
+    EXPECT_GT((away * o.alive.unsqueeze(3)).sum().item<double>(), 0);
+    EXPECT_EQ((away * o.reward).abs().sum().item<double>(), 0);
+    EXPECT_EQ((away * o.log_p).abs().sum().item<double>(), 0);
+    EXPECT_GT((there * o.log_p).abs().sum().item<double>(), 0);
+    EXPECT_LE((o.earned.sum(2) - o.team).abs().max().item<double>(), 1e-5);
+    EXPECT_LE((o.team_reward(own).sum(2) - o.team).abs().max().item<double>(), 1e-5);
+    // A lesson's log probability is of who is there alone: in no other player's outputs has it a derivative.
+    const auto lesson = worlds(*batch).play(theta, Stage::kSupport, Rng(3));
+    const Tensor outputs = worlds(*batch).outputs(theta, lesson).detach().requires_grad_(true);
+    const Tensor g = row_gradient(ControlBatch::log_p(outputs, lesson).sum().view({1}), outputs, false);
+    const Tensor gone = (1 - lesson.episodes.present.narrow(2, 0, 16)).unsqueeze(4);
+    EXPECT_EQ((g * gone).abs().sum().item<double>(), 0);
+    EXPECT_GT((g * (1 - gone)).abs().sum().item<double>(), 0);
+  }
+}
+
+// The worlds' settings are built from by all pieces of work at once: the thread sanitizer's test.
+TEST(Control, WorldsAreBuiltFromManyThreads) {
+  const Made m = made({{"world", kForaging}});
+  const auto batch = m.draw({0, 1}, 5);
+  set_threads(4);
+  std::vector<int64_t> agents(64);
+  parallel_for(64, 1, [&](int64_t i, int64_t) { agents[i] = worlds(*batch).world(i % 2, 3)->spec().agents; });
+  set_threads(0);
+  for (int64_t a : agents) EXPECT_EQ(a, 2);
 }
 
 TEST(Control, ARecurrentNetActsAsItIsUnrolled) {

@@ -82,6 +82,8 @@ class Navigation final : public ContinuousCopies {
     s.obs = 2 * o.robots;
     s.actions = 2;
     s.action_names = {"dx", "dy"};
+    const double longest = 0.1 / (o.normalised ? 0.1 : 1);
+    s.action_low.assign(2 * o.robots, -longest), s.action_high.assign(2 * o.robots, longest);
     for (int64_t i = 0; i < o.robots; ++i) s.agent_names.push_back(fmt::format("robot_{}", i));
     s.common_reward = true;
     return s;

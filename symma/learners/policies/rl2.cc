@@ -172,6 +172,11 @@ class Rl2 : public Learner {
       throw UserError("[learner] kind", "\"rl2\" learns in worlds, and this task has none",
                       "set [task] kind = \"control\"");
     }
+    if (setting.spec.leaving) {
+      throw UserError("[learner] kind",
+                      "\"rl2\" learns in teams that stay whole, and this world's players leave",
+                      "use \"ippo\", or another world");
+    }
     const auto& entries = setting.model.layout().entries();
     if (!dynamic_cast<const Recurrent*>(&setting.model) ||
         std::none_of(entries.begin(), entries.end(), [](const auto& e) { return e.name == "memory"; })) {

@@ -6,7 +6,8 @@
 //
 // The critic says Q_i for all of player i's actions at once, from what all players see, what the others do,
 // and i. The step limit counts as an end: what the others would do after it is not known to a critic of
-// actions.
+// actions. Nor is it known at the end of a fragment (`rollout_length`), so the last step of one is worth what
+// the critic says of what was done in it, and is not learned from.
 #include "symma/learners/adam.h"
 #include "symma/learners/rows.h"
 #include "symma/learners/teams/teams.h"
@@ -18,6 +19,7 @@ class Coma : public Learner {
  public:
   struct Options {
     TeamOptions team;
+    FragmentOptions fragments;
     int64_t n_step = 5;
     double entropy = 0.01;
     std::vector<int64_t> critic_hidden{64, 64};
@@ -27,6 +29,7 @@ class Coma : public Learner {
       f.add("entropy", entropy, "weight of the policy's entropy").at_least(0);
       f.add("critic_hidden", critic_hidden, "width of each hidden layer of the critic").at_least(1);
       team.fields(f);
+      fragments.fields(f);
     }
   };
 
@@ -42,6 +45,9 @@ class Coma : public Learner {
     if (!o.team.limit_ends)
       throw UserError("[learner] limit_ends", "is false",
                       "coma takes the step limit for an end: leave it true");
+    if (o.fragments.rollout_length == 1)
+      throw UserError("[learner] rollout_length", "is 1",
+                      "coma learns from all steps of a fragment but its last: set 2 or more");
   }
 
   State init(std::span<const Rng> keys, at::ScalarType type) const override {
@@ -69,45 +75,62 @@ class Coma : public Learner {
  private:
   Scores update(State& state, const TaskBatch& batch, Rng rng) const {
     const ControlBatch& worlds = need_control(batch, "coma");
-    const int64_t n = state.theta.size(0), tasks = batch.size() / n, a = actor_.columns(),
-                  c = critic_.columns();
+    const int64_t tasks = batch.size() / state.theta.size(0);
     at::NoGradGuard no_grad;
-    const Tensor actors = state.theta.narrow(1, 0, a).contiguous();
-    const Rollout o =
-        by_agent(worlds.roll_out(actor_, tasks == 1 ? actors : actors.repeat_interleave(tasks, 0),
-                                 shape_.copies, {}, rng.split("play")),
-                 n);
-    const int64_t l = o.alive.size(1), t = o.alive.size(2);
-    state.own["env_steps"] = state.own["env_steps"] + o.alive.sum({1, 2}, false, at::kDouble);
+    Scores out = learn_by_fragments(
+        state, worlds.rollouts(actor_, shape_.copies, {}, rng.split("play")),
+        o_.fragments.steps(shape_.limit),
+        [&](const State& now) -> Hands {
+          const Tensor actors = now.theta.narrow(1, 0, actor_.columns()).contiguous();
+          return {tasks == 1 ? actors : actors.repeat_interleave(tasks, 0), {}};
+        },
+        [&](State& now, const Rollout& o, const Tensor&) { return learn(now, o); });
+    state.steps = state.steps + 1;
+    return out;
+  }
+
+  // One update from a fragment of episodes.
+  Scores learn(State& state, const Rollout& o) const {
+    const int64_t n = state.theta.size(0), a = actor_.columns(), c = critic_.columns(), l = o.alive.size(1),
+                  t = o.alive.size(2);
     const Tensor reward = o_.team.standardise_rewards ? standardise(state, o.reward, o.alive) : o.reward;
 
     const bool packed = !actor_.recurrent();
-    const Points steps = points_of(o.alive);
     const Tensor input = o.input.narrow(2, 0, t);
-    const Tensor critic_x = critic_input(take(input, steps), take(o.action, steps));  // [N, M, 1, A, C]
-    const Tensor action = take(o.action, steps), mask = take(o.mask.narrow(2, 0, t), steps);
+    // The steps that were taken, and those of them that are learned from.
+    const Points taken = points_of(o.alive);
+    const bool goes_on = o.going.any().item<bool>();
+    Tensor learned = o.alive;
+    if (goes_on) {
+      learned = learned.clone();
+      learned.select(2, t - 1).mul_(1 - o.going);
+    }
+    const Points steps = points_of(learned);
+    const Tensor done = take(o.action, taken), done_x = critic_input(take(input, taken), done);
     // Returns from the target's values of what was done.
     const Tensor worth =
-        critic_.forward(state.own.at("target"), critic_x).gather(4, action.unsqueeze(4)).squeeze(4);
-    const Tensor value = at::constant_pad_nd(put(worth, steps, l, t), {0, 0, 0, 1});  // [N, L, T + 1, A]
-    const Tensor target =
-        take(n_step_returns(reward, o.alive, o.terminated, value, o_.team.gamma, o_.n_step, true), steps);
-    const Tensor weight = steps.weight.unsqueeze(2);
+        critic_.forward(state.own.at("target"), done_x).gather(4, done.unsqueeze(4)).squeeze(4);
+    Tensor value = at::constant_pad_nd(put(worth, taken, l, t), {0, 0, 0, 1});  // [N, L, T + 1, A]
+    if (o.present.defined()) value = value * o.present.to(value.scalar_type());
+    const Tensor target = take(
+        n_step_returns(reward, learned, o.terminated, value, o_.team.gamma, o_.n_step, true, o.going), steps);
+    const Tensor action = take(o.action, steps), mask = take(o.mask.narrow(2, 0, t), steps);
+    const Tensor critic_x = goes_on ? critic_input(take(input, steps), action) : done_x;  // [N, M, 1, A, C]
+    Tensor weight = steps.weight.unsqueeze(2).unsqueeze(3).expand_as(action);
+    if (o.present.defined()) weight = weight * take(o.present.narrow(2, 0, t), steps);
     const Tensor share =
-        (weight / (weight.sum({1, 2}, true).clamp_min(1) * static_cast<double>(shape_.players)))
-            .unsqueeze(3)
-            .to(state.theta.scalar_type());
+        (weight / weight.sum({1, 2, 3}, true).clamp_min(1)).to(state.theta.scalar_type());  // [N, M, 1, A]
 
     at::AutoGradMode with_grad(true);
     const Tensor theta = leaf(state.theta);
-    const Tensor all = actor_.forward(theta.narrow(1, 0, a), packed ? take(input, steps) : input);
+    const Tensor all = actor_.forward(theta.narrow(1, 0, a), packed ? take(input, steps) : input, o.memory);
     const Tensor logits = packed ? all : take(all, steps);
     const Tensor q = critic_.forward(theta.narrow(1, a, c), critic_x);  // [N, M, 1, A, n]
     const Tensor chosen = q.gather(4, action.unsqueeze(4)).squeeze(4);
     const Tensor p = masked_log_softmax(logits.detach(), mask).exp();
     const Tensor advantage = chosen.detach() - (p * q.detach()).sum(4);
-    const PolicyLoss policy = policy_loss(logits, mask, action, at::zeros_like(advantage), advantage,
-                                          weight.unsqueeze(3).expand_as(action), 0, o_.entropy);
+    const PolicyLoss policy =
+        policy_loss(logits, mask, action, at::zeros_like(advantage), advantage, weight, 0, o_.entropy);
     const Tensor apart = chosen.detach() - target;
     const Tensor grad = pull_back({logits, chosen}, {policy.grad, 2 * share * apart}, theta);
     adam_step(state,
@@ -115,10 +138,9 @@ class Coma : public Learner {
                        clip_gradients(grad.narrow(1, a, c), o_.team.clip_norm)},
                       1),
               std::vector<double>(n, o_.team.lr), {.eps = o_.team.adam_eps});
-    state.steps = state.steps + 1;
     Tensor& kept = state.own.at("target");
-    kept = follow(kept, state.theta.narrow(1, a, c), o_.team.target_update, state.steps);
-    return {{"loss", policy.loss + (share * apart.square()).sum({1, 2, 3})}, {"return", o.team.mean(1)}};
+    kept = follow(kept, state.theta.narrow(1, a, c), o_.team.target_update, state.own.at("adam.t"));
+    return {{"loss", policy.loss + (share * apart.square()).sum({1, 2, 3})}};
   }
 
   // [R, L, S, A, A D + A n + A]: what all see, what the others do (zeros for the player itself), who asks.

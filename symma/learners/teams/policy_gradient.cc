@@ -11,6 +11,7 @@ void PolicyGradientOptions::fields(Fields& f) {
   f.add("critic_hidden", critic_hidden, "width of each hidden layer of the critic").at_least(1);
   team.fields(f);
   pool.fields(f);
+  fragments.fields(f);
 }
 
 PolicyGradient::PolicyGradient(const PolicyGradientOptions& options, const LearnerSetting& setting,
@@ -45,26 +46,21 @@ State PolicyGradient::init(std::span<const Rng> keys, at::ScalarType type) const
   return s;
 }
 
-std::pair<Rollout, Tensor> PolicyGradient::play(const State& state, const ControlBatch& worlds,
-                                                Rng rng) const {
+Hands PolicyGradient::cast(const State& state, const ControlBatch& worlds, Rng rng) const {
   const int64_t n = state.theta.size(0), b = worlds.size(), tasks = b / n, players = shape_.players;
   // The rows are handed out to tasks without a learner's piece: all is one batch.
   const Tensor actors = state.theta.narrow(1, 0, actor_.columns());
   if (!o_.pool.on()) {
-    return {by_agent(worlds.roll_out(actor_, tasks == 1 ? actors : actors.repeat_interleave(tasks, 0),
-                                     shape_.copies, {}, rng.split("play")),
-                     n),
+    return {tasks == 1 ? actors : actors.repeat_interleave(tasks, 0),
             at::ones({1, 1, players}).expand({n, tasks * shape_.copies, players})};
   }
   std::vector<Rng> keys;
   for (int64_t i = 0; i < b; ++i) keys.push_back(rng.split("cast").split("task", worlds.key(i).key()));
   const Cast cast = pool_.cast(state, actors, keys);
-  const TeamNet apart(model_, players, false);
-  return {by_agent(worlds.roll_out(apart, cast.rows, shape_.copies, {}, rng.split("play")), n),
-          cast.learns.to(at::kFloat)
-              .view({b, 1, players})
-              .expand({b, shape_.copies, players})
-              .reshape({n, tasks * shape_.copies, players})};
+  return {cast.rows, cast.learns.to(at::kFloat)
+                         .view({b, 1, players})
+                         .expand({b, shape_.copies, players})
+                         .reshape({n, tasks * shape_.copies, players})};
 }
 
 Scores PolicyGradient::step(State& state, const TaskBatch& batch, Rng rng) const {
@@ -74,8 +70,7 @@ Scores PolicyGradient::step(State& state, const TaskBatch& batch, Rng rng) const
 
 Scores PolicyGradient::update(State& state, const TaskBatch& batch, Rng rng) const {
   const ControlBatch& worlds = need_control(batch, name_);
-  const int64_t n = state.theta.size(0), tasks = batch.size() / n, a = actor_.columns(),
-                c = critic_.columns();
+  const int64_t n = state.theta.size(0), tasks = batch.size() / n, a = actor_.columns();
   at::NoGradGuard no_grad;
   if (o_.pool.on()) {
     std::vector<Rng> keys;
@@ -83,23 +78,42 @@ Scores PolicyGradient::update(State& state, const TaskBatch& batch, Rng rng) con
       keys.push_back(rng.split("offer").split("task", worlds.key(i * tasks).key()));
     pool_.offer(state, state.theta.narrow(1, 0, a), keys);
   }
-  const auto [o, learns] = play(state, worlds, rng);
-  const int64_t l = o.alive.size(1), t = o.alive.size(2);
-  state.own["env_steps"] = state.own["env_steps"] + o.alive.sum({1, 2}, false, at::kDouble);
+  const TeamNet apart(model_, shape_.players, false);
+  Rollout last;
+  Scores out = learn_by_fragments(
+      state, worlds.rollouts(o_.pool.on() ? apart : actor_, shape_.copies, {}, rng.split("play")),
+      o_.fragments.steps(shape_.limit), [&](const State& now) { return cast(now, worlds, rng); },
+      [&](State& now, const Rollout& o, const Tensor& learns) { return learn(now, o, learns); }, &last);
+  state.steps = state.steps + 1;
+  if (o_.pool.on()) {  // what those who learned earned, a player
+    const Tensor learns = cast(state, worlds, rng).beside;
+    out["earned"] = (last.earned * learns).sum({1, 2}) / learns.sum({1, 2}).clamp_min(1);
+  }
+  return out;
+}
+
+Scores PolicyGradient::learn(State& state, const Rollout& o, const Tensor& learns) const {
+  const int64_t n = state.theta.size(0), a = actor_.columns(), c = critic_.columns(), l = o.alive.size(1),
+                t = o.alive.size(2);
   const Tensor reward = o_.team.standardise_rewards ? standardise(state, o.reward, o.alive) : o.reward;
 
   // Values of every state that was seen, by the target; returns; and the steps to learn from.
   const Points all = points_of(seen(o.alive));
-  const Tensor value = put(
-      critic_.forward(state.own.at("target"), critic_input(take(o.input, all))).squeeze(4), all, l, t + 1);
+  Tensor value = put(critic_.forward(state.own.at("target"), critic_input(take(o.input, all))).squeeze(4),
+                     all, l, t + 1);
+  if (o.present.defined()) value = value * o.present.to(value.scalar_type());
   const Tensor returns = n_step_returns(reward, o.alive, o.terminated, value, o_.team.gamma, o_.n_step,
-                                        o_.team.limit_ends);  // [N, L, T, A]
+                                        o_.team.limit_ends, o.going);  // [N, L, T, A]
+  // [N, L, T, A]: players who are there and follow the present row; undefined for all.
+  Tensor who;
+  if (o_.pool.on()) who = learns.unsqueeze(2).expand_as(o.action);
+  if (o.present.defined()) who = (who.defined() ? who : at::ones({})) * o.present.narrow(2, 0, t);
   const bool packed = !actor_.recurrent();
   const Points steps = points_of(o.alive);
   const auto gather = [&](const Tensor& x) { return packed ? take(x, steps) : x; };
   const Tensor input = gather(o.input.narrow(2, 0, t)), mask = gather(o.mask.narrow(2, 0, t)),
                action = gather(o.action), old = gather(o.log_p), target = gather(returns),
-               learning = o_.pool.on() ? gather(learns.unsqueeze(2).expand_as(o.action)) : at::ones_like(old),
+               learning = who.defined() ? gather(who) : at::ones_like(old),
                weight =
                    (packed ? steps.weight.unsqueeze(2) : o.alive).unsqueeze(3) * learning;  // [N, L, S, A]
   const Tensor critic_x = critic_input(input);
@@ -109,7 +123,7 @@ Scores PolicyGradient::update(State& state, const TaskBatch& batch, Rng rng) con
   for (int64_t epoch = 0; epoch < o_.epochs; ++epoch) {
     at::AutoGradMode with_grad(true);
     const Tensor theta = leaf(state.theta);
-    const Tensor logits = actor_.forward(theta.narrow(1, 0, a), input);            // [N, L, S, A, n]
+    const Tensor logits = actor_.forward(theta.narrow(1, 0, a), input, o.memory);  // [N, L, S, A, n]
     const Tensor v = critic_.forward(theta.narrow(1, a, c), critic_x).squeeze(4);  // [N, L, S, A]
     const Tensor apart = v.detach() - target;
     const PolicyLoss policy = policy_loss(logits, mask, action, old, -apart, weight, o_.clip, o_.entropy);
@@ -120,13 +134,10 @@ Scores PolicyGradient::update(State& state, const TaskBatch& batch, Rng rng) con
     if (epoch == 0) loss = policy.loss + (share * apart.square()).sum({1, 2, 3}), entropy = policy.entropy;
     adam_step(state, clipped, std::vector<double>(n, o_.team.lr), {.eps = o_.team.adam_eps});
   }
-  state.steps = state.steps + 1;
   Tensor& kept = state.own.at("target");
-  kept = follow(kept, state.theta.narrow(1, a, c), o_.team.target_update, state.steps);
-  Scores out{{"loss", loss}, {"return", o.team.mean(1)}, {"entropy", entropy}};
-  if (o_.pool.on())  // what those who learned earned, a player
-    out["earned"] = (o.earned * learns).sum({1, 2}) / learns.sum({1, 2}).clamp_min(1);
-  return out;
+  kept = follow(kept, state.theta.narrow(1, a, c), o_.team.target_update,
+                at::div(state.own.at("adam.t"), o_.epochs, "floor"));
+  return {{"loss", loss}, {"entropy", entropy}};
 }
 
 std::vector<Tensor> PolicyGradient::adapt(const State& state, const TaskBatch& batch,

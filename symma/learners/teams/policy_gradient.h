@@ -3,6 +3,10 @@
 // Mnih et al. 2016, arXiv:1602.01783 (A2C); for teams Yu et al. 2022, arXiv:2103.01955, and Papoudakis et al.
 // 2021, arXiv:2006.07869, whose settings are the defaults: whole episodes of 10 copies, 5-step returns from a
 // slow target critic.
+//
+// With `rollout_length` a round plays the same episodes by fragments and learns after each, with the critic's
+// value of where it led; recurrent policies go on with what they remember, through which no gradient goes
+// back. Rounds begin with new episodes, so what stands in the State is still all there is.
 #pragma once
 
 #include "symma/learners/teams/self_play.h"
@@ -12,6 +16,7 @@ namespace symma {
 struct PolicyGradientOptions {
   TeamOptions team;
   PoolOptions pool;
+  FragmentOptions fragments;
   int64_t n_step = 5, epochs = 1;
   double entropy = 0.01, clip = 0;
   std::vector<int64_t> critic_hidden{64, 64};
@@ -30,8 +35,10 @@ class PolicyGradient : public Learner {
  private:
   Scores update(State&, const TaskBatch&, Rng) const;
   Tensor critic_input(const Tensor& input) const;
-  // The episodes of a round, and which players learn from them, [N, L, A].
-  std::pair<Rollout, Tensor> play(const State&, const ControlBatch&, Rng) const;
+  // Who plays the tasks, and which players learn from them, [N, L, A].
+  Hands cast(const State&, const ControlBatch&, Rng) const;
+  // One update from a fragment of episodes.
+  Scores learn(State&, const Rollout&, const Tensor& learns) const;
 
   PolicyGradientOptions o_;
   const Model& model_;

@@ -1,4 +1,5 @@
-// Past episodes, in a learner's state: a ring of `capacity` episodes for each agent.
+// Past episodes, in a learner's state: a ring of `capacity` episodes for each agent. They are kept
+// whole, so value learners' memory goes with the world's limit, and so does what a round plays.
 #pragma once
 
 #include "symma/learners/teams/teams.h"

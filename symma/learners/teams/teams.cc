@@ -2,6 +2,8 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "symma/learners/rows.h"
@@ -37,9 +39,18 @@ TeamShape::TeamShape(const LearnerSetting& setting, const std::string& learner) 
   copies = s.copies;
 }
 
+namespace {
+
+std::array<Tensor*, 13> tensors(Rollout& o) {
+  return {&o.input, &o.mask,   &o.action, &o.log_p,   &o.reward, &o.alive, &o.terminated,
+          &o.team,  &o.earned, &o.length, &o.present, &o.memory, &o.going};
+}
+
+}  // namespace
+
 Rollout by_agent(Rollout o, int64_t agents) {
-  for (Tensor* t :
-       {&o.input, &o.mask, &o.action, &o.log_p, &o.reward, &o.alive, &o.terminated, &o.team, &o.earned}) {
+  for (Tensor* t : tensors(o)) {
+    if (!t->defined()) continue;
     std::vector<int64_t> sizes = t->sizes().vec();
     sizes[1] *= sizes[0] / agents;
     sizes[0] = agents;
@@ -145,17 +156,19 @@ Tensor central_input(const Tensor& input, int64_t seen) {
 }
 
 Tensor n_step_returns(const Tensor& reward, const Tensor& alive, const Tensor& terminated,
-                      const Tensor& value, double gamma, int64_t n, bool limit_ends) {
+                      const Tensor& value, double gamma, int64_t n, bool limit_ends, const Tensor& going) {
   const int64_t episodes = reward.size(0) * reward.size(1), t = reward.size(2), a = reward.size(3);
   const Tensor rs = reward.to(at::kDouble).contiguous(), vs = value.to(at::kDouble).contiguous(),
-               on = alive.to(at::kDouble).contiguous(), ends = terminated.to(at::kDouble).contiguous();
+               on = alive.to(at::kDouble).contiguous(), ends = terminated.to(at::kDouble).contiguous(),
+               more = going.defined() ? going.to(at::kFloat).contiguous() : going;
   Tensor out = at::zeros_like(rs);
   for (int64_t e = 0; e < episodes; ++e) {
     const double *r = rs.data_ptr<double>() + e * t * a, *v = vs.data_ptr<double>() + e * (t + 1) * a,
                  *live = on.data_ptr<double>() + e * t, *end = ends.data_ptr<double>() + e * t;
     int64_t length = 0;
     while (length < t && live[length] > 0) ++length;
-    const bool bootstraps = length > 0 && end[length - 1] == 0 && !limit_ends;
+    const bool goes_on = more.defined() && more.data_ptr<float>()[e] > 0;
+    const bool bootstraps = length > 0 && end[length - 1] == 0 && (!limit_ends || goes_on);
     for (int64_t s = 0; s < length; ++s) {
       const int64_t until = std::min(s + n, length);
       for (int64_t p = 0; p < a; ++p) {
@@ -166,6 +179,56 @@ Tensor n_step_returns(const Tensor& reward, const Tensor& alive, const Tensor& t
     }
   }
   return out.to(reward.scalar_type());
+}
+
+void FragmentOptions::fields(Fields& f) {
+  f.add("rollout_length", rollout_length,
+        "steps after which players learn in the midst of their episodes, so that memory is that of so many "
+        "steps; 0: they learn when episodes have ended")
+      .at_least(0);
+}
+
+Scores learn_by_fragments(State& state, Rollouts play, int64_t steps,
+                          const std::function<Hands(const State&)>& rows, const Learning& learn,
+                          Rollout* last) {
+  at::NoGradGuard no_grad;
+  const int64_t n = state.size();
+  Scores out;
+  Tensor taken = at::zeros({n}, at::kDouble);
+  Rollout o;
+  while (!play.over()) {
+    const Hands hands = rows(state);
+    o = {};  // two fragments are never held at once
+    o = by_agent(play.next(steps, hands.rows), n);
+    const Tensor now = o.alive.sum({1, 2}, false, at::kDouble);
+    state.own["env_steps"] = state.own.at("env_steps") + now;
+    taken = taken + now;
+    std::vector<int64_t> ready;
+    for (int64_t i = 0; i < n; ++i)
+      if (now.data_ptr<double>()[i] > 0) ready.push_back(i);
+    Scores part;
+    if (static_cast<int64_t>(ready.size()) == n) {
+      part = learn(state, o, hands.beside);
+    } else {
+      const Tensor which = at::tensor(ready, at::kLong);
+      Rollout theirs = o;
+      for (Tensor* t : tensors(theirs))
+        if (t->defined()) *t = t->index_select(0, which);
+      State some = state.rows(ready);
+      part = learn(some, theirs, hands.beside.defined() ? hands.beside.index_select(0, which) : Tensor());
+      state.put(ready, some);
+      for (auto& [name, t] : part) t = at::zeros({n}, t.options()).index_copy(0, which, t);
+    }
+    // The mean over steps: the first fragment's is its own, to the last bit.
+    const Tensor share = now / taken.clamp_min(1);
+    for (const auto& [name, t] : part) {
+      const Tensor before = out.contains(name) ? out.at(name) : at::zeros_like(t);
+      out[name] = at::where(share.eq(1), t, before + (t - before) * share.to(t.scalar_type()));
+    }
+  }
+  out["return"] = o.team.mean(1);
+  if (last) *last = std::move(o);
+  return out;
 }
 
 PolicyLoss policy_loss(const Tensor& logits, const Tensor& mask, const Tensor& action,

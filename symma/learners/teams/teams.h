@@ -4,6 +4,8 @@
 // are packed: L is then a number of points and S is 1.
 #pragma once
 
+#include <functional>
+
 #include "symma/learners/learner.h"
 #include "symma/tasks/control.h"
 
@@ -58,10 +60,30 @@ Tensor central_input(const Tensor& input /*[R,L,S,A,I]*/, int64_t seen);
 Tensor central_state(const Tensor& input /*[R,L,S,A,I]*/, int64_t seen);
 
 // n-step returns from values of every state, [R, L, T, A]: rewards of the next `n` steps, and the value of
-// where they led unless the world had ended there.
+// where they led unless the world had ended there. With `limit_ends` what led to the step limit is worth
+// nothing more either, but what led to the end of a fragment, from where episodes are `going` on, is.
 Tensor n_step_returns(const Tensor& reward /*[R,L,T,A]*/, const Tensor& alive /*[R,L,T]*/,
                       const Tensor& terminated /*[R,L,T]*/, const Tensor& value /*[R,L,T+1,A]*/, double gamma,
-                      int64_t n, bool limit_ends);
+                      int64_t n, bool limit_ends, const Tensor& going = {} /*[R,L]*/);
+
+// A learning round of actor-critics: episodes are played a fragment at a time, and learned from after each.
+struct FragmentOptions {
+  int64_t rollout_length = 0;
+  void fields(Fields& f);
+  // Steps of a fragment in a world of that limit.
+  int64_t steps(int64_t limit) const { return rollout_length > 0 ? std::min(rollout_length, limit) : limit; }
+};
+// What `learn` makes of a fragment, for the agents some of whose episodes took a step in it; the others' rows
+// stay as they are. It takes their State, their part of the fragment and of `beside` [N, ...], and returns
+// means over steps, [N] each.
+using Learning = std::function<Scores(State&, const Rollout&, const Tensor& beside)>;
+// Plays all episodes with rows that `rows` tells from the State, [B, columns] and what stands beside them.
+// Returns what `learn` did, as means over all steps of the round, and "return", the team's.
+struct Hands {
+  Tensor rows, beside;
+};
+Scores learn_by_fragments(State&, Rollouts, int64_t steps, const std::function<Hands(const State&)>& rows,
+                          const Learning& learn, Rollout* last = nullptr);
 
 // The policy's loss, mean over points and players, and its derivative in the outputs:
 //

@@ -127,7 +127,13 @@ ValueBased::ValueBased(const ValueOptions& options, const LearnerSetting& settin
       shape_(setting, name),
       net_(setting.model, shape_.players, o_.team.share_parameters),
       mixing_(std::move(mixing)),
-      name_(name) {}
+      name_(name) {
+  if (setting.spec.leaving) {
+    throw UserError("[learner] kind",
+                    "\"" + name + "\" replays teams that stay whole, and this world's players leave",
+                    "use \"ippo\", \"mappo\", \"ia2c\", \"maa2c\" or \"coma\"");
+  }
+}
 
 // theta is [players' networks, mixing]; the target is the same.
 State ValueBased::init(std::span<const Rng> keys, at::ScalarType type) const {
