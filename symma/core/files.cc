@@ -36,6 +36,11 @@ std::string read_file(const std::string& path) {
 }
 
 void write_file(const std::string& path, const std::string& bytes) {
+  const std::string_view part = bytes;
+  write_file(path, std::span(&part, 1));
+}
+
+void write_file(const std::string& path, std::span<const std::string_view> parts) {
   const std::string beside = path + ".part";
   const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) fail(path, errno);
@@ -44,11 +49,13 @@ void write_file(const std::string& path, const std::string& bytes) {
     ::unlink(beside.c_str());
     fail(path, error);
   };
-  for (size_t at = 0; at < bytes.size();) {
-    const ssize_t n = ::write(fd, bytes.data() + at, bytes.size() - at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) give_up(errno);
-    at += static_cast<size_t>(n);
+  for (const std::string_view bytes : parts) {
+    for (size_t at = 0; at < bytes.size();) {
+      const ssize_t n = ::write(fd, bytes.data() + at, bytes.size() - at);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) give_up(errno);
+      at += static_cast<size_t>(n);
+    }
   }
   if (::fsync(fd) != 0 && errno != EINVAL && errno != EROFS) give_up(errno);
   if (::close(fd) != 0) {

@@ -1,7 +1,9 @@
 // Files that are whole or absent: written beside, synced, then renamed.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 
 namespace symma {
 
@@ -10,6 +12,7 @@ std::string read_file(const std::string& path);
 
 // Replaces `path` by `bytes`, or leaves what was there and throws UserError (a full disk, no permission).
 void write_file(const std::string& path, const std::string& bytes);
+void write_file(const std::string& path, std::span<const std::string_view> parts);  // one after another
 
 // Makes the folder and its parents. Throws UserError where that cannot be.
 void make_folder(const std::string& path);

@@ -31,20 +31,23 @@ std::string type_word(at::ScalarType type) {
 void write_safetensors(const std::string& path, const Safetensors& content) {
   Json header = Json::object();
   if (!content.metadata.empty()) header["__metadata__"] = content.metadata;
-  std::string data;
+  std::vector<Tensor> held;  // written from where they are: a fleet's state is large
+  size_t end = 0;
   for (const auto& [name, tensor] : content.tensors) {
-    const Tensor t = tensor.detach().to(at::kCPU).contiguous();
-    const size_t begin = data.size();
-    data.append(static_cast<const char*>(t.data_ptr()), t.nbytes());
+    held.push_back(tensor.detach().to(at::kCPU).contiguous());
+    const Tensor& t = held.back();
+    const size_t begin = end;
+    end += t.nbytes();
     header[name] = {{"dtype", type_word(t.scalar_type())},
                     {"shape", t.sizes().vec()},
-                    {"data_offsets", {begin, data.size()}}};
+                    {"data_offsets", {begin, end}}};
   }
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the data starts aligned
   const uint64_t length = text.size();
-  std::string bytes(reinterpret_cast<const char*>(&length), 8);
-  write_file(path, bytes + text + data);
+  std::vector<std::string_view> parts{{reinterpret_cast<const char*>(&length), 8}, text};
+  for (const Tensor& t : held) parts.emplace_back(static_cast<const char*>(t.data_ptr()), t.nbytes());
+  write_file(path, parts);
 }
 
 Safetensors read_safetensors(const std::string& path) {
