@@ -1,6 +1,7 @@
 # Compiles the sources of a folder a few at a time, as one unit: libtorch's headers leave four seconds of templates to
-# be instantiated at the end of every unit, small or large. A new file changes the batch that it falls into and no other:
-# batches do not cross folders, and which one a file is in goes by its name. Off without SYMMA_BATCHES.
+# be instantiated at the end of every unit, small or large. A new file changes the batch that it falls into, for batches do
+# not cross folders, and which one a file is in goes by its name; where it makes the folder need one batch more, that folder
+# is compiled again. Off without SYMMA_BATCHES.
 #
 #   symma_batches(OUT SIZE SOURCE...)   OUT: what to compile in place of the sources
 function(symma_batches out size)

@@ -7,6 +7,7 @@
 #include "symma/core/files.h"
 #include "symma/core/safetensors.h"
 #include "symma/fleet/checkpoint.h"
+#include "symma/tasks/csv.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -35,7 +36,8 @@ std::string predictions(const FewShot::Reading& r, const Tensor& output /*[1, K,
   const Tensor p = at::softmax(o.slice(1, 0, static_cast<int64_t>(r.labels.size())), 1);
   for (int64_t i = 0; i < k; ++i) {
     const auto best = p[i].argmax().item<int64_t>();
-    csv += fmt::format("{},{},{:.4f}\n", r.query_names[i], r.labels[best], p[i][best].item<double>());
+    csv +=
+        fmt::format("{},{},{:.4f}\n", r.query_names[i], csv_cell(r.labels[best]), p[i][best].item<double>());
   }
   return csv;
 }

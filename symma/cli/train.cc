@@ -98,6 +98,7 @@ void run_train(TrainArguments a) {
   Config config = Config::load(a.file);
   for (const auto& s : a.settings) config.set(s);
   const Experiment e = Experiment::build(config);
+  if (!a.run.resume) rehearse(e);
   if (a.run.folder.empty()) a.run.folder = "runs/" + e.fleet.name;
   std::fprintf(stderr, "%s: %ld agent%s, %s on %s, model %s with %ld parameters, topology %s\n",
                e.fleet.name.c_str(), static_cast<long>(e.fleet.agents), e.fleet.agents == 1 ? "" : "s",

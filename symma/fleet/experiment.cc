@@ -15,7 +15,11 @@ auto read_part(Experiment& e, const Config& config, const std::string& section, 
   auto draft = Registry::instance().draft(kind, config.place(section, "kind"));
   Fields fields;
   draft->fields(fields);
-  config.read(section, fields, {"kind"});
+  // One file serves to compare kinds with --set: what another kind would read may stand there, and is not
+  // looked at.
+  std::vector<std::string> others = options_of_all<Registry>();
+  others.emplace_back("kind");
+  config.read(section, fields, others);
   keep_section(e, section, {{"kind", kind}}, fields);
   return draft;
 }
@@ -41,6 +45,10 @@ Experiment Experiment::build(const Config& config) {
   e.spec = e.family->spec();
   e.model_kind = config.word("model", "kind", "mlp");
   e.model = read_part<ModelRegistry>(e, config, "model", e.model_kind)->build(e.spec.shape);
+  if (e.model->layout().size() == 0)
+    throw UserError(config.place("model", "kind"),
+                    fmt::format("\"{}\" has no parameters on task \"{}\"", e.model_kind, e.task_kind),
+                    "choose another model, such as mlp");
   e.learner_kind = config.word("learner", "kind", "maml");
   PrivacyOptions privacy;
   Fields guarded;

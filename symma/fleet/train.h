@@ -1,11 +1,12 @@
-// The round loop: sample, learn, exchange, record, checkpoint.
+// A run: rounds, its log, checkpoints, until it is done or stopped.
 #pragma once
 
 #include <functional>
 #include <string>
 
-#include "symma/fleet/checkpoint.h"
-#include "symma/fleet/experiment.h"
+#include "symma/fleet/log.h"
+#include "symma/fleet/round.h"
+#include "symma/fleet/summary.h"
 
 namespace symma {
 
@@ -21,28 +22,12 @@ struct Progress {
 struct TrainHooks {
   std::function<void(const Progress&)> progress = [](const Progress&) {};
   std::function<bool()> stop = [] { return false; };  // asked after every round
+  std::vector<LogListener> listeners = {};            // beside metrics.jsonl and TensorBoard
 };
-
-struct RunOptions {
-  std::string folder;
-  bool resume = false, force = false;
-  std::string device = "cpu";
-};
-
-// One round for all agents, without files. What their steps return is added to the state's sums.
-void run_round(const Experiment&, RunState&);
 
 // Trains to the last round, or until hooks.stop. Writes experiment.toml, metrics.jsonl,
 // checkpoint.safetensors and TensorBoard's events in `run.folder`. Returns whether all rounds are done;
 // `state` is where it stopped.
 bool train(const Experiment&, const RunOptions& run, const TrainHooks&, RunState& state);
-
-// The fleet on the tasks that its experiment asks for, and summary.json's object about that: what eval_json
-// has, and "judged_on", which tasks these were.
-EvalResult judge(const Experiment&, const State&, Split);
-Json verdict(const Experiment&, const EvalResult&);
-
-// Judges the fleet on the test tasks, and writes summary.json and gallery.json. Returns the summary.
-Json conclude(const Experiment&, const RunOptions& run, const RunState&);
 
 }  // namespace symma

@@ -41,6 +41,7 @@ std::optional<FusedMaml> fused_maml(const Model& model, const Tensor& rows, cons
                                     const TaskBatch& batch, MamlMlpOptions options) {
   if (!kernel_applies(model, rows, batch)) return std::nullopt;
   const SupervisedBatch& data = points(batch);
+  if (data.weight(Stage::kQuery).defined()) return std::nullopt;
   options.loss = head_loss(data);
   const auto r = maml_mlp(rows, examples(data, Stage::kSupport, rows), examples(data, Stage::kQuery, rows),
                           rates, shape_of(model), options);

@@ -163,10 +163,15 @@ std::string edge(const Drawing& d, const Pair& p, double stroke, Point* label) {
 
 std::string graph_svg(const Run& run) {
   const auto pairs = pairs_of(run.exchange.links);
-  if (pairs.size() > kMostEdges) {
+  // A summary of a large fleet says how many edges there are and does not list them.
+  const auto edges = std::max<int64_t>(static_cast<int64_t>(pairs.size()), run.exchange.directed_edges / 2);
+  if (edges > static_cast<int64_t>(kMostEdges) || (edges > 0 && pairs.empty())) {
     return fmt::format("<p class=\"note\">{} edges among {} agents: too many to draw.</p>",
-                       grouped(static_cast<double>(pairs.size())), run.agents);
+                       grouped(static_cast<double>(edges)), run.agents);
   }
+  constexpr int64_t kMostNodes = 200;
+  if (run.agents > kMostNodes)
+    return fmt::format("<p class=\"note\">{} agents, who do not share anything.</p>", run.agents);
   const Drawing d = layout(run, pairs);
   double most = 0;
   bool even = true;  // then "each way" is said once, below

@@ -148,6 +148,7 @@ Communication read_communication(const Part& p, int64_t agents) {
   c.disagreement = p.real_or("disagreement", kNone);
   c.lambda2 = p.real_or("lambda2", kNone);
   c.server = p.truth_or("server", false);
+  c.directed_edges = p.whole_or("directed_edges", 0);
   const int64_t nodes = agents + (c.server ? 1 : 0);
   if (!p.has("edges")) return c;
   for (const Part& e : p.parts("edges")) {

@@ -34,6 +34,7 @@ struct Communication {
   double bits = 0;
   double disagreement = 0, lambda2 = 0;      // NaN where it is not known
   bool server = false;                       // then node number `agents` is the server
+  int64_t directed_edges = 0;                // how many there are, listed or not
   std::vector<std::vector<double>> weights;  // [nodes][nodes], or empty
   std::vector<Link> links;                   // directed
 };

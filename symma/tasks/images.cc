@@ -155,7 +155,7 @@ class Images : public TaskFamily, public FewShot, public Shares {
       const std::string& word = csv.rows[r][label];
       if (word.empty()) {
         query.push_back(x);
-        out.query_names.push_back(csv.rows[r][file]);
+        out.query_names.push_back(csv_cell(csv.rows[r][file]));
         continue;
       }
       auto it = std::find(out.labels.begin(), out.labels.end(), word);

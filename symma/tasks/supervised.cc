@@ -1,5 +1,7 @@
 #include "symma/tasks/supervised.h"
 
+#include "symma/core/errors.h"
+
 namespace symma {
 namespace {
 
@@ -7,11 +9,22 @@ Tensor cut(const Tensor& t, int64_t begin, int64_t end) {
   return t.defined() ? t.slice(0, begin, end) : t;
 }
 
+Tensor weighted_mean(const Tensor& each /*[B,K]*/, const Tensor& weight) {
+  const Tensor w = weight.to(each.options());
+  return (each * w).sum(1) / w.sum(1);
+}
+
 }  // namespace
 
-Tensor supervised_loss(Kind kind, const Tensor& output, const Tensor& target) {
-  if (kind == Kind::kRegression) return (output - target).square().mean(at::IntArrayRef{1, 2});
-  return -at::log_softmax(output, 2).gather(2, target.unsqueeze(2)).mean(at::IntArrayRef{1, 2});
+Tensor supervised_loss(Kind kind, const Tensor& output, const Tensor& target, const Tensor& weight) {
+  if (!weight.defined()) {
+    if (kind == Kind::kRegression) return (output - target).square().mean(at::IntArrayRef{1, 2});
+    return -at::log_softmax(output, 2).gather(2, target.unsqueeze(2)).mean(at::IntArrayRef{1, 2});
+  }
+  const Tensor each = kind == Kind::kRegression
+                          ? (output - target).square().mean(2)
+                          : -at::log_softmax(output, 2).gather(2, target.unsqueeze(2)).squeeze(2);  // [B, K]
+  return weighted_mean(each, weight);
 }
 
 SupervisedBatch::SupervisedBatch(const Model& model, Kind kind, Episodes data, Mode mode)
@@ -22,15 +35,11 @@ int64_t SupervisedBatch::size() const {
 }
 
 std::unique_ptr<TaskBatch> SupervisedBatch::slice(int64_t begin, int64_t end) const {
-  Episodes part{cut(data_.support_x, begin, end),
-                cut(data_.support_y, begin, end),
-                cut(data_.query_x, begin, end),
-                cut(data_.query_y, begin, end),
-                cut(data_.support_class, begin, end),
-                cut(data_.query_class, begin, end),
-                cut(data_.curve_x, begin, end),
-                cut(data_.curve_y, begin, end),
-                {}};
+  Episodes part{cut(data_.support_x, begin, end),    cut(data_.support_y, begin, end),
+                cut(data_.query_x, begin, end),      cut(data_.query_y, begin, end),
+                cut(data_.query_weight, begin, end), cut(data_.support_class, begin, end),
+                cut(data_.query_class, begin, end),  cut(data_.curve_x, begin, end),
+                cut(data_.curve_y, begin, end),      {}};
   if (!data_.titles.empty()) part.titles.assign(data_.titles.begin() + begin, data_.titles.begin() + end);
   return std::make_unique<SupervisedBatch>(model_, kind_, std::move(part), mode_);
 }
@@ -47,6 +56,9 @@ std::unique_ptr<TaskBatch> SupervisedBatch::unpack(const TensorDict& tasks) cons
 }
 
 std::unique_ptr<SupervisedBatch> SupervisedBatch::apart() const {
+  if (data_.query_weight.defined())
+    throw UserError("[privacy] unit", "is the example, and some tasks have fewer of them than others",
+                    "protect tasks or agents, or lower [task] queries to what the smallest group has");
   // [B, Ks, ...] and [B, Kq, ...] to [B (Ks + Kq), 1, ...].
   const auto points = [](const Tensor& support, const Tensor& query) {
     if (!support.defined()) return support;
@@ -90,19 +102,20 @@ Tensor SupervisedBatch::predict(const Tensor& theta, const Tensor& x) const {
 Tensor SupervisedBatch::loss(const Tensor& theta, Stage stage, Rng) const {
   const Tensor target =
       kind_ == Kind::kRegression ? y(stage).to(theta.options()) : y(stage).to(theta.device());
-  return supervised_loss(kind_, predict(theta, x(stage)), target);
+  return supervised_loss(kind_, predict(theta, x(stage)), target, weight(stage));
 }
 
 Scores SupervisedBatch::score(const Tensor& theta, Rng rng) const {
   at::NoGradGuard no_grad;
   const Tensor output = predict(theta, data_.query_x);
   if (kind_ == Kind::kRegression)
-    return {{"mse", supervised_loss(kind_, output, data_.query_y.to(theta.options()))}};
+    return {{"mse", supervised_loss(kind_, output, data_.query_y.to(theta.options()), data_.query_weight)}};
   const Tensor y = data_.query_y.to(theta.device());
   // A row of NaN has no largest logit; argmax would still name one, and might be right by chance.
   const Tensor right = (output.argmax(2) == y).logical_and(output.isfinite().all(2));
-  return {{"accuracy", right.to(theta.scalar_type()).mean(1)},
-          {"loss", supervised_loss(kind_, output, y)},
+  const Tensor hits = right.to(theta.scalar_type()), &weight = data_.query_weight;
+  return {{"accuracy", weight.defined() ? weighted_mean(hits, weight) : hits.mean(1)},
+          {"loss", supervised_loss(kind_, output, y, weight)},
           {"support_loss", loss(theta, Stage::kSupport, rng)}};
 }
 

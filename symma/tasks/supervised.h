@@ -15,6 +15,9 @@ struct Episodes {
   Tensor support_y;
   Tensor query_x;  // [B, Kq, in...]
   Tensor query_y;
+  // What a query counts, [B, Kq]: 0 for a place that only fills the tensor, since a task has fewer queries
+  // than others; undefined where all tasks have as many.
+  Tensor query_weight;
   // The labels' numbers among all training classes, [B, K] int64; undefined where a family has none.
   Tensor support_class, query_class;
   // The true curve, for drawing tasks with one input: [B, G, 1] each; undefined where a family has none.
@@ -40,10 +43,13 @@ class SupervisedBatch : public TaskBatch, public Portable {
   Mode mode() const { return mode_; }
   Tensor x(Stage s) const { return s == Stage::kSupport ? data_.support_x : data_.query_x; }
   Tensor y(Stage s) const { return s == Stage::kSupport ? data_.support_y : data_.query_y; }
+  // What each point counts, [B, K]; undefined where all count alike.
+  Tensor weight(Stage s) const { return s == Stage::kQuery ? data_.query_weight : Tensor(); }
   Tensor predict(const Tensor& theta, const Tensor& x) const;  // [B, K, out]: numbers, or logits
 
   // Every point, of support and query alike, as a task of its own whose support and query it is: B (Ks + Kq)
-  // tasks, in the order of the tasks that they come from.
+  // tasks, in the order of the tasks that they come from. Tasks of unequal size cannot be taken apart
+  // (UserError).
   std::unique_ptr<SupervisedBatch> apart() const;
   // The labels of the listed tasks turned around: numbers change sign, label c of n becomes n - 1 - c.
   std::unique_ptr<SupervisedBatch> flipped(const std::vector<int64_t>& tasks) const;
@@ -56,8 +62,8 @@ class SupervisedBatch : public TaskBatch, public Portable {
 };
 
 // Mean cross-entropy of logits [B, K, n] with labels [B, K], or mean squared error with targets [B, K, n]:
-// [B].
-Tensor supervised_loss(Kind, const Tensor& output, const Tensor& target);
+// [B]. With `weight` [B, K], the weighted mean.
+Tensor supervised_loss(Kind, const Tensor& output, const Tensor& target, const Tensor& weight = {});
 
 // Optional: a family that can read a handful of examples of a new task from a CSV file, for `symma adapt`.
 // Rows without a target become the query, with a target of zero.

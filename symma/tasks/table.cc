@@ -64,19 +64,23 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
     const auto b = static_cast<int64_t>(asks.size());
     std::vector<std::vector<int64_t>> support(b), query(b);
     Episodes e;
-    size_t fewest = SIZE_MAX;
+    const auto wanted = static_cast<size_t>(train ? o_.queries : o_.test_queries);
+    const size_t places = std::min(wanted, most_queries_);
+    const bool unequal = fewest_queries_ < places;
+    if (unequal) e.query_weight = at::zeros({b, static_cast<int64_t>(places)});
     for (int64_t i = 0; i < b; ++i) {
       Draws d(asks[i].key.split(split_name(split)));
       const auto& pool = groups_for(asks[i].agent, split);
       const Group& g = groups_[pool[d.below(static_cast<int64_t>(pool.size()))]];
       divide(g, d, support[i], query[i]);
-      const auto most = static_cast<size_t>(train ? o_.queries : o_.test_queries);
-      if (query[i].size() > most) query[i].resize(most);
-      fewest = std::min(fewest, query[i].size());
+      if (query[i].size() > places) query[i].resize(places);
+      // Episodes of a batch stand in one tensor: a small group's rows come again in the places that are left,
+      // and count nothing there.
+      const size_t have = query[i].size();
+      if (unequal) e.query_weight[i].narrow(0, 0, static_cast<int64_t>(have)).fill_(1);
+      for (size_t k = have; k < places; ++k) query[i].push_back(query[i][k - have]);
       e.titles.push_back(fmt::format("{} = {}", o_.group, g.name));
     }
-    // Episodes of a batch stand in one tensor, so all take as many queries as the smallest group has.
-    for (auto& q : query) q.resize(fewest);
     take(support, e.support_x, e.support_y);
     take(query, e.query_x, e.query_y);
     if (!labels_.empty()) {
@@ -104,9 +108,9 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
     }
     Reading out = read_points(csv, features_, o_.target);
     Episodes& e = out.episode;
-    for (Tensor* x : {&e.support_x, &e.query_x}) *x = (*x - shift_) / scale_;
+    for (Tensor* x : {&e.support_x, &e.query_x}) *x = ((*x - shift_) / scale_).to(at::kFloat);
     if (labels_.empty()) {
-      e.support_y = (e.support_y - target_shift_) / target_scale_;
+      e.support_y = ((e.support_y - target_shift_) / target_scale_).to(at::kFloat);
       out.target_shift = {target_shift_};
       out.target_scale = {target_scale_};
     } else {
@@ -157,7 +161,13 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
       test_.clear();
       for (size_t g = known; g < groups_.size(); ++g) test_.push_back(static_cast<int64_t>(g));
     }
-    for (const Group& g : groups_) check(g);
+    for (const Group& g : groups_) {
+      check(g);
+      const auto queries =
+          g.rows.size() - static_cast<size_t>(o_.shots) * std::max<size_t>(1, labels_.size());
+      fewest_queries_ = std::min(fewest_queries_, queries);
+      most_queries_ = std::max(most_queries_, queries);
+    }
     normalise();
   }
 
@@ -167,20 +177,23 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
     std::vector<size_t> columns;
     for (const auto& name : features_) columns.push_back(csv.column(name));
     const auto n = static_cast<int64_t>(csv.rows.size()), first = x_.defined() ? x_.size(0) : 0;
-    Tensor x = at::empty({n, static_cast<int64_t>(columns.size())}), y = at::empty({n});
-    float *at_x = x.data_ptr<float>(), *at_y = y.data_ptr<float>();
+    // Double until they are standardised: a float would round off what sets one Unix time apart from the
+    // next.
+    Tensor x = at::empty({n, static_cast<int64_t>(columns.size())}, at::kDouble),
+           y = at::empty({n}, at::kDouble);
+    double *at_x = x.data_ptr<double>(), *at_y = y.data_ptr<double>();
     std::map<std::string, size_t> number;
     for (int64_t r = 0; r < n; ++r) {
-      for (size_t c : columns) *at_x++ = static_cast<float>(csv.number(r, c));
+      for (size_t c : columns) *at_x++ = csv.number(r, c);
       const std::string& cell = csv.rows[r][target];
       if (labels_.empty()) {
-        at_y[r] = static_cast<float>(csv.number(r, target));
+        at_y[r] = csv.number(r, target);
       } else {
         const auto it = std::find(labels_.begin(), labels_.end(), cell);
         if (it == labels_.end())
           throw UserError(csv.place(r, target), "\"" + cell + "\" is not a class of the training data",
                           suggestion(cell, labels_));
-        at_y[r] = static_cast<float>(it - labels_.begin());
+        at_y[r] = static_cast<double>(it - labels_.begin());
       }
       const auto [it, fresh] = number.emplace(csv.rows[r][group], known + number.size());
       if (fresh) groups_.push_back({it->first, {}});
@@ -199,7 +212,7 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
                       "lower [task] shots, or leave the group out");
     }
     std::vector<int64_t> counts(labels_.size());
-    for (int64_t r : g.rows) ++counts[static_cast<size_t>(y_.data_ptr<float>()[r])];
+    for (int64_t r : g.rows) ++counts[static_cast<size_t>(y_.data_ptr<double>()[r])];
     for (size_t c = 0; c < counts.size(); ++c) {
       if (counts[c] >= o_.shots + 1) continue;
       throw UserError(
@@ -235,19 +248,29 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
     train_all_ = std::move(parts.train);
   }
 
+  // Deviations [...] of numbers [rows, ...] around `mean`; 1 where there is none but rounding, for what has
+  // no spread in training is centred and not scaled: any other value would be as far away as rounding is
+  // small.
+  static Tensor spread(const Tensor& x, const Tensor& mean) {
+    const Tensor deviation = (x - mean).square().mean(0).sqrt();
+    return at::where(deviation <= 1e-12 * mean.abs(), at::ones_like(deviation), deviation);
+  }
+
   // Standardises by the training groups' rows alone: what a test task looks like may not leak into training.
   void normalise() {
     std::vector<int64_t> rows;
     for (int64_t g : train_all_) rows.insert(rows.end(), groups_[g].rows.begin(), groups_[g].rows.end());
     const Tensor index = at::tensor(rows, at::kLong);
-    const Tensor x = x_.index_select(0, index).to(at::kDouble), y = y_.index_select(0, index).to(at::kDouble);
-    shift_ = x.mean(0).to(at::kFloat);
-    scale_ = x.std(0, false).clamp_min(1e-8).to(at::kFloat);
-    x_ = (x_ - shift_) / scale_;
-    if (!labels_.empty()) return;
-    target_shift_ = y.mean().item<double>();
-    target_scale_ = std::max(1e-8, y.std(false).item<double>());
-    y_ = (y_ - target_shift_) / target_scale_;
+    const Tensor x = x_.index_select(0, index), y = y_.index_select(0, index);
+    shift_ = x.mean(0);
+    scale_ = spread(x, shift_);
+    x_ = ((x_ - shift_) / scale_).to(at::kFloat);
+    if (labels_.empty()) {
+      target_shift_ = y.mean().item<double>();
+      target_scale_ = spread(y, y.mean(0)).item<double>();
+      y_ = (y_ - target_shift_) / target_scale_;
+    }
+    y_ = y_.to(at::kFloat);
   }
 
   const std::vector<int64_t>& groups_for(int64_t agent, Split split) const {
@@ -291,7 +314,8 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
   Tensor shift_, scale_;
   double target_shift_ = 0, target_scale_ = 1;
   std::vector<Group> groups_;
-  std::vector<std::vector<int64_t>> train_;  // by agent
+  size_t fewest_queries_ = SIZE_MAX, most_queries_ = 0;  // that a group has, beside its shots
+  std::vector<std::vector<int64_t>> train_;              // by agent
   std::vector<int64_t> train_all_, validation_, test_, ood_;
 };
 

@@ -320,6 +320,23 @@ TEST_F(Report, GraphsHaveTheirOwnShapes) {
   EXPECT_EQ(rows.size(), 2u);
 }
 
+// The summary of a large fleet says how many edges there are, and lists none.
+TEST_F(Report, EdgesThatAreNotListedAreNotDenied) {
+  Json ring = summary("ring");
+  ring["agents"] = 3000;
+  ring["eval"].erase("per_agent");
+  ring.erase("agent_share");
+  ring["exchange"] = {{"topology", "ring"},
+                      {"bits", 37248000},
+                      {"rounds", 2},
+                      {"directed_edges", 6000},
+                      {"edges", Json::array()}};
+  const std::string page = report_html({run("ring", ring)});
+  EXPECT_EQ(count(page, "do not share"), 0u);
+  EXPECT_EQ(count(page, "too many to draw"), 1u);
+  EXPECT_EQ(count(page, "<circle"), 0u);
+}
+
 TEST_F(Report, ComparesSeveralRuns) {
   Json alone = summary("alone");
   alone["eval"] = evaluation(4, 6);

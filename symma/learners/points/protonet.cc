@@ -24,6 +24,9 @@ class Protonet : public Learner {
       throw UserError("[learner] kind", "\"protonet\" classifies, and this task is a regression",
                       "use \"maml\", or a classification task");
     }
+    if (setting.model.layout().entries().back().name != "head.bias")
+      throw UserError("[model] kind", "is a table, and prototypes are means of features",
+                      "use \"mlp\" or \"conv\"");
   }
 
   State init(std::span<const Rng> keys, at::ScalarType type) const override {
@@ -41,7 +44,7 @@ class Protonet : public Learner {
           const auto [weight, bias] = head(at, points);
           const Tensor loss =
               supervised_loss(Kind::kClassification, at::baddbmm(bias.unsqueeze(1), f, weight),
-                              points.y(Stage::kQuery).to(at.device()));
+                              points.y(Stage::kQuery).to(at.device()), points.weight(Stage::kQuery));
           return Gradients{row_gradient(loss, at, false), loss.detach()};
         });
   }

@@ -1,0 +1,26 @@
+// The folder of a run: begun, gone on with, or refused.
+#pragma once
+
+#include <string>
+
+#include "symma/fleet/checkpoint.h"
+#include "symma/fleet/experiment.h"
+
+namespace symma {
+
+struct RunOptions {
+  std::string folder;
+  bool resume = false, force = false;
+  std::string device = "cpu";
+};
+
+std::string in(const RunOptions&, const char* file);  // its path
+
+// Makes the folder and starts, or resumes what is there. Throws UserError where it holds another run.
+RunState open_run(const Experiment&, const RunOptions&);
+
+// The first setting in which two experiments differ, with both values: "learner.meta_lr: 0.001, and 0.01 is
+// asked for". How many rounds a run has is none. "" where there is none.
+std::string first_difference(const Json& old_settings, const Json& new_settings);
+
+}  // namespace symma

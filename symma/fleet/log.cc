@@ -1,0 +1,51 @@
+#include "symma/fleet/log.h"
+
+#include "symma/core/tensorboard.h"
+#include "symma/fleet/numbers.h"
+#include "symma/fleet/round.h"
+#include "symma/fleet/summary.h"
+
+namespace symma {
+
+Json log_row(const Experiment& e, const RunState& run, const Account& account, double seconds,
+             const Json& validation) {
+  Json row{{"round", run.round},
+           {"seconds", seconds},
+           {"tasks", run.tasks},
+           {"loss", number(mean_of(e, run, "loss"))},
+           {"disagreement", number(disagreement(counted_rows(e, run.learner.theta)))},
+           {"bits", run.exchange.total_bits()}};
+  // 0 / 0, and null, for those who took no part.
+  if (e.fleet.agents <= kMostListed) row["loss_per_agent"] = numbers(run.sums.at("loss") / run.rounds);
+  for (const auto& [name, sum] : run.sums) {
+    if (name != "loss") row["scores"][name] = number(mean_of(e, run, name));
+  }
+  if (account.open()) row["epsilon"] = account.epsilon(run.round);
+  // Learners of worlds count their steps in them, and curves are drawn against those.
+  if (const auto it = run.learner.own.find("env_steps"); it != run.learner.own.end()) {
+    const double steps = it->second.sum().item<double>();
+    row["env_steps"] = number(it->second.mean().item<double>());
+    row["env_steps_per_s"] = number(steps / std::max(1e-9, seconds));
+  }
+  if (!validation.is_null()) row["validation"] = validation;
+  return row;
+}
+
+LogListener to_tensorboard(EventFile& events, const std::string& metric) {
+  return [&events, metric](const Json& row) {
+    const auto round = row["round"].get<int64_t>();
+    for (const char* tag : {"loss", "disagreement", "bits", "epsilon"}) {
+      if (row.contains(tag) && row[tag].is_number()) events.add(tag, round, row[tag].get<double>());
+    }
+    if (row.contains("scores")) {
+      for (const auto& [name, score] : row["scores"].items()) {
+        if (score.is_number()) events.add("train/" + name, round, score.get<double>());
+      }
+    }
+    if (!row.contains("validation")) return;
+    const Json& best = row["validation"]["mean"].back();
+    if (best.is_number()) events.add("validation/" + metric, round, best.get<double>());
+  };
+}
+
+}  // namespace symma

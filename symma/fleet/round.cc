@@ -1,0 +1,103 @@
+#include "symma/fleet/round.h"
+
+#include "symma/tasks/supervised.h"
+
+namespace symma {
+namespace {
+
+// Adds what the steps of the agents `who` returned. A plain loop, as below: a round of a small fleet takes
+// less than a handful of tensor operations.
+void add_scores(RunState& run, const std::vector<int64_t>& who, const Scores& scores) {
+  for (const auto& [name, score] : scores) {
+    Tensor& sum = run.sums[name];
+    if (!sum.defined()) sum = at::zeros_like(run.rounds);
+    const Tensor from = score.to(at::kCPU, at::kDouble).contiguous();
+    for (size_t i = 0; i < who.size(); ++i) sum.data_ptr<double>()[who[i]] += from.data_ptr<double>()[i];
+  }
+  for (int64_t a : who) ++run.rounds.data_ptr<double>()[a];
+}
+
+Tensor index_of(const std::vector<int64_t>& agents) {
+  return at::tensor(agents, at::kLong);
+}
+
+// Mixes the rows, and tells the agents' optimisers what their rows became.
+void communicate(const Experiment& e, RunState& run) {
+  run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta, e.exchange_key());
+  if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
+}
+
+// The agents of `who` learn, the others stand still. Returns what their steps did, one for each of `who`.
+Scores learn(const Experiment& e, State& state, const std::vector<int64_t>& who, Rng rng) {
+  std::vector<int64_t> places, poisoned;
+  for (int64_t a : who) {
+    for (int64_t t = 0; t < e.fleet.tasks; ++t) {
+      if (e.exchange.hostile(a)) poisoned.push_back(static_cast<int64_t>(places.size()));
+      places.push_back(a);
+    }
+  }
+  std::unique_ptr<TaskBatch> batch =
+      e.family->sample(*e.model, asks_for(places, rng.split("tasks")), Split::kTrain);
+  if (dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get()))
+    batch = dynamic_cast<const SupervisedBatch&>(*batch).flipped(poisoned);
+  if (static_cast<int64_t>(who.size()) == e.fleet.agents)
+    return e.learner->step(state, *batch, rng.split("step"));
+  State part = state.rows(who);
+  const Scores scores = e.learner->step(part, *batch, rng.split("step"));
+  state.put(who, part);
+  return scores;
+}
+
+}  // namespace
+
+// The rows of those who count.
+Tensor counted_rows(const Experiment& e, const Tensor& t) {
+  const auto counted = e.counted();
+  return counted.empty() ? t : t.index_select(0, index_of(counted).to(t.device()));
+}
+
+// The mean of a score over those who count and took part since the last line of the log; not a number where
+// nobody did.
+double mean_of(const Experiment& e, const RunState& run, const std::string& score) {
+  double total = 0, n = 0;
+  const auto add = [&](int64_t agent) {
+    const double rounds = run.rounds.data_ptr<double>()[agent];
+    if (rounds > 0) total += run.sums.at(score).data_ptr<double>()[agent] / rounds, ++n;
+  };
+  const auto counted = e.counted();
+  for (int64_t a : counted) add(a);
+  if (counted.empty()) {
+    for (int64_t a = 0; a < e.fleet.agents; ++a) add(a);
+  }
+  return total / n;
+}
+
+void run_round(const Experiment& e, RunState& run) {
+  const Rng rng = Rng(e.fleet.seed).split("round", run.round);
+  const bool due = e.exchange.due(run.round);
+  if (due && e.exchange.combine_first()) communicate(e, run);
+  const std::vector<int64_t> who = participants(e.exchange, run.exchange.rounds, e.exchange_key());
+  if (!who.empty()) {
+    add_scores(run, who, learn(e, run.learner, who, rng));
+    run.tasks += static_cast<int64_t>(who.size()) * e.fleet.tasks;
+  }
+  if (due && !e.exchange.combine_first()) communicate(e, run);
+  ++run.round;
+  run.selection = e.population.due(run.round) ? select(e, run.learner, run.round) : Json();
+}
+
+void rehearse(const Experiment& e) {
+  RunState run = start_run(e);
+  State one = run.learner.rows(0, 1);
+  const Rng rng = Rng(e.fleet.seed).split("rehearsal");
+  const int64_t asked = std::min<int64_t>(1, e.eval.steps.back());
+  const std::vector<int64_t> who{0}, steps{0, asked};
+  const auto batch = e.family->sample(*e.model, asks_for(who, rng), Split::kTrain);
+  e.learner->step(one, *batch, rng.split("step"));
+  const auto judged = e.family->sample(*e.model, asks_for(who, rng), Split::kTest);
+  const auto rows =
+      e.learner->adapt(one, *judged, std::span(steps).first(asked > 0 ? 2 : 1), rng.split("adapt"));
+  judged->score(rows.back(), rng.split("score"));
+}
+
+}  // namespace symma

@@ -1,0 +1,23 @@
+// One round of a fleet: sample, learn, exchange, select.
+#pragma once
+
+#include "symma/fleet/checkpoint.h"
+#include "symma/fleet/experiment.h"
+
+namespace symma {
+
+// One round for all agents, without files. What their steps return is added to the state's sums.
+void run_round(const Experiment&, RunState&);
+
+// A step of the first agent and an adaptation to its tasks, thrown away: whatever a learner refuses of a
+// task, a model or a setting it refuses here (UserError), before a run has written anything.
+void rehearse(const Experiment&);
+
+// The rows of those who count.
+Tensor counted_rows(const Experiment&, const Tensor&);
+
+// The mean of a score over those who count and took part since the last line of the log; not a number where
+// nobody did.
+double mean_of(const Experiment&, const RunState&, const std::string& score);
+
+}  // namespace symma

@@ -1,0 +1,127 @@
+#include "symma/fleet/summary.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "symma/core/files.h"
+#include "symma/core/parallel.h"
+#include "symma/core/version.h"
+#include "symma/eval/scores.h"
+#include "symma/fleet/account.h"
+#include "symma/fleet/numbers.h"
+#include "symma/fleet/round.h"
+
+namespace symma {
+namespace {
+
+// Evaluates those agents that the file asks for: all, or some evenly spaced.
+EvalResult judged_on(const Experiment& e, const State& whole, Split split, int64_t tasks, Rng rng) {
+  const int64_t n = whole.size(), some = e.eval.agents;
+  const bool all = some == 0 || some >= n;
+  std::vector<int64_t> places, counted;
+  for (int64_t k = 0; k < (all ? n : some); ++k) {
+    places.push_back(all ? k : k * n / some);
+    if (e.exchange.attack && !e.exchange.hostile(places.back())) counted.push_back(k);
+  }
+  const State part = all ? whole : whole.rows(places);
+  const Subject subject{*e.learner, *e.model, *e.family, part, counted};
+  return evaluate(subject, split, tasks, e.eval.steps, e.eval.from == "own", rng);
+}
+
+Rng test_key(const Experiment& e) {
+  return Rng(e.fleet.seed).split("test");
+}
+
+}  // namespace
+
+Json validate(const Experiment& e, const State& state) {
+  const auto result =
+      judged_on(e, state, Split::kValidation, e.eval.validation_tasks, Rng(e.fleet.seed).split("validation"));
+  Json all = eval_json(result, e.spec, "");
+  return {{"metric", all["metric"]},
+          {"steps", all["steps"]},
+          {"mean", all["mean"]},
+          {"median", all["median"]},
+          {"over_agents", all["over_agents"]}};
+}
+
+EvalResult judge(const Experiment& e, const State& state, Split split) {
+  return judged_on(e, state, split, e.eval.tasks, test_key(e));
+}
+
+Json verdict(const Experiment& e, const EvalResult& r) {
+  Json out = eval_json(r, e.spec, e.protocol());
+  out["judged_on"] = {{"seed", e.fleet.seed},
+                      {"task", e.settings["task"]},
+                      {"tasks", e.eval.tasks},
+                      {"from", e.eval.from},
+                      {"agents", e.eval.from == "own" ? e.fleet.agents : 0}};
+  const auto judged = static_cast<int64_t>(r.agents.size());
+  if (judged < e.fleet.agents) out["judged_agents"] = r.agents;
+  if (judged < e.fleet.agents || judged > kMostListed) out.erase("per_agent");
+  return out;
+}
+
+Json conclude(const Experiment& e, const RunOptions& options, const RunState& run) {
+  const Subject subject{*e.learner, *e.model, *e.family, run.learner, e.counted()};
+  const double tasks = static_cast<double>(run.tasks);
+  const Account account(e);
+  Json summary{{"symma", SYMMA_VERSION},
+               {"experiment", e.fleet.name},
+               {"description", e.fleet.description},
+               {"seed", e.fleet.seed},
+               {"agents", e.fleet.agents},
+               {"rounds", run.round},
+               {"wall_s", run.seconds},
+               {"tasks_per_s", tasks / std::max(1e-9, run.seconds)},
+               {"parameters", e.model->layout().size()},
+               {"device", options.device},
+               {"threads", threads()},
+               {"finished", run.round >= account.last_round(e.fleet.rounds)},
+               {"task", e.task_kind},
+               {"model", e.model_kind},
+               {"learner", e.learner_kind},
+               {"settings", e.settings}};
+  Json shares = Json::array();
+  if (const auto* holder = dynamic_cast<const Shares*>(e.family.get())) {
+    for (int64_t a = 0; a < e.fleet.agents && e.fleet.agents <= kMostListed; ++a)
+      shares.push_back(holder->share(a));
+  }
+  summary["agent_share"] = shares;
+  std::vector<EvalResult> judged{judge(e, run.learner, Split::kTest)};
+  if (e.eval.ood) judged.push_back(judge(e, run.learner, Split::kOod));
+  for (const auto& r : judged) summary[r.split == Split::kTest ? "eval" : "ood"] = verdict(e, r);
+  const Exchange& x = e.exchange;
+  // Of a large fleet the totals say more than a list of every edge, and the file stays one that is read.
+  constexpr size_t kMostEdges = 2000;
+  Json edges = Json::array();
+  for (size_t i = 0; i < x.graph.edges.size() && x.graph.edges.size() <= kMostEdges; ++i) {
+    const auto [a, b] = x.graph.edges[i];
+    const double weight = x.graph.server ? 1.0 / static_cast<double>(x.graph.agents) : x.weights.at(a, b);
+    edges.push_back({{"from", a}, {"to", b}, {"bits", run.exchange.bits[2 * i]}, {"weight", weight}});
+    edges.push_back({{"from", b}, {"to", a}, {"bits", run.exchange.bits[2 * i + 1]}, {"weight", weight}});
+  }
+  summary["exchange"] = {{"topology", e.exchange.options.topology},
+                         {"strategy", e.exchange.options.strategy},
+                         {"rounds", run.exchange.rounds},
+                         {"bits", run.exchange.total_bits()},
+                         {"disagreement", number(disagreement(counted_rows(e, run.learner.theta)))},
+                         {"lambda2", x.graph.server ? 0 : second_eigenvalue(x.weights)},
+                         {"server", e.exchange.graph.server},
+                         {"directed_edges", 2 * x.graph.edges.size()},
+                         {"edges", edges}};
+  if (e.exchange.attack)
+    summary["faults"] = {{"kind", e.settings["faults"]["kind"]},
+                         {"agents", e.settings["faults"]["agents"]},
+                         {"over", "scores, loss and disagreement are over the honest agents"}};
+  if (account.open()) summary["privacy"] = account.summary(run.round);
+  if (e.population.on()) summary["population"] = population_summary(e, run.learner, summary["eval"]);
+  const Json drawn = gallery(subject, Split::kTest, 6, e.eval.steps.back(), test_key(e).split("gallery"));
+  if (!drawn.is_null()) write_file(in(options, "gallery.json"), drawn.dump());
+  write_file(in(options, "scores.csv"), scores_csv(judged));
+  write_file(in(options, "summary.json"), summary.dump(1) + "\n");
+  return summary;
+}
+
+}  // namespace symma

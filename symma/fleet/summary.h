@@ -1,0 +1,23 @@
+// What a run came to.
+#pragma once
+
+#include "symma/fleet/folder.h"
+
+namespace symma {
+
+// A fleet of more agents than this is not listed agent by agent in the log and the summary.
+inline constexpr int64_t kMostListed = 1000;
+
+// The fleet on the tasks that its experiment asks for, and summary.json's object about that: what eval_json
+// has, and "judged_on", which tasks these were.
+EvalResult judge(const Experiment&, const State&, Split);
+Json verdict(const Experiment&, const EvalResult&);
+
+// The fleet on validation tasks, as a line of the log has it.
+Json validate(const Experiment&, const State&);
+
+// Judges the fleet on the test tasks, and writes summary.json, scores.csv and gallery.json. Returns the
+// summary.
+Json conclude(const Experiment&, const RunOptions& run, const RunState&);
+
+}  // namespace symma
