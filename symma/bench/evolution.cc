@@ -81,7 +81,7 @@ class EvolutionBench : public Benchmark {
     const auto never = static_cast<double>(o_.most);
     Tensor when = at::full({o_.searches}, INFINITY, at::kDouble);
     for (int64_t spent = 0; spent < o_.most && !when.isfinite().all().item<bool>();) {
-      const Tensor x = es_->ask(search, rng.split("ask", search.steps.item<int64_t>()));
+      const Tensor x = es_->ask(search, rng.split("ask", search.steps[0].item<int64_t>()));
       es_->tell(search, x, f_(x));
       spent += x.size(1);
       const Tensor now = f_(search.theta).le(o_.target).logical_and(when.isinf());
@@ -100,7 +100,7 @@ class EvolutionBench : public Benchmark {
     State search = es_->start(at::full({1, o_.dims}, o_.start, at::kFloat));
     const auto generation = [&] {
       at::NoGradGuard no_grad;
-      const Tensor x = es_->ask(search, rng.split("ask", search.steps.item<int64_t>()));
+      const Tensor x = es_->ask(search, rng.split("ask", search.steps[0].item<int64_t>()));
       es_->tell(search, x, f_(x));
     };
     const Sgemm product = sgemm();

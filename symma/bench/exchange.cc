@@ -1,9 +1,9 @@
 // Mixing of many rows around a ring, theta <- W theta, beside a copy of the same memory. The matrix is read
 // and written once in a round; a neighbour's row is read again from the cache where it is still there.
+#include "symma/bench/bench.h"
 #include "symma/core/parallel.h"
 #include "symma/core/rng.h"
 #include "symma/exchange/neighbours.h"
-#include "symma/bench/bench.h"
 
 #include <fmt/format.h>
 

@@ -1,9 +1,9 @@
 // symma bench [NAME]: how fast this machine is at symma's work, each beside a yardstick of the machine's own.
 #include <fmt/format.h>
 
+#include "symma/bench/bench.h"
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
-#include "symma/bench/bench.h"
 
 namespace symma {
 namespace {

@@ -38,9 +38,8 @@ void write_safetensors(const std::string& path, const Safetensors& content) {
     const Tensor& t = held.back();
     const size_t begin = end;
     end += t.nbytes();
-    header[name] = {{"dtype", type_word(t.scalar_type())},
-                    {"shape", t.sizes().vec()},
-                    {"data_offsets", {begin, end}}};
+    header[name] = {
+        {"dtype", type_word(t.scalar_type())}, {"shape", t.sizes().vec()}, {"data_offsets", {begin, end}}};
   }
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the data starts aligned

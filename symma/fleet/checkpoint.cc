@@ -89,8 +89,8 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
     }
     into = t;
   };
-  fit(run.learner.id, "id");
   fit(run.learner.theta, "theta");
+  fit(run.learner.id, "id");
   fit(run.learner.steps, "steps");
   for (auto& [name, t] : run.learner.own) fit(t, "own." + name);
   // What learners keep of tasks is there once they have begun.

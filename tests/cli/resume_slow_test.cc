@@ -260,7 +260,8 @@ TEST(Resume, WithOtherSettingsIsRefused) {
   const Result r = run(
       {"train", "s.toml", "--out", "run", "--resume", "--set", "rounds=20", "--set", "learner.inner_lr=0.5"},
       at.path());
-  expect_refusal(r, {"run/experiment.toml", "other settings", "inner_lr = 0.5", "--out"}, true);
+  expect_refusal(r, {"run/experiment.toml", "other settings", "learner.inner_lr: 0.01, and 0.5", "--out"},
+                 true);
   EXPECT_EQ(before, slurp(at / "run/checkpoint.safetensors"));
 }
 

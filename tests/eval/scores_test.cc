@@ -21,7 +21,7 @@ struct File {
 };
 
 TEST(ScoresCsv, HoldsThoseWhoCountAndReadsAsTheirMeans) {
-  EvalResult r{Split::kTest, "mse", {0, 5}, {}, {0, 2}};
+  EvalResult r{Split::kTest, "mse", {0, 5}, {}, {0, 1, 2}, {0, 2}};
   r.all["mse"] = {{{1, 2}, {3, 4}}, {{100, 100}, {100, 100}}, {{5, 6}, {7, std::nan("")}}};
   r.all["loss"] = {{{.5, .25}, {0, 1}}, {{9, 9}, {9, 9}}, {{1.5, .75}, {1e-8, -1}}};
   EvalResult ood = r;
