@@ -5,6 +5,9 @@
 #include <fmt/format.h>
 #include <png.h>
 
+#include <locale.h>
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -17,9 +20,61 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Calls use(inner path, bytes) for every regular file in the archive.
+bool is_drawing(const fs::path& path) {
+  std::string ending = path.extension();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return ending == ".png" && !path.filename().string().starts_with("._");
+}
+
+// Names in archives are UTF-8; libarchive converts them to the locale's characters, which programs start
+// without.
+class Utf8Names {
+ public:
+  Utf8Names()
+      : names_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)),
+        before_(names_ ? ::uselocale(names_) : nullptr) {}
+  ~Utf8Names() {
+    if (!names_) return;
+    ::uselocale(before_);
+    ::freelocale(names_);
+  }
+  Utf8Names(const Utf8Names&) = delete;
+  Utf8Names& operator=(const Utf8Names&) = delete;
+
+ private:
+  locale_t names_, before_;
+};
+
+// Calls use(path below `top`, file) for every file, through links; a link to a folder that it is in leads
+// nowhere new.
+template <class Use>
+void walk_folder(const fs::path& top, const fs::path& inner, std::vector<fs::path> above, const Use& use) {
+  const fs::path folder = top / inner;
+  std::error_code ec;
+  const fs::path real = fs::canonical(folder, ec);
+  if (!ec && std::find(above.begin(), above.end(), real) != above.end()) return;
+  above.push_back(real);
+  std::set<fs::path> names;
+  fs::directory_iterator at(folder, ec);
+  if (ec) throw UserError(folder.string(), "cannot be read (" + ec.message() + ")", "check its permissions");
+  for (; at != fs::directory_iterator(); at.increment(ec)) {
+    if (ec)
+      throw UserError(folder.string(), "cannot be read (" + ec.message() + ")", "check its permissions");
+    names.insert(at->path().filename());
+  }
+  for (const auto& name : names) {
+    const fs::path path = folder / name;
+    if (fs::is_directory(path, ec)) walk_folder(top, inner / name, above, use);
+    if (fs::is_regular_file(path, ec)) use(inner / name, path);
+  }
+}
+
+// Calls use(inner path, bytes) for every drawing in the archive. Other entries are not read.
 template <class Use>
 void read_archive(const std::string& path, Use use) {
+  constexpr size_t kMost = size_t{64} << 20;  // bytes of a drawing
+  const Utf8Names utf8;
   std::unique_ptr<archive, int (*)(archive*)> in(archive_read_new(), archive_read_free);
   archive_read_support_format_zip(in.get());
   archive_read_support_format_tar(in.get());
@@ -33,15 +88,18 @@ void read_archive(const std::string& path, Use use) {
   if (archive_read_open_filename(in.get(), path.c_str(), 1 << 16) != ARCHIVE_OK) throw bad();
   archive_entry* entry;
   int status;
-  while ((status = archive_read_next_header(in.get(), &entry)) == ARCHIVE_OK) {
-    if (archive_entry_filetype(entry) != AE_IFREG) continue;
+  while ((status = archive_read_next_header(in.get(), &entry)) == ARCHIVE_OK || status == ARCHIVE_WARN) {
+    const char* named = archive_entry_pathname(entry);
+    if (archive_entry_filetype(entry) != AE_IFREG || !named || !is_drawing(named)) continue;
+    const std::string name = named;
     std::string bytes;
     char buffer[1 << 14];
     la_ssize_t n;
-    const std::string name = archive_entry_pathname(entry);
-    while ((n = archive_read_data(in.get(), buffer, sizeof buffer)) > 0)
+    while ((n = archive_read_data(in.get(), buffer, sizeof buffer)) > 0 && bytes.size() <= kMost)
       bytes.append(buffer, static_cast<size_t>(n));
     if (n < 0) throw bad();
+    if (bytes.size() > kMost)
+      throw UserError(path + "/" + name, "is larger than 64 megabytes", "leave it out, or shrink it");
     use(name, bytes);
   }
   if (status != ARCHIVE_EOF) throw bad();
@@ -89,14 +147,20 @@ Drawings Drawings::load(const std::vector<std::string>& paths, int64_t side) {
   std::map<std::pair<std::string, std::string>, std::vector<Tensor>> found;
   for (const auto& path : paths) {
     std::map<std::pair<std::string, std::string>, std::map<std::string, Tensor>> here;
+    std::map<std::pair<std::string, std::string>, fs::path> folder_of;
     const auto use = [&](const fs::path& inner, const std::string& bytes) {
-      if (inner.extension() != ".png" || inner.filename().string().starts_with("._")) return;
       const std::string character = inner.parent_path().filename(),
                         alphabet = inner.parent_path().parent_path().filename();
       const std::string place = (fs::path(path) / inner).string();
       if (alphabet.empty())
         throw UserError(place, "is not in alphabet/character/",
                         "arrange drawings as alphabet/character/*.png");
+      const auto [at, first] = folder_of.emplace(std::pair{alphabet, character}, inner.parent_path());
+      if (!first && at->second != inner.parent_path())
+        throw UserError(place,
+                        fmt::format("{}/{} is there already, in {}", alphabet, character,
+                                    (fs::path(path) / at->second).string()),
+                        "rename one of the two, or name one branch alone in path");
       here[{alphabet, character}][inner.filename()] = read_drawing(bytes, place, side);
     };
     std::error_code ec;
@@ -104,12 +168,9 @@ Drawings Drawings::load(const std::vector<std::string>& paths, int64_t side) {
       throw UserError(path, "no such file or folder",
                       "name a folder alphabet/character/*.png, or a zip of one");
     if (fs::is_directory(path)) {
-      std::set<fs::path> files;
-      for (const auto& entry : fs::recursive_directory_iterator(path)) {
-        if (entry.is_regular_file()) files.insert(entry.path());
-      }
-      for (const auto& file : files)
-        use(fs::relative(file, path), file.extension() == ".png" ? read_file(file) : "");
+      walk_folder(path, "", {}, [&](const fs::path& inner, const fs::path& file) {
+        if (is_drawing(inner)) use(inner, read_file(file));
+      });
     } else {
       read_archive(path, [&](const std::string& name, const std::string& bytes) { use(name, bytes); });
     }

@@ -141,6 +141,43 @@ TEST_F(Cases, HostileFilesRunOrAreRefused) {
   }
 }
 
+TEST_F(Cases, NamesInArchivesAreUtf8) {
+  ENTER("unicode_zip");
+  for (const std::string file : {"uni.zip", "onetxt.zip", "pax.tar.gz"}) {
+    if (!fs::exists(at / file)) continue;
+    const Result r =
+        run({"train", "img.toml", "--set", "task.path=[\"" + file + "\"]", "--out", "r_" + file}, at.path());
+    EXPECT_EQ(r.code, 0) << file << ": " << r.err;
+  }
+}
+
+TEST_F(Cases, ClassesStandWhereTheLinksAre) {
+  ENTER("symlinked_images");
+  // The links travelled as files that hold where they lead.
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(at / "links2"))
+    if (entry.is_regular_file() && !entry.is_symlink()) files.push_back(entry.path());
+  for (const auto& file : files) {
+    const std::string leads = slurp(file);
+    if (!leads.starts_with("../")) continue;
+    fs::remove(file);
+    fs::create_symlink(leads, file);
+  }
+  fs::create_directory_symlink("..", at / "links2/alpha0/loop");
+  run_well({"train", "img.toml", "--set", "task.path=[\"links2\"]", "--out", "r"}, at.path());
+  const std::string shares = json_file(at / "r/summary.json")["agent_share"].dump();
+  EXPECT_TRUE(holds(shares, "alpha")) << shares;
+  EXPECT_FALSE(holds(shares, "beta")) << shares;
+}
+
+TEST_F(Cases, TheSameNameInTwoBranchesIsTold) {
+  ENTER("same_names_in_two_branches");
+  expect_refusal(
+      run({"train", "img.toml", "--set", "task.path=[\"two2\"]", "--set", "task.shots=5", "--out", "r"},
+          at.path()),
+      {"is there already", "images_background"});
+}
+
 // One file serves to compare kinds: options of a kind that was not chosen are not looked at, others are.
 TEST_F(BadInput, OptionsOfOtherKindsMayStand) {
   spill(at / "s.toml", kSines);
