@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
@@ -98,8 +99,9 @@ void run_train(TrainArguments a) {
   Config config = Config::load(a.file);
   for (const auto& s : a.settings) config.set(s);
   const Experiment e = Experiment::build(config);
-  if (!a.run.resume) rehearse(e);
   if (a.run.folder.empty()) a.run.folder = "runs/" + e.fleet.name;
+  if (!a.run.resume || !std::filesystem::exists(in_folder(a.run.folder, "checkpoint.safetensors")))
+    rehearse(e);
   std::fprintf(stderr, "%s: %ld agent%s, %s on %s, model %s with %ld parameters, topology %s\n",
                e.fleet.name.c_str(), static_cast<long>(e.fleet.agents), e.fleet.agents == 1 ? "" : "s",
                e.learner_kind.c_str(), e.task_kind.c_str(), e.model_kind.c_str(),

@@ -198,6 +198,9 @@ TEST_F(BadInput, ALearnerThatRefusesItsTaskLeavesNoFolder) {
         "\"maml_trpo\"\n");
   expect_refusal(run({"train", "w.toml", "--out", "q"}, at.path()), {"baseline", "needs advantages"});
   EXPECT_FALSE(fs::exists(at / "q"));
+  expect_refusal(run({"train", "w.toml", "--out", "q", "--resume"}, at.path()),
+                 {"baseline", "needs advantages"});
+  EXPECT_FALSE(fs::exists(at / "q"));
   spill(at / "t.toml", "agents = 1\nrounds = 2\n[task]\nkind = \"sinusoid\"\n[model]\nkind = \"tabular\"\n");
   expect_refusal(run({"train", "t.toml", "--out", "q"}, at.path()), {"no parameters"});
   // The default [eval] fits every team.
