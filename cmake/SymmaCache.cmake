@@ -1,5 +1,5 @@
-# Presets compile through ccache where it is installed. Paths inside the source folder are made relative, so that clones of
-# one tree share what was compiled.
+# Presets compile through ccache where it is installed; it is not needed. Building the same folder again costs little then. A
+# clone in another folder finds almost nothing: its units start from a precompiled header of its own.
 find_program(SYMMA_CCACHE ccache)
 if(SYMMA_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER
