@@ -41,11 +41,11 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
                       "resume with the same ones, or choose another --out");
     // A run killed before its first checkpoint starts again from the beginning.
     RunState state = fs::exists(checkpoint) ? load_checkpoint(checkpoint, e) : start_run(e);
-    if (e.fleet.rounds < state.round)
-      throw UserError(
-          settings,
-          fmt::format("this run has made {} rounds, and {} are asked for", state.round, e.fleet.rounds),
-          "ask for more, or choose another --out");
+    if (e.fleet.rounds < std::max(state.round, old.fleet.rounds))
+      throw UserError(settings,
+                      fmt::format("this run is of {} rounds, and {} are asked for",
+                                  std::max(state.round, old.fleet.rounds), e.fleet.rounds),
+                      "ask for more, or choose another --out");
     // What a run is, its file says: also how long, once it goes on for longer.
     if (read_file(settings) != e.toml) write_file(settings, e.toml);
     return state;

@@ -122,7 +122,7 @@ TEST_F(Cases, OtherTaskRoundsAreOtherSettings) {
                  {"task.rounds: 20", "5 is asked for"}, true);
   EXPECT_EQ(slurp(at / "r/experiment.toml"), before);
   expect_refusal(run({"train", "game.toml", "--set", "rounds=1", "--resume", "--out", "r"}, at.path()),
-                 {"has made 2 rounds"}, true);
+                 {"is of 2 rounds, and 1"}, true);
 }
 
 TEST_F(Cases, HostileFilesRunOrAreRefused) {
