@@ -56,9 +56,8 @@ struct ExchangeState {
   // By name. All but the memories are there from the start, in one shape:
   //   known [N, Q]      what the others know of each agent (compressed messages on a graph, or parameters)
   //   residual [N, Q]   what messages left out so far (compressed updates to a server)
-  //   heard, asked [2 edges]   the message up to which the receiver knows all, and the one from which on it
-  //   was asked for
-  //                     whole ones, 0 for none (compressed messages that may be lost)
+  //   heard [2 edges]   the message up to which the receiver knows all (compressed messages that may be lost)
+  //   asked [2 edges]   the message from which on it was asked for whole ones, 0 for none (the same)
   //   memory.I          of agent I, for compressors with a warm start; -1 is the server
   //   first [N, Q]      what each agent sent first (stale agents)
   //   late [2 edges, Q], late.number [2 edges]   messages under way, and in which exchange they were sent
