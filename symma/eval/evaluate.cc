@@ -1,18 +1,11 @@
 #include "symma/eval/evaluate.h"
 
+#include "symma/core/numbers.h"
 #include "symma/core/parallel.h"
 #include "symma/eval/statistics.h"
 #include "symma/learners/rows.h"
 
 namespace symma {
-namespace {
-
-// JSON has no infinity: what diverged is null.
-Json number(double x) {
-  return std::isfinite(x) ? Json(x) : Json(nullptr);
-}
-
-}  // namespace
 
 EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const std::vector<int64_t>& steps,
                     bool own_slice, Rng rng) {

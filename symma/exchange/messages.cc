@@ -112,10 +112,7 @@ Said speak(const Exchange& x, ExchangeState& s, const Tensor& wanted, const std:
   s.kept[name] = kept;
   for (int64_t i : who)
     if (memory[i].defined()) s.kept[memory_of(i)] = memory[i];
-  if (!updates) {
-    said.spoken = said.rows;
-    said.rows = kept;
-  }
+  if (!updates) said.rows = kept;
   return said;
 }
 

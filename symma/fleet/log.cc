@@ -1,7 +1,7 @@
 #include "symma/fleet/log.h"
 
+#include "symma/core/numbers.h"
 #include "symma/core/tensorboard.h"
-#include "symma/fleet/numbers.h"
 #include "symma/fleet/round.h"
 #include "symma/fleet/summary.h"
 

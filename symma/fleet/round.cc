@@ -50,14 +50,11 @@ Scores learn(const Experiment& e, State& state, const std::vector<int64_t>& who,
 
 }  // namespace
 
-// The rows of those who count.
 Tensor counted_rows(const Experiment& e, const Tensor& t) {
   const auto counted = e.counted();
   return counted.empty() ? t : t.index_select(0, index_of(counted).to(t.device()));
 }
 
-// The mean of a score over those who count and took part since the last line of the log; not a number where
-// nobody did.
 double mean_of(const Experiment& e, const RunState& run, const std::string& score) {
   double total = 0, n = 0;
   const auto add = [&](int64_t agent) {

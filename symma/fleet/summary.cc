@@ -5,11 +5,11 @@
 #include <filesystem>
 
 #include "symma/core/files.h"
+#include "symma/core/numbers.h"
 #include "symma/core/parallel.h"
 #include "symma/core/version.h"
 #include "symma/eval/scores.h"
 #include "symma/fleet/account.h"
-#include "symma/fleet/numbers.h"
 #include "symma/fleet/round.h"
 
 namespace symma {
