@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "symma/core/parallel.h"
+#include "symma/learners/rows.h"
 
 namespace symma {
 namespace {
@@ -61,14 +62,7 @@ Scores OwnSettings::step(State& state, const TaskBatch& batch, Rng rng) const {
     told[i] = learners[i]->step(rows[i], *batch.slice(i * each, (i + 1) * each), rng);
   });
   state = State::join(rows);
-  Scores out;
-  for (const auto& [name, score] : told[0]) {
-    std::vector<Tensor> parts;
-    parts.reserve(told.size());
-    for (const Scores& one : told) parts.push_back(one.at(name));
-    out[name] = at::cat(parts, 0);
-  }
-  return out;
+  return join(told);
 }
 
 std::vector<Tensor> OwnSettings::adapt(const State& state, const TaskBatch& batch,

@@ -91,6 +91,17 @@ std::vector<Piece> pieces_of(const State& state, const Model& model, int64_t tas
   return out;
 }
 
+Scores join(const std::vector<Scores>& parts) {
+  Scores out;
+  for (const auto& [name, first] : parts[0]) {
+    std::vector<Tensor> scores;
+    scores.reserve(parts.size());
+    for (const Scores& part : parts) scores.push_back(part.at(name));
+    out[name] = at::cat(scores, 0);
+  }
+  return out;
+}
+
 Scores in_blocks(State& state, const Model& model, const TaskBatch& batch,
                  const std::function<Scores(State&, const TaskBatch&)>& work) {
   const std::vector<Piece> blocks = blocks_of(state, model);
@@ -104,14 +115,7 @@ Scores in_blocks(State& state, const Model& model, const TaskBatch& batch,
     told.push_back(work(parts.back(), *batch.slice(block.begin * each, block.end * each)));
   }
   state = State::join(parts);
-  Scores out;
-  for (const auto& [name, first] : told[0]) {
-    std::vector<Tensor> scores;
-    scores.reserve(told.size());
-    for (const Scores& block : told) scores.push_back(block.at(name));
-    out[name] = at::cat(scores, 0);
-  }
-  return out;
+  return join(told);
 }
 
 Gradients gather(const State& state, const TaskBatch& batch, const std::vector<Piece>& pieces, Rng rng,

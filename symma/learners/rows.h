@@ -26,6 +26,9 @@ std::vector<Piece> blocks_of(const State&, const Model&);
 // the threads nor who else is there.
 std::vector<Piece> pieces_of(const State&, const Model&, int64_t tasks, int64_t most = 0);
 
+// What parts of a fleet told of their steps, as the whole would have: [N] each.
+Scores join(const std::vector<Scores>& parts);
+
 // work(agents, their tasks) on each block, its agents put back; "loss" and the other scores joined. For
 // learners that take several agents through one operation.
 Scores in_blocks(State&, const Model&, const TaskBatch&,
