@@ -1,9 +1,11 @@
-// symma list [KIND]: every part with its options, defaults and source, from the registry.
+// symma list [KIND]: every part with its options, defaults and source, from the registry; and the schema of
+// experiment files.
 #include <fmt/format.h>
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
 #include "symma/core/registry.h"
+#include "symma/fleet/settings.h"
 
 namespace symma {
 namespace {
@@ -63,14 +65,20 @@ void run_list(const std::string& only, bool json, bool markdown) {
 void add_list(CLI::App& app) {
   struct Arguments {
     std::string kind;
-    bool json = false, markdown = false;
+    bool json = false, markdown = false, schema = false;
   };
   auto a = std::make_shared<Arguments>();
   auto* c = app.add_subcommand("list", "every part, with its options, defaults and source");
   c->add_option("kind", a->kind, "only this kind, such as Learner");
   c->add_flag("--json", a->json, "as JSON");
   c->add_flag("--markdown", a->markdown, "as Markdown");
-  c->callback([a] { run_list(a->kind, a->json, a->markdown); });
+  c->add_flag("--schema", a->schema, "the JSON Schema of experiment files, for editors");
+  c->callback([a] {
+    if (a->schema)
+      fmt::print("{}\n", experiment_schema().dump(1));
+    else
+      run_list(a->kind, a->json, a->markdown);
+  });
 }
 
 }  // namespace symma

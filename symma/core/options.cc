@@ -178,6 +178,62 @@ std::string Field::range() const {
   return "";
 }
 
+namespace {
+
+Json type_schema(const Field& f) {
+  struct Of {
+    Json operator()(bool*) const { return {{"type", "boolean"}}; }
+    Json operator()(int64_t*) const { return {{"type", "integer"}}; }
+    Json operator()(double*) const { return {{"type", "number"}}; }
+    Json operator()(std::string*) const { return {{"type", "string"}}; }
+    Json operator()(std::vector<double>*) const { return list({{"type", "number"}}); }
+    Json operator()(std::vector<int64_t>*) const { return list({{"type", "integer"}}); }
+    Json operator()(std::vector<std::string>*) const { return list({{"type", "string"}}); }
+    Json operator()(Pairs*) const {
+      return list({{"type", "array"}, {"items", {{"type", "integer"}}}, {"minItems", 2}, {"maxItems", 2}});
+    }
+    Json operator()(Nested* nested) const {
+      const std::string now = nested->kind();
+      Json branches = Json::array({{{"enum", nested->kinds()}}});
+      for (const auto& kind : nested->kinds()) {
+        nested->choose(kind, kind);
+        Fields theirs;
+        nested->fields(theirs);
+        Json properties{{"kind", {{"const", kind}}}};
+        properties.update(symma::schema(theirs));
+        Json branch{{"type", "object"}, {"properties", properties}, {"additionalProperties", false}};
+        if (kind != now) branch["required"] = {"kind"};
+        branches.push_back(branch);
+      }
+      nested->choose(now, now);
+      return {{"anyOf", branches}};
+    }
+    static Json list(const Json& items) { return {{"type", "array"}, {"items", items}}; }
+  };
+  return std::visit(Of(), f.target);
+}
+
+}  // namespace
+
+Json Field::schema() const {
+  Json out = type_schema(*this);
+  // Bounds hold for every number of a list.
+  Json* numbers = &out;
+  while (numbers->value("type", "") == "array") numbers = &(*numbers)["items"];
+  if (std::isfinite(low)) (*numbers)[low_open ? "exclusiveMinimum" : "minimum"] = low;
+  if (std::isfinite(high)) (*numbers)[high_open ? "exclusiveMaximum" : "maximum"] = high;
+  if (!choices.empty()) (*numbers)["enum"] = choices;
+  out["description"] = doc;
+  out["default"] = value();
+  return out;
+}
+
+Json schema(const Fields& fields) {
+  Json out = Json::object();
+  for (const auto& f : fields.list()) out[f.name] = f.schema();
+  return out;
+}
+
 Config Config::parse(const std::string& text, const std::string& name) {
   auto result = toml::parse(text, name);
   if (!result) {

@@ -32,6 +32,7 @@ class Nested {
  public:
   virtual ~Nested() = default;
   virtual std::string kind() const = 0;
+  virtual std::vector<std::string> kinds() const = 0;  // all that can be chosen
   // Takes the part called `kind`, its options at their defaults. Throws UserError for an unknown one.
   virtual void choose(const std::string& kind, const std::string& place) = 0;
   virtual void fields(Fields&) = 0;
@@ -72,6 +73,7 @@ struct Field {
 
   Json value() const;         // what the target holds now
   std::string range() const;  // "> 0", "one of a, b", or ""
+  Json schema() const;        // what may stand there, as JSON Schema (2020-12)
 };
 
 class Fields {
@@ -125,6 +127,9 @@ class Config {
   Json tree_ = Json::object();
   std::map<std::string, std::string> origin_;  // "learner.inner_lr" -> "file.toml:12"
 };
+
+// What may stand in a section of these fields: the "properties" of its JSON Schema.
+Json schema(const Fields& fields);
 
 // The fields as lines of TOML, with their docs as comments.
 std::string to_toml(const Fields& fields);

@@ -12,7 +12,8 @@ Json describe(const Fields& fields) {
   for (const auto& f : fields.list()) {
     auto* const* nested = std::get_if<Nested*>(&f.target);  // its options are listed as its own kind's
     const Json value = nested ? Json((*nested)->kind()) : f.value();
-    out.push_back({{"name", f.name}, {"default", value}, {"doc", f.doc}, {"range", f.range()}});
+    out.push_back(
+        {{"name", f.name}, {"default", value}, {"doc", f.doc}, {"range", f.range()}, {"schema", f.schema()}});
   }
   return out;
 }

@@ -115,6 +115,7 @@ class Choice : public Nested {
     return *this;
   }
   std::string kind() const override { return kind_; }
+  std::vector<std::string> kinds() const override { return R::instance().names(); }
   void choose(const std::string& kind, const std::string& place) override {
     draft_ = R::instance().draft(kind, place);
     kind_ = kind;
@@ -124,6 +125,7 @@ class Choice : public Nested {
   auto build(Args&&... args) const {
     return draft_->build(std::forward<Args>(args)...);
   }
+  typename R::DraftPtr draft() const { return draft_->clone(); }
 
  private:
   std::string kind_;

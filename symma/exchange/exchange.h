@@ -19,21 +19,14 @@
 
 namespace symma {
 
-// The fixed part: graph, weights, settings, parts.
-struct Exchange {
-  ExchangeOptions options;
+// The fixed part: settings, graph, weights, parts.
+struct Exchange : ExchangeSettings {
   Graph graph;
   Neighbours weights;  // W of the graph; empty where a server gathers, or nobody talks
-
-  AggregatorOptions aggregation;
   std::shared_ptr<const Aggregator> aggregator;  // null: the mean by W
   std::vector<std::shared_ptr<const PreAggregator>> before;
-  CompressionOptions compression;
   std::shared_ptr<const Compressor> compressor;  // null: numbers as they are
-  ServerOptions server;
-  FaultOptions faults;
-  std::shared_ptr<const Attack> attack;  // null: all agents are honest
-  PrivacyOptions privacy;
+  std::shared_ptr<const Attack> attack;          // null: all agents are honest
 
   bool combine_first() const { return options.strategy == "combine-then-adapt"; }
   bool due(int64_t round) const { return !graph.edges.empty() && (round + 1) % options.every == 0; }

@@ -114,4 +114,13 @@ struct PrivacyOptions {
   bool learners() const { return unit == "task" || unit == "example"; }
 };
 
+struct ExchangeSettings {
+  ExchangeOptions options;
+  AggregatorOptions aggregation;
+  CompressionOptions compression;
+  ServerOptions server;
+  FaultOptions faults;
+  PrivacyOptions privacy;
+};
+
 }  // namespace symma

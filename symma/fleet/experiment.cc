@@ -2,75 +2,91 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-
+#include "symma/core/errors.h"
 #include "symma/fleet/account.h"
-#include "symma/fleet/sections.h"
+#include "symma/fleet/rules.h"
 
 namespace symma {
 namespace {
 
-template <class Registry>
-auto read_part(Experiment& e, const Config& config, const std::string& section, const std::string& kind) {
-  auto draft = Registry::instance().draft(kind, config.place(section, "kind"));
-  Fields fields;
-  draft->fields(fields);
-  // One file serves to compare kinds with --set: what another kind would read may stand there, and is not
-  // looked at.
-  std::vector<std::string> others = options_of_all<Registry>();
-  others.emplace_back("kind");
-  config.read(section, fields, others);
-  keep_section(e, section, {{"kind", kind}}, fields);
-  return draft;
+// What a part says of "[section] key", said of the line that it was read from.
+template <class F>
+auto located(const Config& config, F f) {
+  try {
+    return f();
+  } catch (const UserError& error) {
+    const std::string& place = error.place();
+    const auto end = place.find("] ");
+    if (!place.starts_with('[') || end == std::string::npos) throw;
+    throw UserError(config.place(place.substr(1, end - 1), place.substr(end + 2)), error.wrong(),
+                    error.remedy());
+  }
+}
+
+// The least number of rows that a node, or the server, gathers when no message fails.
+int64_t fewest_rows(const Exchange& x) {
+  const int64_t n = x.graph.agents;
+  if (x.graph.server) return std::max<int64_t>(1, std::llround(x.server.share * static_cast<double>(n)));
+  std::vector<int64_t> rows(n, 1);
+  for (const auto& [a, b] : x.graph.edges) ++rows[a], ++rows[b];
+  return *std::min_element(rows.begin(), rows.end());
+}
+
+// Whether the rule bears so many bad rows where the fewest rows come together: tried on rows of zeros.
+void check_bad_rows(const Exchange& x, const std::string& place) {
+  const int64_t n = fewest_rows(x);
+  Inputs in{at::zeros({n, 1}, at::kDouble), x.aggregation.bad, {}};
+  for (const auto& rule : x.before) in = prepare(*rule, in, Rng(0), place);
+  if (x.aggregator) check_bad(place, in.bad, in.rows.size(0), x.aggregator->most_bad(in.rows.size(0)));
+}
+
+// Parts are there where they do something, and where nobody talks there are none, so that one file serves to
+// compare with agents that are alone.
+void build_parts(const Settings& s, Exchange& x) {
+  if (x.graph.edges.empty()) {
+    x.options = s.sharing.options;
+    if (s.sharing.privacy.learners()) x.privacy = s.sharing.privacy;
+    return;
+  }
+  static_cast<ExchangeSettings&>(x) = s.sharing;
+  const ChosenParts& c = s.chosen;
+  if (c.aggregator.kind() != "mean") x.aggregator = c.aggregator.build();
+  for (const auto& one : c.before) x.before.push_back(one.build());
+  if (c.compressor.kind() != "none" || x.compression.threshold > 0) x.compressor = c.compressor.build();
+  if (!x.faults.agents.empty()) x.attack = c.attack.build();
 }
 
 }  // namespace
 
 Experiment Experiment::build(const Config& config) {
   Experiment e;
-  e.settings = Json::object();
-  Fields top;
-  e.fleet.fields(top);
-  config.read("", top,
-              {"task", "model", "learner", "exchange", "aggregator", "compression", "server", "faults",
-               "privacy", "population", "eval"});
-  if (e.fleet.name.empty()) e.fleet.name = std::filesystem::path(config.file()).stem();
-  keep_section(e, "", Json::object(), top);
+  static_cast<Settings&>(e) = Settings::read(config);
+  e.exchange.graph = e.chosen.topology.build()->build(e.fleet.agents, Rng(e.fleet.seed).split("topology"));
+  hold(rules_of_settings(), e, config);
+  if (!e.exchange.graph.server) e.exchange.weights = neighbours(e.exchange.graph);
+  build_parts(e, e.exchange);
+  if (!e.exchange.graph.edges.empty()) check_bad_rows(e.exchange, config.place("aggregator", "bad"));
 
-  e.task_kind = config.word("task", "kind", "");
-  if (e.task_kind.empty())
-    throw UserError(config.place("task", "kind"), "is missing",
-                    suggestion("", TaskFamilyRegistry::instance().names()));
-  e.family = read_part<TaskFamilyRegistry>(e, config, "task", e.task_kind)->build(e.fleet.agents);
-  e.spec = e.family->spec();
-  e.model_kind = config.word("model", "kind", "mlp");
-  e.model = read_part<ModelRegistry>(e, config, "model", e.model_kind)->build(e.spec.shape);
+  e.task_kind = e.chosen.task.kind(), e.model_kind = e.chosen.model.kind(),
+  e.learner_kind = e.chosen.learner.kind();
+  located(config, [&] {
+    e.family = e.chosen.task.build(e.fleet.agents);
+    e.spec = e.family->spec();
+    e.model = e.chosen.model.build(e.spec.shape);
+  });
   if (e.model->layout().size() == 0)
     throw UserError(config.place("model", "kind"),
                     fmt::format("\"{}\" has no parameters on task \"{}\"", e.model_kind, e.task_kind),
                     "choose another model, such as mlp");
-  e.learner_kind = config.word("learner", "kind", "maml");
-  PrivacyOptions privacy;
-  Fields guarded;
-  privacy.fields(guarded);
-  config.read("privacy", guarded);
+  const PrivacyOptions& p = e.sharing.privacy;
   Guard guard;
-  if (privacy.learners()) guard = {privacy.clip, privacy.noise, privacy.unit == "example"};
-  e.learner = build_population(e, config, read_part<LearnerRegistry>(e, config, "learner", e.learner_kind),
-                               LearnerSetting{*e.model, e.spec, guard});
-  e.exchange = build_exchange(e, config);
-  check_population(e, config);
-  check_privacy(e, config);
-  check_faults(e, config);
+  if (p.learners()) guard = {p.clip, p.noise, p.unit == "example"};
+  const LearnerSetting setting{*e.model, e.spec, guard};
+  located(config, [&] {
+    e.learner = e.population.on() ? population_learner(e, config, setting) : e.chosen.learner.build(setting);
+  });
+  hold(rules_of_parts(), e, config);
   (void)Account(e);  // a budget that allows nothing is refused here
-
-  Fields eval;
-  e.eval.fields(eval);
-  config.read("eval", eval);
-  if (e.eval.steps.empty() || !std::is_sorted(e.eval.steps.begin(), e.eval.steps.end())) {
-    throw UserError(config.place("eval", "steps"), "is not ascending", "write for example [0, 1, 5, 10]");
-  }
-  keep_section(e, "eval", Json::object(), eval);
   return e;
 }
 

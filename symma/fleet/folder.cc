@@ -34,7 +34,7 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
   const bool there = fs::exists(settings) || fs::exists(checkpoint);
   if (run.resume && there) {
     // Read as a file of today, so an option that has come since is at its default.
-    const Experiment old = Experiment::build(Config::load(settings));
+    const Settings old = Settings::read(Config::load(settings));
     const std::string differs = first_difference(old.settings, e.settings);
     if (!differs.empty())
       throw UserError(settings, "this run was made with other settings than now asked for (" + differs + ")",

@@ -10,7 +10,6 @@
 #include "symma/eval/evaluate.h"
 #include "symma/eval/statistics.h"
 #include "symma/fleet/experiment.h"
-#include "symma/fleet/sections.h"
 #include "symma/learners/own_settings.h"
 
 namespace symma {
@@ -75,19 +74,14 @@ std::vector<int64_t> ranked(const std::vector<double>& score, bool higher_is_bet
 
 }  // namespace
 
-std::unique_ptr<Learner> build_population(Experiment& e, const Config& config,
-                                          LearnerRegistry::DraftPtr draft, const LearnerSetting& setting) {
-  PopulationOptions& p = e.population;
+std::unique_ptr<Learner> population_learner(const Experiment& e, const Config& config,
+                                            const LearnerSetting& setting) {
+  const PopulationOptions& p = e.population;
   const std::string section = "population";
-  Fields fields;
-  p.fields(fields);
-  config.read(section, fields);
-  keep_section(e, section, Json::object(), fields);
-  if (!p.on()) return draft->build(setting);
   const auto no = [&](const char* key, const std::string& wrong, const std::string& remedy) {
     throw UserError(config.place(section, key), wrong, remedy);
   };
-  if (e.fleet.agents < 2) no("settings", "one agent is no population", "set agents to 2 or more");
+  auto draft = e.chosen.learner.draft();
   if (p.factors.empty()) no("factors", "is empty", "write for example [0.8, 1.2]");
   Fields theirs;
   draft->fields(theirs);
@@ -129,24 +123,6 @@ std::unique_ptr<Learner> build_population(Experiment& e, const Config& config,
          "widen low and high, or set start to drawn");
   }
   return std::make_unique<OwnSettings>(std::move(draft), p.settings, beginning(e, of_file), setting);
-}
-
-void check_population(const Experiment& e, const Config& config) {
-  if (!e.population.on()) return;
-  const auto no = [&](const std::string& wrong, const std::string& remedy) {
-    throw UserError(config.place("population", "settings"), wrong, remedy);
-  };
-  const Exchange& x = e.exchange;
-  if (x.privacy.learners() || x.privacy.agents())
-    no("agents copy each other whole, and no noise protects what they copy", "set privacy.unit to none");
-  if (x.attack) no("a hostile agent would be judged by what it says of itself", "set faults.agents to []");
-  if (!x.graph.edges.empty() && (x.updates() || x.compressor || x.tracks() || x.corrects()))
-    no("updates, compressed messages and corrected steps are differences from an agent's own past, and a "
-       "copied "
-       "row has another's",
-       "set exchange.payload to parameters, exchange.strategy to adapt-then-combine and compression.kind to "
-       "none, "
-       "or exchange.topology to none");
 }
 
 std::vector<int64_t> choose_parents(const PopulationOptions& p, const std::vector<double>& score,

@@ -51,13 +51,9 @@ struct PopulationOptions {
   bool due(int64_t round) const { return on() && round % ready == 0; }
 };
 
-// Reads [population], and builds the learner: `draft` itself, or one whose settings differ by agent.
-// `learner_fields` are the draft's.
-std::unique_ptr<Learner> build_population(Experiment&, const Config&, LearnerRegistry::DraftPtr draft,
-                                          const LearnerSetting&);
-
-// What cannot be combined with it, once the exchange is known.
-void check_population(const Experiment&, const Config&);
+// The chosen learner, with settings that differ by agent. Throws UserError where they are none of its
+// numbers.
+std::unique_ptr<Learner> population_learner(const Experiment&, const Config&, const LearnerSetting&);
 
 // Whom each agent goes on from, [N]: itself, or the one that it copies. A score that is not finite is the
 // worst.

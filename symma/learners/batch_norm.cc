@@ -29,13 +29,4 @@ void observe_statistics(const Model& model, State& state, const TaskBatch& batch
   state.theta = theta;
 }
 
-const SupervisedBatch& need_supervised(const TaskBatch& batch, const std::string& learner) {
-  const auto* points = dynamic_cast<const SupervisedBatch*>(&batch);
-  if (!points)
-    throw UserError("[learner] kind",
-                    "\"" + learner + "\" learns from labelled points, and this task has none",
-                    "use \"maml\"");
-  return *points;
-}
-
 }  // namespace symma

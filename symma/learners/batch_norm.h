@@ -9,7 +9,4 @@ namespace symma {
 // where the model keeps none.
 void observe_statistics(const Model&, State&, const TaskBatch&);
 
-// The batch as labelled points. Throws UserError that names the learner where it is something else.
-const class SupervisedBatch& need_supervised(const TaskBatch&, const std::string& learner);
-
 }  // namespace symma

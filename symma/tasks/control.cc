@@ -114,7 +114,10 @@ class Control : public TaskFamily, public Shares {
             .limit = w.limit,
             .copies = o_->copies,
             .continuous = w.continuous,
-            .leaving = w.leaving};
+            .leaving = w.leaving,
+            .advantages = o_->baseline == "linear",
+            .feedback = o_->feedback,
+            .labels = false};
   }
 
   std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,
@@ -349,15 +352,6 @@ std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tenso
     }
   }
   return out;
-}
-
-const ControlBatch& need_control(const TaskBatch& batch, const std::string& learner) {
-  const auto* worlds = dynamic_cast<const ControlBatch*>(&batch);
-  if (!worlds) {
-    throw UserError("[learner] kind", "\"" + learner + "\" learns in worlds, and this task has none",
-                    "set [task] kind = \"control\", or use \"maml\"");
-  }
-  return *worlds;
 }
 
 }  // namespace symma

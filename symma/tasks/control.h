@@ -24,6 +24,7 @@ struct ControlOptions {
 // players; one of A P columns has a network for each player.
 class ControlBatch : public TaskBatch {
  public:
+  static constexpr const char* kNeeded = "learns in worlds, and this task has none";
   // Row b's world draws from keys[b]; its constants are row b of `constants` [B, K] float64, undefined where
   // the world has none.
   ControlBatch(const Model& model, std::shared_ptr<const ControlOptions> options, std::vector<Rng> keys,
@@ -86,8 +87,5 @@ class ControlBatch : public TaskBatch {
   std::vector<Rng> keys_;
   Tensor constants_;  // [B, K]
 };
-
-// The batch as worlds. Throws UserError that names the learner where it is something else.
-const ControlBatch& need_control(const TaskBatch&, const std::string& learner);
 
 }  // namespace symma

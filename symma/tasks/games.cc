@@ -85,7 +85,8 @@ class Games : public TaskFamily {
     return {.shape = {{g.states()}, g.actions},
             .kind = Kind::kGame,
             .metric = "return",
-            .higher_is_better = true};
+            .higher_is_better = true,
+            .labels = false};
   }
 
   std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,
@@ -208,15 +209,6 @@ int64_t GameBatch::piece() const {
   const GameOptions& o = setup_->options;
   if (o.value == "exact") return 256;
   return std::clamp<int64_t>((int64_t{1} << 17) / (o.copies * o.rounds), 1, 256);
-}
-
-const GameBatch& need_games(const TaskBatch& batch, const std::string& learner) {
-  const auto* games = dynamic_cast<const GameBatch*>(&batch);
-  if (!games) {
-    throw UserError("[learner] kind", "\"" + learner + "\" learns among rivals, and this task has none",
-                    "set [task] kind = \"games\", or use \"maml\"");
-  }
-  return *games;
 }
 
 }  // namespace symma

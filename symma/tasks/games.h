@@ -27,6 +27,7 @@ struct GameOptions {
 // matches.
 class GameBatch : public TaskBatch {
  public:
+  static constexpr const char* kNeeded = "learns among rivals, and this task has none";
   struct Setup {
     GameOptions options;
     RepeatedGame game;
@@ -71,8 +72,5 @@ class GameBatch : public TaskBatch {
   std::vector<Rng> keys_;
   Rivals rivals_;
 };
-
-// The batch as matches. Throws UserError that names the learner where it is something else.
-const GameBatch& need_games(const TaskBatch&, const std::string& learner);
 
 }  // namespace symma

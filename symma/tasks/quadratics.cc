@@ -77,7 +77,7 @@ class Quadratics : public TaskFamily, public Shares {
   }
 
   TaskSpec spec() const override {
-    return {.shape = {{1}, o_.dims}, .kind = Kind::kRegression, .metric = "log10_loss"};
+    return {.shape = {{1}, o_.dims}, .kind = Kind::kRegression, .metric = "log10_loss", .labels = false};
   }
 
   std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,

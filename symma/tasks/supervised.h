@@ -27,6 +27,7 @@ struct Episodes {
 
 class SupervisedBatch : public TaskBatch, public Portable {
  public:
+  static constexpr const char* kNeeded = "learns from labelled points, and this task has none";
   // `mode` is kTrain for tasks of the training split. Labels are judged by cross-entropy, numbers by squared
   // error.
   SupervisedBatch(const Model& model, Kind kind, Episodes data, Mode mode);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "symma/core/errors.h"
 #include "symma/core/registry.h"
 #include "symma/core/rng.h"
 #include "symma/core/tensor.h"
@@ -41,6 +42,14 @@ class Portable {
   virtual std::unique_ptr<TaskBatch> unpack(const TensorDict&) const = 0;
 };
 
+// The batch as what a learner learns from. Throws UserError that names the learner where it is something
+// else.
+template <class Batch>
+const Batch& need(const TaskBatch& batch, const std::string& learner) {
+  if (const auto* wanted = dynamic_cast<const Batch*>(&batch)) return *wanted;
+  throw UserError("[learner] kind", "\"" + learner + "\" " + Batch::kNeeded, "use \"maml\", or another task");
+}
+
 // What a family's tasks look like.
 struct TaskSpec {
   ModelShape shape;  // the sizes of one input, and the number of outputs
@@ -53,6 +62,9 @@ struct TaskSpec {
   int64_t players = 0, seen = 0, limit = 0, copies = 0;
   bool continuous = false;  // actions are numbers: an output is their means and log deviations
   bool leaving = false;     // players may leave before their episode ends
+  bool advantages = false;  // lessons come with advantages
+  bool feedback = false;    // players are shown what they did and earned
+  bool labels = true;       // points with labels
 };
 
 // The whole population's distribution, rather than one agent's slice.

@@ -47,7 +47,7 @@ class Lola : public MatchLearner {
 
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
-    const GameBatch& games = need_games(batch, name());
+    const GameBatch& games = need<GameBatch>(batch, name());
     const int64_t p = games.player();
     const Tensor start = games.matches(hand_out(state.theta, batch.size())).contiguous();
     Adam adam;

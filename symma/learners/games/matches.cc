@@ -1,6 +1,7 @@
 #include "symma/learners/games/matches.h"
 
 #include "symma/core/errors.h"
+#include "symma/learners/needs.h"
 
 namespace symma {
 
@@ -15,10 +16,7 @@ Tensor own_gradients(const Tensor& losses, const Tensor& matches, int64_t player
 
 MatchLearner::MatchLearner(const OuterOptions& outer, const LearnerSetting& setting, const std::string& name)
     : outer_(outer), model_(setting.model), name_(name) {
-  if (setting.spec.kind != Kind::kGame) {
-    throw UserError("[learner] kind", "\"" + name + "\" learns among rivals, and this task has none",
-                    "set [task] kind = \"games\", or use \"maml\"");
-  }
+  need(setting, name, {Need::kMatches});
 }
 
 State MatchLearner::init(std::span<const Rng> keys, at::ScalarType type) const {
@@ -28,14 +26,14 @@ State MatchLearner::init(std::span<const Rng> keys, at::ScalarType type) const {
 }
 
 Scores MatchLearner::step(State& state, const TaskBatch& batch, Rng rng) const {
-  const GameBatch& games = need_games(batch, name_);
+  const GameBatch& games = need<GameBatch>(batch, name_);
   const int64_t n = state.size(), p = games.player();
   // Rivals stand beside players before the work is cut into pieces, for a rival may be in another piece.
   State matches = State::of(games.matches(hand_out(state.theta, batch.size())));
   const auto pieces = pieces_of(state, model_, batch.size(), games.piece());
   const auto g =
       gather(matches, batch, pieces, rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
-        return gradient(rows, need_games(tasks, name_), own);
+        return gradient(rows, need<GameBatch>(tasks, name_), own);
       });
   const Scores now = games.score(matches.theta, rng);
   outer_step(outer_, state, by_agents(g.grad.narrow(1, 0, p), n));
@@ -82,7 +80,7 @@ Gradients ChainLearner::gradient(const Tensor& matches, const GameBatch& games, 
 
 std::vector<Tensor> ChainLearner::adapt(const State& state, const TaskBatch& batch,
                                         std::span<const int64_t> steps, Rng rng) const {
-  const GameBatch& games = need_games(batch, name());
+  const GameBatch& games = need<GameBatch>(batch, name());
   const Tensor start = games.matches(hand_out(state.theta, batch.size())).contiguous();
   const Tensor rate = rates(start, games.player());
   return walk(start, steps, [&](const Tensor& phi, int64_t k) {

@@ -5,6 +5,7 @@
 #include "symma/core/errors.h"
 #include "symma/core/parallel.h"
 #include "symma/core/safetensors.h"
+#include "symma/learners/needs.h"
 
 namespace symma {
 namespace {
@@ -71,11 +72,7 @@ struct LearnedOptimizer::Landing {
 LearnedOptimizer::LearnedOptimizer(LearnedOptions o, std::unique_ptr<Rule> rule,
                                    const LearnerSetting& setting)
     : o_(std::move(o)), rule_(std::move(rule)), model_(setting.model) {
-  if (setting.spec.kind == Kind::kControl || setting.spec.kind == Kind::kGame)
-    throw UserError("[learner] kind",
-                    "is a learned optimiser, which stays with a task for several rounds, and this one is not "
-                    "one that can be kept",
-                    "use a task of points or functions");
+  need(setting, "a learned optimiser", {Need::kKept});
   if (o_.steps % o_.unroll != 0)
     throw UserError("[learner] steps",
                     std::to_string(o_.steps) + " is no multiple of unroll, " + std::to_string(o_.unroll),

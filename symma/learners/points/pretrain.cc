@@ -52,13 +52,13 @@ class Pretrain : public Learner, public Guarded {
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
     // Where examples are protected, each makes a task of its own, and its gradient is a row.
-    const auto singles = guard_.examples ? need_supervised(batch, "pretrain").apart() : nullptr;
+    const auto singles = guard_.examples ? need<SupervisedBatch>(batch, "pretrain").apart() : nullptr;
     const TaskBatch& units = singles ? *singles : batch;
     const auto g = gather(
         state, units, pieces_of(state, model_, units.size()), rng,
         [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
           const Tensor at = leaf(rows);
-          const Tensor loss = classes_ > 0 ? classify(at, need_supervised(tasks, "pretrain"))
+          const Tensor loss = classes_ > 0 ? classify(at, need<SupervisedBatch>(tasks, "pretrain"))
                                            : (tasks.loss(at, Stage::kSupport, own.split("support")) +
                                               tasks.loss(at, Stage::kQuery, own.split("query"))) /
                                                  2;

@@ -5,6 +5,7 @@
 // all classes share (section 2.3). So adapting sets the head of the row, and everything else treats it like
 // any other row.
 #include "symma/learners/batch_norm.h"
+#include "symma/learners/needs.h"
 #include "symma/learners/outer.h"
 #include "symma/tasks/supervised.h"
 
@@ -20,13 +21,7 @@ class Protonet : public Learner {
 
   Protonet(const Options& options, const LearnerSetting& setting)
       : o_(options), model_(setting.model), ways_(setting.spec.shape.out) {
-    if (setting.spec.kind != Kind::kClassification) {
-      throw UserError("[learner] kind", "\"protonet\" classifies, and this task is a regression",
-                      "use \"maml\", or a classification task");
-    }
-    if (setting.model.layout().entries().back().name != "head.bias")
-      throw UserError("[model] kind", "is a table, and prototypes are means of features",
-                      "use \"mlp\" or \"conv\"");
+    need(setting, "protonet", {Need::kClasses, Need::kFeatures});
   }
 
   State init(std::span<const Rng> keys, at::ScalarType type) const override {
@@ -38,7 +33,7 @@ class Protonet : public Learner {
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
     return outer_update(
         o_.outer, model_, {}, state, batch, rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng) {
-          const SupervisedBatch& points = need_supervised(tasks, "protonet");
+          const SupervisedBatch& points = need<SupervisedBatch>(tasks, "protonet");
           const Tensor at = leaf(rows);
           const Tensor f = model_.features(at, points.x(Stage::kQuery).to(at.options()), points.mode());
           const auto [weight, bias] = head(at, points);
@@ -54,7 +49,7 @@ class Protonet : public Learner {
                             Rng) const override {
     at::NoGradGuard no_grad;
     const Tensor rows = hand_out(state.theta, batch.size());
-    const auto [weight, bias] = head(rows, need_supervised(batch, "protonet"));
+    const auto [weight, bias] = head(rows, need<SupervisedBatch>(batch, "protonet"));
     const int64_t body = model_.layout().at("head.weight").offset;
     const Tensor set = at::cat({rows.narrow(1, 0, body), weight.flatten(1), bias}, 1);
     std::vector<Tensor> out;

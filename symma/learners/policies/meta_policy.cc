@@ -1,6 +1,7 @@
 #include "symma/learners/policies/meta_policy.h"
 
 #include "symma/core/parallel.h"
+#include "symma/learners/needs.h"
 #include "symma/learners/rows.h"
 #include "symma/tasks/advantages.h"
 
@@ -15,17 +16,11 @@ constexpr int64_t kPiece = 5;
 
 MetaPolicy::MetaPolicy(const InnerPolicyOptions& o, const LearnerSetting& setting, const std::string& name)
     : o_(o), model_(setting.model), name_(name) {
-  if (setting.spec.kind != Kind::kControl) {
-    throw UserError("[learner] kind", "\"" + name + "\" learns in worlds, and this task has none",
-                    "set [task] kind = \"control\", or use \"maml\"");
-  }
+  need(setting, name, {Need::kWorlds, Need::kAdvantages});
 }
 
 std::vector<Journey> MetaPolicy::travel(const State& state, const TaskBatch& batch, bool studies,
                                         Rng rng) const {
-  if (need_control(batch, name_).options().baseline != "linear") {
-    throw UserError("[task] baseline", "\"" + name_ + "\" needs advantages", "set baseline = \"linear\"");
-  }
   const int64_t b = batch.size();
   const Tensor rows = hand_out(state.theta, b);
   std::vector<Journey> out((b + kPiece - 1) / kPiece);
@@ -83,7 +78,7 @@ Scores MetaPolicy::returns(const std::vector<Journey>& journeys, int64_t agents)
 
 std::vector<Tensor> MetaPolicy::adapt(const State& state, const TaskBatch& batch,
                                       std::span<const int64_t> steps, Rng rng) const {
-  const ControlBatch& tasks = need_control(batch, name_);
+  const ControlBatch& tasks = need<ControlBatch>(batch, name_);
   return walk(hand_out(state.theta, batch.size()).contiguous(), steps, [&](const Tensor& rows, int64_t k) {
     const Tensor at = leaf(rows);
     const Tensor loss = tasks.loss(at, Stage::kSupport, rng.split("inner", k));

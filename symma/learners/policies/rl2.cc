@@ -15,6 +15,7 @@
 
 #include "symma/core/parallel.h"
 #include "symma/learners/adam.h"
+#include "symma/learners/needs.h"
 #include "symma/learners/rows.h"
 #include "symma/learners/teams/teams.h"
 
@@ -91,7 +92,7 @@ class Rl2 : public Learner {
   // differ.
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
-    const ControlBatch& worlds = checked(batch);
+    const ControlBatch& worlds = worlds_of(batch);
     at::NoGradGuard no_grad;
     const int64_t b = batch.size(), p = actor_.columns(), players = spec_.players;
     const Tensor actors = state.theta.narrow(1, 0, p);
@@ -109,7 +110,7 @@ class Rl2 : public Learner {
 
  private:
   Scores update(State& state, const TaskBatch& batch, Rng rng) const {
-    const ControlBatch& worlds = checked(batch);
+    const ControlBatch& worlds = worlds_of(batch);
     const int64_t n = state.size(), a = actor_.columns(), c = critic_.columns();
     at::NoGradGuard no_grad;
     const Tensor actors = state.theta.narrow(1, 0, a);
@@ -168,32 +169,11 @@ class Rl2 : public Learner {
   }
 
   static const TaskSpec& checked(const LearnerSetting& setting) {
-    if (setting.spec.kind != Kind::kControl) {
-      throw UserError("[learner] kind", "\"rl2\" learns in worlds, and this task has none",
-                      "set [task] kind = \"control\"");
-    }
-    if (setting.spec.leaving) {
-      throw UserError("[learner] kind",
-                      "\"rl2\" learns in teams that stay whole, and this world's players leave",
-                      "use \"ippo\", or another world");
-    }
-    const auto& entries = setting.model.layout().entries();
-    if (!dynamic_cast<const Recurrent*>(&setting.model) ||
-        std::none_of(entries.begin(), entries.end(), [](const auto& e) { return e.name == "memory"; })) {
-      throw UserError("[model] kind", "\"rl2\" needs a policy whose row holds its memory",
-                      "set [model] kind = \"gru\" and memory = true");
-    }
+    need(setting, "rl2", {Need::kWorlds, Need::kWholeTeams, Need::kMemory, Need::kFeedback});
     return setting.spec;
   }
 
-  static const ControlBatch& checked(const TaskBatch& batch) {
-    const ControlBatch& worlds = need_control(batch, "rl2");
-    if (!worlds.options().feedback) {
-      throw UserError("[task] feedback", "\"rl2\" learns from what it did and earned, and is not shown it",
-                      "set feedback = true");
-    }
-    return worlds;
-  }
+  static const ControlBatch& worlds_of(const TaskBatch& batch) { return need<ControlBatch>(batch, "rl2"); }
 
   // Trials without the gaps that episodes leave which ended early.
   Trials one_after_another(const std::vector<Rollout>& episodes) const {

@@ -74,7 +74,7 @@ class Coma : public Learner {
 
  private:
   Scores update(State& state, const TaskBatch& batch, Rng rng) const {
-    const ControlBatch& worlds = need_control(batch, "coma");
+    const ControlBatch& worlds = need<ControlBatch>(batch, "coma");
     const int64_t tasks = batch.size() / state.theta.size(0);
     at::NoGradGuard no_grad;
     Scores out = learn_by_fragments(

@@ -69,7 +69,7 @@ Scores PolicyGradient::step(State& state, const TaskBatch& batch, Rng rng) const
 }
 
 Scores PolicyGradient::update(State& state, const TaskBatch& batch, Rng rng) const {
-  const ControlBatch& worlds = need_control(batch, name_);
+  const ControlBatch& worlds = need<ControlBatch>(batch, name_);
   const int64_t n = state.theta.size(0), tasks = batch.size() / n, a = actor_.columns();
   at::NoGradGuard no_grad;
   if (o_.pool.on()) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "symma/learners/needs.h"
 #include "symma/learners/rows.h"
 
 namespace symma {
@@ -25,16 +26,8 @@ void TeamOptions::fields(Fields& f) {
 }
 
 TeamShape::TeamShape(const LearnerSetting& setting, const std::string& learner) {
+  need(setting, learner, {Need::kWorlds, Need::kChoices});
   const TaskSpec& s = setting.spec;
-  if (s.kind != Kind::kControl) {
-    throw UserError("[learner] kind", "\"" + learner + "\" learns in worlds, and this task has none",
-                    "set [task] kind = \"control\"");
-  }
-  if (s.continuous) {
-    throw UserError("[learner] kind",
-                    "\"" + learner + "\" chooses among actions, and this world's are numbers",
-                    "use \"maml_trpo\" or \"promp\", or another world");
-  }
   players = s.players, seen = s.seen, input = s.shape.in[0], actions = s.shape.out, limit = s.limit,
   copies = s.copies;
 }

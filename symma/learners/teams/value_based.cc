@@ -1,6 +1,7 @@
 #include "symma/learners/teams/value_based.h"
 
 #include "symma/learners/adam.h"
+#include "symma/learners/needs.h"
 #include "symma/learners/rows.h"
 
 namespace symma {
@@ -128,11 +129,7 @@ ValueBased::ValueBased(const ValueOptions& options, const LearnerSetting& settin
       net_(setting.model, shape_.players, o_.team.share_parameters),
       mixing_(std::move(mixing)),
       name_(name) {
-  if (setting.spec.leaving) {
-    throw UserError("[learner] kind",
-                    "\"" + name + "\" replays teams that stay whole, and this world's players leave",
-                    "use \"ippo\", \"mappo\", \"ia2c\", \"maa2c\" or \"coma\"");
-  }
+  need(setting, name, {Need::kWholeTeams});
 }
 
 // theta is [players' networks, mixing]; the target is the same.
@@ -156,7 +153,7 @@ Scores ValueBased::step(State& state, const TaskBatch& batch, Rng rng) const {
 }
 
 Scores ValueBased::update(State& state, const TaskBatch& batch, Rng rng) const {
-  const ControlBatch& worlds = need_control(batch, name_);
+  const ControlBatch& worlds = need<ControlBatch>(batch, name_);
   const int64_t n = state.theta.size(0), tasks = batch.size() / n;
   at::NoGradGuard no_grad;
   Behaviour how{o_.temperature > 0 ? Behaviour::Pick::kSample : Behaviour::Pick::kGreedy, {}};

@@ -1,0 +1,161 @@
+#include "symma/fleet/settings.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "symma/core/errors.h"
+
+namespace symma {
+namespace {
+
+template <class Options>
+auto fields_of(Options& options) {
+  return [&options](Fields& f) { options.fields(f); };
+}
+
+// The names of the options of all parts of a kind. One file serves to compare parts with --set: what another
+// part would read may stand in its section, and is not looked at.
+void add_options_of_all(const std::string& kind, std::vector<std::string>& names) {
+  if (kind.empty()) return;
+  for (const auto& [name, part] : catalog()[kind])
+    for (const auto& option : part.options()) names.push_back(option["name"]);
+}
+
+// Keeps a section whose fields were read, as TOML and as JSON.
+void keep(Settings& s, const Section& section, const Fields& fields) {
+  Json table = Json::object();
+  if (!section.name.empty()) s.toml += fmt::format("\n[{}]\n", section.name);
+  if (section.key == "kind") {
+    table["kind"] = section.part->kind();
+    s.toml += fmt::format("kind = {}\n", table["kind"].dump());
+  }
+  s.toml += to_toml(fields);
+  for (const auto& f : fields.list()) table[f.name] = f.value();
+  s.settings[section.name] = table;
+}
+
+Fields read_section(const Section& section, const Config& config, std::vector<std::string> others) {
+  add_options_of_all(section.part_kind, others);
+  add_options_of_all(section.list_kind, others);
+  if (section.part) {
+    section.part->choose(config.word(section.name, section.key, section.part->kind()),
+                         config.place(section.name, section.key));
+    others.push_back(section.key);
+  }
+  Fields fields;
+  if (section.own) section.own(fields);
+  if (section.part) section.part->fields(fields);
+  if (section.listed) {
+    config.read(section.name, fields, others);
+    for (Nested* part : section.listed(config)) part->fields(fields);
+  }
+  config.read(section.name, fields, others);
+  return fields;
+}
+
+// The schema of a section: what it may hold at all, and for each part that can be chosen what its options may
+// be.
+Json section_schema(const Section& section) {
+  Json properties = Json::object();
+  if (section.own) {
+    Fields own;
+    section.own(own);
+    properties = schema(own);
+  }
+  Json out{{"type", "object"}};
+  if (!section.doc.empty()) out["description"] = section.doc;
+  std::vector<std::string> names;
+  add_options_of_all(section.part_kind, names);
+  add_options_of_all(section.list_kind, names);
+  for (const auto& name : names)
+    if (!properties.contains(name)) properties[name] = Json::object();
+  if (section.part) {
+    Json choices = Json::array(), cases = Json::array();
+    for (const auto& [name, part] : catalog()[section.part_kind]) {
+      choices.push_back({{"const", name}, {"description", part.summary}});
+      Json theirs = Json::object();
+      for (const auto& option : part.options()) theirs[option["name"].get<std::string>()] = option["schema"];
+      Json chosen{{"properties", {{section.key, {{"const", name}}}}}};
+      if (name != section.part->kind()) chosen["required"] = {section.key};
+      if (!theirs.empty()) cases.push_back({{"if", chosen}, {"then", {{"properties", theirs}}}});
+    }
+    properties[section.key] = {{"oneOf", choices}, {"default", section.part->kind()}};
+    if (!cases.empty()) out["allOf"] = cases;
+  }
+  out["properties"] = properties;
+  out["additionalProperties"] = false;
+  return out;
+}
+
+}  // namespace
+
+std::vector<Section> sections(Settings& s) {
+  ChosenParts& c = s.chosen;
+  ExchangeSettings& x = s.sharing;
+  return {
+      {"", "the fleet", fields_of(s.fleet), "", "", nullptr},
+      {"task", "what agents learn", nullptr, "kind", "TaskFamily", &c.task},
+      {"model", "the network that a row holds", nullptr, "kind", "Model", &c.model},
+      {"learner", "how agents learn", nullptr, "kind", "Learner", &c.learner},
+      {"population", "population-based training", fields_of(s.population), "", "", nullptr},
+      {"exchange", "who talks to whom, and when", fields_of(x.options), "topology", "Topology", &c.topology},
+      {"aggregator", "how rows that come together are combined", fields_of(x.aggregation), "kind",
+       "Aggregator", &c.aggregator, "PreAggregator",
+       [&c, &x](const Config& config) {
+         c.before.clear();
+         for (const auto& name : x.aggregation.before) {
+           Choice<PreAggregatorRegistry> one("clipping");
+           one.choose(name, config.place("aggregator", "before"));
+           c.before.push_back(one);
+         }
+         std::vector<Nested*> parts;
+         for (auto& one : c.before) parts.push_back(&one);
+         return parts;
+       }},
+      {"compression", "how messages are made smaller", fields_of(x.compression), "kind", "Compressor",
+       &c.compressor},
+      {"server", "of the topology with a server", fields_of(x.server), "", "", nullptr},
+      {"faults", "hostile agents, and messages that get lost", fields_of(x.faults), "kind", "Attack",
+       &c.attack},
+      {"privacy", "what noise protects", fields_of(x.privacy), "", "", nullptr},
+      {"eval", "what agents are judged on", fields_of(s.eval), "", "", nullptr},
+  };
+}
+
+Settings Settings::read(const Config& config) {
+  Settings s;
+  s.settings = Json::object();
+  const std::vector<Section> all = sections(s);
+  std::vector<std::string> names;
+  for (const auto& section : all)
+    if (!section.name.empty()) names.push_back(section.name);
+  if (config.word("task", "kind", "").empty())
+    throw UserError(config.place("task", "kind"), "is missing",
+                    suggestion("", TaskFamilyRegistry::instance().names()));
+  for (const auto& section : all) {
+    const Fields fields =
+        read_section(section, config, section.name.empty() ? names : std::vector<std::string>{});
+    if (s.fleet.name.empty()) s.fleet.name = std::filesystem::path(config.file()).stem();
+    keep(s, section, fields);
+  }
+  return s;
+}
+
+Json experiment_schema() {
+  Settings s;
+  Json out, properties;
+  for (const auto& section : sections(s)) {
+    if (section.name.empty())
+      out = section_schema(section), properties = out["properties"];
+    else
+      properties[section.name] = section_schema(section);
+  }
+  out["$schema"] = "https://json-schema.org/draft/2020-12/schema";
+  out["title"] = "an experiment of symma";
+  out["properties"] = properties;
+  out["required"] = {"task"};
+  return out;
+}
+
+}  // namespace symma
