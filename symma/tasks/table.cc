@@ -232,7 +232,7 @@ class Table : public TaskFamily,
                       "lower [task] shots, or leave the group out");
     }
     std::vector<int64_t> counts(labels_.size());
-    for (int64_t r : g.rows) ++counts[static_cast<size_t>(y_.data_ptr<double>()[r])];
+    for (int64_t r : g.rows) ++counts[static_cast<size_t>(y_[r].item<double>())];
     for (size_t c = 0; c < counts.size(); ++c) {
       if (counts[c] >= o_.shots + 1) continue;
       throw UserError(
