@@ -7,6 +7,7 @@
 #include "symma/eval/scores.h"
 #include "symma/fleet/train.h"
 #include "symma/report/report.h"
+#include "symma/tasks/named.h"
 
 namespace symma {
 namespace {
@@ -18,15 +19,22 @@ struct EvalArguments {
 
 void run_eval(const EvalArguments& a) {
   std::vector<std::string> settings = a.settings;
+  Experiment e = open_experiment(a.run, settings);
   if (!a.data.empty()) {
     // A family that reads test data from a file says so by having the option.
-    const Experiment plain = open_experiment(a.run, {});
-    if (!plain.settings["task"].contains("test_path"))
-      throw UserError("--data", "task \"" + plain.task_kind + "\" reads no files", "leave it out");
-    const bool list = plain.settings["task"]["test_path"].is_array();
-    settings.push_back("task.test_path=" + (list ? Json::array({a.data}).dump() : Json(a.data).dump()));
+    Json& task = e.settings["task"];
+    if (!task.contains("test_path"))
+      throw UserError("--data", "task \"" + e.task_kind + "\" reads no files", "leave it out");
+    const Json data = task["test_path"].is_array() ? Json::array({a.data}) : Json(a.data);
+    settings.push_back("task.test_path=" + data.dump());
+    // What was trained on stays as it was: with a test_path it would be more groups, and other scales.
+    if (auto* judged = dynamic_cast<OtherTests*>(e.family.get())) {
+      judged->test_on(a.data);
+      task["test_path"] = data;
+    } else {
+      e = open_experiment(a.run, settings);
+    }
   }
-  const Experiment e = open_experiment(a.run, settings);
   const RunState state = load_checkpoint(in_folder(a.run, "checkpoint.safetensors"), e);
   if (settings.empty()) {
     const Json summary = conclude(e, {.folder = a.run}, state);

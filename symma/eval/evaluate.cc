@@ -4,6 +4,7 @@
 #include "symma/core/parallel.h"
 #include "symma/eval/statistics.h"
 #include "symma/learners/rows.h"
+#include "symma/tasks/named.h"
 
 namespace symma {
 
@@ -11,13 +12,15 @@ EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const st
                     bool own_slice, Rng rng) {
   const int64_t agents = subject.state.size(), piece = piece_size(subject.model);
   const int64_t pieces = (tasks + piece - 1) / piece;
-  std::vector<std::vector<Scores>> found(agents * pieces);  // [piece][step]
+  std::vector<std::vector<Scores>> found(agents * pieces);        // [piece][step]
+  std::vector<std::vector<std::string>> called(agents * pieces);  // [piece][task]
   parallel_for(agents * pieces, 1, [&](int64_t at, int64_t) {
     const int64_t agent = at / pieces, begin = at % pieces * piece, end = std::min(tasks, begin + piece);
     const int64_t whose = own_slice ? subject.state.id.data_ptr<int64_t>()[agent] : kEveryone;
     const auto asks = asks_for(std::vector<int64_t>(tasks, whose), rng.split("tasks"));
     const auto batch =
         subject.family.sample(subject.model, std::span(asks).subspan(begin, end - begin), split);
+    if (const auto* named = dynamic_cast<const Named*>(batch.get())) called[at] = named->names();
     const auto rows =
         subject.learner.adapt(subject.state.rows(agent, agent + 1), *batch, steps, rng.split("adapt"));
     for (size_t s = 0; s < steps.size(); ++s) {
@@ -27,6 +30,13 @@ EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const st
   });
   const int64_t* id = subject.state.id.data_ptr<int64_t>();
   EvalResult result{split, subject.family.spec().metric, steps, {}, {id, id + agents}, subject.counted};
+  if (!called.empty() && !called[0].empty()) {
+    result.names.resize(agents);
+    for (int64_t at = 0; at < agents * pieces; ++at) {
+      auto& of_agent = result.names[at / pieces];
+      of_agent.insert(of_agent.end(), called[at].begin(), called[at].end());
+    }
+  }
   for (int64_t at = 0; at < agents * pieces; ++at) {
     for (size_t s = 0; s < steps.size(); ++s) {
       for (const auto& [name, score] : found[at][s]) {

@@ -48,6 +48,8 @@ struct EvalResult {
   std::map<std::string, ScoreTable> all;  // every score of the tasks, by its name
   std::vector<int64_t> agents;            // the numbers of those who were judged, in the order of the tables
   std::vector<int64_t> counted;           // as the subject's
+  // What each task is made of (tasks/named.h), [agent][task]; empty where every task is drawn anew.
+  std::vector<std::vector<std::string>> names = {};
   const ScoreTable& scores() const { return all.at(metric); }
 };
 

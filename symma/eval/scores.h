@@ -10,8 +10,9 @@
 namespace symma {
 
 // A table that spreadsheets, R and pandas open (RFC 4180): split, agent, task, steps, and a column for each
-// score; an empty cell is a score that is not finite. Only agents that count. Of more than a million rows
-// only means over agents are written, with an empty agent.
+// score; an empty cell is a score that is not finite. Where tasks are made of things that have names, a
+// column `group` after `task` has them. Only agents that count. Of more than a million rows only means over
+// agents are written, with an empty agent.
 std::string scores_csv(const std::vector<EvalResult>&);
 
 // steps -> a score of each task of `split`, averaged over agents, from such a file. What is not finite is not

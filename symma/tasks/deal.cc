@@ -10,6 +10,55 @@
 #include "symma/core/rng.h"
 
 namespace symma {
+namespace {
+
+// How many of n items go to validation and to the test.
+std::pair<int64_t, int64_t> counts(int64_t n, const Fractions& f, const std::string& have) {
+  int64_t parts = 1;
+  const auto count = [&](const std::optional<double>& fraction, const char* key, const char* what) {
+    if (!fraction) return int64_t{0};
+    if (*fraction <= 0)
+      throw UserError(std::string("[task] ") + key, fmt::format("is {}, and {} of its own", *fraction, what),
+                      "set it above 0, such as 0.1");
+    ++parts;
+    return std::max<int64_t>(1, std::llround(*fraction * static_cast<double>(n)));
+  };
+  const int64_t validation = count(f.validation, "validation_fraction", "validation is of tasks"),
+                test = count(f.test, "test_fraction", "the test is of tasks");
+  const std::string keys = f.validation && f.test ? "[task] validation_fraction, test_fraction"
+                           : f.test               ? "[task] test_fraction"
+                                                  : "[task] validation_fraction";
+  if (n < parts)
+    throw UserError(keys,
+                    fmt::format("{}, and training{}{} need one each at least", have,
+                                f.validation ? ", validation" : "", f.test ? " and test" : ""),
+                    fmt::format("give {} or more, or name the test in a file of its own (test_path)", parts));
+  if (validation + test >= n)
+    throw UserError(keys, fmt::format("keep {} and {} apart, but {}", validation, test, have),
+                    "lower them, so that some are left to train on");
+  return {validation, test};
+}
+
+}  // namespace
+
+Parts part_in_order(const std::vector<int64_t>& items, const Fractions& fractions, const std::string& have) {
+  const auto n = static_cast<int64_t>(items.size());
+  const auto [validation, test] = counts(n, fractions, have);
+  const auto first_test = items.end() - test, first_validation = first_test - validation;
+  return {{items.begin(), first_validation}, {first_validation, first_test}, {first_test, items.end()}};
+}
+
+Parts part_items(const std::vector<int64_t>& items, const Fractions& fractions, const std::string& name,
+                 const std::string& have) {
+  // The split is part of the data's definition, so it has a key of its own and not the run's seed.
+  Draws draws(Rng(0).split("split").split(name));
+  std::vector<int64_t> shuffled;
+  for (const int64_t i : draws.permutation(static_cast<int64_t>(items.size()))) shuffled.push_back(items[i]);
+  std::reverse(shuffled.begin(), shuffled.end());
+  Parts parts = part_in_order(shuffled, fractions, have);
+  for (auto* part : {&parts.train, &parts.validation, &parts.test}) std::sort(part->begin(), part->end());
+  return parts;
+}
 
 Parts part_items(const std::vector<int64_t>& items, double validation_fraction, double test_fraction,
                  const std::string& name) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,20 @@ namespace symma {
 struct Parts {
   std::vector<int64_t> train, validation, test;
 };
+
+// What of the items is kept apart. A part that is named in another way (a file of its own, a list of names)
+// has no fraction.
+struct Fractions {
+  std::optional<double> validation, test;
+};
+
+// Items cut into three parts. Nobody is judged on what he learns from: each part that has a fraction gets
+// items of its own, at least one. `part_items` shuffles them first, in an order that `name` alone decides;
+// `part_in_order` takes the last for the test and those before them for validation. Throws UserError where a
+// fraction is 0 or the items are too few; `have` says what there is, as in "t.csv has 2 groups".
+Parts part_items(const std::vector<int64_t>& items, const Fractions&, const std::string& name,
+                 const std::string& have);
+Parts part_in_order(const std::vector<int64_t>& items, const Fractions&, const std::string& have);
 
 // A fixed shuffle of `items`, keyed by `name`, cut by the fractions (each rounded to a count, at least one
 // where it is above 0).

@@ -35,12 +35,19 @@ int64_t SupervisedBatch::size() const {
 }
 
 std::unique_ptr<TaskBatch> SupervisedBatch::slice(int64_t begin, int64_t end) const {
-  Episodes part{cut(data_.support_x, begin, end),    cut(data_.support_y, begin, end),
-                cut(data_.query_x, begin, end),      cut(data_.query_y, begin, end),
-                cut(data_.query_weight, begin, end), cut(data_.support_class, begin, end),
-                cut(data_.query_class, begin, end),  cut(data_.curve_x, begin, end),
-                cut(data_.curve_y, begin, end),      {}};
+  Episodes part{cut(data_.support_x, begin, end),
+                cut(data_.support_y, begin, end),
+                cut(data_.query_x, begin, end),
+                cut(data_.query_y, begin, end),
+                cut(data_.query_weight, begin, end),
+                cut(data_.support_class, begin, end),
+                cut(data_.query_class, begin, end),
+                cut(data_.curve_x, begin, end),
+                cut(data_.curve_y, begin, end),
+                {},
+                {}};
   if (!data_.titles.empty()) part.titles.assign(data_.titles.begin() + begin, data_.titles.begin() + end);
+  if (!data_.names.empty()) part.names.assign(data_.names.begin() + begin, data_.names.begin() + end);
   return std::make_unique<SupervisedBatch>(model_, kind_, std::move(part), mode_);
 }
 

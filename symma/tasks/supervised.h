@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "symma/tasks/named.h"
 #include "symma/tasks/task.h"
 
 namespace symma {
@@ -23,9 +24,10 @@ struct Episodes {
   // The true curve, for drawing tasks with one input: [B, G, 1] each; undefined where a family has none.
   Tensor curve_x, curve_y;
   std::vector<std::string> titles;  // B of them, or empty
+  std::vector<std::string> names;   // what each task is made of, B of them; empty where each is drawn anew
 };
 
-class SupervisedBatch : public TaskBatch, public Portable {
+class SupervisedBatch : public TaskBatch, public Portable, public Named {
  public:
   static constexpr const char* kNeeded = "learns from labelled points, and this task has none";
   // `mode` is kTrain for tasks of the training split. Labels are judged by cross-entropy, numbers by squared
@@ -38,6 +40,7 @@ class SupervisedBatch : public TaskBatch, public Portable {
   Scores score(const Tensor& theta, Rng) const override;
   TensorDict pack(Stage) const override;
   std::unique_ptr<TaskBatch> unpack(const TensorDict&) const override;
+  std::vector<std::string> names() const override { return data_.names; }
 
   const Episodes& data() const { return data_; }
   Kind kind() const { return kind_; }

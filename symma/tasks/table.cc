@@ -13,13 +13,18 @@
 namespace symma {
 namespace {
 
-class Table : public TaskFamily, public FewShot, public Shares, public Accountable {
+class Table : public TaskFamily,
+              public FewShot,
+              public Shares,
+              public Accountable,
+              public Remembers,
+              public OtherTests {
  public:
   struct Options {
     std::string path, test_path, group = "task", target = "y", kind = "regression";
     std::vector<std::string> features, ood_groups;
     int64_t shots = 10, queries = 10, test_queries = 100;
-    double validation_fraction = 0.0, test_fraction = 0.2;
+    double validation_fraction = 0.1, test_fraction = 0.2;
     void fields(Fields& f) {
       f.add("path", path, "CSV file with a header row, plain or gzipped");
       f.add("test_path", test_path,
@@ -33,7 +38,7 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
       f.add("test_queries", test_queries, "the most rows of a task to be judged on when evaluated")
           .at_least(1);
       f.add("validation_fraction", validation_fraction, "part of the groups kept for validation")
-          .at_least(0)
+          .above(0)
           .below(1);
       f.add("test_fraction", test_fraction, "part of the groups kept for the test").at_least(0).below(1);
       f.add("ood_groups", ood_groups, "groups kept for the out-of-distribution test");
@@ -80,6 +85,7 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
       if (unequal) e.query_weight[i].narrow(0, 0, static_cast<int64_t>(have)).fill_(1);
       for (size_t k = have; k < places; ++k) query[i].push_back(query[i][k - have]);
       e.titles.push_back(fmt::format("{} = {}", o_.group, g.name));
+      e.names.push_back(g.name);
     }
     take(support, e.support_x, e.support_y);
     take(query, e.query_x, e.query_y);
@@ -121,6 +127,16 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
     return out;
   }
 
+  bool trained_on(const std::string& name) const override {
+    return std::any_of(train_all_.begin(), train_all_.end(),
+                       [&](int64_t g) { return groups_[g].name == name; });
+  }
+
+  void test_on(const std::string& path) override {
+    test_ = append(CsvFile::load(path));
+    measure();
+  }
+
   std::string share(int64_t agent) const override {
     std::vector<std::string> names;
     for (int64_t g : groups_for(agent, Split::kTrain)) names.push_back(groups_[g].name);
@@ -155,12 +171,13 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
     }
     append(csv);
     split_groups();
-    if (!o_.test_path.empty()) {
-      const size_t known = groups_.size();
-      append(CsvFile::load(o_.test_path));
-      test_.clear();
-      for (size_t g = known; g < groups_.size(); ++g) test_.push_back(static_cast<int64_t>(g));
-    }
+    normalise();
+    if (!o_.test_path.empty()) test_ = append(CsvFile::load(o_.test_path));
+    measure();
+  }
+
+  // The fewest and the most queries that a group has; groups that have none are refused.
+  void measure() {
     for (const Group& g : groups_) {
       check(g);
       const auto queries =
@@ -168,11 +185,10 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
       fewest_queries_ = std::min(fewest_queries_, queries);
       most_queries_ = std::max(most_queries_, queries);
     }
-    normalise();
   }
 
-  // Adds a file's rows, and its groups as new ones.
-  void append(const CsvFile& csv) {
+  // Adds a file's rows, and its groups as new ones, whose numbers it returns.
+  std::vector<int64_t> append(const CsvFile& csv) {
     const size_t group = csv.column(o_.group), target = csv.column(o_.target), known = groups_.size();
     std::vector<size_t> columns;
     for (const auto& name : features_) columns.push_back(csv.column(name));
@@ -199,8 +215,12 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
       if (fresh) groups_.push_back({it->first, {}});
       groups_[it->second].rows.push_back(first + r);
     }
+    if (shift_.defined()) standardise(x, y);
     x_ = first ? at::cat({x_, x}) : x;
     y_ = first ? at::cat({y_, y}) : y;
+    std::vector<int64_t> added;
+    for (size_t g = known; g < groups_.size(); ++g) added.push_back(static_cast<int64_t>(g));
+    return added;
   }
 
   void check(const Group& g) const {
@@ -212,7 +232,7 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
                       "lower [task] shots, or leave the group out");
     }
     std::vector<int64_t> counts(labels_.size());
-    for (int64_t r : g.rows) ++counts[static_cast<size_t>(y_.data_ptr<double>()[r])];
+    for (int64_t r : g.rows) ++counts[static_cast<size_t>(y_[r].item<double>())];
     for (size_t c = 0; c < counts.size(); ++c) {
       if (counts[c] >= o_.shots + 1) continue;
       throw UserError(
@@ -240,7 +260,10 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
                         fmt::format("\"{}\" is not in column {} of {}", name, o_.group, o_.path),
                         "name groups of the file");
     }
-    auto parts = part_items(rest, o_.validation_fraction, o_.test_fraction, "table");
+    const Fractions kept{o_.validation_fraction,
+                         o_.test_path.empty() ? std::optional(o_.test_fraction) : std::nullopt};
+    auto parts = part_items(rest, kept, "table",
+                            fmt::format("{} has {} groups in column {}", o_.path, rest.size(), o_.group));
     validation_ = std::move(parts.validation);
     test_ = std::move(parts.test);
     train_ = deal_items(parts.train, agents_,
@@ -264,18 +287,22 @@ class Table : public TaskFamily, public FewShot, public Shares, public Accountab
     const Tensor x = x_.index_select(0, index), y = y_.index_select(0, index);
     shift_ = x.mean(0);
     scale_ = spread(x, shift_);
-    x_ = ((x_ - shift_) / scale_).to(at::kFloat);
     if (labels_.empty()) {
       target_shift_ = y.mean().item<double>();
       target_scale_ = spread(y, y.mean(0)).item<double>();
-      y_ = (y_ - target_shift_) / target_scale_;
     }
-    y_ = y_.to(at::kFloat);
+    standardise(x_, y_);
+  }
+
+  void standardise(Tensor& x, Tensor& y) const {
+    x = ((x - shift_) / scale_).to(at::kFloat);
+    if (labels_.empty()) y = (y - target_shift_) / target_scale_;
+    y = y.to(at::kFloat);
   }
 
   const std::vector<int64_t>& groups_for(int64_t agent, Split split) const {
     const auto& pool = split == Split::kTrain        ? (agent == kEveryone ? train_all_ : train_[agent])
-                       : split == Split::kValidation ? (validation_.empty() ? train_all_ : validation_)
+                       : split == Split::kValidation ? validation_
                        : split == Split::kTest       ? test_
                                                      : ood_;
     if (pool.empty()) {

@@ -40,6 +40,14 @@ TEST(ScoresCsv, HoldsThoseWhoCountAndReadsAsTheirMeans) {
   EXPECT_THROW(read_scores(file.path, "test", "accuracy"), UserError);
 }
 
+TEST(ScoresCsv, NamesWhatTasksAreMadeOf) {
+  EvalResult r{Split::kTest, "mse", {0}, {}, {0, 1}, {}, {{"a, b", "c"}, {"a, b", "d"}}};
+  r.all["mse"] = {{{1, 2}}, {{3, 4}}};
+  EXPECT_EQ(scores_csv({r}),
+            "split,agent,task,group,steps,mse\n"
+            "test,0,0,\"a, b\",0,1\ntest,0,1,c,0,2\ntest,1,0,\"a, b\",0,3\ntest,1,1,d,0,4\n");
+}
+
 TEST(ScoresCsv, OfALargeFleetHoldsMeans) {
   EvalResult r{Split::kTest, "mse", {0}, {}, {}};
   const size_t agents = 1001, tasks = 1000;

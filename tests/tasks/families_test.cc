@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 #include <set>
 
 #include "symma/tasks/csv.h"
@@ -152,6 +153,22 @@ TEST(Sinusoid, PointsLieOnASineOfTheAgentsSlice) {
   }
 }
 
+TEST(Table, ValidationIsOfGroupsOfItsOwnByDefault) {
+  const Made m = family("table", {{"path", table_file()}, {"group", "home"}, {"target", "load"}}, 1);
+  std::map<Split, std::set<std::string>> seen;
+  for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest}) {
+    const auto b = draw(m, std::vector<int64_t>(200, kEveryone), split);
+    for (const auto& name : dynamic_cast<const Named&>(*b).names()) seen[split].insert(name);
+  }
+  EXPECT_EQ(seen[Split::kTrain].size(), 7u);
+  EXPECT_EQ(seen[Split::kValidation].size(), 1u);
+  EXPECT_EQ(seen[Split::kTest].size(), 2u);
+  const auto& family = dynamic_cast<const Remembers&>(*m.family);
+  for (const auto& name : seen[Split::kTrain]) EXPECT_TRUE(family.trained_on(name));
+  for (const Split split : {Split::kValidation, Split::kTest})
+    for (const auto& name : seen[split]) EXPECT_FALSE(family.trained_on(name)) << name;
+}
+
 TEST(Images, TestAlphabetsAreApartAndRotationsAreNewClasses) {
   if (!std::filesystem::exists(kOmniglot)) GTEST_SKIP() << "the drawings are not beside this checkout";
   const Json settings{
@@ -229,16 +246,47 @@ TEST(Csv, QuotesBlankLinesAndLineNumbers) {
   EXPECT_THROW(csv.column("valeu"), UserError);
 }
 
+// Every part that has a fraction has items of its own; where they are too few, it is said what to set.
+TEST(Deal, NobodyIsJudgedOnWhatHeLearnsFrom) {
+  for (const double validation : {1e-6, 0.1, 0.4}) {
+    for (int64_t n = 3; n < 30; ++n) {
+      std::vector<int64_t> items(n);
+      std::iota(items.begin(), items.end(), 0);
+      const Parts p = part_items(items, Fractions{validation, 0.2}, "x", "some");
+      EXPECT_FALSE(p.train.empty() || p.validation.empty() || p.test.empty()) << n << " " << validation;
+      EXPECT_EQ(p.train.size() + p.validation.size() + p.test.size(), items.size());
+      // A validation of its own comes out of training: the test stays what it was.
+      EXPECT_EQ(p.test, part_items(items, Fractions{std::nullopt, 0.2}, "x", "some").test);
+      const Parts in_order = part_in_order(items, Fractions{validation, 0.2}, "some");
+      EXPECT_LT(in_order.train.back(), in_order.validation.front());
+      EXPECT_LT(in_order.validation.back(), in_order.test.front());
+    }
+  }
+  const auto complaint = [](int64_t n, const Fractions& f) {
+    try {
+      (void)part_items(std::vector<int64_t>(n), f, "x", "t.csv has 2 groups");
+    } catch (const UserError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  for (const auto& word : {"t.csv has 2 groups", "training, validation and test", "3 or more", "test_path"})
+    EXPECT_NE(complaint(2, {0.1, 0.2}).find(word), std::string::npos) << complaint(2, {0.1, 0.2});
+  EXPECT_NE(complaint(5, {0, 0.2}).find("validation_fraction"), std::string::npos);
+  EXPECT_NE(complaint(5, {0.1, 0}).find("test_fraction"), std::string::npos);
+  EXPECT_EQ(complaint(2, {0.1, std::nullopt}), "");
+}
+
 TEST(Deal, PartsAreDisjointAndWhole) {
   std::vector<int64_t> items{3, 1, 4, 15, 9, 2, 6};
-  const Parts p = part_items(items, 0.2, 0.3, "x");
+  const Parts p = part_items(items, Fractions{0.2, 0.3}, "x", "seven");
   EXPECT_EQ(p.test.size(), 2u);
   EXPECT_EQ(p.validation.size(), 1u);
   std::set<int64_t> all(p.train.begin(), p.train.end());
   all.insert(p.validation.begin(), p.validation.end());
   all.insert(p.test.begin(), p.test.end());
   EXPECT_EQ(all.size(), items.size());
-  EXPECT_THROW(part_items(items, 0.5, 0.5, "x"), UserError);
+  EXPECT_THROW(part_items(items, Fractions{0.5, 0.5}, "x", "seven"), UserError);
   EXPECT_THROW(deal_items(items, 8, "seven"), UserError);
   EXPECT_EQ(deal_items(items, 2, "")[1], (std::vector<int64_t>{1, 15, 2}));
 }
