@@ -102,10 +102,11 @@ void run_train(TrainArguments a) {
   if (a.run.folder.empty()) a.run.folder = "runs/" + e.fleet.name;
   if (!a.run.resume || !std::filesystem::exists(in_folder(a.run.folder, "checkpoint.safetensors")))
     rehearse(e);
-  std::fprintf(stderr, "%s: %ld agent%s, %s on %s, model %s with %ld parameters, topology %s\n",
-               e.fleet.name.c_str(), static_cast<long>(e.fleet.agents), e.fleet.agents == 1 ? "" : "s",
-               e.learner_kind.c_str(), e.task_kind.c_str(), e.model_kind.c_str(),
-               static_cast<long>(e.model->layout().size()), e.exchange.options.topology.c_str());
+  std::fprintf(stderr, "%s: %ld %s%s, %s on %s, model %s with %ld parameters, topology %s\n",
+               e.fleet.name.c_str(), static_cast<long>(e.fleet.agents), e.fleet.seeds > 1 ? "seed" : "agent",
+               e.fleet.agents == 1 ? "" : "s", e.learner_kind.c_str(), e.task_kind.c_str(),
+               e.model_kind.c_str(), static_cast<long>(e.model->layout().size()),
+               e.exchange.options.topology.c_str());
   ProgressLine line(e.spec.metric);
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);

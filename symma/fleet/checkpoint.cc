@@ -26,7 +26,7 @@ RunState start_run(const Experiment& e) {
   RunState run;
   const Rng rng = Rng(e.fleet.seed).split("init");
   std::vector<Rng> keys = split_keys(rng, "agent", e.fleet.agents);
-  if (e.fleet.same_start) std::fill(keys.begin(), keys.end(), keys[0]);
+  if (e.fleet.same_start && e.fleet.seeds == 1) std::fill(keys.begin(), keys.end(), keys[0]);
   run.learner = e.learner->init(keys, e.fleet.precision == "float64" ? at::kDouble : at::kFloat);
   run.exchange = exchange_start(e.exchange, run.learner.theta);
   if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;

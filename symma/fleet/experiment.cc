@@ -63,6 +63,10 @@ Experiment Experiment::build(const Config& config) {
   static_cast<Settings&>(e) = Settings::read(config);
   e.exchange.graph = e.chosen.topology.build()->build(e.fleet.agents, Rng(e.fleet.seed).split("topology"));
   hold(rules_of_settings(), e, config);
+  // Repetitions are rows as agents are, each with the whole of the one agent's tasks.
+  const int64_t slices = e.fleet.agents;
+  e.fleet.agents *= e.fleet.seeds;
+  e.exchange.graph.agents = e.fleet.agents;
   if (!e.exchange.graph.server) e.exchange.weights = neighbours(e.exchange.graph);
   build_parts(e, e.exchange);
   if (!e.exchange.graph.edges.empty()) check_bad_rows(e.exchange, config.place("aggregator", "bad"));
@@ -70,7 +74,7 @@ Experiment Experiment::build(const Config& config) {
   e.task_kind = e.chosen.task.kind(), e.model_kind = e.chosen.model.kind(),
   e.learner_kind = e.chosen.learner.kind();
   located(config, [&] {
-    e.family = e.chosen.task.build(e.fleet.agents);
+    e.family = e.chosen.task.build(slices);
     e.spec = e.family->spec();
     e.model = e.chosen.model.build(e.spec.shape);
   });

@@ -21,6 +21,14 @@ Tensor index_of(const std::vector<int64_t>& agents) {
   return at::tensor(agents, at::kLong);
 }
 
+// Rows that repeat one agent have that agent's tasks, each drawn by a key of its own.
+std::vector<Ask> asks_of(const Experiment& e, const std::vector<int64_t>& rows, Rng rng) {
+  std::vector<Ask> asks = asks_for(rows, rng);
+  if (e.fleet.seeds > 1)
+    for (Ask& ask : asks) ask.agent = 0;
+  return asks;
+}
+
 // Mixes the rows, and tells the agents' optimisers what their rows became.
 void communicate(const Experiment& e, RunState& run) {
   run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta, e.exchange_key());
@@ -37,7 +45,7 @@ Scores learn(const Experiment& e, State& state, const std::vector<int64_t>& who,
     }
   }
   std::unique_ptr<TaskBatch> batch =
-      e.family->sample(*e.model, asks_for(places, rng.split("tasks")), Split::kTrain);
+      e.family->sample(*e.model, asks_of(e, places, rng.split("tasks")), Split::kTrain);
   if (dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get()))
     batch = dynamic_cast<const SupervisedBatch&>(*batch).flipped(poisoned);
   if (static_cast<int64_t>(who.size()) == e.fleet.agents)

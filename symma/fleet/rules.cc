@@ -195,6 +195,15 @@ bool out_of_fleet(E e) {
 
 std::vector<Rule> fleet_rules() {
   return {
+      {"seeds repeat one agent", "", "seeds", [](E e) { return e.fleet.seeds > 1 && e.fleet.agents > 1; },
+       [](E e) { return fmt::format("are {} of a fleet of {}", e.fleet.seeds, e.fleet.agents); },
+       "set agents to 1, or repeat the fleet: symma sweep FILE --over seed=1..3"},
+      {"seeds never meet", "exchange", "topology",
+       [](E e) { return e.fleet.seeds > 1 && (!e.exchange.graph.edges.empty() || e.exchange.graph.server); },
+       say("repetitions never meet"), "set it to none, or seeds to 1"},
+      {"seeds are honest", "faults", "agents",
+       [](E e) { return e.fleet.seeds > 1 && !e.sharing.faults.agents.empty(); },
+       say("repetitions are no agents"), "set it to [], or seeds to 1"},
       {"hostile agents are there", "faults", "agents", out_of_fleet,
        [](E e) {
          const auto& all = e.sharing.faults.agents;
@@ -229,6 +238,10 @@ std::vector<Rule> population_rules() {
       rule(
           "a population is of several", [](E e) { return e.fleet.agents < 2; }, "one agent is no population",
           "set agents to 2 or more"),
+      rule(
+          "a population is not repeated", [](E e) { return e.fleet.seeds > 1; },
+          "repetitions never meet, and those of a population copy each other",
+          "set seeds to 1, and agents to 2 or more"),
       rule(
           "copies are not protected",
           [](E e) { return e.exchange.privacy.learners() || e.exchange.privacy.agents(); },

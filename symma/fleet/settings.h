@@ -21,7 +21,7 @@ namespace symma {
 
 struct FleetOptions {
   std::string name, description;
-  int64_t seed = 1, agents = 1, rounds = 1000, tasks = 4;
+  int64_t seed = 1, seeds = 1, agents = 1, rounds = 1000, tasks = 4;
   bool same_start = true;
   std::string precision = "float32";
   int64_t log_every = 0, checkpoint_every = 0;
@@ -29,6 +29,10 @@ struct FleetOptions {
     f.add("name", name, "of the experiment; the file's name unless set");
     f.add("description", description, "a line for people");
     f.add("seed", seed, "key of all randomness").at_least(0);
+    f.add("seeds", seeds,
+          "independent repetitions of one agent, in one run: rows that never meet, judged with intervals "
+          "over seeds")
+        .at_least(1);
     f.add("agents", agents, "learners in the fleet").at_least(1);
     f.add("rounds", rounds, "each is one meta-update of every agent").at_least(1);
     f.add("tasks", tasks, "tasks an agent and round").at_least(1);

@@ -26,7 +26,7 @@ EvalResult judged_on(const Experiment& e, const State& whole, Split split, int64
   }
   const State part = all ? whole : whole.rows(places);
   const Subject subject{*e.learner, *e.model, *e.family, part, counted};
-  return evaluate(subject, split, tasks, e.eval.steps, e.eval.from == "own", rng);
+  return evaluate(subject, split, tasks, e.eval.steps, e.eval.from == "own" && e.fleet.seeds == 1, rng);
 }
 
 Rng test_key(const Experiment& e) {
@@ -71,6 +71,7 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
                {"experiment", e.fleet.name},
                {"description", e.fleet.description},
                {"seed", e.fleet.seed},
+               {"seeds", e.fleet.seeds},
                {"agents", e.fleet.agents},
                {"rounds", run.round},
                {"wall_s", run.seconds},

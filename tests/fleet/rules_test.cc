@@ -35,6 +35,10 @@ const std::map<std::string, std::string>& broken() {
   static const std::map<std::string, std::string> all{
       {"hostile agents are there", "[faults]\nagents = [4]\n"},
       {"somebody is honest", "[faults]\nagents = [0, 1, 2, 3]\n"},
+      {"seeds repeat one agent", "seeds = 3\n"},
+      {"seeds never meet", "agents = 1\nseeds = 3\n" + kStar},
+      {"seeds are honest", "agents = 1\nseeds = 3\n[faults]\nagents = [0]\n"},
+      {"a population is not repeated", "agents = 1\nseeds = 3\n" + kPopulation},
       {"steps are counted upwards", "[eval]\nsteps = [3, 1]\n"},
       {"server.share needs a server", kRing + "[server]\nshare = 0.5\n"},
       {"server.secure needs a server", kRing + "[server]\nsecure = true\n"},

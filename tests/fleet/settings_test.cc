@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "symma/core/errors.h"
+#include "symma/fleet/round.h"
 
 namespace symma {
 namespace {
@@ -149,6 +150,31 @@ TEST(Schema, RefusesWhatReadingRefuses) {
     else
       EXPECT_THROW((void)Settings::read(Config::of(changed, "e.toml")), UserError);
   }
+}
+
+Json sines(const Json& top, const std::string& slice_by) {
+  Json all = top;
+  all["rounds"] = 3, all["tasks"] = 2;
+  all["task"] = {{"kind", "sinusoid"}, {"slice_by", slice_by}};
+  return all;
+}
+
+Tensor trained(const Json& file) {
+  const Experiment e = Experiment::build(Config::of(file, "e.toml"));
+  RunState run = start_run(e);
+  for (int round = 0; round < 3; ++round) run_round(e, run);
+  return run.learner.theta;
+}
+
+// Seeds are rows as agents are, each with a start of its own; and each with the whole of the one agent's
+// tasks.
+TEST(Seeds, RepeatOneAgent) {
+  const Tensor seeds = trained(sines({{"seeds", 3}}, "none"));
+  EXPECT_TRUE(seeds.equal(trained(sines({{"agents", 3}, {"same_start", false}}, "none"))));
+  EXPECT_FALSE(seeds[0].equal(seeds[1]));
+  const Tensor whole = trained(sines({{"seeds", 3}}, "amplitude"));
+  EXPECT_FALSE(whole[2].equal(trained(sines({{"agents", 3}, {"same_start", false}}, "amplitude"))[2]));
+  EXPECT_TRUE(whole.equal(seeds));
 }
 
 }  // namespace
