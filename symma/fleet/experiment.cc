@@ -55,7 +55,7 @@ Experiment Experiment::build(const Config& config) {
   privacy.fields(guarded);
   config.read("privacy", guarded);
   Guard guard;
-  if (privacy.learners()) guard = {privacy.clip, privacy.noise, privacy.unit == "example"};
+  if (privacy.learners()) guard = {privacy.clip, privacy.noise, privacy.unit == "example", privacy.seeded()};
   e.learner = build_population(e, config, read_part<LearnerRegistry>(e, config, "learner", e.learner_kind),
                                LearnerSetting{*e.model, e.spec, guard});
   e.exchange = build_exchange(e, config);

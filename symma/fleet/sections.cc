@@ -5,6 +5,7 @@
 
 #include "symma/core/errors.h"
 #include "symma/exchange/privacy.h"
+#include "symma/fleet/adjacency.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -84,6 +85,7 @@ void read_plain(Experiment& e, const Config& config, const std::string& section,
 // The least number of rows that a node, or the server, gathers when no message fails.
 int64_t fewest_rows(const Exchange& x) {
   const int64_t n = x.graph.agents;
+  if (x.graph.server && x.server.sampling == "turns") return n / x.turns();
   if (x.graph.server) return std::max<int64_t>(1, std::llround(x.server.share * static_cast<double>(n)));
   std::vector<int64_t> rows(n, 1);
   for (const auto& [a, b] : x.graph.edges) ++rows[a], ++rows[b];
@@ -183,11 +185,41 @@ void refuse(const Exchange& x, const Config& config) {
     if (p.adaptive && p.where != "server")
       no("privacy", "adaptive", "only a server sees the share of updates that are within the bound",
          "set privacy.where to server, or a fixed clip");
-    if (p.adaptive) (void)AdaptiveClipping{}.sum_sigma(p.noise, config.place("privacy", "noise"));
+    if (p.adaptive)
+      (void)AdaptiveClipping{.count_sigma = p.count_noise}.sum_sigma(p.noise,
+                                                                     config.place("privacy", "noise"));
+    if (p.mechanism == "tree" && !p.at_server())
+      no("privacy", "mechanism", "a tree's noise is in the sums of a server",
+         "set privacy.where to server, or mechanism to gaussian");
+    if (p.mechanism == "tree" && p.adaptive)
+      no("privacy", "adaptive", "a tree's sums are of updates with one bound", "set a fixed clip");
+    if (p.at_server() && s.secure && x.attack)
+      no("faults", "agents",
+         "hostile agents make their messages of what others say, and under secure aggregation nobody clips "
+         "them",
+         "leave them out, or set server.secure to false");
   } else if (p.adaptive) {
     no("privacy", "adaptive", "a bound that follows the norms is there for unit \"agent\"",
        "set a fixed clip, or privacy.unit to agent");
+  } else if (p.mechanism == "tree") {
+    no("privacy", "mechanism", "a tree's noise is there for unit \"agent\" at a server",
+       "set it to gaussian, or privacy.unit to agent");
   }
+}
+
+// Reads [privacy], and says in the settings what `auto` is.
+void read_privacy(Experiment& e, const Config& config, Exchange& x) {
+  Fields fields;
+  x.privacy.fields(fields);
+  config.read("privacy", fields);
+  const auto* family = dynamic_cast<const Accountable*>(e.family.get());
+  const bool fresh = family && family->fresh(), on = x.privacy.agents() || x.privacy.learners();
+  if (on && x.privacy.adjacency == "auto") x.privacy.adjacency = default_adjacency(x, fresh);
+  keep_section(e, "privacy", Json::object(), fields);
+  if (!on || x.graph.edges.empty()) return;
+  if (const std::string why = adjacency_refused(x, fresh, x.privacy.adjacency); !why.empty())
+    throw UserError(config.place("privacy", "adjacency"), why,
+                    "set it to \"" + default_adjacency(x, fresh) + "\", or leave it out");
 }
 
 }  // namespace
@@ -217,7 +249,7 @@ Exchange build_exchange(Experiment& e, const Config& config) {
   read_compression(e, config, x);
   read_plain(e, config, "server", x.server);
   read_faults(e, config, x);
-  read_plain(e, config, "privacy", x.privacy);
+  read_privacy(e, config, x);
   if (x.graph.edges.empty()) {
     // Nothing is exchanged, so that one file serves to compare with agents that are alone.
     Exchange alone;
