@@ -12,6 +12,7 @@
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
+#include "symma/fleet/account.h"
 #include "symma/fleet/train.h"
 #include "symma/report/report.h"
 
@@ -44,7 +45,8 @@ std::string shell_word(const std::string& s) {
 // One line that rewrites itself on a terminal; a plain line now and then elsewhere.
 class ProgressLine {
  public:
-  ProgressLine(std::string metric) : metric_(std::move(metric)), terminal_(::isatty(STDERR_FILENO)) {}
+  ProgressLine(std::string metric, bool protects)
+      : metric_(std::move(metric)), protects_(protects), terminal_(::isatty(STDERR_FILENO)) {}
 
   void show(const Progress& p) {
     const auto now = std::chrono::steady_clock::now();
@@ -59,7 +61,9 @@ class ProgressLine {
                     100.0 * static_cast<double>(p.round) / static_cast<double>(p.rounds), p.rounds_per_s,
                     duration(p.seconds_left), p.loss);
     if (!std::isnan(p.score)) line += fmt::format("  validation {} {:.4g}", metric_, p.score);
-    if (!std::isnan(p.epsilon)) line += fmt::format("  epsilon {:.3g}", p.epsilon);
+    if (!std::isnan(p.epsilon))
+      line +=
+          fmt::format("  epsilon {:.3g}{}", rounded_up(p.epsilon, 3), protects_ ? "" : " (protects nothing)");
     std::fprintf(stderr, terminal_ ? "\r\033[K%s" : "%s\n", line.c_str());
     std::fflush(stderr);
   }
@@ -70,7 +74,7 @@ class ProgressLine {
 
  private:
   std::string metric_;
-  bool terminal_;
+  bool protects_, terminal_;
   std::chrono::steady_clock::time_point shown_{};
   int64_t tenth_ = 0;
 };
@@ -107,7 +111,13 @@ void run_train(TrainArguments a) {
                e.fleet.agents == 1 ? "" : "s", e.learner_kind.c_str(), e.task_kind.c_str(),
                e.model_kind.c_str(), static_cast<long>(e.model->layout().size()),
                e.exchange.options.topology.c_str());
-  ProgressLine line(e.spec.metric);
+  const Account account(e);
+  if (account.open()) std::fprintf(stderr, "privacy: %s\n", account.terms().c_str());
+  if (e.exchange.server.secure) std::fprintf(stderr, "%s\n", secure_statement(e).c_str());
+  if (a.run.resume && account.open() && !e.exchange.privacy.seeded())
+    std::fprintf(stderr,
+                 "noise is drawn anew: what comes is not, bit for bit, what would have come unbroken\n");
+  ProgressLine line(e.spec.metric, !e.exchange.privacy.seeded());
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
   RunState state;
@@ -149,6 +159,7 @@ void run_train(TrainArguments a) {
     fmt::print("{}{}\n", p["statement"].get<std::string>(),
                state.round < e.fleet.rounds ? "; stopped there, before the budget was passed" : "");
   }
+  if (summary.contains("secure")) fmt::print("{}\n", summary["secure"]["statement"].get<std::string>());
   fmt::print("report: {}\n", report);
 }
 

@@ -1,6 +1,7 @@
 #include "symma/core/files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -40,15 +41,18 @@ void write_file(const std::string& path, const std::string& bytes) {
   write_file(path, std::span(&part, 1));
 }
 
-void write_file(const std::string& path, std::span<const std::string_view> parts) {
+void write_file(const std::string& path, std::span<const std::string_view> parts, Readers readers) {
   const std::string beside = path + ".part";
-  const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const mode_t mode = readers == Readers::kOwner ? 0600 : 0644;
+  const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
   if (fd < 0) fail(path, errno);
   const auto give_up = [&](int error) {
     ::close(fd);
     ::unlink(beside.c_str());
     fail(path, error);
   };
+  // What a program that was killed left there keeps its own.
+  if (readers == Readers::kOwner && ::fchmod(fd, mode) != 0) give_up(errno);
   for (const std::string_view bytes : parts) {
     for (size_t at = 0; at < bytes.size();) {
       const ssize_t n = ::write(fd, bytes.data() + at, bytes.size() - at);

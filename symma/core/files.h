@@ -10,9 +10,13 @@ namespace symma {
 // Throws UserError where the file is missing or unreadable.
 std::string read_file(const std::string& path);
 
+// Who may read a file: whom the umask lets, or its owner alone.
+enum class Readers { kAll, kOwner };
+
 // Replaces `path` by `bytes`, or leaves what was there and throws UserError (a full disk, no permission).
 void write_file(const std::string& path, const std::string& bytes);
-void write_file(const std::string& path, std::span<const std::string_view> parts);  // one after another
+// The parts one after another.
+void write_file(const std::string& path, std::span<const std::string_view> parts, Readers = Readers::kAll);
 
 // Makes the folder and its parents. Throws UserError where that cannot be.
 void make_folder(const std::string& path);

@@ -28,7 +28,7 @@ std::string type_word(at::ScalarType type) {
 
 }  // namespace
 
-void write_safetensors(const std::string& path, const Safetensors& content) {
+void write_safetensors(const std::string& path, const Safetensors& content, Readers readers) {
   Json header = Json::object();
   if (!content.metadata.empty()) header["__metadata__"] = content.metadata;
   std::vector<Tensor> held;  // written from where they are: a fleet's state is large
@@ -46,7 +46,7 @@ void write_safetensors(const std::string& path, const Safetensors& content) {
   const uint64_t length = text.size();
   std::vector<std::string_view> parts{{reinterpret_cast<const char*>(&length), 8}, text};
   for (const Tensor& t : held) parts.emplace_back(static_cast<const char*>(t.data_ptr()), t.nbytes());
-  write_file(path, parts);
+  write_file(path, parts, readers);
 }
 
 Safetensors read_safetensors(const std::string& path) {

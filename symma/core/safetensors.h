@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "symma/core/files.h"
 #include "symma/core/tensor.h"
 
 namespace symma {
@@ -15,7 +16,7 @@ struct Safetensors {
 };
 
 // Types float32, float64, int64, int32, uint8 and bool. Replaces the file as a whole.
-void write_safetensors(const std::string& path, const Safetensors& content);
+void write_safetensors(const std::string& path, const Safetensors& content, Readers = Readers::kAll);
 
 // Throws UserError for a file that is missing, truncated, or not safetensors.
 Safetensors read_safetensors(const std::string& path);

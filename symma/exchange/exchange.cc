@@ -61,13 +61,25 @@ ExchangeState exchange_start(const Exchange& x, const Tensor& theta) {
   return s;
 }
 
-std::vector<int64_t> participants(const Exchange& x, int64_t period, Rng rng) {
+double Exchange::expected() const {
+  const auto n = static_cast<double>(graph.agents);
+  return server.sampling == "turns" ? n / static_cast<double>(turns()) : server.share * n;
+}
+
+std::vector<int64_t> participants(const Exchange& x, const ExchangeState& s, int64_t period, Rng rng) {
   const int64_t n = x.graph.agents;
-  const Rng own = rng.split("participants", static_cast<uint64_t>(period));
-  if (x.server.share < 1 && x.server.sampling == "poisson") return poisson_sample(n, x.server.share, own);
+  const auto number = static_cast<uint64_t>(period);
+  const Rng own = rng.split("participants", number);
+  if (x.server.share < 1 && x.server.sampling == "poisson")
+    return poisson_sample(n, x.server.share,
+                          x.hides_who() ? s.hidden.split("participants", number) : Noise::of_seed(own));
   std::vector<int64_t> out(n);
   std::iota(out.begin(), out.end(), int64_t{0});
   if (x.server.share == 1) return out;
+  if (x.server.sampling == "turns") {
+    std::erase_if(out, [&](int64_t i) { return i % x.turns() != period % x.turns(); });
+    return out;
+  }
   const auto k = std::max<int64_t>(1, std::llround(x.server.share * static_cast<double>(n)));
   out = Draws(own).choose(n, k);
   std::sort(out.begin(), out.end());

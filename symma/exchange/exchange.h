@@ -6,10 +6,13 @@
 // agents speak, messages are carried, nodes combine (messages.h).
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "symma/core/noise.h"
 #include "symma/exchange/aggregator.h"
 #include "symma/exchange/attack.h"
 #include "symma/exchange/compressor.h"
@@ -37,6 +40,17 @@ struct Exchange : ExchangeSettings {
   bool may_miss() const { return compressor && !graph.server && faults.gaps(); }
   bool plain() const;  // theta <- W theta and nothing else
   bool hostile(int64_t agent) const;
+  // Whether what is promised rests on nobody's knowing who took part.
+  bool hides_who() const {
+    return privacy.at_server() && server.sampling == "poisson" && server.share < 1 && !privacy.seeded();
+  }
+  // Exchanges from one turn of an agent to its next.
+  int64_t turns() const {
+    return server.sampling == "turns" ? std::clamp<int64_t>(std::llround(1 / server.share), 1, graph.agents)
+                                      : 1;
+  }
+  // How many agents take part in an exchange, in the mean: a public number.
+  double expected() const;
   std::vector<int64_t> honest() const;  // ascending
 };
 
@@ -58,6 +72,10 @@ struct ExchangeState {
   // Q is twice a row's columns under gradient tracking, which sends two rows.
   TensorDict kept;
   int64_t number_bytes = 4;  // of one number of a row, in the fleet's precision
+  // Coins and the noise of a tree, which must be known again from one exchange to the next. Never saved: who
+  // resumes draws anew, from exchange number `began` on.
+  Noise hidden = Noise::of_system();
+  int64_t began = 0;
 
   int64_t total_bits() const;
 };
@@ -70,7 +88,7 @@ Tensor exchange(const Exchange&, ExchangeState& state, const Tensor& theta, Rng)
 
 // Who learns before exchange number `period`, and sends in it; all unless the server asks only for a share.
 // Ascending.
-std::vector<int64_t> participants(const Exchange&, int64_t period, Rng);
+std::vector<int64_t> participants(const Exchange&, const ExchangeState&, int64_t period, Rng);
 
 // Every row mixed by W and nothing else: [N, Q].
 Tensor mix(const Exchange&, const Tensor& rows /*[N,Q]*/);

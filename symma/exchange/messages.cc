@@ -72,9 +72,11 @@ Said speak(const Exchange& x, ExchangeState& s, const Tensor& wanted, const std:
     const std::vector<double> squares = squared_distances_to(wanted, {});
     for (int64_t i : who) said.whole += squares[i] <= bound * bound;
     said.rows = clip_rows(wanted, bound).rows;
-    if (x.privacy.where == "local")
+    if (x.privacy.where == "local") {
+      const Noise noise = noise_for(x.privacy, rng);
       for (int64_t i : who)
-        said.rows[i] += x.privacy.noise * bound * normal(rng.split("noise", i), {q}, at::kDouble);
+        said.rows[i] += x.privacy.noise * bound * noise.split("noise", static_cast<uint64_t>(i)).normal({q});
+    }
   }
   if (base.defined()) said.rows.add_(base);
   if (s.kept.contains("first") && s.rounds == 0) s.kept["first"] = said.rows.clone();

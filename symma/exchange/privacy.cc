@@ -123,55 +123,81 @@ struct Loss {
   }
 };
 
-// One direction. Losses are put on a grid of step h in [-limit, limit), each to its nearest place, and the
-// grid is moved so that the mean is right; sums of k losses then differ from the true ones by a martingale
-// with steps of h at most.
-Epsilon composed(std::span<const Spending> all, double delta, bool removed, double limit) {
-  const double failure = delta * 1e-3;  // chance of a rounding error beyond the slack, paid for out of delta
-  int64_t steps = 0;
+// Where sums of losses are counted: places of width h in [-limit, limit).
+struct LossGrid {
+  double limit, h;
+  int64_t size;
+};
+
+// The slack of n losses rounded to a grid of step 1, but for a chance of `failure`: sums of n losses differ
+// from the true ones by a martingale with such steps at most.
+double slack_of(int64_t n, double failure) {
+  return std::sqrt(static_cast<double>(n) / 2 * std::log(2 / failure));
+}
+
+constexpr double kFailure =
+    1e-3;  // of delta: the chance of a rounding error beyond the slack, paid for by it
+
+LossGrid grid_for(std::span<const Spending> all, double delta) {
+  // Sums of losses beyond this are rarer than delta / 1e5, by the Renyi bound; the lower end is rarer still.
+  const double limit = 1.1 * renyi_epsilon(all, delta * 1e-5) + 1;
+  int64_t steps = 0, size = 1 << 16;
   for (const Spending& s : all) steps += s.steps;
-  const double unit = std::sqrt(static_cast<double>(steps) / 2 * std::log(2 / failure));
-  int64_t size = 1 << 16;
-  while (size < (1 << 22) && 2 * limit / static_cast<double>(size) * unit > 4e-3) size *= 2;
-  const double h = 2 * limit / static_cast<double>(size);
+  while (size < (1 << 22) && 2 * limit / static_cast<double>(size) * slack_of(steps, delta * kFailure) > 4e-3)
+    size *= 2;
+  return {limit, 2 * limit / static_cast<double>(size), size};
+}
+
+// One step in one direction: losses are put on the grid, each to its nearest place, and the grid is moved so
+// that the mean is right.
+struct OneStep {
   Tensor spectrum;
-  double offset = 0, lost = 0;
-  for (const Spending& s : all) {
-    const Loss loss{s.sigma, s.q, removed};
-    Tensor mass = at::zeros({size}, at::kDouble);  // place i holds the loss i h, negative ones at the end
-    double* m = mass.data_ptr<double>();
-    double mean = 0;
-    for (int64_t i = -size / 2; i < size / 2; ++i) {
-      const double low = (static_cast<double>(i) - 0.5) * h, high = low + h;
-      const double chance = low > 0 ? loss.tail(low) - loss.tail(high) : loss.cdf(high) - loss.cdf(low);
-      m[i < 0 ? i + size : i] = std::max(0.0, chance);
-      mean += std::max(0.0, chance) * static_cast<double>(i) * h;
-    }
-    lost += static_cast<double>(s.steps) * loss.tail(limit);
-    offset += static_cast<double>(s.steps) * (loss.partial_mean(limit) - mean);
-    const Tensor one = at::fft_rfft(mass).pow(static_cast<double>(s.steps));
-    spectrum = spectrum.defined() ? spectrum * one : one;
+  double shift, lost;
+};
+OneStep one_step(double sigma, double q, bool removed, const LossGrid& g) {
+  const Loss loss{sigma, q, removed};
+  Tensor mass = at::zeros({g.size}, at::kDouble);  // place i holds the loss i h, negative ones at the end
+  double* m = mass.data_ptr<double>();
+  double mean = 0;
+  for (int64_t i = -g.size / 2; i < g.size / 2; ++i) {
+    const double low = (static_cast<double>(i) - 0.5) * g.h, high = low + g.h;
+    const double chance = low > 0 ? loss.tail(low) - loss.tail(high) : loss.cdf(high) - loss.cdf(low);
+    m[i < 0 ? i + g.size : i] = std::max(0.0, chance);
+    mean += std::max(0.0, chance) * static_cast<double>(i) * g.h;
   }
-  const Tensor sum = at::fft_irfft(spectrum, size).contiguous();
+  return {at::fft_rfft(mass), loss.partial_mean(g.limit) - mean, loss.tail(g.limit)};
+}
+
+// Epsilon of the sum of `steps` losses with this spectrum.
+Epsilon epsilon_on(const LossGrid& g, const Tensor& spectrum, double offset, double lost, int64_t steps,
+                   double delta) {
+  const Tensor sum = at::fft_irfft(spectrum, g.size).contiguous();
   const double* p = sum.data_ptr<double>();
-  // delta(e) = sum over losses s > e of p (1 - exp(e - s)) falls with e: find where it is delta.
-  const double target = delta - lost - failure;
+  const int64_t half = g.size / 2;
+  const auto chance = [&](int64_t i) { return p[i < 0 ? i + g.size : i]; };
+  const auto loss = [&](int64_t i) { return static_cast<double>(i) * g.h + offset; };
+  // delta(e) = sum over losses s > e of p (1 - exp(e - s)) falls with e. With A_i the chance of place i and
+  // all above, and G_i = p_i + exp(-h) G_(i+1), it is A_i - exp(e - s_i) G_i for the first place i above e.
+  std::vector<double> above(g.size + 1), weighed(g.size + 1);
+  for (int64_t k = g.size; k-- > 0;) {
+    above[k] = above[k + 1] + chance(k - half);
+    weighed[k] = chance(k - half) + std::exp(-g.h) * weighed[k + 1];
+  }
   const auto delta_at = [&](double e) {
-    double total = 0;
-    for (int64_t i = -size / 2; i < size / 2; ++i) {
-      const double s = static_cast<double>(i) * h + offset;
-      if (s > e) total += p[i < 0 ? i + size : i] * -std::expm1(e - s);
-    }
-    return total;
+    const auto i = std::clamp<int64_t>(static_cast<int64_t>(std::floor((e - offset) / g.h)) + 1, -half, half);
+    const int64_t k = i + half;
+    return above[k] - std::exp(std::min(0.0, e - loss(i))) * weighed[k];
   };
-  if (target <= 0 || delta_at(limit) > target) return {kInfinity, kInfinity};
-  double low = 0, high = limit;
-  if (delta_at(0) <= target) return {0, h * unit};
+  const double failure = delta * kFailure, slack = g.h * slack_of(steps, failure);
+  const double target = delta - lost - failure - 1e-13;  // the last for the rounding of the transform
+  if (target <= 0 || delta_at(g.limit) > target) return {kInfinity, kInfinity};
+  double low = 0, high = g.limit;
+  if (delta_at(0) <= target) return {0, slack};
   while (high - low > 1e-7 * (1 + low)) {
     const double mid = (low + high) / 2;
     (delta_at(mid) > target ? low : high) = mid;
   }
-  return {high, high + h * unit};
+  return {high, high + slack};
 }
 
 }  // namespace
@@ -230,15 +256,71 @@ double renyi_epsilon(std::span<const Spending> all, double delta) {
 
 Epsilon composed_epsilon(std::span<const Spending> all, double delta) {
   std::vector<Spending> used;
+  int64_t steps = 0;
   for (const Spending& s : all) {
     check(s);
     if (s.steps > 0) used.push_back(s);
+    steps += s.steps;
   }
   if (used.empty()) return {};
-  // Sums of losses beyond this are rarer than delta / 1e5, by the Renyi bound; the lower end is rarer still.
-  const double limit = 1.1 * renyi_epsilon(used, delta * 1e-5) + 1;
-  const Epsilon a = composed(used, delta, true, limit), b = composed(used, delta, false, limit);
-  return {std::max(a.estimate, b.estimate), std::max(a.upper, b.upper)};
+  const LossGrid grid = grid_for(used, delta);
+  Epsilon worst;
+  for (const bool removed : {true, false}) {
+    Tensor spectrum;
+    double offset = 0, lost = 0;
+    for (const Spending& s : used) {
+      const OneStep one = one_step(s.sigma, s.q, removed, grid);
+      const auto n = static_cast<double>(s.steps);
+      const Tensor power = one.spectrum.pow(n);
+      spectrum = spectrum.defined() ? spectrum * power : power;
+      offset += n * one.shift;
+      lost += n * one.lost;
+    }
+    const Epsilon e = epsilon_on(grid, spectrum, offset, lost, steps, delta);
+    worst = {std::max(worst.estimate, e.estimate), std::max(worst.upper, e.upper)};
+  }
+  return worst;
+}
+
+Composition::Composition(double sigma, double q, int64_t most, double delta) : delta_(delta), most_(most) {
+  const Spending all{sigma, q, std::max<int64_t>(1, most)};
+  check(all);
+  const LossGrid grid = grid_for({&all, 1}, delta);
+  limit_ = grid.limit, h_ = grid.h, size_ = grid.size;
+  for (const bool removed : {true, false}) {
+    const OneStep one = one_step(sigma, q, removed, grid);
+    sides_.push_back({one.spectrum, one.shift, one.lost});
+  }
+}
+
+Epsilon Composition::at(int64_t steps) const {
+  TORCH_CHECK(0 <= steps && steps <= most_, steps, " steps of ", most_);
+  if (steps == 0) return {};
+  Epsilon worst;
+  const auto n = static_cast<double>(steps);
+  for (const Side& side : sides_) {
+    const Epsilon e =
+        epsilon_on({limit_, h_, size_}, side.spectrum.pow(n), n * side.shift, n * side.lost, steps, delta_);
+    worst = {std::max(worst.estimate, e.estimate), std::max(worst.upper, e.upper)};
+  }
+  return worst;
+}
+
+double gaussian_epsilon(double mu, double delta) {
+  TORCH_CHECK(mu >= 0 && delta > 0 && delta < 1, "distance ", mu, ", delta ", delta);
+  if (mu == 0) return 0;
+  const auto delta_at = [&](double e) {
+    const double x = mu / 2 + e / mu;  // log Phi(-x)
+    return normal_cdf(mu / 2 - e / mu) - std::exp(e + std::log(0.5) + log_erfc(x / std::numbers::sqrt2));
+  };
+  if (delta_at(0) <= delta) return 0;
+  // No loss is larger than this but with a chance of delta.
+  double low = 0, high = mu * mu / 2 + mu * std::sqrt(2 * std::log(1 / delta));
+  for (int k = 0; k < 200 && high - low > 1e-12 * high; ++k) {
+    const double mid = (low + high) / 2;
+    (delta_at(mid) > delta ? low : high) = mid;
+  }
+  return high;
 }
 
 double calibrate_sigma(double epsilon, double delta, double q, int64_t steps, const std::string& place) {
@@ -258,18 +340,33 @@ double calibrate_sigma(double epsilon, double delta, double q, int64_t steps, co
   return high;
 }
 
-std::string privacy_statement(Unit unit, double epsilon, double delta) {
-  char text[128];
-  std::snprintf(text, sizeof text, "epsilon %.4g at delta %.4g for one %s, present or absent", epsilon, delta,
-                unit_name(unit));
+std::string adjacency_words(const std::string& adjacency) {
+  if (adjacency == "add-remove") return "add or remove one";
+  return adjacency == "replace" ? "replace one" : "zero out one";
+}
+
+double rounded_up(double x, int digits) {
+  if (!std::isfinite(x) || x <= 0) return x;
+  const double unit = std::pow(10.0, std::floor(std::log10(x)) + 1 - digits);
+  return std::ceil(x / unit * (1 - 1e-12)) * unit;
+}
+
+std::string privacy_statement(Unit unit, double epsilon, double delta, const std::string& adjacency) {
+  char text[160];
+  std::snprintf(text, sizeof text, "epsilon %.4g at delta %.4g for one %s (%s)", rounded_up(epsilon, 4),
+                delta, unit_name(unit), adjacency_words(adjacency).c_str());
   return text;
 }
 
-std::vector<int64_t> poisson_sample(int64_t n, double q, Rng rng) {
+Noise noise_for(const PrivacyOptions& privacy, Rng rng) {
+  return privacy.seeded() ? Noise::of_seed(rng) : Noise::of_system();
+}
+
+std::vector<int64_t> poisson_sample(int64_t n, double q, const Noise& coins) {
   std::vector<int64_t> out;
-  Draws draws(rng);
+  const std::vector<double> tossed = coins.uniform(n);
   for (int64_t i = 0; i < n; ++i)
-    if (draws.uniform() < q) out.push_back(i);
+    if (tossed[i] < q) out.push_back(i);
   return out;
 }
 
@@ -285,17 +382,17 @@ Clipped clip_rows(const Tensor& rows, double bound) {
   return {scale_rows(rows, scales, {}), whole};
 }
 
-Tensor private_sum(const Tensor& rows, double bound, double sigma, Rng rng) {
+Tensor private_sum(const Tensor& rows, double bound, double sigma, const Noise& noise) {
   const Tensor clipped = clip_rows(rows, bound).rows;
   const Tensor sum = weighted_sum(clipped, std::vector<double>(rows.size(0), 1.0));
-  return sum +
-         normal(rng.split("noise"), {rows.size(1)}, at::kDouble).mul_(sigma * bound).to(sum.scalar_type());
+  return sum + noise.split("noise").normal({rows.size(1)}).mul_(sigma * bound).to(sum.scalar_type());
 }
 
-double AdaptiveClipping::next(double bound, int64_t whole, double expected, Rng rng) const {
-  // Counts are centred at a half, so that one unit moves them by a half: hence the 2 in sum_sigma.
-  const double noise = count_sigma * Draws(rng.split("count")).normal();
-  const double share = (static_cast<double>(whole) + noise) / expected;
+double AdaptiveClipping::next(double bound, int64_t whole, int64_t counted, double expected,
+                              const Noise& source) const {
+  const double noise = count_sigma * source.split("count").normal({1}).item<double>();
+  const double centred = static_cast<double>(whole) - static_cast<double>(counted) / 2;
+  const double share = (centred + noise) / expected + 0.5;
   return bound * std::exp(-rate * (share - quantile));
 }
 
@@ -305,8 +402,52 @@ double AdaptiveClipping::sum_sigma(double sigma, const std::string& place) const
     throw UserError(place,
                     "the count's noise " + std::to_string(count_sigma) + " spends all that sigma " +
                         std::to_string(sigma) + " allows",
-                    "it must be above half of sigma");
+                    "set privacy.count_noise above half of privacy.noise");
   return 1 / std::sqrt(left);
+}
+
+namespace {
+
+// The noise of the sum of the first t rounds: one node for each bit of t, the rounds t' .. t' + 2^level.
+Tensor tree_noise(const Noise& nodes, int64_t t, int64_t q) {
+  Tensor out = at::zeros({q}, at::kDouble);
+  for (int level = 0; t >> level > 0; ++level) {
+    if ((t >> level & 1) == 0) continue;
+    out += nodes.split("level", level).split("node", static_cast<uint64_t>(t >> level)).normal({q});
+  }
+  return out;
+}
+
+}  // namespace
+
+Tensor tree_step(const Noise& nodes, int64_t t, int64_t restart, int64_t q) {
+  const int64_t tree = restart > 0 ? t / restart : 0, at = t - tree * restart;
+  const Noise own = nodes.split("number", static_cast<uint64_t>(tree));
+  return tree_noise(own, at + 1, q) - tree_noise(own, at, q);
+}
+
+double tree_square(int64_t rounds, int64_t restart, int64_t turns, int64_t offset) {
+  double square = 0;
+  const int64_t length = restart > 0 ? restart : rounds;
+  for (int64_t begin = 0; begin < rounds; begin += length) {
+    const int64_t end = std::min(rounds, begin + length);
+    const int64_t first = offset < begin ? begin + (turns - (begin - offset) % turns) % turns : offset;
+    for (int level = 0; (end - begin) >> level > 0; ++level) {
+      // Sums are made of nodes with an even number: of two that are one on the next level, the first.
+      double inside = 0;
+      int64_t node = 0;
+      const auto close = [&] {
+        if (node % 2 == 0 && (node + 1) << level <= end - begin) square += inside * inside;
+        inside = 0;
+      };
+      for (int64_t r = first; r < end; r += turns) {
+        if ((r - begin) >> level != node) close(), node = (r - begin) >> level;
+        inside += 1;
+      }
+      close();
+    }
+  }
+  return square;
 }
 
 }  // namespace symma

@@ -128,12 +128,30 @@ int FixedPoint::bits(int64_t agents) const {
 std::vector<uint64_t> FixedPoint::encode(const Tensor& row, int64_t agents) const {
   const Tensor x = row.detach().to(at::kCPU, at::kDouble).contiguous();
   const double top = std::ldexp(1.0, precision - 1) - 1;
-  std::vector<uint64_t> out(x.numel());
-  for (int64_t i = 0; i < x.numel(); ++i) {
-    const double v = x.data_ptr<double>()[i];
-    const double scaled = std::isnan(v) ? 0 : std::clamp(v / range, -1.0, 1.0) * top;
-    out[i] = static_cast<uint64_t>(std::llround(scaled)) & low_bits(bits(agents));
+  const double* p = x.data_ptr<double>();
+  const auto whole = [&](int64_t i, double scale) {
+    return std::isnan(p[i]) ? 0 : std::llround(std::clamp(scale * p[i] / range, -1.0, 1.0) * top);
+  };
+  const auto fits = [&](double scale) {
+    double square = 0;
+    for (int64_t i = 0; i < x.numel(); ++i) {
+      const auto v = static_cast<double>(whole(i, scale));
+      square += v * v;
+    }
+    return std::sqrt(square) * (range / top) <= norm * (1 - 1e-12);
+  };
+  double scale = 1;
+  if (norm > 0 && !fits(scale)) {
+    double low = 0;  // nothing fits always
+    for (int k = 0; k < 30; ++k) {
+      const double mid = (low + scale) / 2;
+      (fits(mid) ? low : scale) = mid;
+    }
+    scale = low;
   }
+  std::vector<uint64_t> out(x.numel());
+  for (int64_t i = 0; i < x.numel(); ++i)
+    out[i] = static_cast<uint64_t>(whole(i, scale)) & low_bits(bits(agents));
   return out;
 }
 

@@ -39,6 +39,8 @@ Key derive(const Key& seed, const std::string& name, uint64_t index = 0);
 struct FixedPoint {
   double range = 8;    // values beyond it are clipped
   int precision = 24;  // bits of a value, its sign among them
+  // Rows are drawn in until they are no longer than this once they are rounded; 0: rounded as they are.
+  double norm = 0;
   // The bits in which the sum of so many agents cannot wrap, at most 64.
   int bits(int64_t agents) const;
   std::vector<uint64_t> encode(const Tensor& row /*[P]*/, int64_t agents) const;  // a NaN counts as 0

@@ -2,11 +2,9 @@
 // their server, message by message.
 //
 // Agents whose vector does not arrive have dropped out after sharing their keys, which is the stage that
-// costs most to mend. Seeds follow from the run's seed, so that a run is repeatable; a deployment draws them
-// with `random_key`.
-#include <cstring>
-
+// costs most to mend. Keys come from the system, and the sum does not depend on them.
 #include "symma/exchange/messages.h"
+#include "symma/exchange/privacy.h"
 #include "symma/exchange/secure.h"
 
 namespace symma {
@@ -19,18 +17,17 @@ Tensor secure_sum(const Exchange& x, ExchangeState& s, const Tensor& rows, const
   for (int64_t u = 0; u < n; ++u)
     if (arrived[who[u]]) stayed.push_back(u);
   if (n < 2 || static_cast<int64_t>(stayed.size()) < threshold) return {};
-  const secure::FixedPoint fixed{x.server.range, static_cast<int>(x.server.precision)};
+  // Noise that the server adds hides a row of the clipping bound's length, and rounding must not lengthen it.
+  const double bound = x.privacy.at_server() ? s.kept.at("clip").item<double>() : 0;
+  const secure::FixedPoint fixed{bound > 0 ? std::min(bound, x.server.range) : x.server.range,
+                                 static_cast<int>(x.server.precision), bound};
   const secure::Setting setting{n, threshold, rows.size(1), fixed.bits(n), static_cast<uint64_t>(s.rounds)};
   const auto up = [&](int64_t u, size_t bytes) { s.bits[2 * who[u]] += 8 * static_cast<int64_t>(bytes); };
   const auto down = [&](int64_t u, size_t bytes) {
     s.bits[2 * who[u] + 1] += 8 * static_cast<int64_t>(bytes);
   };
 
-  secure::Key root{};
-  for (uint64_t b = 0; b < 2; ++b) {
-    const auto words = rng.block(b);
-    std::memcpy(root.data() + 16 * b, words.data(), 16);
-  }
+  const secure::Key root = noise_for(x.privacy, rng).key();
   std::vector<secure::Agent> agents;
   secure::Adverts adverts;
   secure::Agents everyone;

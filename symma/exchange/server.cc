@@ -31,15 +31,22 @@ Tensor optimise(const ServerOptions& o, TensorDict& kept, const Tensor& row, con
 }
 
 // The clipped sum with its noise, over the number of agents expected; moves an adaptive bound.
-Tensor private_mean(const Exchange& x, ExchangeState& s, const Tensor& sum, int64_t whole, Rng rng) {
+Tensor private_mean(const Exchange& x, ExchangeState& s, const Tensor& sum, int64_t whole, int64_t counted,
+                    Rng rng) {
   const PrivacyOptions& p = x.privacy;
-  const double bound = s.kept.at("clip").item<double>();
-  const double expected = x.server.share * static_cast<double>(x.graph.agents);
-  const AdaptiveClipping adaptive{.quantile = p.quantile};
+  const double bound = s.kept.at("clip").item<double>(), expected = x.expected();
+  const int64_t q = sum.size(0);
+  if (p.mechanism == "tree") {
+    const Noise nodes = p.seeded() ? Noise::of_seed(rng.split("tree")) : s.hidden.split("tree");
+    return (sum + p.noise * bound * tree_step(nodes, s.rounds - s.began, p.restart, q)) / expected;
+  }
+  const Noise noise = noise_for(p, rng.split("period", static_cast<uint64_t>(s.rounds)).split("private"));
+  const AdaptiveClipping adaptive{.quantile = p.quantile, .count_sigma = p.count_noise};
   const double sigma = p.adaptive ? adaptive.sum_sigma(p.noise, "[privacy] noise") : p.noise;
-  const Tensor noisy = sum + sigma * bound * normal(rng.split("noise"), {sum.size(0)}, at::kDouble);
+  const Tensor noisy = sum + sigma * bound * noise.split("noise").normal({q});
   if (p.adaptive)
-    s.kept["clip"] = at::full({1}, adaptive.next(bound, whole, expected, rng.split("bound")), at::kDouble);
+    s.kept["clip"] =
+        at::full({1}, adaptive.next(bound, whole, counted, expected, noise.split("bound")), at::kDouble);
   return noisy / expected;
 }
 
@@ -64,7 +71,7 @@ std::pair<Tensor, int64_t> answer(const Exchange& x, ExchangeState& s, int64_t w
 Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng) {
   const int64_t n = theta.size(0), q = theta.size(1);
   const Rng own = rng.split("period", s.rounds);
-  const std::vector<int64_t> who = participants(x, s.rounds, rng);
+  const std::vector<int64_t> who = participants(x, s, s.rounds, rng);
   const Tensor wanted = x.updates() ? theta - s.reference.to(at::kCPU, at::kDouble) : theta;
   const Said said = speak(x, s, wanted, who, own.split("speak"));
   const int64_t whole = q * 8 * s.number_bytes;
@@ -91,7 +98,7 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
     }
     if (sum.defined()) {
       mean = x.privacy.agents() && x.privacy.where == "server"
-                 ? private_mean(x, s, sum, said.whole, own.split("private"))
+                 ? private_mean(x, s, sum, said.whole, static_cast<int64_t>(who.size()), rng)
                  : sum / static_cast<double>(std::max<size_t>(1, rows.size()));
     }
   } else if (!rows.empty()) {
@@ -103,7 +110,7 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
   if (x.server.share < 1) {
     // Whoever takes part next asks for the server's row then, and will have it; the others' rows stand for
     // what they would get.
-    for (int64_t i : participants(x, s.rounds + 1, rng)) s.bits[2 * i + 1] += bits;
+    for (int64_t i : participants(x, s, s.rounds + 1, rng)) s.bits[2 * i + 1] += bits;
     return row.unsqueeze(0).repeat({n, 1});
   }
   Tensor out = theta.clone();

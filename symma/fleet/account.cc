@@ -2,27 +2,72 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "symma/core/errors.h"
-#include "symma/exchange/privacy.h"
+#include "symma/core/numbers.h"
+#include "symma/fleet/adjacency.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
+namespace {
 
-Account::Account(const Experiment& e) : allowed_(e.fleet.rounds), privacy_(e.exchange.privacy) {
+Unit unit_of(const PrivacyOptions& p) {
+  return p.unit == "agent" ? Unit::kAgent : p.unit == "task" ? Unit::kTask : Unit::kExample;
+}
+
+// How many of from..to-1 are `offset` modulo `turns`.
+int64_t turns_in(int64_t from, int64_t to, int64_t turns, int64_t offset) {
+  const auto below = [&](int64_t n) { return n > offset ? (n - offset - 1) / turns + 1 : 0; };
+  return below(to) - below(from);
+}
+
+// The most spans that any round is in.
+int64_t deepest(const std::vector<Span>& spans) {
+  int64_t most = 0;
+  for (const Span& a : spans) {
+    int64_t n = 0;
+    for (const Span& b : spans) n += b.from <= a.from && a.from < b.to;
+    most = std::max(most, n);
+  }
+  return most;
+}
+
+}  // namespace
+
+const char* const kProtectsNothing =
+    "protects nothing: the noise follows from the seed (privacy.noise_key = \"seed\")";
+
+std::string secure_statement(const Experiment& e) {
+  return e.exchange.privacy.seeded() ? "secure aggregation hides nothing: its keys follow from the seed "
+                                       "(privacy.noise_key = \"seed\")"
+                                     : "secure aggregation: the server sees sums alone";
+}
+
+Account::Account(const Experiment& e, std::vector<Span> earlier, int64_t begin)
+    : allowed_(e.fleet.rounds),
+      begin_(begin),
+      rounds_(e.fleet.rounds),
+      privacy_(e.exchange.privacy),
+      earlier_(std::move(earlier)) {
   const ServerOptions& server = e.exchange.server;
   open_ = privacy_.agents() || privacy_.learners();
   if (!open_) return;
+  sensitivity_ = sensitivity(e.exchange);
   if (privacy_.agents()) {
     every_ = e.exchange.options.every;
-    if (privacy_.where == "server" && server.sampling == "poisson") q_ = server.share;
+    turns_ = e.exchange.turns();
+    if (privacy_.at_server() && privacy_.mechanism == "gaussian" && server.sampling == "poisson")
+      q_ = server.share;
   } else {
     const auto* family = dynamic_cast<const Accountable*>(e.family.get());
     once_ = family && family->fresh();
+    scales_ = !once_;
   }
-  step_ = renyi_spent({privacy_.noise, q_, 1});
   if (privacy_.budget <= 0) return;
   // The most rounds within the budget; epsilon grows with them.
-  int64_t low = 0, high = e.fleet.rounds;
+  int64_t low = begin_, high = std::max(begin_, e.fleet.rounds);
   while (low < high) {
     const int64_t mid = (low + high + 1) / 2;
     if (epsilon(mid) <= privacy_.budget)
@@ -38,34 +83,105 @@ Account::Account(const Experiment& e) : allowed_(e.fleet.rounds), privacy_(e.exc
                     "raise privacy.noise or the budget");
 }
 
+std::vector<Span> Account::spans(int64_t rounds) const {
+  std::vector<Span> out;
+  for (const Span& s : earlier_)
+    if (s.to > s.from) out.push_back(s);
+  if (rounds > begin_) out.push_back({begin_, rounds});
+  return out;
+}
+
 int64_t Account::steps(int64_t rounds) const {
-  return once_ ? std::min<int64_t>(1, rounds) : rounds / every_;
+  const std::vector<Span> all = spans(rounds);
+  if (once_) return deepest(all);
+  int64_t most = 0;
+  const bool tree = privacy_.mechanism == "tree";
+  for (int64_t offset = 0; offset < (tree ? 1 : turns_); ++offset) {
+    int64_t n = 0;
+    for (const Span& s : all) n += turns_in(s.from / every_, s.to / every_, tree ? 1 : turns_, offset);
+    most = std::max(most, n);
+  }
+  return most;
+}
+
+Spending Account::spending(int64_t rounds) const {
+  if (privacy_.mechanism != "tree") return {privacy_.noise / sensitivity_, q_, steps(rounds)};
+  double most = 0;
+  for (int64_t offset = 0; offset < turns_; ++offset) {
+    double square = 0;
+    for (const Span& s : spans(rounds)) {
+      const int64_t from = s.from / every_, to = s.to / every_;
+      square +=
+          tree_square(to - from, privacy_.restart, turns_, ((offset - from) % turns_ + turns_) % turns_);
+    }
+    most = std::max(most, square);
+  }
+  if (most == 0) return {privacy_.noise / sensitivity_, 1, 0};
+  return {privacy_.noise / (sensitivity_ * std::sqrt(most)), 1, 1};
+}
+
+double Account::renyi_bound(int64_t rounds) const {
+  const Spending s = spending(rounds);
+  return s.steps == 0 ? 0 : renyi_epsilon({&s, 1}, privacy_.delta);
 }
 
 double Account::epsilon(int64_t rounds) const {
   const int64_t n = steps(rounds);
   if (n == 0) return 0;
-  std::vector<double> spent = step_;
-  for (double& x : spent) x *= static_cast<double>(n);
-  return epsilon_of(spent, privacy_.delta);
+  if (known_.first == n) return known_.second;
+  const Spending s = spending(rounds);
+  double least = 0;
+  if (s.q == 1) {
+    least = gaussian_epsilon(std::sqrt(static_cast<double>(s.steps)) / s.sigma, privacy_.delta);
+  } else {
+    if (!composition_)
+      composition_ =
+          std::make_unique<Composition>(s.sigma, s.q, steps(std::max(rounds, rounds_)), privacy_.delta);
+    least = std::min(renyi_bound(rounds), composition_->at(n).upper);
+  }
+  known_ = {n, least};
+  return least;
+}
+
+std::string Account::terms() const {
+  std::string out =
+      fmt::format("one {} ({}), ", unit_name(unit_of(privacy_)), adjacency_words(privacy_.adjacency));
+  out += privacy_.mechanism == "tree" ? "noise of a tree" : "noise in each step";
+  return out +
+         (privacy_.seeded() ? std::string("; ") + kProtectsNothing : std::string(", drawn by the system"));
 }
 
 Json Account::summary(int64_t rounds) const {
-  const Spending spending{privacy_.noise, q_, steps(rounds)};
-  const double renyi = epsilon(rounds);
-  const Unit unit = privacy_.unit == "agent"  ? Unit::kAgent
-                    : privacy_.unit == "task" ? Unit::kTask
-                                              : Unit::kExample;
-  Json out{{"unit", privacy_.unit},   {"delta", privacy_.delta}, {"noise", privacy_.noise},  {"q", q_},
-           {"steps", spending.steps}, {"epsilon", renyi},        {"budget", privacy_.budget}};
-  double stated = renyi;
-  if (spending.steps > 0) {
-    const double composed = composed_epsilon({&spending, 1}, privacy_.delta).upper;
-    out["epsilon_composed"] = std::isfinite(composed) ? Json(composed) : Json(nullptr);
-    if (std::isfinite(composed)) stated = std::min(stated, composed);
+  const Spending s = spending(rounds);
+  const double stated = epsilon(rounds);
+  Json out{{"unit", privacy_.unit},
+           {"adjacency", privacy_.adjacency},
+           {"sensitivity", sensitivity_},
+           {"mechanism", privacy_.mechanism},
+           {"noise_key", privacy_.noise_key},
+           {"protects", !privacy_.seeded()},
+           {"delta", privacy_.delta},
+           {"noise", privacy_.noise},
+           {"q", q_},
+           {"steps", steps(rounds)},
+           {"epsilon", number(stated)},
+           {"epsilon_renyi", number(renyi_bound(rounds))},
+           {"budget", privacy_.budget}};
+  if (s.steps > 0) {
+    const double composed = s.q == 1 ? stated : composition_->at(s.steps).upper;
+    out["epsilon_composed"] = number(composed);
   }
-  out["statement"] = privacy_statement(unit, stated, privacy_.delta) +
-                     (once_ ? "; every task is drawn anew, so each takes part in one round" : "");
+  std::string statement = privacy_statement(unit_of(privacy_), stated, privacy_.delta, privacy_.adjacency);
+  if (once_) statement += "; every task is drawn anew, so each takes part in one round";
+  if (scales_) statement += "; columns' scales and how many groups there are count as public";
+  int64_t again = 0;
+  for (const Span& a : earlier_) again += a.to - a.from;
+  again -= begin_;
+  if (again > 0)
+    statement += fmt::format("; {} rounds were played again after a stop, and count again", again);
+  if (privacy_.seeded())
+    statement = std::string(kProtectsNothing) + "; with the system's noise it would be " + statement;
+  out["statement"] = statement;
   return out;
 }
 

@@ -20,6 +20,16 @@ std::string layout_json(const Layout& layout) {
   return out.dump();
 }
 
+// Whether a checkpoint holds what single agents said, or did since without having said it under protection.
+Readers readers_of(const Experiment& e, const RunState& run) {
+  const PrivacyOptions& p = e.exchange.privacy;
+  bool messages = p.agents() || p.learners() || e.exchange.server.secure;
+  for (const auto& [name, t] : run.exchange.kept) {
+    for (const char* of : {"late", "first", "known", "residual", "memory."}) messages |= name.starts_with(of);
+  }
+  return messages ? Readers::kOwner : Readers::kAll;
+}
+
 }  // namespace
 
 RunState start_run(const Experiment& e) {
@@ -56,7 +66,7 @@ void save_checkpoint(const std::string& path, const Experiment& experiment, cons
                    {"learner", experiment.learner_kind},
                    {"model", experiment.model_kind},
                    {"layout", layout_json(experiment.model->layout())}};
-  write_safetensors(path, file);
+  write_safetensors(path, file, readers_of(experiment, run));
 }
 
 RunState load_checkpoint(const std::string& path, const Experiment& experiment) {
@@ -125,6 +135,8 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
   const int64_t* c = counters.data_ptr<int64_t>();
   run.round = c[0];
   run.exchange.rounds = c[1];
+  // Noise that is not repeatable begins anew.
+  if (!experiment.exchange.privacy.seeded()) run.exchange.began = c[1];
   run.tasks = c[2];
   run.seconds = seconds.item<double>();
   std::copy_n(bits.data_ptr<int64_t>(), run.exchange.bits.size(), run.exchange.bits.begin());

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include "symma/core/errors.h"
+#include "symma/exchange/privacy.h"
 #include "symma/fleet/account.h"
+#include "symma/fleet/adjacency.h"
 #include "symma/fleet/rules.h"
 
 namespace symma {
@@ -26,6 +28,7 @@ auto located(const Config& config, F f) {
 // The least number of rows that a node, or the server, gathers when no message fails.
 int64_t fewest_rows(const Exchange& x) {
   const int64_t n = x.graph.agents;
+  if (x.graph.server && x.server.sampling == "turns") return n / x.turns();
   if (x.graph.server) return std::max<int64_t>(1, std::llround(x.server.share * static_cast<double>(n)));
   std::vector<int64_t> rows(n, 1);
   for (const auto& [a, b] : x.graph.edges) ++rows[a], ++rows[b];
@@ -69,7 +72,13 @@ Experiment Experiment::build(const Config& config) {
   e.exchange.graph.agents = e.fleet.agents;
   if (!e.exchange.graph.server) e.exchange.weights = neighbours(e.exchange.graph);
   build_parts(e, e.exchange);
-  if (!e.exchange.graph.edges.empty()) check_bad_rows(e.exchange, config.place("aggregator", "bad"));
+  if (!e.exchange.graph.edges.empty()) {
+    check_bad_rows(e.exchange, config.place("aggregator", "bad"));
+    const PrivacyOptions& p = e.exchange.privacy;
+    if (p.agents() && p.adaptive)
+      (void)AdaptiveClipping{.count_sigma = p.count_noise}.sum_sigma(p.noise,
+                                                                     config.place("privacy", "noise"));
+  }
 
   e.task_kind = e.chosen.task.kind(), e.model_kind = e.chosen.model.kind(),
   e.learner_kind = e.chosen.learner.kind();
@@ -82,9 +91,11 @@ Experiment Experiment::build(const Config& config) {
     throw UserError(config.place("model", "kind"),
                     fmt::format("\"{}\" has no parameters on task \"{}\"", e.model_kind, e.task_kind),
                     "choose another model, such as mlp");
-  const PrivacyOptions& p = e.sharing.privacy;
+  PrivacyOptions& p = e.exchange.privacy;
+  if ((p.agents() || p.learners()) && p.adjacency == "auto")
+    p.adjacency = default_adjacency(e.exchange, draws_anew(*e.family));
   Guard guard;
-  if (p.learners()) guard = {p.clip, p.noise, p.unit == "example"};
+  if (p.learners()) guard = {p.clip, p.noise, p.unit == "example", p.seeded()};
   const LearnerSetting setting{*e.model, e.spec, guard};
   located(config, [&] {
     e.learner = e.population.on() ? population_learner(e, config, setting) : e.chosen.learner.build(setting);

@@ -56,7 +56,7 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
   make_folder(run.folder);
   if (there) {
     for (const char* file : {"checkpoint.safetensors", "metrics.jsonl", "lineage.jsonl", "summary.json",
-                             "scores.csv", "gallery.json", "report.html"})
+                             "scores.csv", "gallery.json", "report.html", "spent.txt"})
       fs::remove(in(run, file));
     for (const auto& entry : fs::directory_iterator(run.folder)) {
       if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());

@@ -20,7 +20,10 @@ Json log_row(const Experiment& e, const RunState& run, const Account& account, d
   for (const auto& [name, sum] : run.sums) {
     if (name != "loss") row["scores"][name] = number(mean_of(e, run, name));
   }
-  if (account.open()) row["epsilon"] = account.epsilon(run.round);
+  if (account.open()) {
+    row["epsilon"] = number(account.epsilon(run.round));
+    if (e.exchange.privacy.seeded()) row["protects"] = false;
+  }
   // Learners of worlds count their steps in them, and curves are drawn against those.
   if (const auto it = run.learner.own.find("env_steps"); it != run.learner.own.end()) {
     const double steps = it->second.sum().item<double>();
@@ -35,7 +38,9 @@ LogListener to_tensorboard(EventFile& events, const std::string& metric) {
   return [&events, metric](const Json& row) {
     const auto round = row["round"].get<int64_t>();
     for (const char* tag : {"loss", "disagreement", "bits", "epsilon"}) {
-      if (row.contains(tag) && row[tag].is_number()) events.add(tag, round, row[tag].get<double>());
+      if (!row.contains(tag) || !row[tag].is_number()) continue;
+      const bool nothing = std::string(tag) == "epsilon" && row.contains("protects");
+      events.add(nothing ? "epsilon (protects nothing)" : tag, round, row[tag].get<double>());
     }
     if (row.contains("scores")) {
       for (const auto& [name, score] : row["scores"].items()) {

@@ -81,7 +81,8 @@ void run_round(const Experiment& e, RunState& run) {
   const Rng rng = Rng(e.fleet.seed).split("round", run.round);
   const bool due = e.exchange.due(run.round);
   if (due && e.exchange.combine_first()) communicate(e, run);
-  const std::vector<int64_t> who = participants(e.exchange, run.exchange.rounds, e.exchange_key());
+  const std::vector<int64_t> who =
+      participants(e.exchange, run.exchange, run.exchange.rounds, e.exchange_key());
   if (!who.empty()) {
     add_scores(run, who, learn(e, run.learner, who, rng));
     run.tasks += static_cast<int64_t>(who.size()) * e.fleet.tasks;

@@ -7,6 +7,7 @@
 
 #include "symma/core/errors.h"
 #include "symma/exchange/privacy.h"
+#include "symma/fleet/adjacency.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -176,6 +177,26 @@ std::vector<Rule> privacy_rules() {
           agents([=](E e) { return by_server(e) && has_rule(e); }),
           [](E e) { return "the server adds noise to a sum, and \"" + rule_name(e) + "\" makes none"; },
           "set aggregator.kind to mean without before, or where to local"),
+      talking("a tree is at a server", "privacy", "mechanism", agents([](E e) {
+                return e.sharing.privacy.mechanism == "tree" && !e.sharing.privacy.at_server();
+              }),
+              say("a tree's noise is in the sums of a server"),
+              "set privacy.where to server, or mechanism to gaussian"),
+      talking(
+          "a tree is of agents", "privacy", "mechanism",
+          [](E e) { return e.sharing.privacy.mechanism == "tree" && !e.sharing.privacy.agents(); },
+          say("a tree's noise is there for unit \"agent\" at a server"),
+          "set it to gaussian, or privacy.unit to agent"),
+      talking("a tree has one bound", "privacy", "adaptive",
+              agents([](E e) { return e.sharing.privacy.mechanism == "tree" && e.sharing.privacy.adaptive; }),
+              say("a tree's sums are of updates with one bound"), "set a fixed clip"),
+      talking("secure sums of hostile agents are not clipped", "faults", "agents", agents([](E e) {
+                return e.sharing.privacy.at_server() && secure(e) && !e.sharing.faults.agents.empty();
+              }),
+              say("hostile agents make their messages of what others say, and under secure aggregation "
+                  "nobody clips "
+                  "them"),
+              "leave them out, or set server.secure to false"),
       talking("only a server sees norms", "privacy", "adaptive",
               agents([=](E e) { return e.sharing.privacy.adaptive && !by_server(e); }),
               say("only a server sees the share of updates that are within the bound"),
@@ -342,7 +363,17 @@ const std::vector<Rule>& rules_of_parts() {
        {{"labels that are turned around are there", "faults", "kind",
          [](E e) { return dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get()) && !e.spec.labels; },
          [](E e) { return fmt::format("task \"{}\" has no labels to turn around", e.task_kind); },
-         "choose another attack"}}}));
+         "choose another attack"},
+        {"the adjacency can be stated", "privacy", "adjacency",
+         [](E e) {
+           const PrivacyOptions& p = e.exchange.privacy;
+           return (p.agents() || p.learners()) &&
+                  !adjacency_refused(e.exchange, draws_anew(*e.family), p.adjacency).empty();
+         },
+         [](E e) {
+           return adjacency_refused(e.exchange, draws_anew(*e.family), e.exchange.privacy.adjacency);
+         },
+         "leave it out: auto is what can be stated"}}}));
   return *all;
 }
 

@@ -9,8 +9,8 @@
 #include "symma/core/parallel.h"
 #include "symma/core/version.h"
 #include "symma/eval/scores.h"
-#include "symma/fleet/account.h"
 #include "symma/fleet/round.h"
+#include "symma/fleet/spent.h"
 
 namespace symma {
 namespace {
@@ -66,7 +66,9 @@ Json verdict(const Experiment& e, const EvalResult& r) {
 Json conclude(const Experiment& e, const RunOptions& options, const RunState& run) {
   const Subject subject{*e.learner, *e.model, *e.family, run.learner, e.counted()};
   const double tasks = static_cast<double>(run.tasks);
-  const Account account(e);
+  // What was spent, also by rounds that were played again.
+  const std::vector<Span> spent = read_spent(in(options, "spent.txt"));
+  const Account account = spent.empty() ? Account(e) : Account(e, spent, run.round);
   Json summary{{"symma", SYMMA_VERSION},
                {"experiment", e.fleet.name},
                {"description", e.fleet.description},
@@ -117,6 +119,8 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
                          {"agents", e.settings["faults"]["agents"]},
                          {"over", "scores, loss and disagreement are over the honest agents"}};
   if (account.open()) summary["privacy"] = account.summary(run.round);
+  if (x.server.secure)
+    summary["secure"] = {{"keys", x.privacy.noise_key}, {"statement", secure_statement(e)}};
   if (e.population.on()) summary["population"] = population_summary(e, run.learner, summary["eval"]);
   const Json drawn = gallery(subject, Split::kTest, 6, e.eval.steps.back(), test_key(e).split("gallery"));
   if (!drawn.is_null()) write_file(in(options, "gallery.json"), drawn.dump());

@@ -6,7 +6,7 @@
 
 #include "symma/core/record.h"
 #include "symma/core/tensorboard.h"
-#include "symma/fleet/account.h"
+#include "symma/fleet/spent.h"
 
 namespace symma {
 namespace {
@@ -50,9 +50,14 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
     save_checkpoint(in(options, "checkpoint.safetensors"), e, run);
   };
   bool stopped = false;
-  const Account account(e);
+  const bool noisy = Account(e).open() && !e.exchange.privacy.seeded();
+  std::optional<SpentFile> spent;
+  if (noisy) spent.emplace(in(options, "spent.txt"), run.round);
+  const Account account = noisy ? Account(e, spent->earlier(), run.round) : Account(e);
+  double epsilon = account.open() ? account.epsilon(run.round) : std::nan("");
   const int64_t last_round = account.last_round(e.fleet.rounds);
   while (run.round < last_round && !stopped) {
+    if (spent) spent->begin(run.round);
     run_round(e, run);
     if (!run.selection.is_null()) lineage->add(run.selection);
     const bool last = run.round == last_round;
@@ -66,6 +71,7 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
         const Json& best = validation["mean"].back();
         score = best.is_null() ? std::nan("") : best.get<double>();
       }
+      if (account.open()) epsilon = account.epsilon(run.round);
       const Json row = log_row(e, run, account, before + since(start), validation);
       for (const LogListener& listener : listeners) listener(row);
       for (auto& [name, sum] : run.sums) sum = at::zeros_like(sum);
@@ -75,7 +81,7 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
     if (run.round % save_every == 0 || last || stopped) save();
     const double rate = static_cast<double>(run.round - first) / std::max(1e-9, since(start));
     hooks.progress({run.round, last_round, rate, static_cast<double>(last_round - run.round) / rate, loss,
-                    score, log, account.open() ? account.epsilon(run.round) : std::nan("")});
+                    score, log, epsilon});
   }
   return run.round >= last_round;
 }

@@ -16,7 +16,7 @@ struct Progress {
   double loss;     // mean query loss since the last row of metrics.jsonl
   double score;    // the last validation's, after the most steps; NaN before the first
   bool logged;     // this round wrote a row of metrics.jsonl
-  double epsilon;  // spent so far; NaN where nothing is protected
+  double epsilon;  // spent until the last row of metrics.jsonl; NaN where nothing is protected
 };
 
 struct TrainHooks {

@@ -55,6 +55,7 @@ class Learner {
 struct Guard {
   double clip = 0, noise = 0;  // clip = 0: nothing is protected
   bool examples = false;       // a unit is an example; else it is a task
+  bool seeded = false;         // noise follows from the step's key, and protects nothing
   bool on() const { return clip > 0; }
 };
 

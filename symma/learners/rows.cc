@@ -1,5 +1,6 @@
 #include "symma/learners/rows.h"
 
+#include "symma/core/noise.h"
 #include "symma/core/parallel.h"
 #include "symma/learners/adam.h"
 
@@ -35,14 +36,15 @@ Tensor mean_of_tasks(const Tensor& grad, int64_t n) {
 // finite counts as 0: how its norm would be bounded is not known.
 Tensor guarded(const Tensor& grad /*[b,Q]*/, const Tensor& id /*[n]*/, const Guard& guard, Rng rng) {
   const int64_t n = id.size(0);
-  const Tensor norm = grad.norm(2, 1, true);
-  const Tensor clipped = at::where(norm.isfinite(), grad * (guard.clip / norm.clamp_min(guard.clip)),
-                                   at::zeros({}, grad.options()));
+  const Noise source = guard.seeded ? Noise::of_seed(rng) : Noise::of_system();
+  // In double, and drawn in by what a product in float rounds off: no gradient is longer than the bound.
+  const Tensor norm = grad.norm(2, 1, true, at::kDouble);
+  const Tensor scale = (guard.clip * (1 - 1e-6) / norm.clamp_min(guard.clip)).to(grad.options());
+  const Tensor clipped = at::where(norm.isfinite(), grad * scale, at::zeros({}, grad.options()));
   const int64_t each = grad.size(0) / n, q = grad.size(1);
   Tensor sum = clipped.view({n, each, q}).sum(1);
   for (int64_t i = 0; i < n; ++i) {
-    const Tensor noise =
-        normal(rng.split("noise", static_cast<uint64_t>(id.data_ptr<int64_t>()[i])), {q}, at::kDouble);
+    const Tensor noise = source.split("noise", static_cast<uint64_t>(id.data_ptr<int64_t>()[i])).normal({q});
     sum[i].add_(noise.to(sum.options()), guard.noise * guard.clip);
   }
   return sum / static_cast<double>(each);

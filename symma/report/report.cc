@@ -157,7 +157,7 @@ std::string training(const Run& run, size_t i) {
       std::any_of(t.epsilon.begin(), t.epsilon.end(), [](double x) { return std::isfinite(x); });
   if (spends) {
     out += chart("epsilon", i, "Privacy spent",
-                 "Epsilon by the Renyi accountant, along the run. At the end: " + escape(run.privacy) + ".");
+                 "An upper bound on epsilon, along the run. At the end: " + escape(run.privacy) + ".");
   }
   bool apart = run.agents > 1 && !t.loss.empty();
   for (const auto& row : t.loss_per_agent) apart = apart && row.size() == static_cast<size_t>(run.agents);
@@ -187,6 +187,7 @@ std::string communication(const Run& run) {
                     "others",
                     escape(run.attack), run.hostile));
   if (!run.privacy.empty()) row("privacy", escape(run.privacy));
+  if (!run.secure.empty()) row("secure sums", escape(run.secure));
   if (!c.strategy.empty()) row("strategy", escape(c.strategy));
   row("rounds of exchange", grouped(static_cast<double>(c.rounds)));
   row("sent in all", fmt::format("{} ({})", bits(c.bits), bytes_of_bits(c.bits)));

@@ -315,6 +315,7 @@ Run read_run(const std::string& folder) {
     for (int64_t a : f.wholes("agents")) r.hostile += (r.hostile.empty() ? "" : ", ") + std::to_string(a);
   }
   if (p.has("privacy")) r.privacy = p.part("privacy").text("statement");
+  if (p.has("secure")) r.secure = p.part("secure").text("statement");
   r.training = read_training(file("metrics.jsonl"));
   if (p.has("population")) {
     need("lineage.jsonl");

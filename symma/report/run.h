@@ -77,10 +77,10 @@ struct Run {
   std::vector<std::string> agent_share;  // [agents], or empty
   std::optional<Evaluation> eval, ood;
   Communication exchange;
-  std::string attack;                // of the hostile agents; "" where all are honest
-  std::string hostile;               // which agents, in words
-  std::string rule;                  // of aggregation, with what comes before it
-  std::string compression, privacy;  // in words; "" for none
+  std::string attack;                        // of the hostile agents; "" where all are honest
+  std::string hostile;                       // which agents, in words
+  std::string rule;                          // of aggregation, with what comes before it
+  std::string compression, privacy, secure;  // in words; "" for none
   Training training;
   std::optional<Population> population;
   Json gallery;  // null where there is none

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "exchange/certain.h"
 #include "symma/core/errors.h"
 
 namespace symma {
@@ -94,6 +95,64 @@ TEST(Composition, IsExactForTheGaussian) {
   }
 }
 
+TEST(Composition, OfManyStepsIsThatOfEach) {
+  const Composition all(1.3, .02, 3000, 1e-5);
+  for (int64_t n : {1, 10, 1000, 3000}) {
+    const Spending s{1.3, .02, n};
+    const Epsilon one = composed_epsilon({&s, 1}, 1e-5), here = all.at(n);
+    EXPECT_NEAR(here.estimate, one.estimate, 2e-3) << n;
+    EXPECT_GE(here.upper, one.estimate);
+    EXPECT_LE(here.upper, one.estimate + 6e-3);
+  }
+  EXPECT_EQ(all.at(0).upper, 0);
+}
+
+TEST(Gaussian, IsTheExactFigure) {
+  for (double mu : {1e-3, .05, .7, 1., 4., 60.}) {
+    const double e = gaussian_epsilon(mu, 1e-5);
+    if (e > 0 && mu < 30) {
+      EXPECT_NEAR(gaussian_delta(1 / mu, e), 1e-5, 1e-12) << mu;
+    }
+    EXPECT_LE(e, mu * mu / 2 + mu * std::sqrt(2 * std::log(1e5)));
+  }
+  EXPECT_EQ(gaussian_epsilon(1e-8, 1e-5), 0);
+  EXPECT_NEAR(gaussian_epsilon(1, 1e-5), 4.377178, 1e-5);
+  EXPECT_GT(gaussian_epsilon(1e9, 1e-5), 4.9e17);
+}
+
+// ---- Trees. The sums' noise as a matrix: B [T, nodes], sums S + B z.
+
+TEST(Tree, NoiseIsThatOfTheSumOfAllSoFar) {
+  const Noise nodes = Noise::of_seed(Rng(3));
+  Tensor sum = at::zeros({20000}, at::kDouble);
+  for (int64_t t = 0; t < 21; ++t) {
+    sum += tree_step(nodes, t, 0, 20000);
+    const double bits = __builtin_popcountll(static_cast<uint64_t>(t + 1));
+    EXPECT_NEAR(sum.square().mean().item<double>(), bits, 4 * bits * std::sqrt(2 / 20000.)) << t;
+  }
+  // Trees that begin anew add up.
+  sum.zero_();
+  for (int64_t t = 0; t < 8; ++t) sum += tree_step(nodes, t, 4, 20000);
+  EXPECT_NEAR(sum.square().mean().item<double>(), 2, 0.1);
+}
+
+TEST(Tree, WhatAUnitMovesIsThatOfTheMatrix) {
+  // The sums' noise covariance K = B B' over rounds, from the tree itself; a unit's updates x moves the sums
+  // by A x, so the distance is x' A' K^-1 A x, without a word about nodes.
+  for (const auto& [rounds, restart, turns] : std::vector<std::array<int64_t, 3>>{
+           {1, 0, 1}, {7, 0, 1}, {16, 0, 1}, {21, 0, 5}, {24, 8, 3}, {23, 5, 4}}) {
+    const Tensor a = at::tril(at::ones({rounds, rounds}, at::kDouble)), k = tree_covariance(rounds, restart);
+    for (int64_t offset = 0; offset < std::min(turns, rounds); ++offset) {
+      Tensor x = at::zeros({rounds, 1}, at::kDouble);
+      for (int64_t r = offset; r < rounds; r += turns) x[r] = 1;
+      const Tensor moved = a.mm(x);
+      const double square = moved.t().mm(at::inverse(k)).mm(moved).item<double>();
+      EXPECT_NEAR(tree_square(rounds, restart, turns, offset), square, 1e-8)
+          << rounds << " " << restart << " " << turns << " " << offset;
+    }
+  }
+}
+
 TEST(Composition, IsExactForOneSampledStep) {
   // delta of one step, removed: sum over both parts of the mixture above the cut, in closed form.
   const double sigma = .8, q = .1, e = 1.5;
@@ -126,6 +185,16 @@ TEST(Composition, TakesRoundsOfSeveralKinds) {
   EXPECT_LT(composed_epsilon({&a, 1}, 1e-5).upper, composed_epsilon({&whole, 1}, 1e-5).estimate);
 }
 
+TEST(Composition, IsNotBelowWhatIsCertain) {
+  for (const Spending& s : {Spending{1.1, .02, 500}, {2, .3, 60}, {.8, .1, 5}, {5, .9, 200}}) {
+    const double certain =
+        certain_epsilon({{{1 - s.q, 0.}, {s.q, 1 / s.sigma}}}, {{{1., 0.}}}, true, s.steps, 1e-5);
+    const Epsilon e = composed_epsilon({&s, 1}, 1e-5);
+    EXPECT_GE(e.upper, certain) << s.sigma;
+    EXPECT_LE(e.estimate, certain + 0.02) << s.sigma;  // and the bound from below is tight
+  }
+}
+
 TEST(Calibration, GivesTheLeastNoise) {
   const double sigma = calibrate_sigma(2, 1e-5, .02, 1000, "test");
   const Spending at{sigma, .02, 1000}, below{sigma * .999, .02, 1000};
@@ -148,7 +217,7 @@ TEST(Clipping, BoundsEachRowAndDropsNoneButBrokenOnes) {
 
 TEST(Noise, HasTheDeviationThatIsAccounted) {
   const Tensor rows = normal(Rng(1), {8, 50000}, at::kDouble);
-  const Tensor noise = private_sum(rows, 2, 1.5, Rng(2)) - clip_rows(rows, 2).rows.sum(0);
+  const Tensor noise = private_sum(rows, 2, 1.5, Noise::of_seed(Rng(2))) - clip_rows(rows, 2).rows.sum(0);
   EXPECT_NEAR(noise.std().item<double>(), 3, 3 * 4 / std::sqrt(1e5));
   EXPECT_NEAR(noise.mean().item<double>(), 0, 3 * 4 / std::sqrt(5e4));
 }
@@ -156,7 +225,7 @@ TEST(Noise, HasTheDeviationThatIsAccounted) {
 TEST(Sampling, IsACoinForEach) {
   double sum = 0, squares = 0;
   for (int t = 0; t < 4000; ++t) {
-    const auto n = static_cast<double>(poisson_sample(50, .3, Rng(t)).size());
+    const auto n = static_cast<double>(poisson_sample(50, .3, Noise::of_seed(Rng(t))).size());
     sum += n / 4000;
     squares += n * n / 4000;
   }
@@ -168,7 +237,8 @@ TEST(AdaptiveClipping, FindsTheQuantileAndSplitsTheBudget) {
   const AdaptiveClipping a{.quantile = .7, .rate = .2, .count_sigma = 5};
   const Tensor norms = normal(Rng(3), {400, 1}, at::kDouble).abs() * 4 + 1;
   double bound = .1;
-  for (int t = 0; t < 200; ++t) bound = a.next(bound, clip_rows(norms, bound).whole, 400, Rng(t));
+  for (int t = 0; t < 200; ++t)
+    bound = a.next(bound, clip_rows(norms, bound).whole, 400, 400, Noise::of_seed(Rng(t)));
   EXPECT_NEAR(clip_rows(norms, bound).whole / 400., .7, .03);
   // Two Gaussians of sensitivity 1 and 1/2 spend together what one of sigma spends: 1/s^2 = 1/z^2 + 1/(2
   // c)^2.
@@ -177,9 +247,40 @@ TEST(AdaptiveClipping, FindsTheQuantileAndSplitsTheBudget) {
   EXPECT_THROW(a.sum_sigma(10, "test"), UserError);
 }
 
-TEST(Statement, NamesTheUnit) {
-  EXPECT_EQ(privacy_statement(Unit::kAgent, 2.3141, 1e-5),
-            "epsilon 2.314 at delta 1e-05 for one agent, present or absent");
+TEST(AdaptiveClipping, OneRowMovesTheCountByAHalf) {
+  // With equal noise, as the next bound shows it; expected for 20 rows. The old code moved it by 1 where a
+  // row within the bound came.
+  const AdaptiveClipping a{.quantile = .5, .rate = 1, .count_sigma = 3};
+  const Noise noise = Noise::of_seed(Rng(1));
+  const auto log_bound = [&](int64_t whole, int64_t counted) {
+    return std::log(a.next(1, whole, counted, 20, noise));
+  };
+  for (int64_t whole : {0, 7, 12}) {
+    EXPECT_NEAR(20 * (log_bound(whole, 12) - log_bound(whole + 1, 13)), .5, 1e-12);
+    EXPECT_NEAR(20 * (log_bound(whole, 12) - log_bound(whole, 13)), -.5, 1e-12);
+  }
+}
+
+TEST(Statement, NamesTheUnitAndWhatIsToldApart) {
+  EXPECT_EQ(privacy_statement(Unit::kAgent, 2.3141, 1e-5, "add-remove"),
+            "epsilon 2.315 at delta 1e-05 for one agent (add or remove one)");
+  EXPECT_EQ(privacy_statement(Unit::kTask, 2, 1e-5, "replace"),
+            "epsilon 2 at delta 1e-05 for one task (replace one)");
+  EXPECT_EQ(privacy_statement(Unit::kTask, 2, 1e-5, "zero-out"),
+            "epsilon 2 at delta 1e-05 for one task (zero out one)");
+}
+
+TEST(Statement, IsNeverRoundedDown) {
+  Draws d(Rng(5));
+  for (int i = 0; i < 10000; ++i) {
+    const double x = std::exp(d.uniform(-12, 12));
+    for (int digits : {3, 4}) {
+      char text[32];
+      std::snprintf(text, sizeof text, "%.*g", digits, rounded_up(x, digits));
+      EXPECT_GE(std::stod(text), x * (1 - 1e-11));
+      EXPECT_LE(std::stod(text), x * 1.01);
+    }
+  }
 }
 
 }  // namespace

@@ -51,16 +51,21 @@ std::vector<Json> every_way() {
     add(graphs[3] +
         fmt::format(R"(, "server": {{"optimizer": "{}", "share": 0.6, "sampling": "fixed"}})", optimizer));
   add(graphs[3] + R"(, "server": {"share": 0.5}, "privacy": {"unit": "agent", "where": "server", "clip": 0.1,
-                      "adaptive": true})");
-  add(graphs[2] + R"(, "privacy": {"unit": "agent", "clip": 0.1}, "compression": {"kind": "half"})");
-  add(graphs[0] + R"(, "privacy": {"unit": "task", "clip": 0.1})");
+                      "adaptive": true, "noise_key": "seed"})");
+  add(graphs[3] +
+      R"(, "server": {"share": 0.5, "sampling": "turns"}, "privacy": {"unit": "agent", "where": "server",
+                      "mechanism": "tree", "restart": 2, "noise_key": "seed"})");
+  add(graphs[2] +
+      R"(, "privacy": {"unit": "agent", "clip": 0.1, "noise_key": "seed"}, "compression": {"kind": "half"})");
+  add(graphs[0] + R"(, "privacy": {"unit": "task", "clip": 0.1, "noise_key": "seed"})");
   // What these keep of tasks begins after the start, and not for all agents at once.
   for (const char* estimator : {"unroll", "pes"})
     add(graphs[3] +
         fmt::format(R"(, "learner": {{"kind": "mlp_optimizer", "estimator": "{}", "unroll": 2, "steps": 6,
                           "start": "drawn"}}, "server": {{"share": 0.6, "sampling": "fixed"}})",
                     estimator));
-  add(graphs[0] + R"(, "learner": {"kind": "pretrain", "proximal": 0.1}, "privacy": {"unit": "example"})");
+  add(graphs[0] +
+      R"(, "learner": {"kind": "pretrain", "proximal": 0.1}, "privacy": {"unit": "example", "noise_key": "seed"})");
   return out;
 }
 
@@ -155,8 +160,9 @@ TEST(Exchange, UpdatesOnAGraphReachConsensus) {
 
 // What an agent's noise hides must not come out by the row that its next update is counted from.
 TEST(Exchange, AnAgentMixesWhatItSaidAndNotWhatItsNoiseHides) {
-  const Experiment e = fleet({{"exchange", {{"topology", "ring"}, {"payload", "updates"}}},
-                              {"privacy", {{"unit", "agent"}, {"clip", 1}, {"noise", 0.5}}}});
+  const Experiment e =
+      fleet({{"exchange", {{"topology", "ring"}, {"payload", "updates"}}},
+             {"privacy", {{"unit", "agent"}, {"clip", 1}, {"noise", 0.5}, {"noise_key", "seed"}}}});
   const Tensor start = at::zeros({5, 30}, at::kDouble);
   Tensor moved = 0.1 * normal(Rng(2), {5, 30}, at::kDouble), other = moved.clone();
   other[0] = -other[0];
@@ -337,7 +343,34 @@ INSTANTIATE_TEST_SUITE_P(
                 "only a server"},
         Refusal{R"("learner": {"kind": "scratch"}, "privacy": {"unit": "task"})", "does not clip"},
         Refusal{R"("learner": {"kind": "maml"}, "privacy": {"unit": "example"})", "does not clip"},
-        Refusal{R"("privacy": {"unit": "task", "noise": 0.1, "budget": 0.5})", "the budget"}));
+        Refusal{R"("privacy": {"unit": "task", "noise": 0.1, "budget": 0.5})", "the budget"},
+        Refusal{R"("privacy": {"unit": "task", "adjacency": "add-remove"})", "drawn in the place"},
+        Refusal{R"("exchange": {"topology": "ring", "payload": "updates"},
+                   "privacy": {"unit": "agent", "adjacency": "add-remove"})",
+                "says by itself"},
+        Refusal{R"("exchange": {"topology": "star", "payload": "updates"},
+                   "server": {"share": 0.5, "sampling": "fixed"},
+                   "privacy": {"unit": "agent", "where": "server", "adjacency": "add-remove"})",
+                "takes another's place"},
+        Refusal{R"("exchange": {"topology": "star", "payload": "updates"}, "server": {"share": 0.5},
+                   "privacy": {"unit": "agent", "where": "server", "adjacency": "replace"})",
+                "no account"},
+        Refusal{R"("exchange": {"topology": "star", "payload": "updates"}, "server": {"secure": true},
+                   "privacy": {"unit": "agent", "where": "server", "adjacency": "add-remove"})",
+                "how many take part"},
+        Refusal{R"("exchange": {"topology": "star", "payload": "updates"}, "server": {"secure": true},
+                   "faults": {"agents": [1]}, "privacy": {"unit": "agent", "where": "server"})",
+                "nobody clips"},
+        Refusal{R"("exchange": {"topology": "star", "payload": "updates"},
+                   "privacy": {"unit": "agent", "where": "server", "adaptive": true, "noise": 20})",
+                "count_noise"},
+        Refusal{R"("exchange": {"topology": "ring", "payload": "updates"},
+                   "privacy": {"unit": "agent", "mechanism": "tree"})",
+                "sums of a server"},
+        Refusal{R"("exchange": {"topology": "star", "payload": "updates"},
+                   "privacy": {"unit": "agent", "where": "server", "mechanism": "tree", "adaptive": true})",
+                "one bound"},
+        Refusal{R"("privacy": {"unit": "task", "mechanism": "tree"})", "unit \"agent\" at a server"}));
 
 TEST_P(Refused, WithTheReason) {
   try {

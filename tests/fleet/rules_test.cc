@@ -75,6 +75,15 @@ const std::map<std::string, std::string>& broken() {
        kStarUpdates + "[aggregator]\nkind = \"median\"\n[privacy]\nunit = \"agent\"\nwhere = \"server\"\n"},
       {"only a server sees norms", kUpdates + "[privacy]\nunit = \"agent\"\nadaptive = true\n"},
       {"bounds follow norms of agents alone", kRing + "[privacy]\nadaptive = true\n"},
+      {"a tree is at a server", kUpdates + "[privacy]\nunit = \"agent\"\nmechanism = \"tree\"\n"},
+      {"a tree is of agents", kStarUpdates + "[privacy]\nunit = \"task\"\nmechanism = \"tree\"\n"},
+      {"a tree has one bound",
+       kStarUpdates +
+           "[privacy]\nunit = \"agent\"\nwhere = \"server\"\nmechanism = \"tree\"\nadaptive = true\n"},
+      {"secure sums of hostile agents are not clipped",
+       kStarUpdates + "[server]\nsecure = true\n[faults]\nagents = [0]\n[privacy]\nunit = \"agent\"\nwhere = "
+                      "\"server\"\n"},
+      {"the adjacency can be stated", kUpdates + "[privacy]\nunit = \"agent\"\nadjacency = \"add-remove\"\n"},
       {"a population is of several", "agents = 1\n" + kPopulation},
       {"copies are not protected", kPopulation + "[privacy]\nunit = \"task\"\n"},
       {"a population is honest", kPopulation + kRing + "[faults]\nagents = [0]\n"},
