@@ -7,7 +7,7 @@
 #include "symma/eval/scores.h"
 #include "symma/fleet/train.h"
 #include "symma/report/report.h"
-#include "symma/tasks/named.h"
+#include "symma/tasks/supervised.h"
 
 namespace symma {
 namespace {
@@ -35,6 +35,8 @@ void run_eval(const EvalArguments& a) {
       e = open_experiment(a.run, settings);
     }
   }
+  if (const auto* family = dynamic_cast<const Warns*>(e.family.get()); family && !a.data.empty())
+    for (const auto& line : family->warnings()) std::fprintf(stderr, "warning: %s\n", line.c_str());
   const RunState state = load_checkpoint(in_folder(a.run, "checkpoint.safetensors"), e);
   if (settings.empty()) {
     const Json summary = conclude(e, {.folder = a.run}, state);

@@ -42,6 +42,21 @@ std::string eval_table(const Json& eval, const Json& shares) {
     const auto diverged = eval["diverged"][s].get<int64_t>();
     out += diverged ? fmt::format("  {} diverged\n", diverged) : "\n";
   }
+  if (eval.contains("in_units")) {
+    const Json& own = eval["in_units"];
+    out += fmt::format("  in units of {}: root of the mean square", own["target"].get<std::string>());
+    for (const auto& x : own["rmse"])
+      out += x.is_null() ? " diverged" : fmt::format(" {:.4g}", x.get<double>());
+    out += "\n";
+  }
+  if (eval.contains("seen")) {
+    const auto part = [&](const char* key) {
+      const Json& of = eval["seen"][key];
+      return fmt::format("{} groups, {} tasks{}", of["groups"].get<int64_t>(), of["tasks"].get<int64_t>(),
+                         of["mean"].empty() ? "" : ", " + show(of["mean"].back()));
+    };
+    out += fmt::format("  trained on before: {}; not: {}\n", part("trained_on"), part("new"));
+  }
   const Json agents = eval.value("per_agent", Json::array());
   if (agents.size() < 2) return out;
   out += "  each agent's mean\n";

@@ -15,6 +15,7 @@
 #include "symma/fleet/account.h"
 #include "symma/fleet/train.h"
 #include "symma/report/report.h"
+#include "symma/tasks/supervised.h"
 
 namespace symma {
 namespace {
@@ -103,6 +104,8 @@ void run_train(TrainArguments a) {
   Config config = Config::load(a.file);
   for (const auto& s : a.settings) config.set(s);
   const Experiment e = Experiment::build(config);
+  if (const auto* family = dynamic_cast<const Warns*>(e.family.get()))
+    for (const auto& line : family->warnings()) std::fprintf(stderr, "warning: %s\n", line.c_str());
   if (a.run.folder.empty()) a.run.folder = "runs/" + e.fleet.name;
   if (!a.run.resume || !std::filesystem::exists(in_folder(a.run.folder, "checkpoint.safetensors")))
     rehearse(e);

@@ -8,9 +8,12 @@
 #include "symma/core/numbers.h"
 #include "symma/core/parallel.h"
 #include "symma/core/version.h"
+#include "symma/eval/rules.h"
 #include "symma/eval/scores.h"
+#include "symma/eval/seen.h"
 #include "symma/fleet/round.h"
 #include "symma/fleet/spent.h"
+#include "symma/tasks/supervised.h"
 
 namespace symma {
 namespace {
@@ -57,6 +60,15 @@ Json verdict(const Experiment& e, const EvalResult& r) {
                       {"tasks", e.eval.tasks},
                       {"from", e.eval.from},
                       {"agents", e.eval.from == "own" ? e.fleet.agents : 0}};
+  const auto* units = dynamic_cast<const InUnits*>(e.family.get());
+  if (units && e.spec.kind == Kind::kRegression) out["in_units"] = in_units(out, units->units());
+  if (const auto* remembers = dynamic_cast<const Remembers*>(e.family.get()); remembers && !r.names.empty()) {
+    const Json seen = trained_and_new(r, *remembers, e.spec.higher_is_better);
+    if (!seen.is_null()) out["seen"] = seen;
+  }
+  const std::vector<int64_t> whose = e.eval.from == "own" ? r.agents : std::vector<int64_t>{kEveryone};
+  const Json rules = simple_rules(*e.family, *e.model, r.split, whose, e.eval.tasks, test_key(e));
+  if (!rules.is_null()) out["rules"] = rules;
   const auto judged = static_cast<int64_t>(r.agents.size());
   if (judged < e.fleet.agents) out["judged_agents"] = r.agents;
   if (judged < e.fleet.agents || judged > kMostListed) out.erase("per_agent");

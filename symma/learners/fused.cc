@@ -41,7 +41,7 @@ std::optional<FusedMaml> fused_maml(const Model& model, const Tensor& rows, cons
                                     const TaskBatch& batch, MamlMlpOptions options) {
   if (!kernel_applies(model, rows, batch)) return std::nullopt;
   const SupervisedBatch& data = points(batch);
-  if (data.weight(Stage::kQuery).defined()) return std::nullopt;
+  if (data.weight(Stage::kQuery).defined() || data.weight(Stage::kSupport).defined()) return std::nullopt;
   options.loss = head_loss(data);
   const auto r = maml_mlp(rows, examples(data, Stage::kSupport, rows), examples(data, Stage::kQuery, rows),
                           rates, shape_of(model), options);
@@ -54,6 +54,7 @@ std::optional<std::vector<Tensor>> fused_descent(const Model& model, const Tenso
                                                  const TaskBatch& batch, std::span<const int64_t> steps) {
   if (!kernel_applies(model, rows, batch)) return std::nullopt;
   const SupervisedBatch& data = points(batch);
+  if (data.weight(Stage::kSupport).defined()) return std::nullopt;
   return maml_mlp_adapt(rows, examples(data, Stage::kSupport, rows), rates, shape_of(model), head_loss(data),
                         steps);
 }

@@ -35,34 +35,34 @@ int64_t SupervisedBatch::size() const {
 }
 
 std::unique_ptr<TaskBatch> SupervisedBatch::slice(int64_t begin, int64_t end) const {
-  Episodes part{cut(data_.support_x, begin, end),
-                cut(data_.support_y, begin, end),
-                cut(data_.query_x, begin, end),
-                cut(data_.query_y, begin, end),
-                cut(data_.query_weight, begin, end),
-                cut(data_.support_class, begin, end),
-                cut(data_.query_class, begin, end),
-                cut(data_.curve_x, begin, end),
-                cut(data_.curve_y, begin, end),
-                {},
-                {}};
+  Episodes part;
+  for (const auto field : {&Episodes::support_x, &Episodes::support_y, &Episodes::query_x, &Episodes::query_y,
+                           &Episodes::support_weight, &Episodes::query_weight, &Episodes::support_class,
+                           &Episodes::query_class, &Episodes::curve_x, &Episodes::curve_y})
+    part.*field = cut(data_.*field, begin, end);
   if (!data_.titles.empty()) part.titles.assign(data_.titles.begin() + begin, data_.titles.begin() + end);
   if (!data_.names.empty()) part.names.assign(data_.names.begin() + begin, data_.names.begin() + end);
   return std::make_unique<SupervisedBatch>(model_, kind_, std::move(part), mode_);
 }
 
 TensorDict SupervisedBatch::pack(Stage stage) const {
-  return {{"x", x(stage)}, {"y", y(stage)}};
+  TensorDict out{{"x", x(stage)}, {"y", y(stage)}};
+  if (weight(stage).defined()) out["weight"] = weight(stage);
+  return out;
 }
 
 std::unique_ptr<TaskBatch> SupervisedBatch::unpack(const TensorDict& tasks) const {
   Episodes e;
   e.support_x = e.query_x = tasks.at("x");
   e.support_y = e.query_y = tasks.at("y");
+  if (const auto it = tasks.find("weight"); it != tasks.end()) e.support_weight = e.query_weight = it->second;
   return std::make_unique<SupervisedBatch>(model_, kind_, std::move(e), mode_);
 }
 
 std::unique_ptr<SupervisedBatch> SupervisedBatch::apart() const {
+  if (data_.support_weight.defined())
+    throw UserError("[privacy] unit", "is the example, and examples have weights",
+                    "protect tasks or agents, or leave [task] weight out");
   if (data_.query_weight.defined())
     throw UserError("[privacy] unit", "is the example, and some tasks have fewer of them than others",
                     "protect tasks or agents, or lower [task] queries to what the smallest group has");

@@ -16,9 +16,9 @@ struct Episodes {
   Tensor support_y;
   Tensor query_x;  // [B, Kq, in...]
   Tensor query_y;
-  // What a query counts, [B, Kq]: 0 for a place that only fills the tensor, since a task has fewer queries
-  // than others; undefined where all tasks have as many.
-  Tensor query_weight;
+  // What each point counts, [B, Ks] and [B, Kq], above 0; 0 for a query that only fills the tensor, since a
+  // task has fewer than others. Undefined where all count alike.
+  Tensor support_weight, query_weight;
   // The labels' numbers among all training classes, [B, K] int64; undefined where a family has none.
   Tensor support_class, query_class;
   // The true curve, for drawing tasks with one input: [B, G, 1] each; undefined where a family has none.
@@ -48,7 +48,7 @@ class SupervisedBatch : public TaskBatch, public Portable, public Named {
   Tensor x(Stage s) const { return s == Stage::kSupport ? data_.support_x : data_.query_x; }
   Tensor y(Stage s) const { return s == Stage::kSupport ? data_.support_y : data_.query_y; }
   // What each point counts, [B, K]; undefined where all count alike.
-  Tensor weight(Stage s) const { return s == Stage::kQuery ? data_.query_weight : Tensor(); }
+  Tensor weight(Stage s) const { return s == Stage::kSupport ? data_.support_weight : data_.query_weight; }
   Tensor predict(const Tensor& theta, const Tensor& x) const;  // [B, K, out]: numbers, or logits
 
   // Every point, of support and query alike, as a task of its own whose support and query it is: B (Ks + Kq)
@@ -98,6 +98,24 @@ class Shares {
  public:
   virtual ~Shares() = default;
   virtual std::string share(int64_t agent) const = 0;
+};
+
+// Optional: a regression whose targets were standardised, number = shift + scale * target.
+struct Units {
+  std::string target;
+  double shift = 0, scale = 1;
+};
+class InUnits {
+ public:
+  virtual ~InUnits() = default;
+  virtual Units units() const = 0;
+};
+
+// Optional: what people should know about their data, a line each.
+class Warns {
+ public:
+  virtual ~Warns() = default;
+  virtual std::vector<std::string> warnings() const = 0;
 };
 
 }  // namespace symma

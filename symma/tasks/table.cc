@@ -1,61 +1,104 @@
 // Tasks from a table: a group column of a CSV file names the task that each row belongs to. A few rows of a
-// group are learned from, others of the same group are predicted.
+// group are learned from, others of the same group are predicted. With a column of time what is learned from
+// comes before what is predicted.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <map>
 #include <set>
 
-#include "symma/tasks/csv.h"
+#include "symma/tasks/columns.h"
 #include "symma/tasks/deal.h"
+#include "symma/tasks/sides.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
 namespace {
+
+constexpr size_t kSplits = 4;
+size_t at(Split split) {
+  return static_cast<size_t>(split);
+}
 
 class Table : public TaskFamily,
               public FewShot,
               public Shares,
               public Accountable,
               public Remembers,
-              public OtherTests {
+              public OtherTests,
+              public Warns,
+              public InUnits {
  public:
   struct Options {
-    std::string path, test_path, group = "task", target = "y", kind = "regression";
-    std::vector<std::string> features, ood_groups;
+    std::string path, test_path, kind = "regression", short_groups = "refuse";
+    Roles roles{.target = "y", .group = "task"};
     int64_t shots = 10, queries = 10, test_queries = 100;
-    double validation_fraction = 0.1, test_fraction = 0.2;
+    bool balanced = true;
+    SideOptions sides;
     void fields(Fields& f) {
       f.add("path", path, "CSV file with a header row, plain or gzipped");
       f.add("test_path", test_path,
             "CSV file whose groups, all of them, are the test in place of any in path");
-      f.add("group", group, "column that names the task of a row");
-      f.add("target", target, "column to predict");
-      f.add("features", features, "columns to predict from; empty: all others");
+      f.add("group", roles.group, "column that names the task of a row");
+      f.add("target", roles.target, "column to predict");
+      f.add("features", roles.features, "columns to predict from; empty: all that have no role");
+      f.add("agent", roles.agent,
+            "column that names who holds a row: its values are dealt to the agents in turn");
+      f.add("time", roles.time, "column of times (numbers or dates): what is learned from comes first");
+      f.add("split_by", roles.split_by,
+            "column whose values stay on one side of the split with all their groups, as a home with its "
+            "weeks");
+      f.add("weight", roles.weight, "column that says how much a row counts");
       f.add("predict", kind, "what the target is").one_of({"regression", "classification"});
+      f.add("missing", roles.missing,
+            "cells that are empty or NA: refused, set to the column's mean (and a column is added that says "
+            "where), or "
+            "their rows left out")
+          .one_of({"refuse", "mean", "row"});
       f.add("shots", shots, "rows of a task to learn from; for classification, of each class").at_least(1);
+      f.add("balanced", balanced, "shots are of each class, for classification; else as the rows come");
       f.add("queries", queries, "rows of a task to be judged on, while training").at_least(1);
       f.add("test_queries", test_queries, "the most rows of a task to be judged on when evaluated")
           .at_least(1);
-      f.add("validation_fraction", validation_fraction, "part of the groups kept for validation")
-          .above(0)
-          .below(1);
-      f.add("test_fraction", test_fraction, "part of the groups kept for the test").at_least(0).below(1);
-      f.add("ood_groups", ood_groups, "groups kept for the out-of-distribution test");
+      f.add("short_groups", short_groups, "groups with too few rows").one_of({"refuse", "skip"});
+      sides.fields(f);
     }
   };
 
   Table(const Options& o, int64_t agents) : o_(o), agents_(agents) {
     if (o.path.empty()) throw UserError("[task] path", "is missing", "name a CSV file");
-    load(CsvFile::load(o.path));
+    const CsvFile csv = CsvFile::load(o.path);
+    choose_columns(csv, o.kind == "classification", o_.roles, warnings_);
+    TableRows rows = read_rows(csv, o_.roles);
+    // What is too short is left out before groups are split, and is then no side's.
+    std::erase_if(rows.groups, [&](const RowGroup& g) { return !long_enough(rows, g, o_.path); });
+    count_left_out(rows, o_.path);
+    const bool other = !o.test_path.empty();
+    const Sides sides = cut_groups(rows, o_.roles, o_.sides, other, o_.path, warnings_);
+    by_rows_ = sides.split == "rows";
+    std::vector<int64_t> learned;
+    for (const int64_t g : sides.train) {
+      const RowGroup& group = rows.groups[g];
+      const auto& own = by_rows_ ? cut_rows(group, o_.sides, ordered(), other).train : group.rows;
+      learned.insert(learned.end(), own.begin(), own.end());
+    }
+    scales_ = Scales::of(rows, learned, classes());
+    add(rows, o_.path, false);
+    pool_ = {sides.train, sides.validation, sides.test, sides.ood};
+    deal();
+    for (const int64_t g : pool_[at(Split::kTrain)]) trained_.insert(groups_[g].of.unit);
+    if (other) test_on(o_.test_path);
+    measure();
   }
 
   bool fresh() const override { return false; }
+  std::vector<std::string> warnings() const override { return warnings_; }
+  Units units() const override { return {o_.roles.target, scales_.target_shift, scales_.target_scale}; }
 
   TaskSpec spec() const override {
-    const auto d = static_cast<int64_t>(features_.size());
-    if (labels_.empty()) return {.shape = {{d}, 1}, .kind = Kind::kRegression, .metric = "mse"};
-    const auto n = static_cast<int64_t>(labels_.size());
+    const auto d = static_cast<int64_t>(o_.roles.features.size() + scales_.holes.size());
+    if (!classes()) return {.shape = {{d}, 1}, .kind = Kind::kRegression, .metric = "mse"};
+    const auto n = static_cast<int64_t>(o_.roles.labels.size());
     return {.shape = {{d}, n},
             .kind = Kind::kClassification,
             .metric = "accuracy",
@@ -67,29 +110,31 @@ class Table : public TaskFamily,
                                     Split split) const override {
     const bool train = split == Split::kTrain;
     const auto b = static_cast<int64_t>(asks.size());
-    std::vector<std::vector<int64_t>> support(b), query(b);
+    std::vector<Rows> rows(b);
     Episodes e;
-    const auto wanted = static_cast<size_t>(train ? o_.queries : o_.test_queries);
-    const size_t places = std::min(wanted, most_queries_);
-    const bool unequal = fewest_queries_ < places;
-    if (unequal) e.query_weight = at::zeros({b, static_cast<int64_t>(places)});
+    const size_t places = std::min(wanted(split), most_[at(split)]);
+    const bool unequal = fewest_[at(split)] < places;
+    if (unequal || weight_.defined()) e.query_weight = at::zeros({b, static_cast<int64_t>(places)});
     for (int64_t i = 0; i < b; ++i) {
       Draws d(asks[i].key.split(split_name(split)));
       const auto& pool = groups_for(asks[i].agent, split);
       const Group& g = groups_[pool[d.below(static_cast<int64_t>(pool.size()))]];
-      divide(g, d, support[i], query[i]);
-      if (query[i].size() > places) query[i].resize(places);
+      rows[i] = divide(g, split, d);
+      auto& query = rows[i].query;
+      if (query.size() > places) query.resize(places);
       // Episodes of a batch stand in one tensor: a small group's rows come again in the places that are left,
       // and count nothing there.
-      const size_t have = query[i].size();
-      if (unequal) e.query_weight[i].narrow(0, 0, static_cast<int64_t>(have)).fill_(1);
-      for (size_t k = have; k < places; ++k) query[i].push_back(query[i][k - have]);
-      e.titles.push_back(fmt::format("{} = {}", o_.group, g.name));
-      e.names.push_back(g.name);
+      const size_t have = query.size();
+      if (e.query_weight.defined()) e.query_weight[i].narrow(0, 0, static_cast<int64_t>(have)).fill_(1);
+      for (size_t k = have; k < places; ++k) query.push_back(query[k - have]);
+      e.titles.push_back(fmt::format("{} = {}", o_.roles.group, g.of.name));
+      e.names.push_back(g.of.unit);
     }
-    take(support, e.support_x, e.support_y);
-    take(query, e.query_x, e.query_y);
-    if (!labels_.empty()) {
+    take(rows, &Rows::support, e.support_x, e.support_y, e.support_weight);
+    Tensor weight;
+    take(rows, &Rows::query, e.query_x, e.query_y, weight);
+    if (weight.defined()) e.query_weight = e.query_weight * weight;
+    if (classes()) {
       e.support_class = e.support_y;
       e.query_class = e.query_y;
     }
@@ -98,252 +143,311 @@ class Table : public TaskFamily,
   }
 
   Reading read(const std::string& path) const override {
-    CsvFile csv = CsvFile::load(path);
-    const size_t y = csv.column(o_.target);
-    if (!labels_.empty()) {
-      // Words of the target become their class numbers, which read_points takes like any number.
-      for (size_t r = 0; r < csv.rows.size(); ++r) {
-        std::string& cell = csv.rows[r][y];
-        if (cell.empty()) continue;
-        const auto it = std::find(labels_.begin(), labels_.end(), cell);
-        if (it == labels_.end())
-          throw UserError(csv.place(r, y), "\"" + cell + "\" is not a class of the training data",
-                          suggestion(cell, labels_));
-        cell = std::to_string(it - labels_.begin());
-      }
-    }
-    Reading out = read_points(csv, features_, o_.target);
-    Episodes& e = out.episode;
-    for (Tensor* x : {&e.support_x, &e.query_x}) *x = ((*x - shift_) / scale_).to(at::kFloat);
-    if (labels_.empty()) {
-      e.support_y = ((e.support_y - target_shift_) / target_scale_).to(at::kFloat);
-      out.target_shift = {target_shift_};
-      out.target_scale = {target_scale_};
-    } else {
-      e.support_y = e.support_y.to(at::kLong).squeeze(2);
-      e.query_y = e.query_y.to(at::kLong).squeeze(2);
-      out.labels = labels_;
-    }
-    return out;
+    return read_examples(CsvFile::load(path), o_.roles, scales_);
   }
 
   bool trained_on(const std::string& name) const override {
-    return std::any_of(train_all_.begin(), train_all_.end(),
-                       [&](int64_t g) { return groups_[g].name == name; });
+    return again_.contains(name) || (!by_rows_ && trained_.contains(name));
   }
 
   void test_on(const std::string& path) override {
-    test_ = append(CsvFile::load(path));
+    Roles roles = o_.roles;
+    const CsvFile csv = CsvFile::load(path);
+    TableRows rows = read_rows(csv, roles);
+    std::erase_if(rows.groups, [&](const RowGroup& g) { return !long_enough(rows, g, path); });
+    count_left_out(rows, path);
+    const auto known = learned_rows();
+    const auto first = static_cast<int64_t>(groups_.size());
+    add(rows, path, true);
+    again_.clear();
+    auto& test = pool_[at(Split::kTest)];
+    test.clear();
+    for (auto g = first; g < static_cast<int64_t>(groups_.size()); ++g) {
+      const Group& group = groups_[g];
+      test.push_back(g);
+      // By its name, or by rows that are the same under whatever name.
+      size_t same = 0;
+      for (const int64_t r : group.of.rows) same += known.contains(bytes_of(r));
+      if (trained_.contains(group.of.unit) || 2 * same >= group.of.rows.size()) again_.insert(group.of.unit);
+    }
+    deal();
     measure();
   }
 
   std::string share(int64_t agent) const override {
+    const std::string& column = !o_.roles.agent.empty()      ? o_.roles.agent
+                                : !o_.roles.split_by.empty() ? o_.roles.split_by
+                                                             : o_.roles.group;
     std::vector<std::string> names;
-    for (int64_t g : groups_for(agent, Split::kTrain)) names.push_back(groups_[g].name);
+    for (int64_t g : groups_for(agent, Split::kTrain)) {
+      const std::string& name = owner(groups_[g].of);
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
     if (names.size() > 6) {
       const auto n = names.size();
       names.resize(5);
       names.push_back(fmt::format("... ({} in all)", n));
     }
-    return fmt::format("{} {}", o_.group, fmt::join(names, ", "));
+    return fmt::format("{} {}", column, fmt::join(names, ", "));
   }
 
  private:
   struct Group {
-    std::string name;
-    std::vector<int64_t> rows;
+    RowGroup of;
+    RowSides side;       // for split = "rows"
+    bool whole = false;  // of another file: all its rows are a task's, whatever the split
+  };
+  struct Rows {
+    std::vector<int64_t> support, query;
   };
 
-  void load(const CsvFile& csv) {
-    const size_t group = csv.column(o_.group), target = csv.column(o_.target);
-    features_ = o_.features;
-    if (features_.empty()) {
-      for (size_t c = 0; c < csv.header.size(); ++c) {
-        if (c != group && c != target) features_.push_back(csv.header[c]);
+  bool classes() const { return !o_.roles.labels.empty(); }
+  bool ordered() const { return !o_.roles.time.empty(); }
+  bool by_class() const { return classes() && o_.balanced; }
+  size_t classes_to_fill() const { return by_class() ? o_.roles.labels.size() : 1; }
+  size_t wanted(Split split) const {
+    return static_cast<size_t>(split == Split::kTrain ? o_.queries : o_.test_queries);
+  }
+  static const std::string& owner(const RowGroup& g) { return g.holder.empty() ? g.unit : g.holder; }
+
+  // The rows of the support among `rows`, in their order, and where it ends; nothing where they are too few.
+  // The class of a row is told by `y`.
+  std::optional<size_t> fill(const std::vector<int64_t>& rows, const auto& y, std::vector<int64_t>& support,
+                             std::vector<int64_t>* rest) const {
+    std::vector<int64_t> taken(classes_to_fill());
+    size_t full = 0;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      int64_t& count = taken[by_class() ? static_cast<size_t>(y(rows[i])) : 0];
+      if (count < o_.shots) {
+        support.push_back(rows[i]);
+        full += ++count == o_.shots;
+        if (full == taken.size() && !rest) return i + 1;
+      } else if (rest) {
+        rest->push_back(rows[i]);
       }
     }
-    if (features_.empty())
-      throw UserError(o_.path + ":1", "has no column to predict from", "add feature columns");
-    if (o_.kind == "classification") {
-      std::set<std::string> seen;
-      for (const auto& row : csv.rows) seen.insert(row[target]);
-      labels_.assign(seen.begin(), seen.end());
-    }
-    append(csv);
-    split_groups();
-    normalise();
-    if (!o_.test_path.empty()) test_ = append(CsvFile::load(o_.test_path));
-    measure();
+    return full == taken.size() ? std::optional(rows.size()) : std::nullopt;
   }
 
-  // The fewest and the most queries that a group has; groups that have none are refused.
+  // How many queries are left of `rows` when the support is taken from them; -1 where that cannot be filled.
+  int64_t queries_of(const std::vector<int64_t>& rows, const auto& y) const {
+    std::vector<int64_t> support, rest;
+    const auto end = fill(rows, y, support, ordered() ? nullptr : &rest);
+    if (!end) return -1;
+    return ordered() ? std::max<int64_t>(0, static_cast<int64_t>(rows.size() - *end) - o_.sides.gap)
+                     : static_cast<int64_t>(rest.size());
+  }
+
+  // Whether a task can be made of the group; where not, it is skipped or refused.
+  bool long_enough(const TableRows& rows, const RowGroup& g, const std::string& path) {
+    const double* of = rows.y.data_ptr<double>();
+    const auto y = [&](int64_t r) { return of[r]; };
+    if (queries_of(g.rows, y) > 0) return true;
+    if (o_.short_groups == "skip") {
+      ++skipped_;
+      return false;
+    }
+    const std::string need = o_.sides.gap > 0 ? fmt::format(" after a gap of {}", o_.sides.gap) : "";
+    const char* remedy = "lower [task] shots, or leave the group out (short_groups = \"skip\")";
+    if (by_class()) {
+      for (size_t c = 0; c < o_.roles.labels.size(); ++c) {
+        const auto n = std::count_if(g.rows.begin(), g.rows.end(),
+                                     [&](int64_t r) { return of[r] == static_cast<double>(c); });
+        if (n > o_.shots || (n == o_.shots && ordered())) continue;
+        throw UserError(
+            path,
+            fmt::format("group \"{}\" has {} rows of class \"{}\", and shots = {} need one more to judge",
+                        shown(g.name), n, shown(o_.roles.labels[c]), o_.shots),
+            remedy);
+      }
+    }
+    throw UserError(path,
+                    fmt::format("group \"{}\" has {} rows, and shots = {} need one more to judge{}",
+                                shown(g.name), g.rows.size(), o_.shots, need),
+                    remedy);
+  }
+
+  void count_left_out(const TableRows& rows, const std::string& path) {
+    if (rows.left_out > 0)
+      warnings_.push_back(
+          fmt::format("{} rows of {} have a missing cell, and are left out", rows.left_out, path));
+    if (skipped_ > 0)
+      warnings_.push_back(fmt::format("{} groups of {} have too few rows for shots = {}, and are left out",
+                                      skipped_, path, o_.shots));
+    skipped_ = 0;
+    if (rows.groups.empty())
+      throw UserError(path, "has no group that a task can be made of",
+                      "lower [task] shots, or give more rows");
+  }
+
+  // Adds a file's rows and groups, standardised.
+  void add(TableRows& rows, const std::string& path, bool whole) {
+    const int64_t first = x_.defined() ? x_.size(0) : 0;
+    Tensor x = scales_.inputs(rows.x), y = classes() ? rows.y.to(at::kFloat) : scales_.targets(rows.y);
+    const Tensor fits = x.isfinite().all(1).logical_and(y.isfinite());
+    if (!fits.all().item<bool>())
+      throw UserError(path, "has numbers that are too far from those that are trained on for a float",
+                      "write the column in another unit");
+    const auto append = [&](Tensor& all, const Tensor& more) { all = first ? at::cat({all, more}) : more; };
+    append(x_, x);
+    append(y_, y);
+    if (rows.weight.defined()) append(weight_, rows.weight.to(at::kFloat));
+    for (RowGroup& g : rows.groups) {
+      for (int64_t& r : g.rows) r += first;
+      Group group{std::move(g), {}, whole};
+      if (by_rows_ && !whole) group.side = cut_rows(group.of, o_.sides, ordered(), !o_.test_path.empty());
+      groups_.push_back(std::move(group));
+    }
+  }
+
+  // Who holds which groups: owners of training groups in turn, and with them what they hold on other sides.
+  void deal() {
+    std::vector<std::string> owners;
+    std::map<std::string, int64_t> number;
+    for (const int64_t g : pool_[at(Split::kTrain)])
+      if (number.emplace(owner(groups_[g].of), owners.size()).second) owners.push_back(owner(groups_[g].of));
+    std::vector<int64_t> all(owners.size());
+    std::iota(all.begin(), all.end(), 0);
+    const char* what = o_.roles.agent.empty() ? "training groups" : "holders of training groups";
+    const auto dealt = deal_items(all, agents_, fmt::format("{} has {} {}", o_.path, owners.size(), what));
+    std::vector<int64_t> agent_of(owners.size());
+    for (int64_t a = 0; a < agents_; ++a)
+      for (const int64_t i : dealt[a]) agent_of[i] = a;
+    for (size_t s = 0; s < kSplits; ++s) {
+      hands_[s].clear();
+      // Without a column that says so, groups that nobody trains on are nobody's: all are judged on all.
+      if (s != at(Split::kTrain) && o_.roles.agent.empty() && !by_rows_) continue;
+      hands_[s].resize(agents_);
+      for (const int64_t g : pool_[s]) {
+        const auto it = number.find(owner(groups_[g].of));
+        if (it != number.end()) hands_[s][agent_of[it->second]].push_back(g);
+      }
+    }
+  }
+
+  const std::vector<int64_t>& rows_of(const Group& g, Split split) const {
+    if (!by_rows_ || g.whole) return g.of.rows;
+    return split == Split::kTrain        ? g.side.train
+           : split == Split::kValidation ? g.side.validation
+                                         : g.side.test;
+  }
+  // Whether a task's support is of other rows of the group than those it is judged on: what is known by then.
+  bool apart(const Group& g, Split split) const { return by_rows_ && !g.whole && split != Split::kTrain; }
+
+  // The fewest and the most queries that a group has on each side.
   void measure() {
-    for (const Group& g : groups_) {
-      check(g);
-      const auto queries =
-          g.rows.size() - static_cast<size_t>(o_.shots) * std::max<size_t>(1, labels_.size());
-      fewest_queries_ = std::min(fewest_queries_, queries);
-      most_queries_ = std::max(most_queries_, queries);
-    }
-  }
-
-  // Adds a file's rows, and its groups as new ones, whose numbers it returns.
-  std::vector<int64_t> append(const CsvFile& csv) {
-    const size_t group = csv.column(o_.group), target = csv.column(o_.target), known = groups_.size();
-    std::vector<size_t> columns;
-    for (const auto& name : features_) columns.push_back(csv.column(name));
-    const auto n = static_cast<int64_t>(csv.rows.size()), first = x_.defined() ? x_.size(0) : 0;
-    // Double until they are standardised: a float would round off what sets one Unix time apart from the
-    // next.
-    Tensor x = at::empty({n, static_cast<int64_t>(columns.size())}, at::kDouble),
-           y = at::empty({n}, at::kDouble);
-    double *at_x = x.data_ptr<double>(), *at_y = y.data_ptr<double>();
-    std::map<std::string, size_t> number;
-    for (int64_t r = 0; r < n; ++r) {
-      for (size_t c : columns) *at_x++ = csv.number(r, c);
-      const std::string& cell = csv.rows[r][target];
-      if (labels_.empty()) {
-        at_y[r] = csv.number(r, target);
-      } else {
-        const auto it = std::find(labels_.begin(), labels_.end(), cell);
-        if (it == labels_.end())
-          throw UserError(csv.place(r, target), "\"" + cell + "\" is not a class of the training data",
-                          suggestion(cell, labels_));
-        at_y[r] = static_cast<double>(it - labels_.begin());
+    const float* of = y_.data_ptr<float>();
+    const auto y = [&](int64_t r) { return of[r]; };
+    for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest, Split::kOod}) {
+      size_t &fewest = fewest_[at(split)], &most = most_[at(split)];
+      fewest = SIZE_MAX, most = 0;
+      for (const int64_t number : pool_[at(split)]) {
+        const Group& g = groups_[number];
+        const int64_t of_training = queries_of(apart(g, split) ? g.side.train : rows_of(g, split), y);
+        const int64_t n = apart(g, split) && of_training >= 0 ? static_cast<int64_t>(rows_of(g, split).size())
+                                                              : of_training;
+        if (n <= 0)
+          throw UserError(
+              o_.path,
+              fmt::format("group \"{}\" has {} rows for {}, too few for shots = {}", shown(g.of.name),
+                          rows_of(g, split).size(), split_name(split), o_.shots),
+              "lower [task] shots, or leave the group out");
+        fewest = std::min(fewest, static_cast<size_t>(n));
+        most = std::max(most, static_cast<size_t>(n));
       }
-      const auto [it, fresh] = number.emplace(csv.rows[r][group], known + number.size());
-      if (fresh) groups_.push_back({it->first, {}});
-      groups_[it->second].rows.push_back(first + r);
     }
-    if (shift_.defined()) standardise(x, y);
-    x_ = first ? at::cat({x_, x}) : x;
-    y_ = first ? at::cat({y_, y}) : y;
-    std::vector<int64_t> added;
-    for (size_t g = known; g < groups_.size(); ++g) added.push_back(static_cast<int64_t>(g));
-    return added;
-  }
-
-  void check(const Group& g) const {
-    if (labels_.empty()) {
-      if (static_cast<int64_t>(g.rows.size()) > o_.shots) return;
-      throw UserError(o_.path,
-                      fmt::format("group \"{}\" has {} rows, and shots = {} need one more to judge", g.name,
-                                  g.rows.size(), o_.shots),
-                      "lower [task] shots, or leave the group out");
-    }
-    std::vector<int64_t> counts(labels_.size());
-    for (int64_t r : g.rows) ++counts[static_cast<size_t>(y_[r].item<double>())];
-    for (size_t c = 0; c < counts.size(); ++c) {
-      if (counts[c] >= o_.shots + 1) continue;
-      throw UserError(
-          o_.path,
-          fmt::format("group \"{}\" has {} rows of class \"{}\", and shots = {} need one more to judge",
-                      g.name, counts[c], labels_[c], o_.shots),
-          "lower [task] shots, or leave the group out");
-    }
-  }
-
-  // Groups go to splits in an order that depends on their names' order in the file alone, so that a split is
-  // the same for every seed and every run compares with every other.
-  void split_groups() {
-    std::vector<int64_t> rest;
-    for (size_t g = 0; g < groups_.size(); ++g) {
-      const bool ood =
-          std::find(o_.ood_groups.begin(), o_.ood_groups.end(), groups_[g].name) != o_.ood_groups.end();
-      (ood ? ood_ : rest).push_back(static_cast<int64_t>(g));
-    }
-    for (const auto& name : o_.ood_groups) {
-      const bool found =
-          std::any_of(groups_.begin(), groups_.end(), [&](const Group& g) { return g.name == name; });
-      if (!found)
-        throw UserError("[task] ood_groups",
-                        fmt::format("\"{}\" is not in column {} of {}", name, o_.group, o_.path),
-                        "name groups of the file");
-    }
-    const Fractions kept{o_.validation_fraction,
-                         o_.test_path.empty() ? std::optional(o_.test_fraction) : std::nullopt};
-    auto parts = part_items(rest, kept, "table",
-                            fmt::format("{} has {} groups in column {}", o_.path, rest.size(), o_.group));
-    validation_ = std::move(parts.validation);
-    test_ = std::move(parts.test);
-    train_ = deal_items(parts.train, agents_,
-                        fmt::format("{} has {} training groups", o_.path, parts.train.size()));
-    train_all_ = std::move(parts.train);
-  }
-
-  // Deviations [...] of numbers [rows, ...] around `mean`; 1 where there is none but rounding, for what has
-  // no spread in training is centred and not scaled: any other value would be as far away as rounding is
-  // small.
-  static Tensor spread(const Tensor& x, const Tensor& mean) {
-    const Tensor deviation = (x - mean).square().mean(0).sqrt();
-    return at::where(deviation <= 1e-12 * mean.abs(), at::ones_like(deviation), deviation);
-  }
-
-  // Standardises by the training groups' rows alone: what a test task looks like may not leak into training.
-  void normalise() {
-    std::vector<int64_t> rows;
-    for (int64_t g : train_all_) rows.insert(rows.end(), groups_[g].rows.begin(), groups_[g].rows.end());
-    const Tensor index = at::tensor(rows, at::kLong);
-    const Tensor x = x_.index_select(0, index), y = y_.index_select(0, index);
-    shift_ = x.mean(0);
-    scale_ = spread(x, shift_);
-    if (labels_.empty()) {
-      target_shift_ = y.mean().item<double>();
-      target_scale_ = spread(y, y.mean(0)).item<double>();
-    }
-    standardise(x_, y_);
-  }
-
-  void standardise(Tensor& x, Tensor& y) const {
-    x = ((x - shift_) / scale_).to(at::kFloat);
-    if (labels_.empty()) y = (y - target_shift_) / target_scale_;
-    y = y.to(at::kFloat);
   }
 
   const std::vector<int64_t>& groups_for(int64_t agent, Split split) const {
-    const auto& pool = split == Split::kTrain        ? (agent == kEveryone ? train_all_ : train_[agent])
-                       : split == Split::kValidation ? validation_
-                       : split == Split::kTest       ? test_
-                                                     : ood_;
+    const auto& pool = pool_[at(split)];
     if (pool.empty()) {
       throw UserError(split == Split::kOod ? "[task] ood_groups" : "[task] test_fraction",
                       fmt::format("leaves no group for the {} tasks", split_name(split)),
                       "set it so that some groups are kept");
     }
-    return pool;
+    if (agent == kEveryone || hands_[at(split)].empty()) return pool;
+    const auto& own = hands_[at(split)][agent];
+    if (own.empty())
+      throw UserError(
+          "[eval] from",
+          fmt::format("is \"own\", and agent {} holds no group for the {} tasks", agent, split_name(split)),
+          "judge on everyone's, keep more groups, or set [task] split = \"rows\"");
+    return own;
   }
 
-  void divide(const Group& g, Draws& d, std::vector<int64_t>& support, std::vector<int64_t>& query) const {
-    const auto order = d.permutation(static_cast<int64_t>(g.rows.size()));
-    std::vector<int64_t> taken(std::max<size_t>(1, labels_.size()));
-    for (int64_t i : order) {
-      const int64_t row = g.rows[i];
-      int64_t& count = taken[labels_.empty() ? 0 : static_cast<size_t>(y_.data_ptr<float>()[row])];
-      (count < o_.shots ? support : query).push_back(row);
-      ++count;
+  Rows divide(const Group& g, Split split, Draws& d) const {
+    const float* of = y_.data_ptr<float>();
+    const auto y = [&](int64_t r) { return of[r]; };
+    const auto shuffled = [&](const std::vector<int64_t>& rows) {
+      std::vector<int64_t> out;
+      for (const int64_t i : d.permutation(static_cast<int64_t>(rows.size()))) out.push_back(rows[i]);
+      return out;
+    };
+    Rows out;
+    const auto& rows = rows_of(g, split);
+    if (apart(g, split)) {
+      // By then the training rows are known: some of them, or in time the last of them.
+      std::vector<int64_t> known = g.side.train;
+      if (ordered()) {
+        std::reverse(known.begin(), known.end());
+      } else {
+        known = shuffled(known);
+      }
+      (void)fill(known, y, out.support, nullptr);
+      if (ordered()) std::reverse(out.support.begin(), out.support.end());
+      out.query = ordered() ? rows : shuffled(rows);
+      return out;
     }
+    if (!ordered()) {
+      (void)fill(shuffled(rows), y, out.support, &out.query);
+      return out;
+    }
+    const size_t end = *fill(rows, y, out.support, nullptr) + static_cast<size_t>(o_.sides.gap);
+    const auto later = static_cast<int64_t>(rows.size() - end), most = static_cast<int64_t>(wanted(split));
+    if (split == Split::kTrain && later > most) {
+      for (const int64_t i : d.choose(later, most)) out.query.push_back(rows[end + i]);
+    } else {
+      out.query.assign(rows.begin() + static_cast<std::ptrdiff_t>(end), rows.end());
+    }
+    return out;
   }
 
-  void take(const std::vector<std::vector<int64_t>>& rows, Tensor& x, Tensor& y) const {
-    const auto b = static_cast<int64_t>(rows.size()), k = static_cast<int64_t>(rows[0].size());
+  void take(const std::vector<Rows>& rows, std::vector<int64_t> Rows::*which, Tensor& x, Tensor& y,
+            Tensor& weight) const {
+    const auto b = static_cast<int64_t>(rows.size()), k = static_cast<int64_t>((rows[0].*which).size());
     std::vector<int64_t> flat;
-    for (const auto& r : rows) flat.insert(flat.end(), r.begin(), r.end());
+    for (const auto& r : rows) flat.insert(flat.end(), (r.*which).begin(), (r.*which).end());
     const Tensor index = at::tensor(flat, at::kLong);
     x = x_.index_select(0, index).view({b, k, x_.size(1)});
     y = y_.index_select(0, index).view({b, k});
-    y = labels_.empty() ? y.unsqueeze(2) : y.to(at::kLong);
+    y = classes() ? y.to(at::kLong) : y.unsqueeze(2);
+    if (weight_.defined()) weight = weight_.index_select(0, index).view({b, k});
+  }
+
+  // A row as bytes, to find it again in another file.
+  std::string bytes_of(int64_t r) const {
+    const auto* x = reinterpret_cast<const char*>(x_.data_ptr<float>() + r * x_.size(1));
+    const auto* y = reinterpret_cast<const char*>(y_.data_ptr<float>() + r);
+    return std::string(x, sizeof(float) * static_cast<size_t>(x_.size(1))) + std::string(y, sizeof(float));
+  }
+  std::set<std::string> learned_rows() const {
+    std::set<std::string> out;
+    for (const int64_t g : pool_[at(Split::kTrain)])
+      for (const int64_t r : rows_of(groups_[g], Split::kTrain)) out.insert(bytes_of(r));
+    return out;
   }
 
   Options o_;
-  int64_t agents_;
-  std::vector<std::string> features_, labels_;  // labels_ is empty for regression
-  Tensor x_, y_;                                // [rows, features], [rows], standardised
-  Tensor shift_, scale_;
-  double target_shift_ = 0, target_scale_ = 1;
+  int64_t agents_, skipped_ = 0;
+  std::vector<std::string> warnings_;
+  Scales scales_;
+  Tensor x_, y_, weight_;  // [rows, inputs], [rows], standardised; [rows], or undefined
   std::vector<Group> groups_;
-  size_t fewest_queries_ = SIZE_MAX, most_queries_ = 0;  // that a group has, beside its shots
-  std::vector<std::vector<int64_t>> train_;              // by agent
-  std::vector<int64_t> train_all_, validation_, test_, ood_;
+  bool by_rows_ = false;
+  std::array<std::vector<int64_t>, kSplits> pool_;                // groups by split
+  std::array<std::vector<std::vector<int64_t>>, kSplits> hands_;  // the same by agent; empty: all have all
+  std::array<size_t, kSplits> fewest_{}, most_{};                 // queries that a group has
+  std::set<std::string> trained_, again_;  // units trained on; those of another file that were
 };
 
 SYMMA_REGISTER(TaskFamily, "table", Table,

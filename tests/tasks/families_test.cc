@@ -85,7 +85,6 @@ TEST_P(EveryFamily, EqualKeysGiveEqualTasksAndOthersDiffer) {
 
 TEST_P(EveryFamily, APlaceDependsOnItsOwnKeyAlone) {
   const Made m = any(GetParam(), 2);
-  if (GetParam() == "table") GTEST_SKIP() << "the number of queries is that of the batch's smallest group";
   const auto one = draw(m, {0}, Split::kTrain), three = draw(m, {0, 1, 1}, Split::kTrain);
   EXPECT_TRUE(data(*one).support_x[0].equal(data(*three).support_x[0]));
 }

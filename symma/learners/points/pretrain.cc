@@ -86,10 +86,12 @@ class Pretrain : public Learner, public Guarded {
     const int64_t p = model_.layout().size(), b = rows.size(0);
     const Tensor x = at::cat({d.support_x, d.query_x}, 1).to(rows.options());
     const Tensor y = at::cat({d.support_class, d.query_class}, 1).to(rows.device());
-    const Tensor counts =
-        d.query_weight.defined()
-            ? at::cat({at::ones_like(d.support_class, d.query_weight.options()), d.query_weight}, 1)
-            : Tensor();
+    const auto counted = [&](Stage stage) {
+      const Tensor w = points.weight(stage);
+      return w.defined() ? w : at::ones(points.y(stage).sizes(), at::kFloat);
+    };
+    const bool alike = !points.weight(Stage::kSupport).defined() && !points.weight(Stage::kQuery).defined();
+    const Tensor counts = alike ? Tensor() : at::cat({counted(Stage::kSupport), counted(Stage::kQuery)}, 1);
     const Tensor weight = rows.narrow(1, p, features_ * classes_).reshape({b, features_, classes_});
     const Tensor bias = rows.narrow(1, p + features_ * classes_, classes_).unsqueeze(1);
     return supervised_loss(Kind::kClassification,

@@ -62,10 +62,12 @@ class Protonet : public Learner {
   // nearest.
   std::pair<Tensor, Tensor> head(const Tensor& rows, const SupervisedBatch& points) const {
     const Tensor f = model_.features(rows, points.x(Stage::kSupport).to(rows.options()), points.mode());
-    const Tensor member =
+    Tensor member =
         at::one_hot(points.y(Stage::kSupport).to(rows.device()), ways_).to(rows.options()).transpose(1, 2);
+    if (const Tensor weight = points.weight(Stage::kSupport); weight.defined())
+      member = member * weight.to(rows.options()).unsqueeze(1);
     const Tensor count = member.sum(2, true);
-    const Tensor prototypes = at::bmm(member, f) / count.clamp_min(1);
+    const Tensor prototypes = at::bmm(member, f) / count.masked_fill(count == 0, 1);
     const Tensor nobody = (count.squeeze(2) == 0).to(rows.options()) * 1e9;
     return {2 * prototypes.transpose(1, 2), -prototypes.square().sum(2) - nobody};
   }

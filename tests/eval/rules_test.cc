@@ -1,0 +1,100 @@
+// What simple rules reach, against sums worked out by hand; a judgement in units and apart for what is known.
+#include "symma/eval/rules.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "symma/eval/seen.h"
+
+namespace symma {
+namespace {
+
+struct Csv {
+  std::string path =
+      (std::filesystem::temp_directory_path() / ("symma_rules_" + std::to_string(::getpid()) + ".csv"))
+          .string();
+  explicit Csv(const std::string& text) { std::ofstream(path) << text; }
+  ~Csv() { std::filesystem::remove(path); }
+};
+
+Json rules_of(const TaskFamily& family, const Model& model) {
+  return simple_rules(family, model, Split::kTest, {kEveryone}, 100, Rng(1));
+}
+
+// y = 3 x + level of the group + a little noise: the pooled rule knows the slope and not the level, the mean
+// of the support the level and not the slope, and both together know all.
+TEST(Rules, AreWhatTheyAreCalled) {
+  std::string text = "task,x,y\n";
+  Draws d(Rng(2));
+  for (int g = 0; g < 40; ++g) {
+    const double level = g % 2 == 0 ? 2 : -2;
+    for (int i = 0; i < 40; ++i) {
+      const double x = d.normal();
+      text += fmt::format("g{},{:.6f},{:.6f}\n", g, x, 3 * x + level + 0.1 * d.normal());
+    }
+  }
+  const Csv csv(text);
+  const auto family = make<TaskFamilyRegistry>("table", {{"path", csv.path}, {"shots", 20}}, 1);
+  const auto model = make<ModelRegistry>("mlp", {{"hidden", {4}}}, family->spec().shape);
+  const Json rules = rules_of(*family, *model);
+  const double square = std::pow(dynamic_cast<const InUnits&>(*family).units().scale, 2);
+  const auto left = [&](const char* name) { return rules[name]["mean"].get<double>() * square; };
+  EXPECT_NEAR(left("support_mean"), 9 * (1 + 1. / 20), 1);  // the slope's share, and the mean's own error
+  EXPECT_NEAR(left("last_value"), 18, 3);                   // twice it
+  EXPECT_NEAR(left("pooled_ridge"), 4, 1.5);                // the level, squared
+  EXPECT_NEAR(left("support_ridge"), 0.01 * (1 + 2. / 20), 0.004);
+  EXPECT_NEAR(left("both_added"), 0.01 * (1 + 2. / 20), 0.004);
+  EXPECT_GT(rules["pooled_ridge"]["ci95"].get<double>(), 0);
+}
+
+TEST(Rules, OfClasses) {
+  std::string text = "task,x,y\n";
+  Draws d(Rng(2));
+  for (int g = 0; g < 20; ++g)
+    for (int i = 0; i < 40; ++i) {
+      const bool yes = i % 4 == 0;
+      text += fmt::format("g{},{:.6f},{}\n", g, (yes ? 10 : -10) + d.normal(), yes ? "yes" : "no");
+    }
+  const Csv csv(text);
+  const auto family = make<TaskFamilyRegistry>(
+      "table", {{"path", csv.path}, {"shots", 16}, {"predict", "classification"}, {"balanced", false}}, 1);
+  const auto model = make<ModelRegistry>("mlp", {{"hidden", {4}}}, family->spec().shape);
+  const Json rules = rules_of(*family, *model);
+  EXPECT_NEAR(rules["support_majority"]["mean"].get<double>(), 0.75, 0.05);
+  EXPECT_GT(rules["nearest_neighbour"]["mean"].get<double>(), 0.99);
+}
+
+TEST(Rules, OfTasksThatAreNoPointsThereAreNone) {
+  const auto family = make<TaskFamilyRegistry>("control", Json::object(), 1);
+  const auto model = make<ModelRegistry>("mlp", {{"hidden", {4}}}, family->spec().shape);
+  EXPECT_TRUE(rules_of(*family, *model).is_null());
+}
+
+TEST(Seen, WhatWasTrainedOnIsTakenApart) {
+  struct Two : Remembers {
+    bool trained_on(const std::string& name) const override { return name == "old"; }
+  };
+  EvalResult r{Split::kTest, "mse", {0, 1}, {}, {0, 1}, {}, {{"old", "new", "old"}, {"old", "new", "old"}}};
+  r.all["mse"] = {{{1, 10, 3}, {0, 5, 1}}, {{3, 20, 5}, {2, 7, 3}}};
+  const Json apart = trained_and_new(r, Two(), false);
+  EXPECT_EQ(apart["trained_on"]["tasks"], 2);
+  EXPECT_EQ(apart["trained_on"]["groups"], 1);
+  EXPECT_EQ(apart["trained_on"]["mean"], Json({3.0, 1.5}));
+  EXPECT_EQ(apart["new"]["mean"], Json({15.0, 6.0}));
+  r.names = {{"new", "new", "new"}, {"new", "new", "new"}};
+  EXPECT_TRUE(trained_and_new(r, Two(), false).is_null());
+}
+
+TEST(InUnits, AreThoseOfTheTarget) {
+  const Json eval{{"mean", {0.25, nullptr}}, {"ci95", {0.01, nullptr}}};
+  const Json own = in_units(eval, {"load, kW", 7, 4});
+  EXPECT_EQ(own["mse"], Json({4.0, nullptr}));
+  EXPECT_EQ(own["rmse"], Json({2.0, nullptr}));
+  EXPECT_EQ(own["ci95"], Json({0.16, nullptr}));
+}
+
+}  // namespace
+}  // namespace symma
