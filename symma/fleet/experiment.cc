@@ -33,7 +33,7 @@ Experiment Experiment::build(const Config& config) {
   e.fleet.fields(top);
   config.read("", top,
               {"task", "model", "learner", "exchange", "aggregator", "compression", "server", "faults",
-               "privacy", "population", "eval"});
+               "privacy", "population", "eval", "sweep"});
   if (e.fleet.name.empty()) e.fleet.name = std::filesystem::path(config.file()).stem();
   keep_section(e, "", Json::object(), top);
 
