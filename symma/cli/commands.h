@@ -17,11 +17,15 @@ void add_compare(CLI::App&);
 void add_report(CLI::App&);
 void add_list(CLI::App&);
 void add_bench(CLI::App&);
+void add_sweep(CLI::App&);
 
 // The experiment of a run folder, with settings laid over it. Throws UserError where the folder holds no run.
 Experiment open_experiment(const std::string& folder, const std::vector<std::string>& settings);
 
 std::string in_folder(const std::string& folder, const std::string& file);
+
+// " of 7 homes", of an object that has "groups" and "group_word"; "" of one that has not.
+std::string groups_words(const Json&);
 
 // "after   mean ± 95%   median   quartiles" and a line for each agent, from a summary's "eval".
 std::string eval_table(const Json& eval, const Json& shares);

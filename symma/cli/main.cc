@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   symma::add_report(app);
   symma::add_list(app);
   symma::add_bench(app);
+  symma::add_sweep(app);
   // Told here, since CLI11 says only that some argument was not expected.
   std::vector<std::string> commands;
   for (const auto* c : app.get_subcommands([](CLI::App*) { return true; })) commands.push_back(c->get_name());

@@ -5,6 +5,8 @@
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
+#include "symma/report/format.h"
+#include "symma/report/words.h"
 
 namespace symma {
 
@@ -21,23 +23,30 @@ Experiment open_experiment(const std::string& folder, const std::vector<std::str
   return Experiment::build(config);
 }
 
+std::string groups_words(const Json& eval) {
+  if (!eval.contains("groups")) return "";
+  return " of " + counted_words(eval["groups"].get<int64_t>(), eval.value("group_word", "group"));
+}
+
 std::string eval_table(const Json& eval, const Json& shares) {
   const bool percent = eval["metric"] == "accuracy";
-  const auto show = [&](const Json& x) {
-    return x.is_null() ? std::string("diverged")
-           : percent   ? fmt::format("{:.1f}%", 100 * x.get<double>())
-                       : fmt::format("{:.4g}", x.get<double>());
+  const auto shown = [&](double x) {
+    return percent ? fmt::format("{:.1f}%", 100 * x) : fmt::format("{:.4g}", x);
   };
-  std::string out = fmt::format("{} on {} {} tasks{}\n", eval["metric"].get<std::string>(),
-                                eval["tasks"].get<int64_t>(), eval["split"].get<std::string>(),
-                                eval["protocol"].get_ref<const std::string&>().empty()
-                                    ? ""
-                                    : ", " + eval["protocol"].get<std::string>());
+  const auto show = [&](const Json& x) {
+    return x.is_null() ? std::string("diverged") : shown(x.get<double>());
+  };
+  const auto within = [&](const Json& x) { return x.is_null() ? std::string("-") : "± " + show(x); };
+  std::string out = fmt::format(
+      "{} on {} {} tasks{}{}\n", eval["metric"].get<std::string>(), eval["tasks"].get<int64_t>(),
+      eval["split"].get<std::string>(), groups_words(eval),
+      eval["protocol"].get_ref<const std::string&>().empty() ? ""
+                                                             : ", " + eval["protocol"].get<std::string>());
   out += fmt::format("  {:>5}  {:>9} {:<9} {:>9}  {:>9} .. {:<9}\n", "steps", "mean", "± 95%", "median",
                      "quartile", "quartile");
   for (size_t s = 0; s < eval["steps"].size(); ++s) {
     out += fmt::format("  {:>5}  {:>9} {:<9} {:>9}  {:>9} .. {:<9}", eval["steps"][s].get<int64_t>(),
-                       show(eval["mean"][s]), "± " + show(eval["ci95"][s]), show(eval["median"][s]),
+                       show(eval["mean"][s]), within(eval["ci95"][s]), show(eval["median"][s]),
                        show(eval["q1"][s]), show(eval["q3"][s]));
     const auto diverged = eval["diverged"][s].get<int64_t>();
     out += diverged ? fmt::format("  {} diverged\n", diverged) : "\n";
@@ -57,6 +66,16 @@ std::string eval_table(const Json& eval, const Json& shares) {
     };
     out += fmt::format("  trained on before: {}; not: {}\n", part("trained_on"), part("new"));
   }
+  if (eval.contains("groups"))
+    out += fmt::format("  means and intervals are over the {}{}\n",
+                       counted_words(eval["groups"].get<int64_t>(), eval.value("group_word", "group")),
+                       eval["groups"] == 1 ? ": of one nothing is known about others" : "");
+  if (eval.contains("change")) out += "  " + change_words(eval) + "\n";
+  const Json rules = eval.value("rules", Json::object());
+  for (const auto& [name, rule] : rules.items())
+    out += fmt::format("  {:>9} {:<9}  {}\n", show(rule.value("mean", Json())),
+                       within(rule.value("ci95", Json())), name);
+  if (eval.contains("chance")) out += fmt::format("  {:>9}            guessing\n", show(eval["chance"]));
   const Json agents = eval.value("per_agent", Json::array());
   if (agents.size() < 2) return out;
   out += "  each agent's mean\n";

@@ -14,6 +14,7 @@
 #include "symma/core/errors.h"
 #include "symma/fleet/account.h"
 #include "symma/fleet/train.h"
+#include "symma/report/format.h"
 #include "symma/report/report.h"
 #include "symma/tasks/supervised.h"
 
@@ -84,6 +85,8 @@ struct TrainArguments {
   std::string file;
   std::vector<std::string> settings;
   RunOptions run;
+  double until = 1;  // share of the rounds after which to stop and save
+  bool quiet = false, json = false;
 };
 
 void check_device(const std::string& device) {
@@ -109,25 +112,36 @@ void run_train(TrainArguments a) {
   if (a.run.folder.empty()) a.run.folder = "runs/" + e.fleet.name;
   if (!a.run.resume || !std::filesystem::exists(in_folder(a.run.folder, "checkpoint.safetensors")))
     rehearse(e);
-  std::fprintf(stderr, "%s: %ld %s%s, %s on %s, model %s with %ld parameters, topology %s\n",
-               e.fleet.name.c_str(), static_cast<long>(e.fleet.agents), e.fleet.seeds > 1 ? "seed" : "agent",
-               e.fleet.agents == 1 ? "" : "s", e.learner_kind.c_str(), e.task_kind.c_str(),
-               e.model_kind.c_str(), static_cast<long>(e.model->layout().size()),
-               e.exchange.options.topology.c_str());
+  const auto last = static_cast<int64_t>(std::llround(a.until * static_cast<double>(e.fleet.rounds)));
+  const std::string checkpoint = in_folder(a.run.folder, "checkpoint.safetensors");
+  if (a.until < 1 && a.run.resume && std::filesystem::exists(checkpoint) &&
+      load_checkpoint(checkpoint, e).round >= last)
+    return;  // it is that far already
   const Account account(e);
-  if (account.open()) std::fprintf(stderr, "privacy: %s\n", account.terms().c_str());
-  if (e.exchange.server.secure) std::fprintf(stderr, "%s\n", secure_statement(e).c_str());
-  if (a.run.resume && account.open() && !e.exchange.privacy.seeded())
-    std::fprintf(stderr,
-                 "noise is drawn anew: what comes is not, bit for bit, what would have come unbroken\n");
+  if (!a.quiet) {
+    std::fprintf(stderr, "%s: %ld %s%s, %s on %s, model %s with %ld parameters, topology %s\n",
+                 e.fleet.name.c_str(), static_cast<long>(e.fleet.agents), e.fleet.seeds > 1 ? "seed" : "agent",
+                 e.fleet.agents == 1 ? "" : "s", e.learner_kind.c_str(), e.task_kind.c_str(),
+                 e.model_kind.c_str(), static_cast<long>(e.model->layout().size()),
+                 e.exchange.options.topology.c_str());
+    if (account.open()) std::fprintf(stderr, "privacy: %s\n", account.terms().c_str());
+    if (e.exchange.server.secure) std::fprintf(stderr, "%s\n", secure_statement(e).c_str());
+    if (a.run.resume && account.open() && !e.exchange.privacy.seeded())
+      std::fprintf(stderr,
+                   "noise is drawn anew: what comes is not, bit for bit, what would have come unbroken\n");
+  }
   ProgressLine line(e.spec.metric, !e.exchange.privacy.seeded());
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
   RunState state;
-  const bool done = train(
-      e, a.run,
-      {.progress = [&](const Progress& p) { line.show(p); }, .stop = [] { return interrupted != 0; }}, state);
-  line.end();
+  const bool done = train(e, a.run,
+                          {.progress =
+                               [&](const Progress& p) {
+                                 if (!a.quiet) line.show(p);
+                               },
+                           .stop = [&] { return interrupted != 0 || (a.until < 1 && state.round >= last); }},
+                          state);
+  if (!a.quiet) line.end();
   if (!done) {
     std::fprintf(stderr, "stopped after round %ld and saved; go on with: symma train --resume --out %s\n",
                  static_cast<long>(state.round), shell_word(a.run.folder).c_str());
@@ -136,6 +150,11 @@ void run_train(TrainArguments a) {
   const Json summary = conclude(e, a.run, state);
   const std::string report = in_folder(a.run.folder, "report.html");
   write_report({a.run.folder}, report);
+  if (a.json) {
+    fmt::print("{}\n", summary.dump());
+    return;
+  }
+  if (a.quiet) return;
   fmt::print("{}", eval_table(summary["eval"], summary["agent_share"]));
   if (summary.contains("ood")) fmt::print("{}", eval_table(summary["ood"], Json::array()));
   const int64_t lost = state.learner.theta.isfinite().logical_not().any(1).sum().item<int64_t>();
@@ -144,10 +163,12 @@ void run_train(TrainArguments a) {
         "{} of {} agents diverged: their parameters are not finite; lower learner.meta_lr or inner_lr\n",
         lost, e.fleet.agents);
   const Json& apart = summary["exchange"]["disagreement"];
-  fmt::print("{} rounds in {}, {:.0f} tasks/s; {} bits exchanged, disagreement {}\n", state.round,
-             duration(state.seconds), summary["tasks_per_s"].get<double>(),
-             summary["exchange"]["bits"].get<int64_t>(),
-             apart.is_null() ? "not finite" : fmt::format("{:.3g}", apart.get<double>()));
+  fmt::print("{} rounds in {}, {:.0f} tasks/s", state.round, duration(state.seconds),
+             summary["tasks_per_s"].get<double>());
+  if (const double sent = summary["exchange"]["bits"].get<double>(); sent > 0)
+    fmt::print("; {} sent, disagreement {}", bits(sent),
+               apart.is_null() ? "not finite" : fmt::format("{:.3g}", apart.get<double>()));
+  fmt::print("\n");
   if (summary.contains("faults"))
     fmt::print("agents {} are hostile or broken ({}); {}\n", summary["faults"]["agents"].dump(),
                summary["faults"]["kind"].get<std::string>(), summary["faults"]["over"].get<std::string>());
@@ -178,6 +199,10 @@ void add_train(CLI::App& app) {
   c->add_option("--out", a->run.folder, "folder of the run; runs/<name> unless given");
   c->add_flag("--resume", a->run.resume, "go on from the run's checkpoint");
   c->add_flag("--force", a->run.force, "replace a run that is there");
+  c->add_option("--until", a->until, "stop and save after this share of the rounds; --resume goes on")
+      ->check(CLI::Range(0.0, 1.0));
+  c->add_flag("--quiet", a->quiet, "say nothing but what went wrong");
+  c->add_flag("--json", a->json, "the summary as JSON at the end, and no table");
   c->add_option("--device", a->run.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
   c->callback([a] { run_train(*a); });
 }

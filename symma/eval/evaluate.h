@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "symma/core/options.h"
+#include "symma/eval/statistics.h"
 #include "symma/learners/learner.h"
 #include "symma/tasks/task.h"
 
@@ -50,6 +51,7 @@ struct EvalResult {
   std::vector<int64_t> counted;           // as the subject's
   // What each task is made of (tasks/named.h), [agent][task]; empty where every task is drawn anew.
   std::vector<std::vector<std::string>> names = {};
+  int64_t ways = 0;  // classes of a task; 0 where there are none
   const ScoreTable& scores() const { return all.at(metric); }
 };
 
@@ -57,8 +59,16 @@ struct EvalResult {
 EvalResult evaluate(const Subject& subject, Split, int64_t tasks, const std::vector<int64_t>& steps,
                     bool own_slice, Rng);
 
+// Each task's score after the steps of that place in `steps`, averaged over the agents that count: [tasks].
+std::vector<double> task_means(const EvalResult&, size_t step);
+
+// The groups that the tasks are of, by their names; a task on which agents were judged apart, each on one of
+// its own, is of all of theirs. Empty where tasks have no names.
+Groups groups_of(const EvalResult&);
+
 // summary.json's object: mean, ci95, median, quartiles over tasks (each task's score averaged over the agents
-// that count), and each agent's means, of all agents.
+// that count; over groups, where tasks share them), what adapting changed, in pairs, and each agent's means,
+// of all agents.
 Json eval_json(const EvalResult&, const TaskSpec&, const std::string& protocol);
 
 // Some tasks to draw: curves before and after adaptation, images or points with predictions. gallery.json's

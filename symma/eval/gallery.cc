@@ -38,6 +38,26 @@ Json curve(const SupervisedBatch& batch, const Tensor& before, const Tensor& aft
           {"after", list(batch.predict(after, d.curve_x))}};
 }
 
+// A task of one number in and one out of which no true curve is known: predictions over the range of its
+// points.
+Json scatter(const SupervisedBatch& batch, const Tensor& before, const Tensor& after) {
+  constexpr int64_t kPoints = 60;
+  const Episodes& d = batch.data();
+  Tensor qx = d.query_x.flatten(), qy = d.query_y.flatten();
+  if (d.query_weight.defined()) {  // places that only fill the tensor are no points
+    const Tensor real = d.query_weight.flatten().nonzero().flatten();
+    qx = qx.index_select(0, real), qy = qy.index_select(0, real);
+  }
+  const Tensor all = at::cat({d.support_x.flatten(), qx});
+  const Tensor grid = at::linspace(all.min().item<double>(), all.max().item<double>(), kPoints, all.options())
+                          .view({1, kPoints, 1});
+  return {{"support", {{"x", list(d.support_x)}, {"y", list(d.support_y)}}},
+          {"query", {{"x", list(qx)}, {"y", list(qy)}}},
+          {"truth", {{"x", list(grid)}, {"y", Json(std::vector<std::nullptr_t>(kPoints, nullptr))}}},
+          {"before", list(batch.predict(before, grid))},
+          {"after", list(batch.predict(after, grid))}};
+}
+
 Json image(const Tensor& x) {
   const Tensor bytes = (x.clamp(0, 1) * 255).round().to(at::kByte).contiguous();
   return base64(bytes.data_ptr<uint8_t>(), bytes.numel());
@@ -119,6 +139,10 @@ Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, 
     if (d.curve_x.defined()) {
       kind = "curve";
       one = curve(*points_of, rows[0], rows[1]);
+    } else if (spec.kind == Kind::kRegression && d.support_x.dim() == 3 && d.support_x.size(2) == 1 &&
+               d.support_y.size(2) == 1) {
+      kind = "curve";
+      one = scatter(*points_of, rows[0], rows[1]);
     } else if (spec.kind == Kind::kClassification && d.support_x.dim() == 5 && d.support_x.size(4) == 1) {
       kind = "images";
       one = images(*points_of, rows[1]);

@@ -1,11 +1,13 @@
 // The scores of every task in a file, and two runs judged on the same tasks, task by task.
 #pragma once
 
+#include <cmath>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "symma/eval/evaluate.h"
+#include "symma/eval/statistics.h"
 
 namespace symma {
 
@@ -20,12 +22,18 @@ std::string scores_csv(const std::vector<EvalResult>&);
 std::map<int64_t, std::vector<double>> read_scores(const std::string& path, const std::string& split,
                                                    const std::string& score);
 
-// A and B on the same tasks. Tasks are the sample, so what they differ by has a narrower interval than either
-// mean where scores of a task go together.
+// The group of each task of `split`, from the column `group`; empty where the file has none.
+std::vector<std::string> read_groups(const std::string& path, const std::string& split);
+
+// A and B on the same tasks. Tasks are the sample, or the groups that they share, so what they differ by has
+// a narrower interval than either mean where scores of a task go together.
 struct Paired {
-  double a = 0, b = 0, difference = 0, ci95 = 0;  // means, their difference a - b, and 1.96 sd / sqrt(T)
+  double a = 0, b = 0, difference = 0,
+         ci95 = 0;    // means, a - b, and half its 95 % interval, as summarise has it
   double better = 0;  // the share of tasks on which A is better; ties count half, what diverged as worst
+  bool apart() const { return std::abs(difference) > ci95; }  // false where either is not finite
 };
-Paired compare_paired(const std::vector<double>& a, const std::vector<double>& b, bool higher_is_better);
+Paired compare_paired(const std::vector<double>& a, const std::vector<double>& b, bool higher_is_better,
+                      const Groups& = {});
 
 }  // namespace symma

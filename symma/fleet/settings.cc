@@ -127,7 +127,7 @@ Settings Settings::read(const Config& config) {
   Settings s;
   s.settings = Json::object();
   const std::vector<Section> all = sections(s);
-  std::vector<std::string> names;
+  std::vector<std::string> names{"sweep"};  // read by those who run one (fleet/sweep.h)
   for (const auto& section : all)
     if (!section.name.empty()) names.push_back(section.name);
   if (config.word("task", "kind", "").empty())

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <map>
 
 #include "symma/core/files.h"
 #include "symma/core/numbers.h"
@@ -11,6 +12,8 @@
 #include "symma/eval/rules.h"
 #include "symma/eval/scores.h"
 #include "symma/eval/seen.h"
+#include "symma/exchange/settings.h"
+#include "symma/fleet/account.h"
 #include "symma/fleet/round.h"
 #include "symma/fleet/spent.h"
 #include "symma/tasks/supervised.h"
@@ -34,6 +37,63 @@ EvalResult judged_on(const Experiment& e, const State& whole, Split split, int64
 
 Rng test_key(const Experiment& e) {
   return Rng(e.fleet.seed).split("test");
+}
+
+// The value that an option of some part of a kind has unless it is set; null where no part has it.
+Json default_of(const std::string& kind, const std::string& part, const std::string& option) {
+  const auto& parts = catalog();
+  if (!parts.contains(kind)) return nullptr;
+  const auto it = parts.at(kind).find(part);
+  if (it == parts.at(kind).end()) return nullptr;
+  for (const auto& o : it->second.options())
+    if (o["name"] == option) return o["default"];
+  return nullptr;
+}
+
+template <class Options>
+Json defaults() {
+  Options options;
+  Fields fields;
+  options.fields(fields);
+  Json out = Json::object();
+  for (const auto& f : fields.list()) out[f.name] = f.value();
+  return out;
+}
+
+// {section: [keys]} that are set otherwise than their defaults. Which part was chosen counts where it isn't
+// the one that an empty file would get.
+Json changed(const Experiment& e) {
+  const std::map<std::string, Json> plain{{"", defaults<FleetOptions>()},
+                                          {"eval", defaults<EvalOptions>()},
+                                          {"population", defaults<PopulationOptions>()},
+                                          {"exchange", defaults<ExchangeOptions>()},
+                                          {"aggregator", defaults<AggregatorOptions>()},
+                                          {"compression", defaults<CompressionOptions>()},
+                                          {"server", defaults<ServerOptions>()},
+                                          {"faults", defaults<FaultOptions>()},
+                                          {"privacy", defaults<PrivacyOptions>()}};
+  const std::map<std::string, std::pair<const char*, Json>> kinds{
+      {"task", {"TaskFamily", nullptr}},       {"model", {"Model", "mlp"}},
+      {"learner", {"Learner", "maml"}},        {"aggregator", {"Aggregator", "mean"}},
+      {"compression", {"Compressor", "none"}}, {"faults", {"Attack", "sign_flip"}},
+      {"exchange", {"Topology", "none"}}};
+  Json out = Json::object();
+  for (const auto& [section, values] : e.settings.items()) {
+    const auto kind = kinds.find(section);
+    const std::string part = values.value("kind", values.value("topology", ""));
+    for (const auto& [key, value] : values.items()) {
+      Json usual;
+      if (key == "kind") {
+        if (kind != kinds.end()) usual = kind->second.second;
+      } else if (const auto it = plain.find(section); it != plain.end() && it->second.contains(key)) {
+        usual = it->second[key];
+      } else if (kind != kinds.end()) {
+        usual = default_of(kind->second.first, part, key);
+      }
+      if (value != usual && !(section.empty() && key == "name")) out[section].push_back(key);
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -69,6 +129,13 @@ Json verdict(const Experiment& e, const EvalResult& r) {
   const std::vector<int64_t> whose = e.eval.from == "own" ? r.agents : std::vector<int64_t>{kEveryone};
   const Json rules = simple_rules(*e.family, *e.model, r.split, whose, e.eval.tasks, test_key(e));
   if (!rules.is_null()) out["rules"] = rules;
+  // What a group is, in the word of the data: the column that names it.
+  if (out.contains("groups")) {
+    const Json word = e.settings["task"].value("group", Json());
+    out["group_word"] = e.task_kind == "images"              ? "alphabet"
+                        : word.is_string() && word != "task" ? word
+                                                             : Json("group");
+  }
   const auto judged = static_cast<int64_t>(r.agents.size());
   if (judged < e.fleet.agents) out["judged_agents"] = r.agents;
   if (judged < e.fleet.agents || judged > kMostListed) out.erase("per_agent");
@@ -97,7 +164,8 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
                {"task", e.task_kind},
                {"model", e.model_kind},
                {"learner", e.learner_kind},
-               {"settings", e.settings}};
+               {"settings", e.settings},
+               {"changed", changed(e)}};
   Json shares = Json::array();
   if (const auto* holder = dynamic_cast<const Shares*>(e.family.get())) {
     for (int64_t a = 0; a < e.fleet.agents && e.fleet.agents <= kMostListed; ++a)

@@ -6,11 +6,6 @@
 #include <numeric>
 
 namespace symma {
-namespace {
-
-constexpr size_t kMostRows = 2000;
-constexpr double kWide = 8;  // greatest over least, from which an axis is logarithmic
-constexpr int64_t kAgentsDrawn = 12;
 
 Json json_of(double x) {
   return std::isfinite(x) ? Json(x) : Json(nullptr);
@@ -21,6 +16,12 @@ Json list_of(const std::vector<double>& xs) {
   for (const double x : xs) out.push_back(json_of(x));
   return out;
 }
+
+namespace {
+
+constexpr size_t kMostRows = 2000;
+constexpr double kWide = 8;  // greatest over least, from which an axis is logarithmic
+constexpr int64_t kAgentsDrawn = 12;
 
 std::vector<double> picked(const std::vector<double>& xs, const std::vector<size_t>& rows) {
   std::vector<double> out;
@@ -51,7 +52,10 @@ Json evaluation_data(const Evaluation& e) {
     agents.push_back(list_of(row));
     all_agents.insert(all_agents.end(), row.begin(), row.end());
   }
-  return {{"metric", e.metric},          {"higher", e.higher_is_better},
+  Json rules = Json::array();
+  for (const auto& r : e.rules) rules.push_back({{"name", r.name}, {"mean", json_of(r.mean)}});
+  return {{"chance", json_of(e.chance)}, {"rules", rules},
+          {"metric", e.metric},          {"higher", e.higher_is_better},
           {"percent", e.percent()},      {"steps", e.steps},
           {"mean", list_of(e.mean)},     {"ci95", list_of(e.ci95)},
           {"lower", list_of(lower)},     {"upper", list_of(upper)},
@@ -92,6 +96,9 @@ Json training_data(const Run& run) {
               {"epsilon", list_of(picked(t.epsilon, rows))},
               {"thinned", rows.size() < t.loss.size()},
               {"log", wide(t.loss)}};
+  out["scores"] = Json::object();
+  for (const auto& [name, line] : t.scores)
+    if (earned_score(name)) out["scores"][name] = list_of(picked(line, rows));
   const auto agents = static_cast<size_t>(run.agents);
   const bool complete = agents > 1 && !rows.empty() && std::all_of(rows.begin(), rows.end(), [&](size_t r) {
                           return t.loss_per_agent[r].size() == agents;
@@ -158,6 +165,10 @@ Json validation_data(const Run& run) {
 }
 
 }  // namespace
+
+bool earned_score(const std::string& name) {
+  return name == "return" || name == "earned" || name.ends_with("_return");
+}
 
 bool wants_log(const std::vector<const Evaluation*>& all) {
   std::vector<double> shown;

@@ -13,6 +13,13 @@ namespace symma {
 // true then).
 Json chart_data(const std::vector<Run>& runs);
 
+// Whether a score of training is what was earned in worlds.
+bool earned_score(const std::string& name);
+
+// null where not finite.
+Json json_of(double x);
+Json list_of(const std::vector<double>& xs);
+
 // Whether positive scores range so widely that only a logarithmic axis shows them.
 bool wants_log(const std::vector<const Evaluation*>& all);
 

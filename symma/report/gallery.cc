@@ -96,11 +96,15 @@ std::string curve(const Json& task, const std::string& id) {
   const auto tx = reals(task.at("truth").at("x")), ty = reals(task.at("truth").at("y"));
   const auto sx = reals(task.at("support").at("x")), sy = reals(task.at("support").at("y"));
   const auto before = reals(task.at("before")), after = reals(task.at("after"));
+  // Where no curve is known to be true, points that were asked stand in for it.
+  std::vector<double> qx, qy;
+  if (task.contains("query")) qx = reals(task.at("query").at("x")), qy = reals(task.at("query").at("y"));
+  if (qx.size() != qy.size()) unequal("the query points of a task have unequal x and y");
   if (tx.size() != ty.size() || before.size() != tx.size() || after.size() != tx.size())
     unequal("the curves of a task differ in length");
   if (sx.size() != sy.size()) unequal("the support points of a task have unequal x and y");
   const auto ex = extent(sx, extent(tx));
-  auto ey = extent(sy, extent(ty));
+  auto ey = extent(sy, extent(qy, extent(ty)));
   if (!std::isfinite(ex.first) || !std::isfinite(ey.first)) unequal("a task has no finite point");
   const double room = std::max(ey.second - ey.first, 1e-9);
   // What the model draws may leave the frame, by half its height: a diverged curve must not flatten the
@@ -110,6 +114,11 @@ std::string curve(const Json& task, const std::string& id) {
         std::min(model.second, ey.second + room / 2) + 0.05 * room};
   const Axis x(ex.first, ex.second, kLeft, kW - kRight), y(ey.first, ey.second, kH - kBottom, kTop);
   std::string points;
+  for (size_t i = 0; i < qx.size(); ++i) {
+    if (!std::isfinite(qx[i]) || !std::isfinite(qy[i])) continue;
+    points +=
+        fmt::format("<circle class=\"query\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\"/>", x(qx[i]), y(qy[i]));
+  }
   for (size_t i = 0; i < sx.size(); ++i) {
     if (!std::isfinite(sx[i]) || !std::isfinite(sy[i])) continue;
     points +=
@@ -266,7 +275,10 @@ std::string gallery_html(const Run& run, const std::string& id) {
           "<p class=\"key\"><span><i class=\"truth\"></i>truth</span> <span><i class=\"before\"></i>before "
           "adaptation</span> "
           "<span><i class=\"after\"></i>after adaptation</span> <span><i class=\"dot\"></i>points learned "
-          "from</span></p>";
+          "from</span>";
+      if (run.gallery.at("tasks").front().contains("query"))
+        key += " <span><i class=\"asked\"></i>points asked</span>";
+      key += "</p>";
     } else if (kind == "points") {
       key =
           "<p class=\"key\">Large: learned from. Small: asked, coloured as predicted. <span><i "

@@ -185,9 +185,15 @@ std::string graph_svg(const Run& run) {
     Point at;
     lines += fmt::format("<g><title>{}</title>", escape(fmt::format("{} – {}: {}", p.a, p.b, words(p))));
     lines += edge(d, p, (pairs.size() > 60 ? 1.2 : 4) * std::max(share, 0.12), &at) + "</g>";
-    if (pairs.size() > (even ? kMostLabels / 2 : kMostLabels) || most == 0) continue;
-    labels += fmt::format("<text class=\"traffic\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", at.x, at.y,
-                          escape(even && p.two_way ? bits(p.there) : words(p)));
+    // Where all carry the same, the line below says it once.
+    if (even || pairs.size() > kMostLabels || most == 0) continue;
+    const std::string text = words(p);
+    const double half = 3.6 * static_cast<double>(width(text)) + 5;
+    labels += fmt::format(
+        "<rect class=\"plate\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"18\" rx=\"4\"/><text "
+        "class=\"traffic\" "
+        "x=\"{:.1f}\" y=\"{:.1f}\">{}</text>",
+        at.x - half, at.y - 9, 2 * half, at.x, at.y, escape(text));
   }
   for (size_t i = 0; i < d.at.size(); ++i) nodes += node(run, d, static_cast<int64_t>(i));
   std::string caption;

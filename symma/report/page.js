@@ -7,7 +7,25 @@ window.addEventListener("error", e => { root.dataset.error = String(e.message); 
 const data = JSON.parse(document.getElementById("data").textContent);
 const color = name => getComputedStyle(root).getPropertyValue("--" + name).trim();
 const fade = (hex, share) => hex + Math.round(255 * share).toString(16).padStart(2, "0");
-const agentColor = i => color("c" + i % 8);
+// Eight colours of the style sheet, then hues a golden angle apart, made dark or light until they stand out from the card.
+function luminance(r, g, b) {
+  const f = c => c <= 0.03928 ? c / 12.92 : Math.pow((c + 0.055) / 1.055, 2.4);
+  return 0.2126 * f(r) + 0.7152 * f(g) + 0.0722 * f(b);
+}
+const parts = hex => [1, 3, 5].map(k => parseInt(hex.slice(k, k + 2), 16) / 255);
+function agentColor(i) {
+  if (i < 8) return color("c" + i);
+  const paper = luminance(...parts(color("card"))), dark = paper < 0.2;
+  const hue = (25 + 137.508 * i) % 360;
+  for (let light = dark ? 62 : 44; light > 0 && light < 100; light += dark ? 3 : -3) {
+    const a = 0.62 * Math.min(light, 100 - light) / 100;
+    const rgb = [0, 8, 4].map(n => { const k = (n + hue / 30) % 12; return light / 100 - a * Math.max(-1, Math.min(k - 3, 9 - k, 1)); });
+    const own = luminance(...rgb);
+    if ((Math.max(own, paper) + 0.05) / (Math.min(own, paper) + 0.05) >= 3.2)
+      return "#" + rgb.map(c => Math.round(255 * c).toString(16).padStart(2, "0")).join("");
+  }
+  return color("ink");
+}
 const dash = i => [[], [7, 4], [2, 3], [9, 3, 2, 3]][Math.floor(i / 8) % 4];
 
 function short(x) {
@@ -31,18 +49,26 @@ const axes = {
 };
 const zip = (xs, ys) => xs.map((x, i) => ({ x, y: ys[i] }));
 
-// A mean over the rows around each, up to a fortieth of the run to either side and the same to both, so that the line
-// neither lags nor leans. Rows that are not finite stay gaps and count for nothing.
+// The height, at each row, of the line of least squares through the rows around it, up to a fortieth of the run to either
+// side. In the middle that is their mean; at the ends, where rows are on one side alone, it neither lags nor ends in a
+// single row's noise. Never outside of the rows that it is made of. Rows that are not finite stay gaps and count for nothing.
 function running(ys) {
   const reach = Math.round(ys.length / 40);
   return ys.map((y, i) => {
     if (y === null) return null;
-    const r = Math.min(reach, i, ys.length - 1 - i);
-    let sum = 0, count = 0;
-    for (let k = i - r; k <= i + r; ++k) if (ys[k] !== null) { sum += ys[k]; ++count; }
-    return sum / count;
+    let n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0, lo = Infinity, hi = -Infinity;
+    for (let k = Math.max(0, i - reach); k <= Math.min(ys.length - 1, i + reach); ++k) {
+      if (ys[k] === null) continue;
+      const x = k - i;
+      ++n; sx += x; sy += ys[k]; sxx += x * x; sxy += x * ys[k];
+      lo = Math.min(lo, ys[k]); hi = Math.max(hi, ys[k]);
+    }
+    const spread = n * sxx - sx * sx;
+    const at = spread > 0 ? (sy * sxx - sx * sxy) / spread : sy / n;
+    return Math.min(hi, Math.max(lo, at));
   });
 }
+window.symmaRunning = running;
 
 function scale(title, options) {
   const o = options || {};
@@ -104,11 +130,7 @@ function lines(datasets, x, y, tooltip) {
       elements: { point: { radius: 0, hitRadius: 6 }, line: { borderWidth: 2.2, tension: 0 } },
       scales: { x: scale(x.title, Object.assign({ min: x.min, max: x.max }, x)), y: scale(y.title, y) },
       plugins: {
-        legend: {
-          display: datasets.filter(d => !d.quiet).length > 1, position: "bottom", onClick: null,
-          labels: { color: color("ink"), boxWidth: 22, boxHeight: 0, padding: 12, filter: (item, all) => !all.datasets[item.datasetIndex].quiet,
-            generateLabels: chart => Chart.defaults.plugins.legend.labels.generateLabels(chart).map(item => Object.assign(item, { lineWidth: 3, fillStyle: "transparent" })) },
-        },
+        legend: { display: false },
         tooltip: {
           filter: item => !item.dataset.quiet,
           callbacks: Object.assign({
@@ -147,6 +169,13 @@ function meanPoints(e) {
 }
 const intervalBand = (e, fill) => band(e.steps, e.lower, e.upper, fill).map(d => Object.assign(d, { interval: true }));
 
+// Level lines: what simple rules reach on the same tasks, and guessing.
+function levels(e) {
+  const all = e.rules.map((r, i) => [r.name, r.mean, color("c" + (i + 2) % 8)]);
+  const ends = [e.steps[0], e.steps[e.steps.length - 1]];
+  return guessing(e.chance, ends).concat(all.filter(([, y]) => y !== null).map(([name, y, c]) => line(name, ends.map(x => ({ x, y })), c, { borderDash: [2, 4], borderWidth: 1.4 })));
+}
+
 function adaptation(e) {
   if (!e) return null;
   const main = color("c0"), second = color("c1"), text = shown(e.percent);
@@ -156,6 +185,7 @@ function adaptation(e) {
     line("median (quartiles)", medians, second, { pointRadius: 2.5, borderDash: [6, 4], borderWidth: 1.8 }),
     ...intervalBand(e, fade(main, 0.28)),
     ...band(e.steps, e.q1, e.q3, fade(second, 0.12)),
+    ...levels(e),
   ];
   return lines(sets, stepAxis(e.steps), scoreAxis(e.metric, e.percent, e.log, sets));
 }
@@ -184,7 +214,39 @@ const kinds = {
       sets.push(line("interquartile mean over agents (95 %)", zip(v[axis], v.spread.iqm), c, { borderDash: [6, 4], borderWidth: 1.6 }));
       sets.push(...band(v[axis], v.spread.lower, v.spread.upper, fade(c, 0.18)));
     }
+    const ends = v[axis].filter(x => x !== null), e = data.runs[i].eval;
+    if (v.percent && e && ends.length) sets.push(...guessing(e.chance, [Math.min(...ends), Math.max(...ends)]));
     return lines(sets, xAxis(axis), scoreAxis(v.metric, v.percent, v.log, sets));
+  },
+  // What a team earned while it learned, against its steps: the chart of every paper on it.
+  returns(i, axis) {
+    const t = data.runs[i].training;
+    const sets = Object.keys(t.scores).flatMap((name, k) => [
+      line(name, zip(t[axis], running(t.scores[name])), agentColor(k)),
+      line(name + ", as recorded", zip(t[axis], t.scores[name]), fade(agentColor(k), 0.4), { borderWidth: 1, quiet: true }),
+    ]);
+    return lines(sets, xAxis(axis), { title: Object.keys(t.scores).length === 1 ? Object.keys(t.scores)[0] : "" });
+  },
+  compare_returns(_, axis) {
+    const sets = data.runs.flatMap((r, i) => Object.keys(r.training.scores).slice(0, 1).map(name =>
+      line(r.name, zip(r.training[axis], running(r.training.scores[name])), agentColor(i), { borderDash: dash(i) })));
+    return overlaid(sets, axis, { title: "return" });
+  },
+  arms_eval() {
+    const arms = data.arms, steps = [...new Set(arms.flatMap(a => a.steps))].sort((a, b) => a - b);
+    const top = arms.map((a, i) => line(a.label, meanPoints(a), agentColor(i), { pointRadius: 3, borderDash: dash(i), key: i }));
+    const below = arms.flatMap((a, i) => intervalBand(a, fade(agentColor(i), 0.16)).map(d => Object.assign(d, { key: i })));
+    const sets = [...top, ...below, ...guessing(arms[0].chance, [steps[0], steps[steps.length - 1]])];
+    return lines(sets, stepAxis(steps), scoreAxis(arms[0].metric, arms[0].percent, wideRange(sets), sets));
+  },
+  arms_validation(_, axis) {
+    const arms = data.arms;
+    const sets = arms.flatMap((a, i) => armLines(a, i, axis, 0.14));
+    return overlaid(sets, axis, scoreAxis(arms[0].metric, arms[0].percent, wideRange(sets), sets));
+  },
+  arm_validation(i, axis) {
+    const all = data.arms.flatMap((a, k) => armLines(a, k, axis, 0.14)), sets = armLines(data.arms[i], i, axis, 0.25);
+    return overlaid(sets, axis, scoreAxis("", data.arms[i].percent, wideRange(all), all));
   },
   disagreement(i, axis) {
     const t = data.runs[i].training;
@@ -208,7 +270,6 @@ const kinds = {
     config.options.scales.x.type = "logarithmic";
     config.options.scales.x.ticks.callback = v => Math.abs(Math.log10(v) % 1) < 1e-6 ? axes.bits.text(v) : "";
     config.options.scales.x.ticks.autoSkip = false;
-    config.options.plugins.legend.labels = { color: color("ink"), usePointStyle: true, padding: 12, boxHeight: 7 };
     return config;
   },
   agents_loss(i, axis) {
@@ -230,7 +291,6 @@ const kinds = {
     const x = { title: many ? "agents, sorted by score" : "agent", min: many ? 1 : -0.5, max: many ? n : n - 0.5, ticks: ids, tip: a => (many ? "rank " : "agent ") + a };
     const y = scoreAxis(e.metric, e.percent, e.log_agents, sets);
     const config = lines(sets, x, y);
-    config.options.plugins.legend.labels = { color: color("ink"), usePointStyle: !many, padding: 12, boxHeight: many ? 0 : 7 };
     return config;
   },
   compare(g) { return compared(g, false); },
@@ -254,6 +314,19 @@ const kinds = {
   },
 };
 
+function armLines(a, i, axis, share) {
+  const v = a.validation, c = agentColor(i);
+  return [line(a.label, zip(v[axis], v.mean), c, { borderDash: dash(i), key: i }),
+    ...band(v[axis], v.lower, v.upper, fade(c, share)).map(d => Object.assign(d, { interval: true, key: i }))];
+}
+function wideRange(sets) {
+  const ys = sets.filter(d => !d.band).flatMap(d => d.data.map(p => p.y)).filter(y => y !== null);
+  return ys.length > 0 && Math.min(...ys) > 0 && Math.max(...ys) > 8 * Math.min(...ys);
+}
+function guessing(chance, xs) {
+  return chance === null || chance === undefined ? [] : [line("guessing", xs.map(x => ({ x, y: chance })), color("muted"), { borderDash: [2, 4], borderWidth: 1.4 })];
+}
+
 function compared(g, median) {
   const group = data.groups[g];
   const steps = [...new Set(group.runs.flatMap(i => data.runs[i].eval.steps))].sort((a, b) => a - b);
@@ -264,7 +337,8 @@ function compared(g, median) {
     top.push(line(data.runs[i].name, points, c, { pointRadius: 3, borderDash: dash(i) }));
     below.push(...(median ? band(e.steps, e.q1, e.q3, fade(c, 0.1)) : intervalBand(e, fade(c, 0.2))));
   }
-  const sets = [...top, ...below], first = data.runs[group.runs[0]].eval;
+  const first = data.runs[group.runs[0]].eval;
+  const sets = [...top, ...below, ...guessing(first.chance, [steps[0], steps[steps.length - 1]])];
   return lines(sets, stepAxis(steps), scoreAxis(group.metric, first.percent, group.log, sets));
 }
 // Runs of unequal length share no index: the nearest point of each line is shown.
@@ -279,9 +353,10 @@ function drawImages() {
   for (const canvas of document.querySelectorAll("canvas[data-pixels]")) {
     const bytes = atob(canvas.dataset.pixels), ctx = canvas.getContext("2d");
     const image = ctx.createImageData(canvas.width, canvas.height);
+    const from = parts(color("card")), to = parts(color("ink"));
     for (let i = 0; i < canvas.width * canvas.height; ++i) {
-      const ink = bytes.charCodeAt(i);
-      image.data[4 * i] = image.data[4 * i + 1] = image.data[4 * i + 2] = 255 - ink;
+      const ink = bytes.charCodeAt(i) / 255;
+      for (let k = 0; k < 3; ++k) image.data[4 * i + k] = Math.round(255 * (from[k] + ink * (to[k] - from[k])));
       image.data[4 * i + 3] = 255;
     }
     ctx.putImageData(image, 0, 0);
@@ -311,22 +386,139 @@ function playEpisodes() {
   }
 }
 
-const drawn = new Map();
+const drawn = new Map(), hidden = new Set();
+const shared = canvas => canvas.closest("[data-shared]");
+const keyOf = (canvas, d) => (shared(canvas) ? "all" : canvas.dataset.chart + canvas.dataset.index) + ":" + (d.key === undefined ? d.label : d.key);
+
+// Buttons, one for each line, that wrap as text does and hide or show their line, in all charts of a section that shares one legend.
+function legendOf(canvas, chart, box) {
+  box.textContent = "";
+  const sets = chart.data.datasets.filter(d => !d.quiet);
+  if (sets.length < 2) return;
+  for (const d of sets) {
+    const item = document.createElement("button"), swatch = document.createElement("i");
+    item.type = "button";
+    item.dataset.key = keyOf(canvas, d);
+    item.setAttribute("aria-pressed", String(!hidden.has(item.dataset.key)));
+    swatch.style.borderTopColor = d.borderColor;
+    swatch.style.borderTopStyle = d.borderDash && d.borderDash.length ? "dashed" : "solid";
+    item.append(swatch, document.createTextNode(d.label));
+    box.append(item);
+  }
+}
+function applyHidden(canvas, chart) {
+  chart.data.datasets.forEach((d, i) => chart.setDatasetVisibility(i, !hidden.has(keyOf(canvas, d))));
+  chart.update("none");
+}
+
 function draw(canvas) {
   if (drawn.has(canvas)) drawn.get(canvas).destroy();
   drawn.delete(canvas);
   const section = canvas.closest("section.training");
   const config = kinds[canvas.dataset.chart](Number(canvas.dataset.index), (section && section.dataset.axis) || "round");
-  if (config) drawn.set(canvas, new Chart(canvas, config));
+  if (!config) return;
+  const chart = new Chart(canvas, config);
+  drawn.set(canvas, chart);
+  let box = shared(canvas) ? shared(canvas).querySelector(".legend.shared") : canvas.parentNode.nextElementSibling;
+  if (!shared(canvas) && !(box && box.classList.contains("legend"))) {
+    box = document.createElement("div");
+    box.className = "legend";
+    canvas.parentNode.after(box);
+  }
+  if (!shared(canvas) || !box.children.length) legendOf(canvas, chart, box);
+  if (hidden.size) applyHidden(canvas, chart);
+  const card = canvas.closest(".card");
+  if (!card.querySelector(".save")) {
+    const save = document.createElement("div");
+    save.className = "save choice";
+    save.innerHTML = "save <button type=\"button\" data-save=\"svg\">SVG</button> <button type=\"button\" data-save=\"csv\">CSV</button>";
+    card.append(save);
+  }
 }
 function drawAll() {
   Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
   Chart.defaults.font.size = 12;
+  document.querySelectorAll(".legend.shared").forEach(box => { box.textContent = ""; });
   document.querySelectorAll("canvas[data-chart]").forEach(draw);
   root.dataset.charts = drawn.size;
 }
 
+// The numbers of a chart, a row for each point.
+function csvOf(chart) {
+  const cell = x => /[",\n]/.test(x) ? "\"" + x.replace(/"/g, "\"\"") + "\"" : x;
+  const s = chart.options.scales, rows = [["series", s.x.title.text || "x", s.y.title.text || "y"].map(cell).join(",")];
+  const bands = chart.data.datasets.filter(d => d.band);
+  chart.data.datasets.forEach(d => { if (!d.band) for (const p of d.data) rows.push([cell(String(d.label)), p.x, p.y === null ? "" : p.y].join(",")); });
+  bands.forEach((d, i) => { for (const p of d.data) rows.push(["band " + (1 + (i >> 1)) + (i % 2 ? " upper" : " lower"), p.x, p.y === null ? "" : p.y].join(",")); });
+  return rows.join("\n") + "\n";
+}
+// The chart as it stands, in lines and text that any program edits.
+function svgOf(chart) {
+  const esc = t => String(t).replace(/[&<>"]/g, c => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", "\"": "&quot;" })[c]);
+  const a = chart.chartArea, w = chart.width, n = x => +x.toFixed(2), sets = chart.data.datasets;
+  const named = sets.map((d, i) => [d, i]).filter(([d, i]) => !d.quiet && chart.isDatasetVisible(i));
+  const h = chart.height + 8 + 18 * (named.length > 1 ? named.length : 0);
+  const out = ["<svg xmlns=\"http:" + "//www.w3.org/2000/svg\" viewBox=\"0 0 " + n(w) + " " + n(h) + "\" font-family=\"sans-serif\" font-size=\"12\">",
+    "<rect width=\"100%\" height=\"100%\" fill=\"" + color("card") + "\"/>",
+    "<clipPath id=\"area\"><rect x=\"" + n(a.left - 6) + "\" y=\"" + n(a.top - 6) + "\" width=\"" + n(a.right - a.left + 12) + "\" height=\"" + n(a.bottom - a.top + 12) + "\"/></clipPath>"];
+  for (const [name, axis] of Object.entries(chart.scales)) {
+    axis.ticks.forEach((t, i) => {
+      const at = n(axis.getPixelForTick(i)), label = esc(t.label === undefined ? "" : t.label), up = name === "x";
+      out.push("<path stroke=\"" + color("grid") + "\" d=\"" + (up ? "M" + at + "," + n(a.top) + "V" + n(a.bottom) : "M" + n(a.left) + "," + at + "H" + n(a.right)) + "\"/>");
+      out.push("<text fill=\"" + color("muted") + "\" " + (up ? "x=\"" + at + "\" y=\"" + n(a.bottom + 16) + "\" text-anchor=\"middle\"" : "x=\"" + n(a.left - 6) + "\" y=\"" + (at + 4) + "\" text-anchor=\"end\"") + ">" + label + "</text>");
+    });
+    const title = esc(axis.options.title.text || ""), y = n((a.top + a.bottom) / 2);
+    out.push(name === "x" ? "<text fill=\"" + color("muted") + "\" x=\"" + n((a.left + a.right) / 2) + "\" y=\"" + n(chart.height - 4) + "\" text-anchor=\"middle\">" + title + "</text>"
+      : "<text fill=\"" + color("muted") + "\" transform=\"translate(12," + y + ") rotate(-90)\" text-anchor=\"middle\">" + title + "</text>");
+  }
+  out.push("<g clip-path=\"url(#area)\">");
+  const path = i => {
+    let pen = false;
+    return chart.getDatasetMeta(i).data.map((p, k) => {
+      if (sets[i].data[k].y === null || !Number.isFinite(p.y)) { pen = false; return ""; }
+      const word = (pen ? "L" : "M") + n(p.x) + "," + n(p.y);
+      pen = true;
+      return word;
+    }).join("");
+  };
+  sets.forEach((d, i) => {
+    if (!chart.isDatasetVisible(i)) return;
+    if (d.band) {
+      if (!d.fill) return;
+      const low = chart.getDatasetMeta(i - 1).data.filter((_, k) => sets[i - 1].data[k].y !== null).map(p => "L" + n(p.x) + "," + n(p.y)).reverse().join("");
+      out.push("<path fill=\"" + d.backgroundColor.slice(0, 7) + "\" fill-opacity=\"" + n(parseInt(d.backgroundColor.slice(7), 16) / 255) + "\" d=\"" + path(i) + low + "Z\"/>");
+      return;
+    }
+    if (d.showLine !== false) out.push("<path fill=\"none\" stroke=\"" + d.borderColor.slice(0, 7) + "\" stroke-width=\"" + (d.borderWidth || 2.2) + "\" stroke-dasharray=\"" + (d.borderDash || []).join(" ") + "\" stroke-opacity=\"" + (d.borderColor.length > 7 ? n(parseInt(d.borderColor.slice(7), 16) / 255) : 1) + "\" d=\"" + path(i) + "\"/>");
+    if (d.pointRadius) chart.getDatasetMeta(i).data.forEach((p, k) => { if (d.data[k].y !== null) out.push("<circle fill=\"" + d.borderColor.slice(0, 7) + "\" cx=\"" + n(p.x) + "\" cy=\"" + n(p.y) + "\" r=\"" + d.pointRadius + "\"/>"); });
+  });
+  out.push("</g>");
+  if (named.length > 1) named.forEach(([d], k) => out.push("<path stroke=\"" + d.borderColor.slice(0, 7) + "\" stroke-width=\"3\" stroke-dasharray=\"" + (d.borderDash || []).join(" ") + "\" d=\"M12," + n(chart.height + 12 + 18 * k) + "h24\"/><text fill=\"" + color("ink") + "\" x=\"44\" y=\"" + n(chart.height + 16 + 18 * k) + "\">" + esc(d.label) + "</text>"));
+  return out.join("\n") + "\n</svg>\n";
+}
+window.symmaSaved = (canvas, kind) => kind === "csv" ? csvOf(drawn.get(canvas)) : svgOf(drawn.get(canvas));
+function save(name, kind, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: kind === "csv" ? "text/csv" : "image/svg+xml" }));
+  link.download = name + "." + kind;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
 document.addEventListener("click", e => {
+  const item = e.target.closest(".legend button");
+  if (item) {
+    const key = item.dataset.key, show = hidden.has(key);
+    if (show) hidden.delete(key); else hidden.add(key);
+    document.querySelectorAll(".legend button").forEach(b => { if (b.dataset.key === key) b.setAttribute("aria-pressed", String(show)); });
+    drawn.forEach((chart, canvas) => applyHidden(canvas, chart));
+    return;
+  }
+  const kept = e.target.closest("button[data-save]");
+  if (kept) {
+    const canvas = kept.closest(".card").querySelector("canvas[data-chart]");
+    return save(canvas.dataset.chart, kept.dataset.save, window.symmaSaved(canvas, kept.dataset.save));
+  }
   const button = e.target.closest("button[data-axis]");
   if (!button) return;
   const section = button.closest("section");
@@ -334,7 +526,7 @@ document.addEventListener("click", e => {
   section.querySelectorAll("button[data-axis]").forEach(b => b.setAttribute("aria-pressed", String(b === button)));
   section.querySelectorAll("canvas[data-chart]").forEach(draw);
 });
-window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawAll(); drawImages(); });
 // Paper is white whatever the screen's theme.
 window.addEventListener("beforeprint", () => { root.classList.add("print"); drawAll(); });
 window.addEventListener("afterprint", () => { root.classList.remove("print"); drawAll(); });

@@ -4,17 +4,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "symma/core/files.h"
-#include "symma/report/assets.h"
+#include "symma/report/arms.h"
 #include "symma/report/attacks.h"
 #include "symma/report/data.h"
 #include "symma/report/format.h"
 #include "symma/report/gallery.h"
 #include "symma/report/graph.h"
 #include "symma/report/lineage.h"
+#include "symma/report/page.h"
 #include "symma/report/run.h"
 #include "symma/report/tables.h"
+#include "symma/report/words.h"
 
 namespace symma {
 namespace {
@@ -47,14 +50,22 @@ std::string card(const std::string& title, const std::string& body) {
   return "<div class=\"card\"><h4>" + title + "</h4>" + body + "</div>";
 }
 
+// Worlds are drawn against the steps in them, as papers do; all else against rounds.
 std::string axis_choice(bool bits, bool env_steps) {
-  return std::string(
-             "<div class=\"choice\" role=\"group\" aria-label=\"horizontal axis\">against "
-             "<button data-axis=\"round\" aria-pressed=\"true\">rounds</button>"
-             "<button data-axis=\"seconds\" aria-pressed=\"false\">time</button>") +
-         (env_steps ? "<button data-axis=\"env_steps\" aria-pressed=\"false\">steps in worlds</button>"
-                    : "") +
-         (bits ? "<button data-axis=\"bits\" aria-pressed=\"false\">bits sent</button>" : "") + "</div>";
+  const auto button = [](const char* axis, const char* words, bool pressed) {
+    return fmt::format("<button type=\"button\" data-axis=\"{}\" aria-pressed=\"{}\">{}</button>", axis,
+                       pressed, words);
+  };
+  return "<div class=\"choice\" role=\"group\" aria-label=\"horizontal axis\">against " +
+         (env_steps ? button("env_steps", "steps in worlds", true) : "") +
+         button("round", "rounds", !env_steps) + button("seconds", "time", false) +
+         (bits ? button("bits", "bits sent", false) : "") + "</div>";
+}
+
+std::string training_section(bool bits, bool env_steps, bool shared) {
+  return fmt::format("<section class=\"training\"{}{}><h3>Training</h3>",
+                     env_steps ? " data-axis=\"env_steps\"" : "", shared ? " data-shared=\"runs\"" : "") +
+         axis_choice(bits, env_steps) + (shared ? "<div class=\"legend shared\"></div>" : "");
 }
 
 bool in_worlds(const Run& run) {
@@ -62,15 +73,17 @@ bool in_worlds(const Run& run) {
   return !steps.empty() && std::isfinite(steps.back());
 }
 
+bool earns(const Run& run) {
+  return std::any_of(run.training.scores.begin(), run.training.scores.end(),
+                     [](const auto& s) { return earned_score(s.first); });
+}
+
 std::string headline(const Run& run) {
   const std::string who =
       run.agents == 1 ? agents_text(1)
-                      : fmt::format("{} on <code>{}</code>", agents_text(run.agents), escape(run.topology()));
-  if (!run.eval) return "Not evaluated yet; " + who;
-  const Evaluation& e = *run.eval;
-  return fmt::format("{} {}{} on {} unseen {} tasks; {}", escape(e.metric),
-                     with_interval(e.mean.back(), e.ci95.back(), e.percent()), after_text(e),
-                     grouped(static_cast<double>(e.tasks)), escape(e.split), who);
+      : run.shares()  ? fmt::format("{} on <code>{}</code>", agents_text(run.agents), escape(run.topology()))
+                      : agents_text(run.agents) + ", each for itself";
+  return (run.eval ? score_words(*run.eval) : "Not evaluated yet") + "; " + who;
 }
 
 std::string tiles(const Run& run) {
@@ -88,7 +101,8 @@ std::string tiles(const Run& run) {
     tile(metric + after_text(e), score(e.mean.back(), e.percent()),
          "median " + score(e.median.back(), e.percent()));
   }
-  if (run.agents > 1) {
+  // Agents that never speak are rivals, or seeds of one experiment: how far apart they are says nothing.
+  if (run.agents > 1 && run.exchange.bits > 0) {
     tile("sent", bits(run.exchange.bits), bytes_of_bits(run.exchange.bits));
     if (std::isfinite(run.exchange.disagreement))
       tile("disagreement at the end", number(run.exchange.disagreement));
@@ -142,6 +156,9 @@ std::string training(const Run& run, size_t i) {
       t.loss.size() > 2000
           ? " Of each stretch of rows the least and the greatest are drawn; metrics.jsonl has all."
           : "";
+  if (earns(run))
+    out += chart("returns", i, "Training return",
+                 "What was earned while learning. Faint: as recorded; bold: running mean." + thinned);
   if (!t.loss.empty())
     out += chart("loss", i, "Training loss", "Faint: as recorded; bold: running mean." + thinned);
   if (!t.validation.empty())
@@ -149,7 +166,7 @@ std::string training(const Run& run, size_t i) {
         chart("validation", i, "Validation score", "On tasks set aside, after so many steps of adaptation.");
   bool disagreed = false;
   for (const double d : t.disagreement) disagreed = disagreed || (std::isfinite(d) && d > 0);
-  if (run.agents > 1 && disagreed) {
+  if (run.agents > 1 && disagreed && run.exchange.bits > 0) {
     out += chart("disagreement", i, "Disagreement",
                  "How far the agents' parameters lie from their mean; logarithmic.");
   }
@@ -167,8 +184,7 @@ std::string training(const Run& run, size_t i) {
                                   : "Median over the agents; band: least to greatest.");
   }
   if (out.empty()) return "";
-  return "<section class=\"training\"><h3>Training</h3>" +
-         axis_choice(run.exchange.bits > 0, in_worlds(run)) + "<div class=\"cards\">" + out +
+  return training_section(run.exchange.bits > 0, in_worlds(run), false) + "<div class=\"cards\">" + out +
          "</div></section>";
 }
 
@@ -209,10 +225,12 @@ std::string over_agents(const Run& run) {
   if (!run.eval || run.agents < 2 || run.eval->agents_low.empty()) return "";
   const Evaluation& e = *run.eval;
   const bool p = e.percent();
+  const std::string mean = fmt::format("Over the agents{}: mean {} (95 % by Student's t)", after_text(e),
+                                       with_interval(e.agents_mean.back(), e.agents_ci95.back(), p));
+  // Of fewer than five there is no bootstrap.
+  if (!std::isfinite(e.agents_low.back())) return "<p class=\"note\">" + mean + ".</p>";
   return fmt::format(
-      "<p class=\"note\">Over the agents{}: mean {}, interquartile mean {} (95 % by the stratified "
-      "bootstrap: {} to {}).</p>",
-      after_text(e), with_interval(e.agents_mean.back(), e.agents_ci95.back(), p),
+      "<p class=\"note\">{}, interquartile mean {} (95 % by the stratified bootstrap: {} to {}).</p>", mean,
       score(e.agents_iqm.back(), p), score(e.agents_low.back(), p), score(e.agents_high.back(), p));
 }
 
@@ -252,44 +270,16 @@ std::string run_html(const Run& run, size_t i, bool several) {
   if (const auto drawn = lineage_html(run); !drawn.empty())
     out += "<section><h3>Population</h3><div class=\"stack\">" + drawn + "</div></section>";
   // Agents that never speak are rivals, or seeds of one experiment.
-  if (run.exchange.bits > 0 || !run.exchange.links.empty()) out += communication(run);
+  if (run.shares()) out += communication(run);
   out += agents(run, i);
   out += "<section><h3>Settings</h3><div class=\"card\">" + settings_tables(run) + "</div></section>";
   return out + "</article>";
 }
 
-// "Lowest mse after 10 steps: full, 0.330 ± 0.028; then edges 0.360 ± 0.031; ..." of the runs that can stand
-// in one row.
 std::string ranking(const std::vector<Run>& runs) {
-  std::vector<const Run*> rows;
-  for (const Run& r : runs) {
-    if (r.eval) rows.push_back(&r);
-  }
-  if (rows.size() < 2) return "";
-  const Evaluation& first = *rows.front()->eval;
-  for (const Run* r : rows) {
-    if (r->eval->metric != first.metric || r->eval->steps.back() != first.steps.back()) return "";
-  }
-  const auto key = [&](const Run* r) {  // a mean that is not finite comes last
-    const double x = r->eval->mean.back();
-    return std::isfinite(x) ? (first.higher_is_better ? -x : x) : INFINITY;
-  };
-  std::stable_sort(rows.begin(), rows.end(), [&](const Run* a, const Run* b) { return key(a) < key(b); });
-  if (!std::isfinite(rows.front()->eval->mean.back()))
-    return fmt::format("<p class=\"headline\">No run's mean {} is finite after {}.</p>", escape(first.metric),
-                       steps_text(first.steps.back()));
-  std::string out = fmt::format("{} {} after {}: ", first.higher_is_better ? "Highest" : "Lowest",
-                                escape(first.metric), steps_text(first.steps.back()));
-  for (size_t k = 0; k < std::min<size_t>(rows.size(), 5); ++k) {
-    const Evaluation& e = *rows[k]->eval;
-    out += fmt::format("{}{} {}",
-                       k == 0   ? ""
-                       : k == 1 ? "; then "
-                                : "; ",
-                       "<strong>" + escape(rows[k]->name) + "</strong>",
-                       with_interval(e.mean.back(), e.ci95.back(), e.percent()));
-  }
-  return "<p class=\"headline\">" + out + ".</p>";
+  std::string out;
+  for (const auto& line : standing_words(runs, true)) out += "<p class=\"headline\">" + line + "</p>";
+  return out;
 }
 
 std::string comparison(const std::vector<Run>& runs, const Json& data) {
@@ -300,8 +290,8 @@ std::string comparison(const std::vector<Run>& runs, const Json& data) {
   out += "<nav>";
   for (size_t i = 0; i < runs.size(); ++i)
     out += fmt::format("<a href=\"#run-{}\">{}</a>", i, escape(runs[i].name));
-  out += "</nav><section><h3>Adaptation</h3><div class=\"card\">" + comparison_html(runs) +
-         "</div><div class=\"cards\">";
+  out += "</nav><section data-shared=\"runs\"><h3>Adaptation</h3><div class=\"card\">" +
+         comparison_html(runs) + "</div><div class=\"legend shared\"></div><div class=\"cards\">";
   for (size_t g = 0; g < data.at("groups").size(); ++g) {
     out +=
         chart("compare", g,
@@ -327,14 +317,15 @@ std::string comparison(const std::vector<Run>& runs, const Json& data) {
     bits = bits || r.exchange.bits > 0;
     env_steps = env_steps && in_worlds(r);
   }
-  out += "<section class=\"training\"><h3>Training</h3>" + axis_choice(bits, env_steps) +
-         "<div class=\"cards\">";
+  out += training_section(bits, env_steps, true) + "<div class=\"cards\">";
+  if (std::all_of(runs.begin(), runs.end(), earns))
+    out += chart("compare_returns", 0, "Training return", "Running means of what was earned while learning.");
   out += chart("compare_loss", 0, "Training loss", "Running means.");
   bool validated = false, disagreed = false;
   for (const Run& r : runs) {
     validated = validated || !r.training.validation.empty();
     for (const double d : r.training.disagreement)
-      disagreed = disagreed || (r.agents > 1 && std::isfinite(d) && d > 0);
+      disagreed = disagreed || (r.agents > 1 && r.exchange.bits > 0 && std::isfinite(d) && d > 0);
   }
   if (validated)
     out += chart("compare_validation", 0, "Validation score",
@@ -346,38 +337,75 @@ std::string comparison(const std::vector<Run>& runs, const Json& data) {
 
 }  // namespace
 
+namespace {
+
+std::string base_name(const std::string& folder) {
+  auto path = std::filesystem::path(folder).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+std::string sweep_html(const std::vector<Run>& runs, const std::string& title,
+                       const std::vector<std::string>& failed) {
+  const auto arms = arms_of(runs);
+  Json data{{"runs", Json::array()}, {"groups", Json::array()}, {"arms", arms_data(arms)}};
+  return page_of(title, runs.front().version, arms_html(arms, title, failed), data);
+}
+
+}  // namespace
+
 std::string report_html(const std::vector<std::string>& folders) {
-  const std::vector<Run> runs = read_runs(folders);
+  bool sweep = false;
+  const std::vector<Run> runs = read_runs(run_folders(folders, &sweep));
+  if (sweep) return sweep_html(runs, base_name(folders.front()), {});
   const Json data = chart_data(runs);
   const bool several = runs.size() > 1;
   std::string body = several ? comparison(runs, data) : "";
   for (size_t i = 0; i < runs.size(); ++i) body += run_html(runs[i], i, several);
   const std::string title = several ? fmt::format("{} runs compared", runs.size()) : runs.front().name;
-  std::string page =
-      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      // The page loads nothing, and the browser is told to hold it to that.
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-      "script-src 'unsafe-inline'; img-src data:\">\n";
-  page += "<title>" + escape(title) + " · symma</title>\n<style>\n";
-  page += assets::page_css;
-  page += "</style>\n</head>\n<body>\n<main>\n" + body + "</main>\n";
-  page += "<footer>symma " + escape(runs.front().version) +
-          " · charts drawn by Chart.js 3, MIT licence</footer>\n";
-  page += "<script type=\"application/json\" id=\"data\">" + script_json(data) + "</script>\n<script>\n";
-  page += assets::chart_js;
-  page += "\n</script>\n<script>\n";
-  page += assets::page_js;
-  page += "</script>\n</body>\n</html>\n";
-  return page;
+  return page_of(title, runs.front().version, body, data);
+}
+
+SweepResult sweep_result(const std::string& folder, const std::vector<std::string>& failed) {
+  const std::vector<Run> runs = read_runs(run_folders({folder}));
+  const auto arms = arms_of(runs);
+  return {sweep_html(runs, base_name(folder), failed), arms_text(arms), arms_csv(arms), arms_json(arms),
+          arms_standing(arms, false)};
 }
 
 void write_report(const std::vector<std::string>& run_folders, const std::string& path) {
   write_file(path, report_html(run_folders));
 }
 
-std::string comparison_table(const std::vector<std::string>& runs) {
-  return comparison_text(read_runs(runs));
+std::string comparison_table(const std::vector<std::string>& folders) {
+  bool sweep = false;
+  const auto runs = read_runs(run_folders(folders, &sweep));
+  if (sweep) return arms_text(arms_of(runs));
+  std::string out = comparison_text(runs);
+  for (const auto& line : standing_words(runs, false)) out += line + "\n";
+  return out;
+}
+
+Json comparison_json(const std::vector<std::string>& folders) {
+  bool sweep = false;
+  const auto runs = read_runs(run_folders(folders, &sweep));
+  if (sweep) {
+    const auto arms = arms_of(runs);
+    return {{"arms", arms_json(arms)}, {"standing", Json::array({arms_standing(arms, false)})}};
+  }
+  Json out{{"runs", Json::array()}, {"standing", standing_words(runs, false)}};
+  for (const Run& r : runs) {
+    Json one{{"name", r.name}, {"folder", r.folder}, {"learner", r.learner},    {"topology", r.topology()},
+             {"seed", r.seed}, {"agents", r.agents}, {"bits", r.exchange.bits}, {"eval", nullptr}};
+    if (r.eval) {
+      const Evaluation& e = *r.eval;
+      one["eval"] = {{"metric", e.metric}, {"higher_is_better", e.higher_is_better},
+                     {"tasks", e.tasks},   {"steps", e.steps},
+                     {"mean", e.mean},     {"ci95", e.ci95},
+                     {"median", e.median}};
+    }
+    out["runs"].push_back(one);
+  }
+  return out;
 }
 
 }  // namespace symma

@@ -110,6 +110,22 @@ Evaluation read_evaluation(const Part& p, int64_t agents) {
   e.protocol = p.text_or("protocol", "");
   e.higher_is_better = p.truth_or("higher_is_better", false);
   e.tasks = p.whole("tasks");
+  e.groups = p.whole_or("groups", 0);
+  e.group_word = p.text_or("group_word", "group");
+  e.chance = p.real_or("chance", kNone);
+  if (p.has("rules")) {
+    const Part rules = p.part("rules");
+    for (const auto& [name, value] : p.at("rules").items()) {
+      const Part rule = rules.part(name.c_str());
+      e.rules.push_back({name, rule.real("mean"), rule.real_or("ci95", kNone)});
+    }
+  }
+  if (p.has("change")) {
+    const Part c = p.part("change");
+    (void)c.whole("from"), (void)c.whole("to"), (void)c.real("difference"), (void)c.real("ci95");
+    (void)c.real("better"), (void)c.truth("told_apart");
+    e.change = p.at("change");
+  }
   e.steps = p.wholes("steps");
   const size_t s = e.steps.size();
   if (s == 0) p.fail("\"" + p.name("steps") + "\" is empty");
@@ -186,6 +202,15 @@ Training read_training(const std::string& file) {
       t.loss.push_back(p.real("loss"));
       t.disagreement.push_back(p.real_or("disagreement", kNone));
       t.epsilon.push_back(p.real_or("epsilon", kNone));
+      if (p.has("scores")) {
+        const Part scores = p.part("scores");
+        for (const auto& [name, value] : p.at("scores").items()) {
+          auto& line = t.scores[name];
+          line.resize(t.loss.size() - 1, kNone);
+          line.push_back(scores.real(name.c_str()));
+        }
+      }
+      for (auto& [name, line] : t.scores) line.resize(t.loss.size(), kNone);
       t.loss_per_agent.push_back(p.has("loss_per_agent") ? p.reals("loss_per_agent") : std::vector<double>{});
     }
     if (!p.has("validation")) continue;
@@ -280,6 +305,10 @@ Run read_run(const std::string& folder) {
     for (const auto& [name, value] : r.settings.items()) {
       if (!value.is_object()) p.fail("\"settings." + name + "\" is not an object");
     }
+  }
+  if (p.has("changed")) {
+    r.changed = p.at("changed");
+    if (!r.changed.is_object()) p.fail("\"changed\" is not an object");
   }
   if (p.has("agent_share")) {
     for (const Json& line : p.at("agent_share")) {

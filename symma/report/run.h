@@ -2,6 +2,8 @@
 // lineage.jsonl.
 #pragma once
 
+#include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +17,16 @@ struct Evaluation {
   std::string split, metric, protocol;
   bool higher_is_better = false;
   int64_t tasks = 0;
+  int64_t groups = 0;      // that the tasks are of; 0 where they share none
+  std::string group_word;  // what a group is
+  double chance =
+      std::numeric_limits<double>::quiet_NaN();  // what guessing reaches; NaN where it is not known
+  struct Rule {
+    std::string name;
+    double mean = 0, ci95 = 0;
+  };
+  std::vector<Rule> rules;                         // what simple rules reach on the same tasks
+  Json change;                                     // what adapting changed; null where it is not known
   std::vector<int64_t> steps;                      // [S]
   std::vector<double> mean, ci95, median, q1, q3;  // [S] each; ci95 is half the interval's width
   std::vector<std::vector<double>> per_agent;      // [agents][S], or empty
@@ -47,7 +59,9 @@ struct Validation {
 
 struct Training {  // one entry a row of metrics.jsonl
   std::vector<double> round, seconds, bits, loss, disagreement;
-  std::vector<double> epsilon;                      // spent so far; NaN where nothing is protected
+  std::vector<double> epsilon;  // spent so far; NaN where nothing is protected
+  std::map<std::string, std::vector<double>>
+      scores;                                       // what else the learner told: "return"; NaN in other rows
   std::vector<double> env_steps;                    // an agent's steps in its worlds; NaN where it has none
   std::vector<std::vector<double>> loss_per_agent;  // [rows][agents], or empty lists
   std::string metric;                               // of the validation
@@ -74,6 +88,7 @@ struct Run {
   double wall_s = 0, tasks_per_s = 0;
   bool finished = true;
   Json settings = Json::object();
+  Json changed;  // {section: [keys]}: settings that are not at their defaults; null where it is not known
   std::vector<std::string> agent_share;  // [agents], or empty
   std::optional<Evaluation> eval, ood;
   Communication exchange;
@@ -85,6 +100,7 @@ struct Run {
   std::optional<Population> population;
   Json gallery;  // null where there is none
 
+  bool shares() const { return exchange.bits > 0 || !exchange.links.empty() || exchange.directed_edges > 0; }
   std::string topology() const { return exchange.topology.empty() ? "none" : exchange.topology; }
 };
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "symma/report/format.h"
+#include "symma/report/words.h"
 
 namespace symma {
 namespace {
@@ -96,7 +97,20 @@ std::string evaluation_table(const Evaluation& e) {
                        cell(score(e.median[s], e.percent())),
                        cell(score(e.q1[s], e.percent()) + " – " + score(e.q3[s], e.percent())));
   }
-  return out + "</tbody></table></div>";
+  const auto line = [&](const std::string& name, double mean, double ci95) {
+    out += fmt::format("<tr class=\"rule\"><th scope=\"row\">{}</th>{}{}{}</tr>", escape(name),
+                       cell(with_interval(mean, ci95, e.percent())), cell(""), cell(""));
+  };
+  for (const auto& rule : e.rules) line(rule.name, rule.mean, rule.ci95);
+  if (std::isfinite(e.chance)) line("guessing", e.chance, std::nan(""));
+  out += "</tbody></table></div>";
+  if (e.groups > 0)
+    out += fmt::format("<p class=\"note\">Means and intervals are over the {}.</p>",
+                       escape(counted_words(e.groups, e.group_word)));
+  if (!e.change.is_null())
+    out +=
+        "<p class=\"note\">" + escape(change_words({{"metric", e.metric}, {"change", e.change}})) + ".</p>";
+  return out;
 }
 
 std::string agents_table(const Run& run) {
@@ -121,18 +135,41 @@ std::string agents_table(const Run& run) {
   return out + "</tbody></table></div>";
 }
 
+// A long name may break behind an underscore, and nowhere else.
+std::string breakable(const std::string& text) {
+  std::string out;
+  for (const char c : escape(text)) {
+    out += c;
+    if (c == '_') out += "<wbr>";
+  }
+  return out;
+}
+
 std::string settings_tables(const Run& run) {
-  std::string out = "<div class=\"settings\">";
-  const auto table = [&](const std::string& title, const Json& values) {
-    if (values.empty()) return;
-    out += fmt::format("<table><caption>{}</caption><tbody>", escape(title));
+  // First what somebody chose, then what was left at its default.
+  std::string first, rest;
+  const auto table = [](const std::string& title, const Json& values) {
+    if (values.empty()) return std::string();
+    std::string out = fmt::format("<table><caption>{}</caption><tbody>", escape(title));
     for (const auto& [key, value] : values.items()) {
-      out += fmt::format("<tr><th scope=\"row\">{}</th>{}</tr>", escape(key),
-                         cell(escape(value_text(value)), "words"));
+      out += fmt::format("<tr><th scope=\"row\">{}</th>{}</tr>", breakable(key),
+                         cell(breakable(value_text(value)), "words"));
     }
-    out += "</tbody></table>";
+    return out + "</tbody></table>";
   };
-  for (const auto& [name, values] : run.settings.items()) table(name.empty() ? "experiment" : name, values);
+  for (const auto& [name, values] : run.settings.items()) {
+    const std::string title = name.empty() ? "experiment" : name;
+    if (!run.changed.is_object()) {
+      first += table(title, values);
+      continue;
+    }
+    Json chosen = Json::object(), left = Json::object();
+    const Json mine = run.changed.value(name, Json::array());
+    for (const auto& [key, value] : values.items())
+      (std::find(mine.begin(), mine.end(), Json(key)) != mine.end() ? chosen : left)[key] = value;
+    first += table(title, chosen);
+    rest += table(title, left);
+  }
   Json machine = Json::object();
   if (!run.version.empty()) machine["symma"] = run.version;
   machine["device"] = run.device.empty() ? "—" : run.device;
@@ -141,8 +178,12 @@ std::string settings_tables(const Run& run) {
   machine["rounds done"] = grouped(static_cast<double>(run.rounds));
   machine["time"] = duration(run.wall_s);
   if (std::isfinite(run.tasks_per_s)) machine["tasks a second"] = grouped(run.tasks_per_s);
-  table("this run", machine);
-  return out + "</div>";
+  first += table("this run", machine);
+  std::string out = "<div class=\"settings\">" + first + "</div>";
+  if (!rest.empty())
+    out += "<details><summary>Settings at their defaults</summary><div class=\"settings\">" + rest +
+           "</div></details>";
+  return out;
 }
 
 std::string comparison_html(const std::vector<Run>& runs) {
@@ -151,37 +192,32 @@ std::string comparison_html(const std::vector<Run>& runs) {
     const auto steps = all_steps(members);
     const Evaluation& first = *members.front()->eval;
     out += fmt::format(
-        "<div class=\"wide\"><table><caption>{} {}, mean ± 95 % interval, median below</caption>"
+        "<div class=\"wide\"><table><caption>{} {}, mean ± 95 % interval, median below; bold: the best, and "
+        "what is "
+        "not told apart from it</caption>"
         "<thead><tr><th scope=\"col\">run</th><th scope=\"col\">learner</th><th scope=\"col\">graph</th>",
         escape(metric), first.higher_is_better ? "(higher is better)" : "(lower is better)");
     for (const int64_t s : steps) out += fmt::format("<th scope=\"col\" class=\"number\">{}</th>", after(s));
     out +=
         "<th scope=\"col\" class=\"number\">sent</th><th scope=\"col\" "
         "class=\"number\">time</th></tr></thead><tbody>";
-    std::vector<double> best(steps.size(), std::numeric_limits<double>::quiet_NaN());
-    const auto at = [&](const Run& r, size_t k) { return column_of(*r.eval, steps[k]); };
-    for (size_t k = 0; k < steps.size(); ++k) {
-      for (const Run* r : members) {
-        if (at(*r, k) < 0) continue;
-        const double x = r->eval->mean[static_cast<size_t>(at(*r, k))];
-        if (!std::isfinite(best[k]) || (first.higher_is_better ? x > best[k] : x < best[k])) best[k] = x;
-      }
-    }
-    for (const Run* r : members) {
+    std::vector<std::vector<bool>> first_of;  // [step][run]: stands first, or level with the best
+    for (const int64_t step : steps) first_of.push_back(level_with_best(members, step));
+    for (size_t m = 0; m < members.size(); ++m) {
+      const Run* r = members[m];
       out += fmt::format("<tr><th scope=\"row\">{}</th>{}{}", escape(r->name),
                          cell(escape(r->learner), "words"), cell(escape(r->topology()), "words"));
       for (size_t k = 0; k < steps.size(); ++k) {
-        const int64_t c = at(*r, k);
+        const int64_t c = column_of(*r->eval, steps[k]);
         if (c < 0) {
           out += cell("—");
           continue;
         }
         const auto s = static_cast<size_t>(c);
-        const bool is_best = members.size() > 1 && r->eval->mean[s] == best[k];
         out += cell(fmt::format("{}<br><span class=\"median\">{}</span>",
                                 with_interval(r->eval->mean[s], r->eval->ci95[s], r->eval->percent()),
                                 score(r->eval->median[s], r->eval->percent())),
-                    is_best ? "number best" : "number");
+                    first_of[k][m] ? "number best" : "number");
       }
       out += cell(bits(r->exchange.bits)) + cell(duration(r->wall_s)) + "</tr>";
     }

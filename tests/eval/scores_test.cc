@@ -70,7 +70,9 @@ TEST(Paired, KnownNumbers) {
   EXPECT_DOUBLE_EQ(p.a, 225.6);
   EXPECT_DOUBLE_EQ(p.b, 226);
   EXPECT_NEAR(p.difference, -0.4, 1e-12);
-  EXPECT_NEAR(p.ci95, 1.96 * std::sqrt(0.8 / 5), 1e-12);
+  EXPECT_NEAR(p.ci95, student_t(4) * std::sqrt(0.8 / 5), 1e-12);
+  EXPECT_FALSE(p.apart());
+  EXPECT_TRUE(compare_paired({1, 2, 3, 4.5}, {2, 3, 4, 5}, false).apart());
   EXPECT_NEAR(p.better, 0.7, 1e-12);
   EXPECT_NEAR(compare_paired(a, b, true).better, 0.3, 1e-12);
   EXPECT_NEAR(compare_paired(b, a, false).difference, 0.4, 1e-12);

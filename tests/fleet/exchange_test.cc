@@ -266,8 +266,9 @@ TEST(Faults, StatisticsAreOverTheHonest) {
   for (int a : {0, 3, 4}) sum += all["per_agent"][a][1].get<double>() / 3;
   EXPECT_NEAR(all["mean"][1].get<double>(), sum, 1e-9);
   EXPECT_NEAR(all["over_agents"]["mean"][1].get<double>(), sum, 1e-9);
-  EXPECT_LE(all["over_agents"]["iqm_low"][1].get<double>(), all["over_agents"]["iqm"][1].get<double>());
-  EXPECT_GE(all["over_agents"]["iqm_high"][1].get<double>(), all["over_agents"]["iqm"][1].get<double>());
+  // Three are too few for a bootstrap.
+  EXPECT_TRUE(all["over_agents"]["iqm_low"][1].is_null());
+  EXPECT_GT(all["over_agents"]["ci95"][1].get<double>(), 0);
   EXPECT_EQ(all["per_agent"].size(), 5u);
 }
 

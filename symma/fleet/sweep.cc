@@ -1,0 +1,128 @@
+#include "symma/fleet/sweep.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "symma/core/errors.h"
+
+namespace symma {
+namespace {
+
+constexpr const char* kRemedy = "write for example seed=1..5 or exchange.topology=none,ring,full";
+constexpr size_t kMostRuns = 10000;
+
+std::string trimmed(const std::string& s) {
+  const size_t from = s.find_first_not_of(" \t"), to = s.find_last_not_of(" \t");
+  return from == std::string::npos ? "" : s.substr(from, to - from + 1);
+}
+
+// At the commas that stand in no brackets and no quotes.
+std::vector<std::string> parts_of(const std::string& text) {
+  std::vector<std::string> out(1);
+  int depth = 0;
+  char quote = 0;
+  for (const char c : text) {
+    if (quote != 0) {
+      if (c == quote) quote = 0;
+    } else if (c == '"' || c == '\'') {
+      quote = c;
+    } else if (c == '[' || c == '{') {
+      ++depth;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    } else if (c == ',' && depth == 0) {
+      out.emplace_back();
+      continue;
+    }
+    out.back() += c;
+  }
+  for (auto& part : out) part = trimmed(part);
+  return out;
+}
+
+bool whole(const std::string& s, int64_t* to) {
+  const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), *to);
+  return error == std::errc() && end == s.data() + s.size() && !s.empty();
+}
+
+// A value as it stands in a folder's name.
+std::string word_of(const std::string& value) {
+  std::string out;
+  for (const char c : value) {
+    if (std::isalnum(static_cast<unsigned char>(c)) || std::strchr("._-+", c))
+      out += c;
+    else if (c == ',' || c == '/')
+      out += '-';
+  }
+  if (out.empty() || out.starts_with('.')) out = "_" + out;
+  return out.substr(0, 40);
+}
+
+}  // namespace
+
+Axis read_axis(const std::string& text) {
+  const std::string place = "--over " + text;
+  const size_t at = text.find('=');
+  if (at == std::string::npos || trimmed(text.substr(0, at)).empty())
+    throw UserError(place, "is not key=value,value,...", kRemedy);
+  Axis axis{trimmed(text.substr(0, at)), {}};
+  for (const auto& part : parts_of(text.substr(at + 1))) {
+    if (part.empty()) throw UserError(place, "has an empty value", kRemedy);
+    const size_t dots = part.find("..");
+    int64_t from = 0, to = 0;
+    if (dots != std::string::npos && whole(part.substr(0, dots), &from) &&
+        whole(part.substr(dots + 2), &to)) {
+      if (to < from) throw UserError(place, fmt::format("{} comes after {}", from, to), kRemedy);
+      if (to - from >= static_cast<int64_t>(kMostRuns))
+        throw UserError(place, fmt::format("has {} values", to - from + 1), "ask for fewer");
+      for (int64_t x = from; x <= to; ++x) axis.values.push_back(std::to_string(x));
+    } else {
+      axis.values.push_back(part);
+    }
+  }
+  std::set<std::string> distinct(axis.values.begin(), axis.values.end());
+  if (distinct.size() < axis.values.size()) throw UserError(place, "has a value twice", "name each once");
+  return axis;
+}
+
+std::vector<Combination> combinations(std::vector<Axis> axes) {
+  std::stable_partition(axes.begin(), axes.end(), [](const Axis& a) { return a.key != "seed"; });
+  std::map<std::string, int> keys, endings;
+  size_t count = 1;
+  const auto ending = [](const std::string& key) { return key.substr(key.rfind('.') + 1); };
+  for (const auto& a : axes) {
+    if (++keys[a.key] > 1) throw UserError("--over " + a.key, "comes twice", "name each setting once");
+    ++endings[ending(a.key)];
+    count *= a.values.size();
+    if (count > kMostRuns)
+      throw UserError("symma sweep", fmt::format("more than {} runs", kMostRuns), "ask for fewer values");
+  }
+  std::vector<Combination> out;
+  std::map<std::string, int> names;
+  for (size_t i = 0; i < count; ++i) {
+    Combination c;
+    size_t rest = i, below = count;
+    for (const auto& a : axes) {
+      below /= a.values.size();
+      const std::string& value = a.values[rest / below];
+      rest %= below;
+      c.settings.push_back(a.key + "=" + value);
+      const Json parsed = Json::parse(value, nullptr, false);
+      c.values[a.key] = parsed.is_discarded() ? Json(value) : parsed;
+      const std::string key = endings[ending(a.key)] > 1 ? word_of(a.key) : word_of(ending(a.key));
+      c.name += (c.name.empty() ? "" : ",") + key + "=" + word_of(value);
+    }
+    if (c.name.empty()) c.name = "run";
+    if (const int times = ++names[c.name]; times > 1) c.name += fmt::format("-{}", times);
+    out.push_back(c);
+  }
+  return out;
+}
+
+}  // namespace symma

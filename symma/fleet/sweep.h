@@ -1,0 +1,42 @@
+// The plan of a sweep: every combination of the values of some settings.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "symma/core/options.h"
+
+namespace symma {
+
+// A setting and the values that it takes: "seed=1..5", "exchange.topology=none,ring,full",
+// "model.hidden=[40,40],[64,64]".
+struct Axis {
+  std::string key;
+  std::vector<std::string> values;  // as --set takes them
+};
+
+// Throws UserError that names `text` where it is no such line.
+Axis read_axis(const std::string& text);
+
+// The `over` of a file's [sweep] section, "" where there is none; and its `jobs`, 0 where there is none.
+struct SweepOptions {
+  std::vector<std::string> over;
+  int64_t jobs = 0;
+  void fields(Fields& f) {
+    f.add("over", over,
+          "settings and the values that they take, as \"seed=1..5\"; every combination is a run");
+    f.add("jobs", jobs, "runs at a time; 0: one").at_least(0);
+  }
+};
+
+struct Combination {
+  std::string name;                   // a folder's: "topology=ring,kind=maml,seed=3"
+  std::vector<std::string> settings;  // "exchange.topology=ring", ...
+  Json values = Json::object();       // {"exchange.topology": "ring", ...}
+};
+
+// All of them, the first axis slowest, seeds last whichever axis they are. Throws UserError where a key comes
+// twice or there are more than ten thousand.
+std::vector<Combination> combinations(std::vector<Axis>);
+
+}  // namespace symma
