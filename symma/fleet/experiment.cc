@@ -67,9 +67,7 @@ Experiment Experiment::build(const Config& config) {
   e.exchange.graph = e.chosen.topology.build()->build(e.fleet.agents, Rng(e.fleet.seed).split("topology"));
   hold(rules_of_settings(), e, config);
   // Repetitions are rows as agents are, each with the whole of the one agent's tasks.
-  const int64_t slices = e.fleet.agents;
-  e.fleet.agents *= e.fleet.seeds;
-  e.exchange.graph.agents = e.fleet.agents;
+  e.exchange.graph.agents = e.fleet.agents * e.fleet.seeds;
   if (!e.exchange.graph.server) e.exchange.weights = neighbours(e.exchange.graph);
   build_parts(e, e.exchange);
   if (!e.exchange.graph.edges.empty()) {
@@ -83,7 +81,7 @@ Experiment Experiment::build(const Config& config) {
   e.task_kind = e.chosen.task.kind(), e.model_kind = e.chosen.model.kind(),
   e.learner_kind = e.chosen.learner.kind();
   located(config, [&] {
-    e.family = e.chosen.task.build(slices);
+    e.family = e.chosen.task.build(e.fleet.agents);
     e.spec = e.family->spec();
     e.model = e.chosen.model.build(e.spec.shape);
   });
@@ -94,12 +92,17 @@ Experiment Experiment::build(const Config& config) {
   PrivacyOptions& p = e.exchange.privacy;
   if ((p.agents() || p.learners()) && p.adjacency == "auto")
     p.adjacency = default_adjacency(e.exchange, draws_anew(*e.family));
+  if (p.adjacency != e.sharing.privacy.adjacency && (p.agents() || p.learners())) {
+    e.sharing.privacy.adjacency = p.adjacency;  // what `auto` stands for is said in the run's own file
+    e.write_down();
+  }
   Guard guard;
   if (p.learners()) guard = {p.clip, p.noise, p.unit == "example", p.seeded()};
   const LearnerSetting setting{*e.model, e.spec, guard};
   located(config, [&] {
     e.learner = e.population.on() ? population_learner(e, config, setting) : e.chosen.learner.build(setting);
   });
+  e.fleet.agents = e.exchange.graph.agents;
   hold(rules_of_parts(), e, config);
   (void)Account(e);  // a budget that allows nothing is refused here
   return e;

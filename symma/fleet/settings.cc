@@ -22,20 +22,16 @@ void add_options_of_all(const std::string& kind, std::vector<std::string>& names
     for (const auto& option : part.options()) names.push_back(option["name"]);
 }
 
-// Keeps a section whose fields were read, as TOML and as JSON.
-void keep(Settings& s, const Section& section, const Fields& fields) {
-  Json table = Json::object();
-  if (!section.name.empty()) s.toml += fmt::format("\n[{}]\n", section.name);
-  if (section.key == "kind") {
-    table["kind"] = section.part->kind();
-    s.toml += fmt::format("kind = {}\n", table["kind"].dump());
-  }
-  s.toml += to_toml(fields);
-  for (const auto& f : fields.list()) table[f.name] = f.value();
-  s.settings[section.name] = table;
+Fields all_fields(const Section& section) {
+  Fields fields;
+  if (section.own) section.own(fields);
+  if (section.part) section.part->fields(fields);
+  if (section.listed)
+    for (Nested* part : section.listed()) part->fields(fields);
+  return fields;
 }
 
-Fields read_section(const Section& section, const Config& config, std::vector<std::string> others) {
+void read_section(const Section& section, const Config& config, std::vector<std::string> others) {
   add_options_of_all(section.part_kind, others);
   add_options_of_all(section.list_kind, others);
   if (section.part) {
@@ -43,15 +39,13 @@ Fields read_section(const Section& section, const Config& config, std::vector<st
                          config.place(section.name, section.key));
     others.push_back(section.key);
   }
-  Fields fields;
-  if (section.own) section.own(fields);
-  if (section.part) section.part->fields(fields);
-  if (section.listed) {
-    config.read(section.name, fields, others);
-    for (Nested* part : section.listed(config)) part->fields(fields);
+  if (section.choose_listed) {
+    Fields own;
+    section.own(own);
+    config.read(section.name, own, others);
+    section.choose_listed(config);
   }
-  config.read(section.name, fields, others);
-  return fields;
+  config.read(section.name, all_fields(section), others);
 }
 
 // The schema of a section: what it may hold at all, and for each part that can be chosen what its options may
@@ -109,6 +103,8 @@ std::vector<Section> sections(Settings& s) {
            one.choose(name, config.place("aggregator", "before"));
            c.before.push_back(one);
          }
+       },
+       [&c] {
          std::vector<Nested*> parts;
          for (auto& one : c.before) parts.push_back(&one);
          return parts;
@@ -125,7 +121,6 @@ std::vector<Section> sections(Settings& s) {
 
 Settings Settings::read(const Config& config) {
   Settings s;
-  s.settings = Json::object();
   const std::vector<Section> all = sections(s);
   std::vector<std::string> names{"sweep"};  // read by those who run one (fleet/sweep.h)
   for (const auto& section : all)
@@ -133,13 +128,28 @@ Settings Settings::read(const Config& config) {
   if (config.word("task", "kind", "").empty())
     throw UserError(config.place("task", "kind"), "is missing",
                     suggestion("", TaskFamilyRegistry::instance().names()));
-  for (const auto& section : all) {
-    const Fields fields =
-        read_section(section, config, section.name.empty() ? names : std::vector<std::string>{});
-    if (s.fleet.name.empty()) s.fleet.name = std::filesystem::path(config.file()).stem();
-    keep(s, section, fields);
-  }
+  for (const auto& section : all)
+    read_section(section, config, section.name.empty() ? names : std::vector<std::string>{});
+  if (s.fleet.name.empty()) s.fleet.name = std::filesystem::path(config.file()).stem();
+  s.write_down();
   return s;
+}
+
+void Settings::write_down() {
+  toml.clear();
+  settings = Json::object();
+  for (const Section& section : sections(*this)) {
+    const Fields fields = all_fields(section);
+    Json table = Json::object();
+    if (!section.name.empty()) toml += fmt::format("\n[{}]\n", section.name);
+    if (section.key == "kind") {
+      table["kind"] = section.part->kind();
+      toml += fmt::format("kind = {}\n", table["kind"].dump());
+    }
+    toml += to_toml(fields);
+    for (const auto& f : fields.list()) table[f.name] = f.value();
+    settings[section.name] = table;
+  }
 }
 
 Json experiment_schema() {

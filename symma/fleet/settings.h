@@ -73,6 +73,8 @@ struct Settings {
 
   // Throws UserError for what is unknown, of a wrong type or out of range.
   static Settings read(const Config&);
+  // Writes `toml` and `settings` anew, after a setting was filled in.
+  void write_down();
 };
 
 // A section of an experiment file.
@@ -84,8 +86,9 @@ struct Section {
   std::string part_kind;             // of what kind the part is, as `symma list` has it
   Nested* part = nullptr;            // the part
   std::string list_kind = {};        // of what kind the parts are that an option of its own lists
-  // Chooses those, once the section's own options are read; `place` is for messages.
-  std::function<std::vector<Nested*>(const Config&)> listed = {};
+  // Chooses those, once the section's own options are read; and has them.
+  std::function<void(const Config&)> choose_listed = {};
+  std::function<std::vector<Nested*>()> listed = {};
 };
 std::vector<Section> sections(Settings&);
 
