@@ -195,13 +195,41 @@ SYMMA_INLINE inline void merge_blocks(V* t, int64_t n, int64_t first, int64_t la
     merge_for(t, run, first, last);
 }
 
+// Sorts a block of rows of each tile, as they are read. Of the last, unfilled tile the rows are at `edge`.
+// Apart from what comes of the tiles, so that it is compiled once for a type.
+template <class T>
+[[gnu::noinline]] void sort_blocks(const T* from, const T* edge, int64_t columns, int64_t count, int64_t rows,
+                                   int64_t tiles, int64_t whole, int64_t apart, Vec<KeyOf<T>>* tiles_of) {
+  constexpr int64_t kWide = kLanes<T>;
+  widest([&]() SYMMA_INLINE {
+    // Copies of what is captured: the stores below might change that, for all the compiler knows.
+    const int64_t present = count, size = rows, stride = columns, step = apart, last_whole = whole;
+    Vec<KeyOf<T>>* to = tiles_of;
+    const T* at = from;
+    for (int64_t t = 0; t < tiles; ++t, to += step, at += kWide) {
+      const T* block = t < last_whole ? at : edge;
+      const int64_t apart_by = t < last_whole ? stride : kWide;
+      if (size == 4)
+        sort_block<4>(block, apart_by, present, to);
+      else if (size == 8)
+        sort_block<8>(block, apart_by, present, to);
+      else
+        sort_block<kBlock>(block, apart_by, present, to);
+    }
+  });
+}
+
+template <class K>
+[[gnu::noinline]] void merge_tile(Vec<K>* tile, int64_t n, int64_t first, int64_t last) {
+  widest([&]() SYMMA_INLINE { merge_blocks(tile, n, first, last); });
+}
+
 // Sorts the columns of x [n, columns] for the ranks [first, last), and hands each tile of keys, [padded(n)],
 // to `reduce(tile, out)`.
 template <class T, class Reduce>
 void for_sorted_tiles(const T* x, int64_t n, int64_t columns, int64_t first, int64_t last, T* out,
                       const Reduce& reduce) {
-  using K = KeyOf<T>;
-  using V = Vec<K>;
+  using V = Vec<KeyOf<T>>;
   constexpr int64_t kWide = kLanes<T>;
   const int64_t rows = padded(n),
                 apart = rows + 1;  // tiles a power of two apart would share few sets of the cache
@@ -214,7 +242,6 @@ void for_sorted_tiles(const T* x, int64_t n, int64_t columns, int64_t first, int
     V* const tiles_of = reinterpret_cast<V*>(buffer.data());
     // Blocks are sorted as they are read: as many long reads side by side, and work to do while they come.
     for (int64_t i = 0; i < rows; i += kBlock) {
-      const T* const from = x + i * columns + begin;
       T edge[kBlock * kWide];
       if (whole < tiles) {
         std::fill_n(edge, kBlock * kWide, std::numeric_limits<T>::infinity());
@@ -222,30 +249,13 @@ void for_sorted_tiles(const T* x, int64_t n, int64_t columns, int64_t first, int
           std::memcpy(edge + (r - i) * kWide, x + r * columns + begin + whole * kWide,
                       (width - whole * kWide) * sizeof(T));
       }
-      widest([&]() SYMMA_INLINE {
-        // Copies of what is captured: the stores below might change that, for all the compiler knows.
-        const int64_t count = n - i, size = rows, stride = columns, step = apart, last_whole = whole;
-        V* to = tiles_of + i;
-        const T* at = from;
-        for (int64_t t = 0; t < tiles; ++t, to += step, at += kWide) {
-          const T* block = t < last_whole ? at : edge;
-          const int64_t apart_by = t < last_whole ? stride : kWide;
-          if (size == 4)
-            sort_block<4>(block, apart_by, count, to);
-          else if (size == 8)
-            sort_block<8>(block, apart_by, count, to);
-          else
-            sort_block<kBlock>(block, apart_by, count, to);
-        }
-      });
+      sort_blocks<T>(x + i * columns + begin, edge, columns, n - i, rows, tiles, whole, apart, tiles_of + i);
     }
     for (int64_t t = 0; t < tiles; ++t) {
       V* tile = tiles_of + t * apart;
       T result[kWide];
-      widest([&]() SYMMA_INLINE {
-        merge_blocks(tile, n, first, last);
-        reduce(tile, result);
-      });
+      merge_tile<KeyOf<T>>(tile, n, first, last);
+      widest([&]() SYMMA_INLINE { reduce(tile, result); });
       std::memcpy(out + begin + t * kWide, result,
                   std::min<int64_t>(kWide, width - t * kWide) * static_cast<int64_t>(sizeof(T)));
     }
