@@ -7,6 +7,7 @@
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
+#include "symma/core/record.h"
 #include "symma/eval/scores.h"
 #include "symma/report/report.h"
 
@@ -31,7 +32,7 @@ std::vector<Judged> judgements(const std::string& run) {
   for (const char* file : {"summary.json", "eval.json"}) {
     const std::string path = in_folder(run, file);
     if (!std::filesystem::exists(path)) continue;
-    const Json all = Json::parse(read_file(path), nullptr, false);
+    const Json all = parse_json(read_file(path));
     const Json eval = !all.is_object() ? Json() : all.contains("eval") ? all["eval"] : all;
     if (eval.is_object() && eval.contains("judged_on")) out.push_back({run, file, eval});
   }

@@ -12,18 +12,40 @@
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
+#include "symma/core/interrupt.h"
 #include "symma/fleet/train.h"
 #include "symma/report/report.h"
 
 namespace symma {
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t stopped_by = 0, save_asked = 0;
 
-// The first Ctrl-C asks the loop to stop after its round; a second one ends the program at once.
-void on_interrupt(int) {
-  interrupted = 1;
-  std::signal(SIGINT, SIG_DFL);
+// What asks for an end is heard soon, and all is saved first; the same again ends the program at once.
+void on_stop(int signal) {
+  stopped_by = signal;
+  ask_to_stop();
+  std::signal(signal, SIG_DFL);
+}
+
+void on_save(int) {
+  save_asked = 1;
+}
+
+void listen_to_signals() {
+  const auto on = [](int signal, void (*handler)(int)) {
+    struct sigaction action {};
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    ::sigaction(signal, &action, nullptr);
+  };
+  on(SIGINT, on_stop);
+  on(SIGTERM, on_stop);
+  on(SIGXCPU, on_stop);  // ulimit -t
+  // Under nohup a terminal may go.
+  struct sigaction before {};
+  if (::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) on(SIGHUP, on_stop);
+  on(SIGUSR1, on_save);
 }
 
 std::string duration(double seconds) {
@@ -107,19 +129,37 @@ void run_train(TrainArguments a) {
                e.learner_kind.c_str(), e.task_kind.c_str(), e.model_kind.c_str(),
                static_cast<long>(e.model->layout().size()), e.exchange.options.topology.c_str());
   ProgressLine line(e.spec.metric);
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
+  listen_to_signals();
   RunState state;
-  const bool done = train(
-      e, a.run,
-      {.progress = [&](const Progress& p) { line.show(p); }, .stop = [] { return interrupted != 0; }}, state);
+  const auto save = [] {
+    const bool asked = save_asked != 0;
+    save_asked = 0;
+    return asked;
+  };
+  const bool done = train(e, a.run,
+                          {.progress = [&](const Progress& p) { line.show(p); },
+                           .stop = [] { return stopped_by != 0; },
+                           .save = save},
+                          state);
   line.end();
+  const std::string on = "go on with: symma train --resume --out " + shell_word(a.run.folder);
   if (!done) {
-    std::fprintf(stderr, "stopped after round %ld and saved; go on with: symma train --resume --out %s\n",
-                 static_cast<long>(state.round), shell_word(a.run.folder).c_str());
-    return;
+    if (state.round > 0)
+      std::fprintf(stderr, "stopped after round %ld and saved; %s\n", static_cast<long>(state.round),
+                   on.c_str());
+    else
+      std::fprintf(stderr, "stopped in the first round, with nothing to save; %s\n", on.c_str());
+    throw Stopped{stopped_by};
   }
-  const Json summary = conclude(e, a.run, state);
+  const Json summary = [&] {
+    try {
+      const Expendable at_once;
+      return conclude(e, a.run, state);
+    } catch (const Interrupted&) {
+      std::fprintf(stderr, "all rounds are done and saved; stopped while judging; %s\n", on.c_str());
+      throw Stopped{stopped_by};
+    }
+  }();
   const std::string report = in_folder(a.run.folder, "report.html");
   write_report({a.run.folder}, report);
   fmt::print("{}", eval_table(summary["eval"], summary["agent_share"]));
