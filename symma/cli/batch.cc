@@ -1,4 +1,5 @@
 #include "symma/cli/batch.h"
+#include "symma/core/record.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -84,7 +85,7 @@ bool is_done(const std::string& folder) {
   // The report comes last.
   if (!std::filesystem::exists(in_folder(folder, "report.html"), ec)) return false;
   if (!std::filesystem::exists(in_folder(folder, "summary.json"), ec)) return false;
-  const Json summary = Json::parse(read_file(in_folder(folder, "summary.json")), nullptr, false);
+  const Json summary = parse_json(read_file(in_folder(folder, "summary.json")));
   return summary.is_object() && summary.value("finished", false);
 }
 

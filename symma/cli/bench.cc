@@ -4,6 +4,7 @@
 #include "symma/bench/bench.h"
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
+#include "symma/core/record.h"
 
 namespace symma {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 Json value_of(const Field& field, const std::string& text) {
   const bool list = field.value().is_array();
   const std::string whole = list && !text.starts_with('[') ? "[" + text + "]" : text;
-  const Json parsed = Json::parse(whole, nullptr, false);
+  const Json parsed = parse_json(whole);
   return parsed.is_discarded() || std::holds_alternative<std::string*>(field.target) ? Json(text) : parsed;
 }
 

@@ -10,6 +10,11 @@
 
 namespace symma {
 
+// Thrown by a command that a signal ended in order: the program exits with 128 + signal, as shells have it.
+struct Stopped {
+  int signal;
+};
+
 void add_train(CLI::App&);
 void add_eval(CLI::App&);
 void add_adapt(CLI::App&);

@@ -32,7 +32,7 @@ void claim(const SweepArguments& a) {
   const std::string path = in_folder(a.folder, "sweep.json");
   const Json mine{{"experiment", read_file(a.file)}, {"set", a.settings}};
   if (fs::exists(path)) {
-    const Json old = Json::parse(read_file(path), nullptr, false);
+    const Json old = parse_json(read_file(path));
     const bool same = old.is_object() && old.value("experiment", "") == mine["experiment"] &&
                       old.value("set", Json()) == mine["set"];
     if (same) return;

@@ -12,6 +12,7 @@
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
+#include "symma/core/interrupt.h"
 #include "symma/fleet/account.h"
 #include "symma/fleet/train.h"
 #include "symma/report/format.h"
@@ -21,12 +22,33 @@
 namespace symma {
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+volatile std::sig_atomic_t stopped_by = 0, save_asked = 0;
 
-// The first Ctrl-C asks the loop to stop after its round; a second one ends the program at once.
-void on_interrupt(int) {
-  interrupted = 1;
-  std::signal(SIGINT, SIG_DFL);
+// What asks for an end is heard soon, and all is saved first; the same again ends the program at once.
+void on_stop(int signal) {
+  stopped_by = signal;
+  ask_to_stop();
+  std::signal(signal, SIG_DFL);
+}
+
+void on_save(int) {
+  save_asked = 1;
+}
+
+void listen_to_signals() {
+  const auto on = [](int signal, void (*handler)(int)) {
+    struct sigaction action {};
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    ::sigaction(signal, &action, nullptr);
+  };
+  on(SIGINT, on_stop);
+  on(SIGTERM, on_stop);
+  on(SIGXCPU, on_stop);  // ulimit -t
+  // Under nohup a terminal may go.
+  struct sigaction before {};
+  if (::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) on(SIGHUP, on_stop);
+  on(SIGUSR1, on_save);
 }
 
 std::string duration(double seconds) {
@@ -120,9 +142,9 @@ void run_train(TrainArguments a) {
   const Account account(e);
   if (!a.quiet) {
     std::fprintf(stderr, "%s: %ld %s%s, %s on %s, model %s with %ld parameters, topology %s\n",
-                 e.fleet.name.c_str(), static_cast<long>(e.fleet.agents), e.fleet.seeds > 1 ? "seed" : "agent",
-                 e.fleet.agents == 1 ? "" : "s", e.learner_kind.c_str(), e.task_kind.c_str(),
-                 e.model_kind.c_str(), static_cast<long>(e.model->layout().size()),
+                 e.fleet.name.c_str(), static_cast<long>(e.fleet.agents),
+                 e.fleet.seeds > 1 ? "seed" : "agent", e.fleet.agents == 1 ? "" : "s", e.learner_kind.c_str(),
+                 e.task_kind.c_str(), e.model_kind.c_str(), static_cast<long>(e.model->layout().size()),
                  e.exchange.options.topology.c_str());
     if (account.open()) std::fprintf(stderr, "privacy: %s\n", account.terms().c_str());
     if (e.exchange.server.secure) std::fprintf(stderr, "%s\n", secure_statement(e).c_str());
@@ -131,23 +153,40 @@ void run_train(TrainArguments a) {
                    "noise is drawn anew: what comes is not, bit for bit, what would have come unbroken\n");
   }
   ProgressLine line(e.spec.metric, !e.exchange.privacy.seeded());
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
+  listen_to_signals();
   RunState state;
+  const auto save = [] {
+    const bool asked = save_asked != 0;
+    save_asked = 0;
+    return asked;
+  };
   const bool done = train(e, a.run,
                           {.progress =
                                [&](const Progress& p) {
                                  if (!a.quiet) line.show(p);
                                },
-                           .stop = [&] { return interrupted != 0 || (a.until < 1 && state.round >= last); }},
+                           .stop = [&] { return stopped_by != 0 || (a.until < 1 && state.round >= last); },
+                           .save = save},
                           state);
   if (!a.quiet) line.end();
+  const std::string on = "go on with: symma train --resume --out " + shell_word(a.run.folder);
   if (!done) {
-    std::fprintf(stderr, "stopped after round %ld and saved; go on with: symma train --resume --out %s\n",
-                 static_cast<long>(state.round), shell_word(a.run.folder).c_str());
-    return;
+    if (state.round > 0)
+      std::fprintf(stderr, "stopped after round %ld and saved; %s\n", static_cast<long>(state.round),
+                   on.c_str());
+    else
+      std::fprintf(stderr, "stopped in the first round, with nothing to save; %s\n", on.c_str());
+    throw Stopped{stopped_by};
   }
-  const Json summary = conclude(e, a.run, state);
+  const Json summary = [&] {
+    try {
+      const Expendable at_once;
+      return conclude(e, a.run, state);
+    } catch (const Interrupted&) {
+      std::fprintf(stderr, "all rounds are done and saved; stopped while judging; %s\n", on.c_str());
+      throw Stopped{stopped_by};
+    }
+  }();
   const std::string report = in_folder(a.run.folder, "report.html");
   write_report({a.run.folder}, report);
   if (a.json) {

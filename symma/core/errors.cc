@@ -27,6 +27,7 @@ size_t distance(const std::string& a, const std::string& b) {
 
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
   std::string best;
+  if (word.size() > 100) return best;  // no slip of the hand, and the distance takes its length squared
   size_t least = std::max<size_t>(2, word.size() / 2) + 1;
   for (const auto& c : candidates) {
     const size_t d = distance(word, c);

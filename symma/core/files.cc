@@ -1,14 +1,14 @@
 #include "symma/core/files.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <vector>
 
 #include "symma/core/errors.h"
 
@@ -23,17 +23,51 @@ namespace {
   throw UserError(path, std::string("cannot be written: ") + std::strerror(error), remedy);
 }
 
+// Milliseconds that a pipe may take to say something.
+constexpr int kPipePatience = 5000;
+
+struct Descriptor {
+  int fd;
+  ~Descriptor() { ::close(fd); }
+};
+
 }  // namespace
 
 std::string read_file(const std::string& path) {
-  std::error_code ec;
-  if (!std::filesystem::exists(path, ec)) throw UserError(path, "no such file", "check the path");
-  if (std::filesystem::is_directory(path, ec)) throw UserError(path, "is a folder", "name a file");
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw UserError(path, "cannot be read", "check its permissions");
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
+  // Without waiting: a pipe that nobody writes to would keep us for ever.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int error = errno;
+  if (fd < 0) {
+    if (error == ENOENT || error == ENOTDIR) throw UserError(path, "no such file", "check the path");
+    throw UserError(path, std::string("cannot be read: ") + std::strerror(error),
+                    error == ELOOP    ? "its links lead in a circle"
+                    : error == EACCES ? "check its permissions"
+                                      : "check the path");
+  }
+  const Descriptor close{fd};
+  struct stat is {};
+  if (::fstat(fd, &is) != 0) throw UserError(path, "cannot be read", "check its permissions");
+  if (S_ISDIR(is.st_mode)) throw UserError(path, "is a folder", "name a file");
+  if (!S_ISREG(is.st_mode) && !S_ISFIFO(is.st_mode))
+    throw UserError(path, "is a device or a socket", "name a file");
+  std::string out;
+  if (S_ISREG(is.st_mode)) out.reserve(static_cast<size_t>(is.st_size));
+  std::vector<char> some(1 << 16);
+  for (;;) {
+    const ssize_t n = ::read(fd, some.data(), some.size());
+    if (n > 0) {
+      out.append(some.data(), static_cast<size_t>(n));
+      continue;
+    }
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno != EAGAIN)
+      throw UserError(path, std::string("cannot be read: ") + std::strerror(errno), "check its permissions");
+    if (n == 0 && (S_ISREG(is.st_mode) || !out.empty())) return out;
+    // What a shell hands over, as in <(command), is a pipe too.
+    pollfd ready{fd, POLLIN, 0};
+    if (n == 0 || ::poll(&ready, 1, kPipePatience) == 0)
+      throw UserError(path, "is a pipe that nothing is written to", "name a file");
+  }
 }
 
 void write_file(const std::string& path, const std::string& bytes) {
@@ -42,7 +76,8 @@ void write_file(const std::string& path, const std::string& bytes) {
 }
 
 void write_file(const std::string& path, std::span<const std::string_view> parts, Readers readers) {
-  const std::string beside = path + ".part";
+  // Of this process alone: two that write the same file must not write into each other's.
+  const std::string beside = path + "." + std::to_string(::getpid()) + ".part";
   const mode_t mode = readers == Readers::kOwner ? 0600 : 0644;
   const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
   if (fd < 0) fail(path, errno);

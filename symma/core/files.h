@@ -7,7 +7,8 @@
 
 namespace symma {
 
-// Throws UserError where the file is missing or unreadable.
+// Throws UserError where the file is missing or unreadable, a folder, a device, or a pipe that nothing comes
+// through.
 std::string read_file(const std::string& path);
 
 // Who may read a file: whom the umask lets, or its owner alone.

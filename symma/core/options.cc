@@ -6,11 +6,12 @@
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
+#include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <system_error>
 
 #include "symma/core/errors.h"
+#include "symma/core/files.h"
 
 namespace symma {
 namespace {
@@ -75,6 +76,9 @@ void take(const Json& v, double& out) {
 }
 void take(const Json& v, std::string& out) {
   if (!v.is_string()) throw Mismatch{"a string in quotes"};
+  // Names of files end there.
+  if (v.get_ref<const std::string&>().find('\0') != std::string::npos)
+    throw Mismatch{"a string without a zero character"};
   out = v.get<std::string>();
 }
 template <class T>
@@ -126,6 +130,18 @@ std::vector<double> numbers(const Json& v) {
   return out;
 }
 
+// JSON's escapes are TOML's, which also wants U+007F escaped.
+std::string toml_string(const Json& v) {
+  std::string out;
+  for (const char c : v.dump(-1, ' ', false, Json::error_handler_t::replace)) {
+    if (c == '\x7f')
+      out += "\\u007F";
+    else
+      out += c;
+  }
+  return out;
+}
+
 std::string toml_value(const Json& v) {
   if (v.is_array()) {
     std::vector<std::string> items;
@@ -143,7 +159,7 @@ std::string toml_value(const Json& v) {
     std::string s = fmt::format("{}", x);
     return s.find_first_of(".e") == std::string::npos ? s + ".0" : s;
   }
-  return v.dump();
+  return v.is_string() ? toml_string(v) : v.dump();
 }
 
 }  // namespace
@@ -213,6 +229,41 @@ Json type_schema(const Field& f) {
   return std::visit(Of(), f.target);
 }
 
+// The parser makes a table within a table of each part of a dotted key, and what is nested is walked by
+// recursion. The line of the first key of more parts than any of ours; 0 where there is none.
+int line_of_deep_key(const std::string& text) {
+  constexpr int kMostParts = 16;
+  int line = 1, dots = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '#') {
+      while (i + 1 < text.size() && text[i + 1] != '\n') ++i;
+    } else if (c == '"' || c == '\'') {
+      const std::string three(3, c);
+      const bool longer = text.compare(i, 3, three) == 0;
+      size_t end = longer ? i + 3 : i + 1;
+      while (end < text.size() &&
+             (longer ? text.compare(end, 3, three) != 0 : text[end] != c && text[end] != '\n'))
+        end += c == '"' && text[end] == '\\' ? 2 : 1;
+      end = std::min(end + (longer ? 2 : 0), text.size());
+      for (; i < end; ++i) line += text[i] == '\n';
+      if (!longer && i < text.size() && text[i] == '\n') --i;  // a string that does not end on its line
+    } else if (c == '.') {
+      if (++dots >= kMostParts) return line;
+    } else if (c == '\n') {
+      ++line, dots = 0;
+    } else if (std::strchr("=,[]{}", c)) {
+      dots = 0;
+    }
+  }
+  return 0;
+}
+
+void refuse_deep_keys(const std::string& text, const std::string& name) {
+  if (const int line = line_of_deep_key(text))
+    throw UserError(fmt::format("{}:{}", name, line), "a key of very many parts", "write section.key");
+}
+
 }  // namespace
 
 Json Field::schema() const {
@@ -235,6 +286,10 @@ Json schema(const Fields& fields) {
 }
 
 Config Config::parse(const std::string& text, const std::string& name) {
+  constexpr size_t kMostBytes = 16 << 20;
+  if (text.size() > kMostBytes)
+    throw UserError(name, "is larger than 16 MB", "name an experiment file, *.toml");
+  refuse_deep_keys(text, name);
   auto result = toml::parse(text, name);
   if (!result) {
     const auto& e = result.error();
@@ -258,15 +313,9 @@ Config Config::load(const std::string& path) {
   std::error_code ec;
   if (std::filesystem::is_directory(path, ec))
     throw UserError(path, "is a folder", "name an experiment file, *.toml");
-  std::ifstream in(path);
-  if (!in) {
-    const bool there = std::filesystem::exists(path, ec);
-    throw UserError(path, there ? "cannot be read" : "no such file",
-                    there ? "check its permissions" : "see examples/ for experiment files");
-  }
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse(text.str(), path);
+  if (!std::filesystem::exists(path, ec) && (!ec || ec == std::errc::no_such_file_or_directory))
+    throw UserError(path, "no such file", "see examples/ for experiment files");
+  return parse(read_file(path), path);
 }
 
 void Config::set(const std::string& assignment) {
@@ -275,6 +324,13 @@ void Config::set(const std::string& assignment) {
   if (eq == std::string::npos || eq == 0)
     throw UserError(where, "is not key=value", "for example --set learner.inner_lr=0.1");
   const std::string path = assignment.substr(0, eq), text = assignment.substr(eq + 1);
+  try {
+    (void)Json(assignment).dump();
+  } catch (const Json::exception&) {
+    throw UserError("--set", "is no UTF-8", "write the setting in UTF-8");
+  }
+  refuse_deep_keys(path, where);
+  refuse_deep_keys("value = " + text, where);
   auto result = toml::parse("value = " + text);
   Json value;
   std::map<std::string, std::string> ignored;
@@ -350,7 +406,16 @@ void Config::read(const std::string& section, const Fields& fields,
       throw UserError(where, fmt::format("{} is {}", v.dump(), type_name(v)),
                       fmt::format("write {}", m.wanted));
     }
+    // Sizes are added and multiplied: without a bound of its own, a whole number is at most what 32 bits
+    // hold.
+    const bool whole =
+        std::holds_alternative<int64_t*>(f.target) || std::holds_alternative<std::vector<int64_t>*>(f.target);
+    constexpr double kMostWhole = 2147483647;
+    const bool bounded = whole && std::isinf(f.high) && f.name != "seed";
     for (double x : numbers(v)) {
+      if (bounded && std::abs(x) > kMostWhole)
+        throw UserError(where, fmt::format("{} is out of range", v.is_number() ? v.dump() : format_number(x)),
+                        fmt::format("must be at most {:.0f}", kMostWhole));
       const bool good = (f.low_open ? x > f.low : x >= f.low) && (f.high_open ? x < f.high : x <= f.high);
       if (!good)
         throw UserError(where, fmt::format("{} is out of range", format_number(x)),

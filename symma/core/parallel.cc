@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <exception>
@@ -10,6 +11,9 @@
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "symma/core/cores.h"
+#include "symma/core/interrupt.h"
 
 namespace symma {
 namespace {
@@ -27,6 +31,7 @@ struct Job {
   void run() {
     for (int64_t i; (i = next.fetch_add(1)) < pieces;) {
       try {
+        check_interrupted();
         (*work)(i * grain, std::min(n, (i + 1) * grain));
       } catch (...) {
         std::lock_guard lock(mutex);
@@ -113,14 +118,14 @@ class Pool {
 };
 
 std::unique_ptr<Pool>& pool() {
-  static auto p = std::make_unique<Pool>(static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
+  static auto p = std::make_unique<Pool>(usable_cores());
   return p;
 }
 
 }  // namespace
 
 void set_threads(int threads) {
-  if (threads <= 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  if (threads <= 0) threads = usable_cores();
   if (pool()->threads() != threads) pool() = std::make_unique<Pool>(threads);
 }
 
@@ -133,7 +138,10 @@ void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t, in
   grain = std::max<int64_t>(1, grain);
   const int64_t pieces = (n + grain - 1) / grain;
   if (pieces == 1 || inside || pool()->threads() == 1) {
-    for (int64_t i = 0; i < pieces; ++i) work(i * grain, std::min(n, (i + 1) * grain));
+    for (int64_t i = 0; i < pieces; ++i) {
+      check_interrupted();
+      work(i * grain, std::min(n, (i + 1) * grain));
+    }
     return;
   }
   auto job = std::make_shared<Job>();

@@ -11,7 +11,7 @@
 namespace symma {
 
 // How many threads `parallel_for` uses, this one counted. Call it before the first parallel_for, from the
-// main thread; 0 means all cores. Also makes libtorch and OpenBLAS single-threaded within an operation.
+// main thread; 0 means all it may use. Also makes libtorch and OpenBLAS single-threaded within an operation.
 void set_threads(int threads);
 int threads();
 

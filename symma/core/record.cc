@@ -17,7 +17,10 @@ Recorder::Recorder(std::string path, int64_t last_round) : path_(std::move(path)
   std::string kept;
   if (last_round >= 0 && std::filesystem::exists(path_)) {
     for (const auto& row : read_records(path_)) {
-      if (row.value("round", int64_t{0}) <= last_round) kept += row.dump() + "\n";
+      const auto round = row.value("round", int64_t{0});
+      if (round > last_round) continue;
+      last_ = std::max(last_, round);
+      kept += row.dump() + "\n";
     }
   }
   write_file(path_, kept);
@@ -32,6 +35,7 @@ Recorder::~Recorder() {
 }
 
 void Recorder::add(const Json& row) {
+  last_ = std::max(last_, row.value("round", int64_t{0}));
   const std::string line = row.dump() + "\n";
   const off_t end = ::lseek(fd_, 0, SEEK_END);
   const ssize_t n = ::write(fd_, line.data(), line.size());
@@ -45,6 +49,28 @@ void Recorder::add(const Json& row) {
   }
 }
 
+Json parse_json(std::string_view text) {
+  // nlohmann's parser keeps a stack of its own, but what it makes is walked by recursion.
+  int depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        quoted = false;
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kDeepestJson) return Json(Json::value_t::discarded);
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return Json::parse(text, nullptr, false);
+}
+
 std::vector<Json> read_records(const std::string& path) {
   const std::string text = read_file(path);
   std::istringstream in(text);
@@ -52,21 +78,21 @@ std::vector<Json> read_records(const std::string& path) {
   std::string line;
   for (int number = 1; std::getline(in, line); ++number) {
     if (line.empty()) continue;
-    Json row = Json::parse(line, nullptr, false);
+    Json row = parse_json(line);
     // A last row cut short is what a kill leaves behind; it is left out.
     if (row.is_discarded() && (in.eof() || in.peek() == EOF)) break;
     const std::string place = path + ":" + std::to_string(number);
     const char* remedy = "the file may be damaged; train again";
     if (!row.is_object()) throw UserError(place, "is not a JSON object", remedy);
     if (row.contains("round") && !row["round"].is_number_integer())
-      throw UserError(place, "has a \"round\" that is not an integer: " + row["round"].dump(), remedy);
+      throw UserError(place, "has a \"round\" that is not an integer", remedy);
     rows.push_back(std::move(row));
   }
   return rows;
 }
 
 Json read_json(const std::string& path) {
-  Json out = Json::parse(read_file(path), nullptr, false);
+  Json out = parse_json(read_file(path));
   if (out.is_discarded()) throw UserError(path, "is not JSON", "the file may be damaged; train again");
   return out;
 }

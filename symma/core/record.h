@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "symma/core/options.h"
@@ -17,9 +18,11 @@ class Recorder {
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
 
-  void add(const Json& row);  // appends a line and flushes it
+  void add(const Json& row);              // appends a line and flushes it
+  int64_t last() const { return last_; }  // the largest "round" of its rows; -1 where it has none
 
  private:
+  int64_t last_ = -1;
   std::string path_;
   int fd_ = -1;
 };
@@ -29,5 +32,9 @@ class Recorder {
 std::vector<Json> read_records(const std::string& path);
 
 Json read_json(const std::string& path);
+
+// JSON that came from outside: discarded (is_discarded) where it is none, or nested deeper than any of ours.
+inline constexpr int kDeepestJson = 100;
+Json parse_json(std::string_view text);
 
 }  // namespace symma

@@ -1,11 +1,13 @@
 #include "symma/core/safetensors.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
 #include "symma/core/options.h"
+#include "symma/core/record.h"
 
 namespace symma {
 namespace {
@@ -18,6 +20,8 @@ const std::map<std::string, at::ScalarType>& types() {
                                                           {"U8", at::kByte},   {"BOOL", at::kBool}};
   return t;
 }
+
+constexpr uint64_t kMostBytes = uint64_t{1} << 50;
 
 std::string type_word(at::ScalarType type) {
   for (const auto& [word, t] : types()) {
@@ -60,11 +64,11 @@ Safetensors read_safetensors(const std::string& path) {
   if (bytes.size() < 8) throw bad("is too short for a safetensors file");
   std::memcpy(&length, bytes.data(), 8);
   if (length > bytes.size() - 8) throw bad("is not a safetensors file, or is truncated in its header");
-  Json header =
-      Json::parse(bytes.begin() + 8, bytes.begin() + 8 + static_cast<int64_t>(length), nullptr, false);
+  const Json header = parse_json(std::string_view(bytes).substr(8, length));
   if (!header.is_object()) throw bad("has no safetensors header");
   const size_t start = 8 + length;
   Safetensors out;
+  std::map<uint64_t, uint64_t> taken;  // where tensors begin and end: none may lie upon another
   try {
     for (const auto& [name, entry] : header.items()) {
       if (name == "__metadata__") {
@@ -73,22 +77,35 @@ Safetensors read_safetensors(const std::string& path) {
       }
       const auto word = entry.at("dtype").get<std::string>();
       if (!types().contains(word)) throw bad("holds type " + word + ", which is not read here");
+      for (const char* key : {"shape", "data_offsets"}) {
+        for (const auto& n : entry.at(key)) {
+          if (!n.is_number_unsigned() || n.get<uint64_t>() > kMostBytes)
+            throw bad("has a size that is none in tensor " + name);
+        }
+      }
       const auto shape = entry.at("shape").get<std::vector<int64_t>>();
       const auto offsets = entry.at("data_offsets").get<std::array<uint64_t, 2>>();
-      for (int64_t n : shape) {
-        if (n < 0) throw bad("has a negative size in tensor " + name);
-      }
       // The shape is untrusted: check the byte count before anything of that size is allocated.
-      uint64_t count = 1;
+      uint64_t count = 1, steps = 1;
       for (int64_t n : shape) {
-        if (__builtin_mul_overflow(count, static_cast<uint64_t>(n), &count))
+        // Steps from row to row must be numbers too, where a size is 0.
+        const auto size = static_cast<uint64_t>(n);
+        if (__builtin_mul_overflow(steps, std::max<uint64_t>(size, 1), &steps) || steps > kMostBytes)
           throw bad("has an impossible shape in tensor " + name);
+        count *= size;
       }
       if (offsets[1] < offsets[0] || offsets[1] > bytes.size() - start)
         throw bad("is truncated: tensor " + name + " is not whole");
       if (__builtin_mul_overflow(count, static_cast<uint64_t>(at::elementSize(types().at(word))), &count) ||
           count != offsets[1] - offsets[0]) {
         throw bad("has sizes that do not agree for tensor " + name);
+      }
+      if (offsets[1] > offsets[0]) {
+        const auto after = taken.lower_bound(offsets[0]);
+        const bool upon = (after != taken.end() && after->first < offsets[1]) ||
+                          (after != taken.begin() && std::prev(after)->second > offsets[0]);
+        if (upon) throw bad("has tensors that lie upon each other: " + name);
+        taken[offsets[0]] = offsets[1];
       }
       // A byte of an untrusted file need not be a bool.
       const bool truths = types().at(word) == at::kBool;

@@ -10,8 +10,10 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 
 #include "symma/core/errors.h"
+#include "symma/core/files.h"
 
 namespace symma {
 namespace {
@@ -76,6 +78,74 @@ uint32_t crc32c(std::string_view bytes) {
   uint32_t c = ~0u;
   for (const char b : bytes) c = kTable[(c ^ static_cast<uint8_t>(b)) & 0xff] ^ (c >> 8);
   return ~c;
+}
+
+namespace {
+
+// Reads a base-128 number at `at`, and moves on; false where the bytes end within it.
+bool take_varint(std::string_view bytes, size_t& at, uint64_t& value) {
+  value = 0;
+  for (int shift = 0; at < bytes.size() && shift < 64; shift += 7) {
+    const auto b = static_cast<uint8_t>(bytes[at++]);
+    value |= static_cast<uint64_t>(b & 0x7f) << shift;
+    if (b < 0x80) return true;
+  }
+  return false;
+}
+
+// The step of an event: field 2, 0 where it has none.
+int64_t step_of(std::string_view event) {
+  for (size_t at = 0; at < event.size();) {
+    uint64_t key = 0, value = 0;
+    if (!take_varint(event, at, key)) return 0;
+    switch (key & 7) {
+      case 0:
+        if (!take_varint(event, at, value)) return 0;
+        if (key >> 3 == 2) return static_cast<int64_t>(value);
+        break;
+      case 1:
+        at += 8;
+        break;
+      case 2:
+        if (!take_varint(event, at, value) || value > event.size() - at) return 0;
+        at += value;
+        break;
+      case 5:
+        at += 4;
+        break;
+      default:
+        return 0;
+    }
+  }
+  return 0;
+}
+
+uint64_t fixed_at(std::string_view bytes, size_t at, int count) {
+  uint64_t value = 0;
+  for (int i = 0; i < count; ++i)
+    value |= static_cast<uint64_t>(static_cast<uint8_t>(bytes[at + static_cast<size_t>(i)])) << (8 * i);
+  return value;
+}
+
+}  // namespace
+
+void forget_steps_from(const std::string& folder, int64_t step) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (!entry.path().filename().string().starts_with("events.out.tfevents.") || !entry.is_regular_file())
+      continue;
+    const std::string all = read_file(entry.path());
+    const std::string_view bytes = all;
+    std::string kept;
+    for (size_t at = 0; bytes.size() - at >= 16;) {
+      const uint64_t size = fixed_at(bytes, at, 8);
+      if (size > bytes.size() - at - 16) break;
+      const std::string_view event = bytes.substr(at + 12, size);
+      if (fixed_at(bytes, at + 12 + size, 4) != masked(event)) break;
+      if (step_of(event) < step) kept += bytes.substr(at, size + 16);
+      at += size + 16;
+    }
+    if (kept != all) write_file(entry.path(), kept);
+  }
 }
 
 EventFile::EventFile(const std::string& folder, int64_t first_step) {

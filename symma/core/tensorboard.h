@@ -12,6 +12,10 @@ namespace symma {
 // CRC-32C (Castagnoli), as RFC 3720 defines it.
 uint32_t crc32c(std::string_view bytes);
 
+// Takes out of the event files in `folder` what they hold of steps from `step` on: a run that goes on from
+// before them writes them again. A record cut short, and what follows it, goes too.
+void forget_steps_from(const std::string& folder, int64_t step);
+
 class EventFile {
  public:
   // A new file events.out.tfevents.<seconds>.<host>.<process>.<count> in `folder`, which must exist. A run

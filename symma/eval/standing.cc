@@ -1,4 +1,5 @@
 #include "symma/eval/standing.h"
+#include "symma/core/record.h"
 
 #include <fmt/format.h>
 
@@ -28,7 +29,7 @@ std::vector<Judgement> judgements(const std::string& run) {
   for (const char* file : {"summary.json", "eval.json"}) {
     const std::string path = inside(run, file);
     if (!std::filesystem::exists(path)) continue;
-    const Json all = Json::parse(read_file(path), nullptr, false);
+    const Json all = parse_json(read_file(path));
     const Json eval = !all.is_object() ? Json() : all.contains("eval") ? all["eval"] : all;
     if (eval.is_object() && eval.contains("judged_on")) out.push_back({run, file, eval});
   }

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <limits>
+
 #include "symma/core/errors.h"
 #include "symma/core/safetensors.h"
+#include "symma/learners/restored.h"
 
 namespace symma {
 namespace {
@@ -69,6 +72,71 @@ void save_checkpoint(const std::string& path, const Experiment& experiment, cons
   write_safetensors(path, file, readers_of(experiment, run));
 }
 
+namespace {
+
+constexpr const char* kOther = "the checkpoint is of another experiment, or its experiment.toml was changed";
+constexpr int64_t kMostCounted = int64_t{1} << 53;
+
+// A file may say anything. What it says is used as counts, places and sizes, so it is looked at first.
+class Doubt {
+ public:
+  explicit Doubt(std::string path) : path_(std::move(path)) {}
+
+  void counts(const std::string& name, const Tensor& t, int64_t most = kMostCounted) const {
+    if (t.numel() == 0) return;
+    const bool whole = t.scalar_type() == at::kLong;
+    if (whole ? t.min().item<int64_t>() < 0 || t.max().item<int64_t>() > most
+              : !t.ge(0).logical_and(t.le(static_cast<double>(most))).all().item<bool>())
+      fail("tensor \"" + name + "\" counts something a negative or impossible number of times");
+  }
+  void like(const std::string& name, const Tensor& t, const Tensor& model, bool but_rows = false) const {
+    bool same = t.dim() == model.dim() && t.scalar_type() == model.scalar_type();
+    for (int64_t d = but_rows ? 1 : 0; same && d < t.dim(); ++d) same = t.size(d) == model.size(d);
+    if (!same)
+      fail(fmt::format("tensor \"{}\" is {} [{}], and this experiment needs {} [{}]", name,
+                       at::toString(t.scalar_type()), fmt::join(t.sizes(), ", "),
+                       at::toString(model.scalar_type()), fmt::join(model.sizes(), ", ")));
+  }
+  [[noreturn]] void fail(const std::string& why) const { throw UserError(path_, why, kOther); }
+
+ private:
+  std::string path_;
+};
+
+// What learners keep of tasks ("kept.*") is there once they have begun, in the shapes that a first step
+// leaves behind.
+void check_kept(const Experiment& e, const RunState& fresh, const TensorDict& kept, const Doubt& doubt) {
+  State one = fresh.learner.rows(0, 1);
+  const std::vector<int64_t> who(static_cast<size_t>(e.fleet.tasks), 0);
+  const Rng rng = Rng(e.fleet.seed).split("rehearsal");
+  e.learner->step(one, *e.family->sample(*e.model, asks_for(who, rng), Split::kTrain), rng.split("step"));
+  for (const auto& [name, t] : one.own) {
+    if (!name.starts_with("kept.")) continue;
+    const auto it = kept.find(name);
+    if (it == kept.end()) doubt.fail("has no tensor \"own." + name + "\"");
+    doubt.like("own." + name, it->second, t, true);
+  }
+  for (const auto& [name, t] : kept)
+    if (!one.own.contains(name)) doubt.fail("has a tensor \"own." + name + "\", which no agent keeps");
+}
+
+// What a compressor with a warm start remembers of an agent, or of the server (-1).
+void check_memory(const Experiment& e, const std::string& number, const Tensor& t, int64_t width,
+                  const Doubt& doubt) {
+  const std::string name = "exchange.memory." + number;
+  const auto* warm = dynamic_cast<const WarmStart*>(e.exchange.compressor.get());
+  bool known = number == "-1" && e.exchange.graph.server;
+  known = known || (!number.empty() && number.size() < 10 &&
+                    number.find_first_not_of("0123456789") == std::string::npos &&
+                    std::stoll(number) < e.fleet.agents);
+  if (!warm || !known) doubt.fail("has a tensor \"" + name + "\", which nobody remembers");
+  Tensor model;
+  warm->encode_warm(at::zeros({width}, at::kDouble), model, Rng(0));
+  if (model.defined()) doubt.like(name, t, model);
+}
+
+}  // namespace
+
 RunState load_checkpoint(const std::string& path, const Experiment& experiment) {
   const Safetensors file = read_safetensors(path);
   const auto format = file.metadata.find("format");
@@ -89,13 +157,13 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
       throw UserError(path,
                       fmt::format("tensor \"{}\" has shape [{}], and this experiment needs [{}]", name,
                                   fmt::join(t.sizes(), ", "), fmt::join(into.sizes(), ", ")),
-                      "the checkpoint is of another experiment, or its experiment.toml was changed");
+                      kOther);
     }
     if (t.scalar_type() != into.scalar_type()) {
       throw UserError(path,
                       fmt::format("tensor \"{}\" holds numbers of type {}, and this experiment needs {}",
                                   name, at::toString(t.scalar_type()), at::toString(into.scalar_type())),
-                      "the checkpoint is of another experiment, or its experiment.toml was changed");
+                      kOther);
     }
     into = t;
   };
@@ -103,14 +171,23 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
   fit(run.learner.id, "id");
   fit(run.learner.steps, "steps");
   for (auto& [name, t] : run.learner.own) fit(t, "own." + name);
-  // What learners keep of tasks is there once they have begun.
-  const std::string own = "own.", kept = own + "kept.";
+  const Doubt doubt(path);
+  if (!run.learner.id.equal(start_run(experiment).learner.id)) doubt.fail("numbers its agents otherwise");
+  doubt.counts("steps", run.learner.steps);
+  const std::string own = "own.";
+  TensorDict kept;
   for (const auto& [name, t] : file.tensors) {
-    if (!name.starts_with(kept)) continue;
+    if (!name.starts_with(own + "kept.")) continue;
     if (t.dim() == 0 || t.size(0) != experiment.fleet.agents)
-      throw UserError(path, "tensor \"" + name + "\" is not one row an agent",
-                      "the checkpoint is of another experiment, or its experiment.toml was changed");
-    run.learner.own[name.substr(own.size())] = t;
+      doubt.fail("tensor \"" + name + "\" is not one row an agent");
+    kept[name.substr(own.size())] = t;
+  }
+  if (!kept.empty()) check_kept(experiment, start_run(experiment), kept, doubt);
+  for (const auto& [name, t] : kept) run.learner.own[name] = t;
+  for (const auto& [name, t] : run.learner.own)
+    if (t.scalar_type() == at::kLong || name == "env_steps") doubt.counts(own + name, t);
+  if (const auto* learner = dynamic_cast<const Restored*>(experiment.learner.get())) {
+    if (const std::string fault = learner->fault(run.learner); !fault.empty()) doubt.fail(fault);
   }
   Tensor bits = counts(run.exchange.bits), counters = at::zeros({3}, at::kLong),
          seconds = at::zeros({1}, at::kDouble);
@@ -130,8 +207,19 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
   for (auto& [name, t] : run.exchange.kept) fit(t, "exchange." + name);
   // What warm starts remember is there once they have begun.
   const std::string memory = "exchange.memory.";
-  for (const auto& [name, t] : file.tensors)
-    if (name.starts_with(memory)) run.exchange.kept[name.substr(std::string("exchange.").size())] = t;
+  const int64_t width = run.learner.theta.size(1) * (experiment.exchange.tracks() ? 2 : 1);
+  for (const auto& [name, t] : file.tensors) {
+    if (!name.starts_with(memory)) continue;
+    check_memory(experiment, name.substr(memory.size()), t, width, doubt);
+    run.exchange.kept[name.substr(std::string("exchange.").size())] = t;
+  }
+  doubt.counts("counters", counters);
+  doubt.counts("ledger.bits", bits, std::numeric_limits<int64_t>::max());
+  doubt.counts("seconds", seconds);
+  doubt.counts("log.rounds", run.rounds);
+  for (const char* name : {"heard", "asked", "late.number"})
+    if (run.exchange.kept.contains(name))
+      doubt.counts(std::string("exchange.") + name, run.exchange.kept.at(name));
   const int64_t* c = counters.data_ptr<int64_t>();
   run.round = c[0];
   run.exchange.rounds = c[1];

@@ -3,9 +3,11 @@
 // "seconds". docs/files.md has the list.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "symma/fleet/experiment.h"
+#include "symma/fleet/folder_lock.h"
 
 namespace symma {
 
@@ -20,6 +22,7 @@ struct RunState {
   TensorDict sums;
   Tensor rounds;
   Json selection;  // what population-based training did in the last round; null where it did nothing
+  std::shared_ptr<const FolderLock> lock;  // of the run's folder, while somebody trains in it
 };
 
 // A fresh fleet, before its first round.

@@ -1,5 +1,7 @@
 #include "symma/fleet/log.h"
 
+#include <cmath>
+
 #include "symma/core/numbers.h"
 #include "symma/core/tensorboard.h"
 #include "symma/fleet/round.h"
@@ -26,8 +28,9 @@ Json log_row(const Experiment& e, const RunState& run, const Account& account, d
   }
   // Learners of worlds count their steps in them, and curves are drawn against those.
   if (const auto it = run.learner.own.find("env_steps"); it != run.learner.own.end()) {
-    const double steps = it->second.sum().item<double>();
-    row["env_steps"] = number(it->second.mean().item<double>());
+    const double steps = it->second.sum(at::kDouble).item<double>();
+    // Of one agent, in the mean over agents who may have played unequally many: still a whole number.
+    row["env_steps"] = std::llround(steps / static_cast<double>(e.fleet.agents));
     row["env_steps_per_s"] = number(steps / std::max(1e-9, seconds));
   }
   if (!validation.is_null()) row["validation"] = validation;

@@ -104,6 +104,9 @@ void rehearse(const Experiment& e) {
   const auto rows =
       e.learner->adapt(one, *judged, std::span(steps).first(asked > 0 ? 2 : 1), rng.split("adapt"));
   judged->score(rows.back(), rng.split("score"));
+  // And that there are tasks of every split that will be asked for.
+  (void)e.family->sample(*e.model, asks_for(who, rng), Split::kValidation);
+  if (e.eval.ood) (void)e.family->sample(*e.model, asks_for(who, rng), Split::kOod);
 }
 
 }  // namespace symma

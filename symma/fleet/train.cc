@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "symma/core/interrupt.h"
 #include "symma/core/record.h"
 #include "symma/core/tensorboard.h"
 #include "symma/fleet/spent.h"
@@ -37,7 +38,20 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
   }
   const int64_t log_every = e.fleet.log_interval(), save_every = e.fleet.checkpoint_interval(),
                 validate_every = e.validation_interval();
-  EventFile events(options.folder, resumed ? run.round + 1 : -1);
+  const bool noisy = Account(e).open() && !e.exchange.privacy.seeded();
+  std::optional<SpentFile> spent;
+  if (noisy) spent.emplace(in(options, "spent.txt"), run.round);
+  const Account account = noisy ? Account(e, spent->earlier(), run.round) : Account(e);
+  const int64_t last_round = account.last_round(e.fleet.rounds);
+  // The first round is logged too: it shows where disagreement starts.
+  const auto logged_at = [&](int64_t round) {
+    return round % log_every == 0 || round == 1 || round == last_round;
+  };
+  // A run may have been stopped between its round and the round's line.
+  const bool owes_line = resumed && logged_at(run.round) && metrics.last() < run.round;
+  const int64_t next = resumed ? run.round + (owes_line ? 0 : 1) : 1;
+  if (options.resume) forget_steps_from(options.folder, next);
+  EventFile events(options.folder, resumed ? next : -1);
   std::vector<LogListener> listeners{[&](const Json& row) { metrics.add(row); },
                                      to_tensorboard(events, e.spec.metric)};
   listeners.insert(listeners.end(), hooks.listeners.begin(), hooks.listeners.end());
@@ -45,43 +59,79 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
   const double before = run.seconds;
   const int64_t first = run.round;
   double score = std::nan("");
+  int64_t saved = run.round;  // what a killed run would go on from
+  double saving = 0;          // seconds that it took
   const auto save = [&] {
+    const auto begun = Clock::now();
     run.seconds = before + since(start);
     save_checkpoint(in(options, "checkpoint.safetensors"), e, run);
+    saved = run.round, saving = since(begun);
   };
-  bool stopped = false;
-  const bool noisy = Account(e).open() && !e.exchange.privacy.seeded();
-  std::optional<SpentFile> spent;
-  if (noisy) spent.emplace(in(options, "spent.txt"), run.round);
-  const Account account = noisy ? Account(e, spent->earlier(), run.round) : Account(e);
   double epsilon = account.open() ? account.epsilon(run.round) : std::nan("");
-  const int64_t last_round = account.last_round(e.fleet.rounds);
-  while (run.round < last_round && !stopped) {
-    if (spent) spent->begin(run.round);
-    run_round(e, run);
-    if (!run.selection.is_null()) lineage->add(run.selection);
+  const auto forget_sums = [&] {
+    for (auto& [name, sum] : run.sums) sum = at::zeros_like(sum);
+    run.rounds = at::zeros_like(run.rounds);
+  };
+  const auto log = [&] {
     const bool last = run.round == last_round;
-    // The first round is logged too: it shows where disagreement starts.
-    const bool log = run.round % log_every == 0 || run.round == 1 || last;
+    const bool judged = (run.round % validate_every < log_every && run.round >= validate_every) || last;
+    Json validation;
+    if (judged) {
+      const Expendable at_once;
+      validation = validate(e, run.learner);
+      const Json& best = validation["mean"].back();
+      score = best.is_null() ? std::nan("") : best.get<double>();
+    }
+    if (account.open()) epsilon = account.epsilon(run.round);
+    const Json row = log_row(e, run, account, before + since(start), validation);
+    for (const LogListener& listener : listeners) listener(row);
+    forget_sums();
+  };
+  const auto stop_here = [&](bool whole) {
+    // A round that was cut short has left the state in pieces.
+    if (whole && (saved != run.round || run.round == 0)) save();
+    run.round = saved;
+    return false;
+  };
+  if (owes_line) {
+    try {
+      log();
+    } catch (const Interrupted&) {
+      return stop_here(true);
+    }
+    save();
+  } else if (resumed && metrics.last() == run.round) {
+    forget_sums();  // the line was written, and then the run killed
+  }
+  bool stopped = false;
+  while (run.round < last_round && !stopped) {
+    const auto begun = Clock::now();
+    run.lock->check();
+    try {
+      const Expendable nothing_to_lose(saved == run.round);
+      if (spent) spent->begin(run.round);
+      run_round(e, run);
+    } catch (const Interrupted&) {
+      return stop_here(false);
+    }
+    const double took = since(begun);
+    if (!run.selection.is_null()) lineage->add(run.selection);
+    const bool last = run.round == last_round, logged = logged_at(run.round);
     const double loss = mean_of(e, run, "loss");
-    if (log) {
-      const bool judged = (run.round % validate_every < log_every && run.round >= validate_every) || last;
-      const Json validation = judged ? validate(e, run.learner) : Json();
-      if (judged) {
-        const Json& best = validation["mean"].back();
-        score = best.is_null() ? std::nan("") : best.get<double>();
+    if (logged) {
+      try {
+        log();
+      } catch (const Interrupted&) {
+        return stop_here(true);
       }
-      if (account.open()) epsilon = account.epsilon(run.round);
-      const Json row = log_row(e, run, account, before + since(start), validation);
-      for (const LogListener& listener : listeners) listener(row);
-      for (auto& [name, sum] : run.sums) sum = at::zeros_like(sum);
-      run.rounds = at::zeros_like(run.rounds);
     }
     stopped = hooks.stop();
-    if (run.round % save_every == 0 || last || stopped) save();
+    // Rounds longer than a signal waits for are saved each: what is cut short is then the round alone.
+    const bool precious = took > kPatience / 2 && saving < took / 10;
+    if (run.round % save_every == 0 || last || stopped || precious || hooks.save()) save();
     const double rate = static_cast<double>(run.round - first) / std::max(1e-9, since(start));
     hooks.progress({run.round, last_round, rate, static_cast<double>(last_round - run.round) / rate, loss,
-                    score, log, epsilon});
+                    score, logged, epsilon});
   }
   return run.round >= last_round;
 }

@@ -22,12 +22,14 @@ struct Progress {
 struct TrainHooks {
   std::function<void(const Progress&)> progress = [](const Progress&) {};
   std::function<bool()> stop = [] { return false; };  // asked after every round
+  std::function<bool()> save = [] { return false; };  // the same: whether to save and go on
   std::vector<LogListener> listeners = {};            // beside metrics.jsonl and TensorBoard
 };
 
-// Trains to the last round, or until hooks.stop. Writes experiment.toml, metrics.jsonl,
-// checkpoint.safetensors and TensorBoard's events in `run.folder`. Returns whether all rounds are done;
-// `state` is where it stopped.
+// Trains to the last round, or until hooks.stop, or until somebody asked for it (core/interrupt.h), which is
+// heard within a round too: what that round did is then forgotten. Writes experiment.toml, metrics.jsonl,
+// checkpoint.safetensors and TensorBoard's events in `run.folder`. Returns whether all is done; `state.round`
+// is where it stopped and what was saved, and no more of `state` is to be used then.
 bool train(const Experiment&, const RunOptions& run, const TrainHooks&, RunState& state);
 
 }  // namespace symma

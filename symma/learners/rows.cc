@@ -1,5 +1,6 @@
 #include "symma/learners/rows.h"
 
+#include "symma/core/interrupt.h"
 #include "symma/core/noise.h"
 #include "symma/core/parallel.h"
 #include "symma/learners/adam.h"
@@ -150,7 +151,10 @@ std::vector<Tensor> walk(Tensor rows, std::span<const int64_t> steps,
   std::vector<Tensor> out;
   int64_t done = 0;
   for (int64_t until : steps) {
-    for (; done < until; ++done) rows = step(rows, done);
+    for (; done < until; ++done) {
+      check_interrupted();
+      rows = step(rows, done);
+    }
     out.push_back(rows);
   }
   return out;

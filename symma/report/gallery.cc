@@ -285,8 +285,8 @@ std::string gallery_html(const Run& run, const std::string& id) {
           "class=\"ring\"></i>wrong</span></p>";
     }
     return key + out + "</div>";
-  } catch (const Json::exception& e) {
-    throw UserError(file, std::string("is not a gallery (") + e.what() + ")", remedy);
+  } catch (const Json::exception&) {
+    throw UserError(file, "is not a gallery: something in it is missing, or of another kind", remedy);
   } catch (const std::invalid_argument& e) {
     throw UserError(file, e.what(), remedy);
   }

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -71,11 +72,12 @@ TEST(Files, AFailedWriteLeavesWhatWasThere) {
   const std::string path = in_temp("kept");
   write_file(path, "before");
   // The file beside is made a link to a device that is always full.
-  std::filesystem::remove(path + ".part");
-  std::filesystem::create_symlink("/dev/full", path + ".part");
+  const std::string beside = path + "." + std::to_string(::getpid()) + ".part";
+  std::filesystem::remove(beside);
+  std::filesystem::create_symlink("/dev/full", beside);
   EXPECT_THROW(write_file(path, "after"), UserError);
   EXPECT_EQ(read_file(path), "before");
-  EXPECT_FALSE(std::filesystem::exists(std::filesystem::symlink_status(path + ".part")));
+  EXPECT_FALSE(std::filesystem::exists(std::filesystem::symlink_status(beside)));
 }
 
 TEST(Recorder, GoesOnFromACheckpointAndForgetsWhatCameAfter) {

@@ -4,6 +4,7 @@
 
 #include "symma/core/errors.h"
 #include "symma/core/parallel.h"
+#include "symma/core/record.h"
 #include "symma/core/safetensors.h"
 #include "symma/learners/needs.h"
 
@@ -24,11 +25,20 @@ Tensor optimiser_of(const std::string& run, int64_t size) {
   if (theta == file.tensors.end() || layout == file.metadata.end())
     throw UserError("[learner] from", path + " is not the checkpoint of a run", remedy);
   int64_t p = 0;
-  for (const auto& entry : Json::parse(layout->second)) {
+  bool sound = theta->second.dim() == 2 && theta->second.size(0) > 0;
+  const Json entries = parse_json(layout->second);
+  for (const auto& entry : entries.is_array() ? entries : Json::array()) {
     int64_t n = 1;
-    for (const auto& s : entry["shape"]) n *= s.get<int64_t>();
-    p += n;
+    const Json shape = entry.is_object() ? entry.value("shape", Json()) : Json();
+    sound = sound && shape.is_array();
+    for (const auto& s : sound ? shape : Json::array()) {
+      sound = sound && s.is_number_integer() && s.get<int64_t>() >= 0 &&
+              !__builtin_mul_overflow(n, s.get<int64_t>(), &n);
+    }
+    sound = sound && !__builtin_add_overflow(p, n, &p);
   }
+  if (!sound || !entries.is_array())
+    throw UserError("[learner] from", path + " is not the checkpoint of a run", remedy);
   const int64_t there = theta->second.size(1) - p;
   if (there != size)
     throw UserError("[learner] from",
@@ -71,7 +81,7 @@ struct LearnedOptimizer::Landing {
 
 LearnedOptimizer::LearnedOptimizer(LearnedOptions o, std::unique_ptr<Rule> rule,
                                    const LearnerSetting& setting)
-    : o_(std::move(o)), rule_(std::move(rule)), model_(setting.model) {
+    : o_(std::move(o)), rule_(std::move(rule)), model_(setting.model), outputs_(setting.spec.shape.out) {
   need(setting, "a learned optimiser", {Need::kKept});
   if (o_.steps % o_.unroll != 0)
     throw UserError("[learner] steps",
@@ -124,6 +134,14 @@ void LearnedOptimizer::renew(State& state, const TaskBatch& fresh, Rng rng) cons
   now["kept.left"] = now["kept.left"] - first.to(whole).unsqueeze(1) * done;
   for (const auto& [name, t] : now)
     state.own[name] = begun ? at::where(beside(over, t), t, state.own.at(name)) : t;
+}
+
+std::string LearnedOptimizer::fault(const State& state) const {
+  for (const auto& [name, t] : state.own) {
+    if (!name.starts_with("kept.task.") || t.scalar_type() != at::kLong || t.numel() == 0) continue;
+    if (t.max().item<int64_t>() >= outputs_) return "keeps a task with a label that is none of its classes";
+  }
+  return "";
 }
 
 Scores LearnedOptimizer::step(State& state, const TaskBatch& fresh, Rng rng) const {

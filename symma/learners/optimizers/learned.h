@@ -28,6 +28,7 @@
 
 #include "symma/learners/optimizers/start.h"
 #include "symma/learners/outer.h"
+#include "symma/learners/restored.h"
 
 namespace symma {
 
@@ -78,7 +79,7 @@ struct LearnedOptions {
   }
 };
 
-class LearnedOptimizer : public Learner {
+class LearnedOptimizer : public Learner, public Restored {
  public:
   LearnedOptimizer(LearnedOptions, std::unique_ptr<Rule>, const LearnerSetting&);
   // Rows are [where to start [P], phi [Q]].
@@ -87,6 +88,7 @@ class LearnedOptimizer : public Learner {
   Scores step(State&, const TaskBatch&, Rng) const override;
   std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,
                             Rng) const override;
+  std::string fault(const State&) const override;
 
  private:
   struct Flight;
@@ -101,6 +103,7 @@ class LearnedOptimizer : public Learner {
   const Model& model_;
   Tensor mask_;  // [P], 0 where a row holds a statistic; undefined where none does
   Tensor phi_;   // [Q], of `from`
+  int64_t outputs_;
 };
 
 template <class R>

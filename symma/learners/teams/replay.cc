@@ -51,6 +51,18 @@ void replay_add(State& state, const Rollout& o) {
   count = count + l;
 }
 
+std::string replay_fault(const State& state) {
+  const auto within = [&](const char* name, double low, double high) {
+    const Tensor& t = state.own.at(name);
+    return t.numel() == 0 || t.ge(low).logical_and(t.le(high)).all().item<bool>();
+  };
+  const auto actions = static_cast<double>(state.own.at("replay.mask").size(-1));
+  if (!within("replay.count", 0, 1e15)) return "counts a negative number of episodes";
+  if (!within("replay.action", 0, actions - 1)) return "holds an action that the world has not";
+  if (!within("replay.alive", 0, 1) || !within("replay.end", 0, 1)) return "holds episodes that are none";
+  return "";
+}
+
 int64_t replay_size(const State& state, int64_t place) {
   return std::min(state.own.at("replay.count")[place].item<int64_t>(), state.own.at("replay.alive").size(1));
 }

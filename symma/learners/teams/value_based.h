@@ -11,6 +11,7 @@
 // forgotten because others, who explore, seldom do.
 #pragma once
 
+#include "symma/learners/restored.h"
 #include "symma/learners/teams/replay.h"
 
 namespace symma {
@@ -70,7 +71,7 @@ class Networks {
   int64_t columns_ = 0;
 };
 
-class ValueBased : public Learner {
+class ValueBased : public Learner, public Restored {
  public:
   ValueBased(const ValueOptions&, const LearnerSetting&, std::unique_ptr<Mixing>, const std::string& name);
 
@@ -78,6 +79,7 @@ class ValueBased : public Learner {
   Scores step(State&, const TaskBatch&, Rng) const override;
   std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,
                             Rng) const override;
+  std::string fault(const State& state) const override { return replay_fault(state); }
 
  private:
   Scores update(State&, const TaskBatch&, Rng) const;
