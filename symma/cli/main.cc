@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   symma::add_train(app);
   symma::add_eval(app);
   symma::add_adapt(app);
+  symma::add_export(app);
   symma::add_compare(app);
   symma::add_report(app);
   symma::add_list(app);

@@ -98,7 +98,9 @@ void run_train(TrainArguments a) {
   }
   Config config = Config::load(a.file);
   for (const auto& s : a.settings) config.set(s);
-  const Experiment e = Experiment::build(config);
+  if (a.run.resume && !a.run.folder.empty()) recall_data(config, a.run.folder);
+  Experiment e = Experiment::build(config);
+  forget_recalled(e);
   if (a.run.folder.empty()) a.run.folder = "runs/" + e.fleet.name;
   if (!a.run.resume || !std::filesystem::exists(in_folder(a.run.folder, "checkpoint.safetensors")))
     rehearse(e);

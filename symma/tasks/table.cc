@@ -8,6 +8,7 @@
 
 #include "symma/tasks/csv.h"
 #include "symma/tasks/deal.h"
+#include "symma/tasks/signature.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -18,7 +19,8 @@ class Table : public TaskFamily,
               public Shares,
               public Accountable,
               public Remembers,
-              public OtherTests {
+              public OtherTests,
+              public HasSignature {
  public:
   struct Options {
     std::string path, test_path, group = "task", target = "y", kind = "regression";
@@ -51,6 +53,17 @@ class Table : public TaskFamily,
   }
 
   bool fresh() const override { return false; }
+
+  Signature signature() const override {
+    const auto list = [](const Tensor& t) {
+      return std::vector<double>(t.data_ptr<double>(), t.data_ptr<double>() + t.numel());
+    };
+    Signature s;
+    s.form = "columns of numbers", s.inputs = features_, s.target = o_.target, s.labels = labels_;
+    s.input_shift = list(shift_), s.input_scale = list(scale_);
+    if (labels_.empty()) s.target_shift = {target_shift_}, s.target_scale = {target_scale_};
+    return s;
+  }
 
   TaskSpec spec() const override {
     const auto d = static_cast<int64_t>(features_.size());
