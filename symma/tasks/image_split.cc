@@ -52,7 +52,7 @@ void ImageSplitOptions::fields(Fields& f) {
 }
 
 ImageSplit split_images(const Numbers& alphabet_of, const std::vector<std::string>& alphabets,
-                        const ImageSplitOptions& o, int64_t agents, bool has_test) {
+                        const ImageSplitOptions& o, int64_t agents, int64_t ways, bool has_test) {
   const Numbers train = named("train_alphabets", o.train_alphabets, alphabets),
                 validation = named("validation_alphabets", o.validation_alphabets, alphabets),
                 test = named("test_alphabets", o.test_alphabets, alphabets),

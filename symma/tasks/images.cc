@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <cmath>
 #include <filesystem>
 #include <mutex>
 #include <set>
@@ -13,6 +12,7 @@
 #include "symma/tasks/drawings.h"
 #include "symma/tasks/episodes.h"
 #include "symma/tasks/image_split.h"
+#include "symma/tasks/jitter.h"
 #include "symma/tasks/known.h"
 #include "symma/tasks/named.h"
 #include "symma/tasks/pictures.h"
@@ -27,7 +27,9 @@ class Images : public TaskFamily,
                public Shares,
                public KeepsData,
                public HasSignature,
-               public PlaysEpisodes {
+               public PlaysEpisodes,
+               public OtherTests,
+               public Remembers {
  public:
   struct Options {
     std::vector<std::string> path, test_path;
@@ -118,8 +120,9 @@ class Images : public TaskFamily,
           const int64_t place = (support ? at : at - o_.shots) * ways + w;
           const int64_t points = ways * (support ? o_.shots : queries), at_point = i * points + place;
           float* image = (support ? support_x : query_x) + at_point * pixels;
-          draw(c.images.data_ptr<uint8_t>() + shots[s] * pixels, chosen[w].turn, image);
-          if (train && o_.jitter > 0) jitter(d, image);
+          turn_image(c.images.data_ptr<uint8_t>() + shots[s] * pixels, o_.side, o_.channels, chosen[w].turn,
+                     image);
+          if (train && o_.jitter > 0) jitter_image(d, o_.jitter, o_.side, o_.channels, image);
           (support ? support_class : query_class)[at_point] = global;
         }
       }
@@ -350,7 +353,7 @@ class Images : public TaskFamily,
 
   void add(const Drawings& drawings) {
     for (const auto& c : drawings.classes)
-      classes_.push_back({alphabet_number(c.alphabet), c.character, c.images});
+      classes_.push_back({alphabet_number(c.alphabet), c.character, c.images, {}});
   }
 
   // A zip of one folder of classes: each class is an alphabet of its own, as if the folder had been named.
@@ -462,49 +465,6 @@ class Images : public TaskFamily,
     for (int64_t i : d.choose(static_cast<int64_t>(pool->size()) * n, ways(split)))
       out.push_back({(*pool)[i / n], i % n});
     return out;
-  }
-
-  // Bytes to 0..1, turned counter-clockwise by quarters.
-  void draw(const uint8_t* bytes, int64_t turn, float* to) const {
-    const int64_t n = o_.side, channels = o_.channels;
-    for (int64_t y = 0; y < n; ++y) {
-      for (int64_t x = 0; x < n; ++x) {
-        const int64_t from = turn == 0   ? y * n + x
-                             : turn == 1 ? x * n + (n - 1 - y)
-                             : turn == 2 ? (n - 1 - y) * n + (n - 1 - x)
-                                         : (n - 1 - x) * n + y;
-        for (int64_t c = 0; c < channels; ++c)
-          *to++ = static_cast<float>(bytes[from * channels + c]) / 255.0f;
-      }
-    }
-  }
-
-  // Another hand's drawing of the same: turned, scaled and shifted a little, read between pixels. Around it
-  // is what there is at its border: paper, or in colour the nearest pixel.
-  void jitter(Draws& d, float* image) const {
-    const int64_t n = o_.side, channels = o_.channels;
-    const double j = o_.jitter, side = static_cast<double>(n), middle = (side - 1) / 2;
-    const double angle = d.uniform(-j, j), scale = 1 + d.uniform(-j, j), dx = side * d.uniform(-j, j),
-                 dy = side * d.uniform(-j, j);
-    const double c = std::cos(angle) / scale, s = std::sin(angle) / scale;
-    const std::vector<float> old(image, image + n * n * channels);
-    const auto at = [&](int64_t y, int64_t x, int64_t channel) {
-      const bool inside = x >= 0 && x < n && y >= 0 && y < n;
-      if (!inside && channels == 1) return 0.0;
-      y = std::clamp<int64_t>(y, 0, n - 1), x = std::clamp<int64_t>(x, 0, n - 1);
-      return static_cast<double>(old[(y * n + x) * channels + channel]);
-    };
-    for (int64_t y = 0; y < n; ++y) {
-      for (int64_t x = 0; x < n; ++x) {
-        const double u = static_cast<double>(x) - middle - dx, v = static_cast<double>(y) - middle - dy;
-        const double fx = middle + c * u - s * v, fy = middle + s * u + c * v;
-        const double bx = std::floor(fx), by = std::floor(fy), rx = fx - bx, ry = fy - by;
-        const auto x0 = static_cast<int64_t>(bx), y0 = static_cast<int64_t>(by);
-        for (int64_t k = 0; k < channels; ++k)
-          *image++ = static_cast<float>((1 - ry) * ((1 - rx) * at(y0, x0, k) + rx * at(y0, x0 + 1, k)) +
-                                        ry * ((1 - rx) * at(y0 + 1, x0, k) + rx * at(y0 + 1, x0 + 1, k)));
-      }
-    }
   }
 
   static constexpr const char* kTrainedOn = " (trained on)";

@@ -6,6 +6,7 @@
 #include "cli/program.h"
 #include "symma/core/errors.h"
 #include "symma/tasks/episodes.h"
+#include "symma/tasks/named.h"
 #include "symma/tasks/pictures.h"
 #include "symma/tasks/supervised.h"
 
@@ -303,6 +304,37 @@ TEST_F(ImageFiles, AnArchiveThatUnpacksToFarMoreThanItIs) {
   std::system((here + "tar czf good.tar.gz d && tar cJf good.tar.xz d").c_str());
   for (const char* good : {"good.tar.gz", "good.tar.xz"})
     images({{"path", {at / good}}, {"ways", 2}, {"queries", 2}, {"test_queries", 2}});
+}
+
+// Judged on other data, classes that were trained on are known by their names or their images, and make
+// episodes of their own.
+TEST_F(ImageFiles, OtherDataMayHoldWhatWasTrainedOn) {
+  for (int a = 0; a < 5; ++a) write("d/a" + std::to_string(a), 6, 4);
+  write("e/new", 6, 4);
+  fs::copy(at / "d/a0", at / "e/again", fs::copy_options::recursive);
+  write("e/a1", 1, 4);
+  const auto family = images({{"train_alphabets", {"a0", "a1"}},
+                              {"validation_alphabets", {"a2"}},
+                              {"test_alphabets", {"a3"}},
+                              {"ways", 3},
+                              {"queries", 2},
+                              {"test_queries", 2}});
+  dynamic_cast<OtherTests&>(*family).test_on(at / "e");
+  const auto& remembers = dynamic_cast<const Remembers&>(*family);
+  const auto model = make<ModelRegistry>("mlp", Json::object(), family->spec().shape);
+  const std::vector<int64_t> who(300, kEveryone);
+  const auto batch = family->sample(*model, asks_for(who, Rng(1)), Split::kTest);
+  int again = 0;
+  for (const std::string& name : dynamic_cast<const Named&>(*batch).names()) {
+    const bool known = remembers.trained_on(name), fresh = program::holds(name, "new/");
+    again += known;
+    EXPECT_NE(known, fresh) << name;
+    EXPECT_EQ(known, program::holds(name, "again/") || program::holds(name, "a1/")) << name;
+  }
+  EXPECT_NEAR(again, 300.0 * 7 / 13, 45);
+  // Training goes on as before.
+  const auto train = family->sample(*model, asks_for(std::vector<int64_t>{0}, Rng(1)), Split::kTrain);
+  EXPECT_FALSE(remembers.trained_on(dynamic_cast<const Named&>(*train).names()[0]));
 }
 
 // Episodes that somebody listed, run as they are.
