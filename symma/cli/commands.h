@@ -18,6 +18,7 @@ struct Stopped {
 void add_train(CLI::App&);
 void add_eval(CLI::App&);
 void add_adapt(CLI::App&);
+void add_export(CLI::App&);
 void add_compare(CLI::App&);
 void add_report(CLI::App&);
 void add_list(CLI::App&);

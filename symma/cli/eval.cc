@@ -4,20 +4,41 @@
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
+#include "symma/eval/listed.h"
 #include "symma/eval/scores.h"
 #include "symma/fleet/train.h"
 #include "symma/report/report.h"
+#include "symma/tasks/known.h"
+#include "symma/tasks/named.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
 namespace {
 
 struct EvalArguments {
-  std::string run, data;
+  std::string run, data, episodes;
   std::vector<std::string> settings;
 };
 
+// Every agent on episodes that a file lists.
+void run_listed(const EvalArguments& a) {
+  const Experiment e = open_experiment(a.run, a.settings);
+  if (!dynamic_cast<const PlaysEpisodes*>(e.family.get()))
+    throw UserError("--episodes", "task \"" + e.task_kind + "\" plays no listed episodes",
+                    "use a run on images or table");
+  const RunState state = load_checkpoint(in_folder(a.run, "checkpoint.safetensors"), e);
+  const EpisodeList list = EpisodeList::load(a.episodes);
+  const Subject subject{*e.learner, *e.model, *e.family, state.learner, e.counted()};
+  const EvalResult judged = evaluate_listed(subject, list, e.eval.steps, Rng(e.fleet.seed).split("listed"));
+  Json result = verdict(e, judged);
+  result["judged_on"] = {{"episodes", source_of(a.episodes).hash}, {"tasks", list.episodes.size()}};
+  write_file(in_folder(a.run, "eval_scores.csv"), scores_csv({judged}));
+  write_file(in_folder(a.run, "eval.json"), result.dump(1) + "\n");
+  fmt::print("{}written: {}\n", eval_table(result, Json::array()), in_folder(a.run, "eval.json"));
+}
+
 void run_eval(const EvalArguments& a) {
+  if (!a.episodes.empty()) return run_listed(a);
   std::vector<std::string> settings = a.settings;
   Experiment e = open_experiment(a.run, settings);
   if (!a.data.empty()) {
@@ -60,6 +81,9 @@ void add_eval(CLI::App& app) {
   auto* c = app.add_subcommand("eval", "judge a trained fleet again");
   c->add_option("run", a->run, "folder of the run")->required();
   c->add_option("--data", a->data, "test on the tasks in this file or folder");
+  c->add_option("--episodes", a->episodes,
+                "judge on the episodes that a CSV file lists, or on Omniglot's one-shot runs")
+      ->excludes("--data");
   c->add_option("--set", a->settings, "lay a setting over the run's, such as eval.tasks=2000")
       ->take_all()
       ->allow_extra_args(false);

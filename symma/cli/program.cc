@@ -58,6 +58,7 @@ int run_commands(int argc, char** argv) {
   add_train(app);
   add_eval(app);
   add_adapt(app);
+  add_export(app);
   add_compare(app);
   add_report(app);
   add_list(app);

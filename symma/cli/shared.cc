@@ -1,10 +1,12 @@
 // What several commands need.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
+#include "symma/fleet/folder.h"
 #include "symma/report/format.h"
 #include "symma/report/words.h"
 
@@ -19,8 +21,14 @@ Experiment open_experiment(const std::string& folder, const std::vector<std::str
   if (!std::filesystem::exists(file))
     throw UserError(folder, "holds no run", "name a folder that symma train wrote");
   Config config = Config::load(file);
+  const bool other_data = std::any_of(settings.begin(), settings.end(), [](const std::string& s) {
+    return s.starts_with("task.path=") || s.starts_with("task.test_path=");
+  });
+  if (!other_data) recall_data(config, folder);
   for (const auto& s : settings) config.set(s);
-  return Experiment::build(config);
+  Experiment e = Experiment::build(config);
+  forget_recalled(e);
+  return e;
 }
 
 std::string groups_words(const Json& eval) {

@@ -128,7 +128,9 @@ void run_train(TrainArguments a) {
   }
   Config config = Config::load(a.file);
   for (const auto& s : a.settings) config.set(s);
-  const Experiment e = Experiment::build(config);
+  if (a.run.resume && !a.run.folder.empty()) recall_data(config, a.run.folder);
+  Experiment e = Experiment::build(config);
+  forget_recalled(e);
   if (const auto* family = dynamic_cast<const Warns*>(e.family.get()))
     for (const auto& line : family->warnings()) std::fprintf(stderr, "warning: %s\n", line.c_str());
   if (a.run.folder.empty()) a.run.folder = "runs/" + e.fleet.name;

@@ -58,7 +58,9 @@ Json scatter(const SupervisedBatch& batch, const Tensor& before, const Tensor& a
           {"after", list(batch.predict(after, grid))}};
 }
 
-Json image(const Tensor& x) {
+// What is drawn is ink; of a colour image, how dark it is.
+Json image(Tensor x /*[h, w, channels]*/) {
+  if (x.size(2) > 1) x = 1 - x.mean(2);
   const Tensor bytes = (x.clamp(0, 1) * 255).round().to(at::kByte).contiguous();
   return base64(bytes.data_ptr<uint8_t>(), bytes.numel());
 }
@@ -143,7 +145,7 @@ Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, 
                d.support_y.size(2) == 1) {
       kind = "curve";
       one = scatter(*points_of, rows[0], rows[1]);
-    } else if (spec.kind == Kind::kClassification && d.support_x.dim() == 5 && d.support_x.size(4) == 1) {
+    } else if (spec.kind == Kind::kClassification && d.support_x.dim() == 5) {
       kind = "images";
       one = images(*points_of, rows[1]);
     } else if (spec.kind == Kind::kClassification && d.support_x.dim() == 3 && d.support_x.size(2) == 2) {

@@ -6,6 +6,7 @@
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
+#include "symma/tasks/known.h"
 
 namespace symma {
 namespace fs = std::filesystem;
@@ -37,7 +38,38 @@ void remove_halves(const std::string& folder) {
     if (entry.path().extension() == ".part" && entry.is_regular_file()) fs::remove(entry.path());
 }
 
+std::string data_file(const std::string& folder) {
+  return (fs::path(folder) / "data.json").string();
+}
+
+Json read_data(const std::string& folder) {
+  std::error_code ec;
+  if (!fs::exists(data_file(folder), ec)) return nullptr;
+  const Json known = Json::parse(read_file(data_file(folder)), nullptr, false);
+  return known.is_object() ? known : Json::object();
+}
+
 }  // namespace
+
+void recall_data(Config& config, const std::string& folder) {
+  const Json known = read_data(folder);
+  if (known.is_null() || known.value("task", Json()) != config.word("task", "kind", "")) return;
+  config.set("task.known=" + Json(data_file(folder)).dump());
+}
+
+void forget_recalled(Experiment& e) {
+  if (!e.settings["task"].contains("known")) return;
+  Json& known = e.settings["task"]["known"];
+  const std::string line = "known = " + known.dump();
+  if (const auto at = e.toml.find(line); at != std::string::npos)
+    e.toml = e.toml.substr(0, at) + "known = \"\"" + e.toml.substr(at + line.size());
+  known = "";
+}
+
+std::string changed_data(const std::string& folder) {
+  const Json known = read_data(folder);
+  return known.is_null() ? "" : what_changed(sources_in(known, data_file(folder)));
+}
 
 RunState open_run(const Experiment& e, const RunOptions& run) {
   const std::string checkpoint = in(run, "checkpoint.safetensors"), settings = in(run, "experiment.toml");
@@ -56,6 +88,8 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
     if (!differs.empty())
       throw UserError(settings, "this run was made with other settings than now asked for (" + differs + ")",
                       "resume with the same ones, or choose another --out");
+    if (const Json known = read_data(run.folder); !known.is_null())
+      (void)locate(sources_in(known, data_file(run.folder)));  // it goes on with what it began with
     // A run killed before its first checkpoint starts again from the beginning.
     RunState state = fs::exists(checkpoint) ? load_checkpoint(checkpoint, e) : start_run(e);
     state.lock = lock;
@@ -81,13 +115,18 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
   remove_halves(run.folder);
   if (there) {
     for (const char* file : {"checkpoint.safetensors", "metrics.jsonl", "lineage.jsonl", "summary.json",
-                             "scores.csv", "gallery.json", "report.html", "spent.txt"})
+                             "scores.csv", "gallery.json", "report.html", "spent.txt", "data.json"})
       fs::remove(in(run, file));
     for (const auto& entry : fs::directory_iterator(run.folder)) {
       if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
     }
   }
   write_file(settings, e.toml);
+  if (const auto* keeps = dynamic_cast<const KeepsData*>(e.family.get())) {
+    Json known{{"format", "symma data 1"}, {"task", e.task_kind}};
+    known.update(keeps->known());
+    write_file(data_file(run.folder), known.dump(1) + "\n");
+  }
   return begin();
 }
 

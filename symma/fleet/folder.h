@@ -23,4 +23,13 @@ RunState open_run(const Experiment&, const RunOptions&);
 // asked for". How many rounds a run has is none. "" where there is none.
 std::string first_difference(const Json& old_settings, const Json& new_settings);
 
+// What a run keeps of its data (tasks/known.h), data.json, laid over the settings of its own file or of one
+// that goes on with it: data are then found wherever the shell stands, read no sooner than tasks are drawn of
+// them, and refused where they are others. Nothing for a folder without one, or where other data are named.
+void recall_data(Config&, const std::string& folder);
+// The settings without it, as they stand in the run's file.
+void forget_recalled(Experiment&);
+// What of a run's data is no longer what it was, in words; "" where all is, or is gone.
+std::string changed_data(const std::string& folder);
+
 }  // namespace symma

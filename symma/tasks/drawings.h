@@ -1,4 +1,4 @@
-// A folder, or a zip, of drawings: .../alphabet/character/*.png.
+// Classes of images in folders or archives: .../alphabet/character/*.png, or class/*.png.
 #pragma once
 
 #include <string>
@@ -11,17 +11,17 @@ namespace symma {
 struct Drawings {
   struct Class {
     std::string alphabet, character;
-    Tensor images;  // [n, side, side] bytes, 0 paper .. 255 ink
+    Tensor images;  // [n, side, side, channels] bytes, see pictures.h
+    // Where it is, for people: "alphabet/character", or "class".
+    std::string name() const { return alphabet == character ? character : alphabet + "/" + character; }
   };
   std::vector<Class> classes;  // sorted by alphabet, then character
 
-  // Reads every path, a folder or a zip, and shrinks each image to side x side by area. Characters found
-  // twice (the same alphabet and character in two paths) are taken once. Throws UserError for a path that is
-  // missing, holds no drawings, or an image that is not one.
-  static Drawings load(const std::vector<std::string>& paths, int64_t side);
+  // Reads every path, a folder or an archive. Where images stand in class/ right below a path, there are no
+  // alphabets, and each class is an alphabet of its own, called as the class is. A class found twice (the
+  // same names in two paths) is taken once. Throws UserError for a path that is missing, holds no images, has
+  // a class in two places, and for an image that is none.
+  static Drawings load(const std::vector<std::string>& paths, int64_t side, int64_t channels);
 };
-
-// One PNG's bytes as [side, side] bytes of ink. Throws UserError that names `place`.
-Tensor read_drawing(const std::string& png, const std::string& place, int64_t side);
 
 }  // namespace symma

@@ -7,12 +7,13 @@
 #include "symma/core/parallel.h"
 #include "symma/tasks/csv.h"
 #include "symma/tasks/deal.h"
+#include "symma/tasks/signature.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
 namespace {
 
-class Sinusoid : public TaskFamily, public FewShot, public Shares, public Accountable {
+class Sinusoid : public TaskFamily, public FewShot, public Shares, public Accountable, public HasSignature {
  public:
   struct Options {
     int64_t shots = 10, queries = 10, test_shots = 0, test_queries = 100;
@@ -100,6 +101,12 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares, public Accoun
     });
     return std::make_unique<SupervisedBatch>(model, Kind::kRegression, std::move(e),
                                              train ? Mode::kTrain : Mode::kEval);
+  }
+
+  Signature signature() const override {
+    Signature s;
+    s.form = "a number", s.inputs = {"x"}, s.target = "y";
+    return s;
   }
 
   Reading read(const std::string& path) const override {

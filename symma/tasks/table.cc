@@ -10,6 +10,7 @@
 #include "symma/tasks/columns.h"
 #include "symma/tasks/deal.h"
 #include "symma/tasks/sides.h"
+#include "symma/tasks/signature.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -27,7 +28,8 @@ class Table : public TaskFamily,
               public Remembers,
               public OtherTests,
               public Warns,
-              public InUnits {
+              public InUnits,
+              public HasSignature {
  public:
   struct Options {
     std::string path, test_path, kind = "regression", short_groups = "refuse";
@@ -94,6 +96,22 @@ class Table : public TaskFamily,
   bool fresh() const override { return false; }
   std::vector<std::string> warnings() const override { return warnings_; }
   Units units() const override { return {o_.roles.target, scales_.target_shift, scales_.target_scale}; }
+
+  Signature signature() const override {
+    const auto list = [](const Tensor& t) {
+      return std::vector<double>(t.data_ptr<double>(), t.data_ptr<double>() + t.numel());
+    };
+    Signature s;
+    s.form = "columns of numbers", s.inputs = o_.roles.features, s.target = o_.roles.target,
+    s.labels = o_.roles.labels;
+    s.input_shift = list(scales_.shift), s.input_scale = list(scales_.scale);
+    for (const int64_t hole : scales_.holes) {
+      s.inputs.push_back(o_.roles.features[hole] + " is missing");
+      s.input_shift.push_back(0), s.input_scale.push_back(1);
+    }
+    if (!classes()) s.target_shift = {scales_.target_shift}, s.target_scale = {scales_.target_scale};
+    return s;
+  }
 
   TaskSpec spec() const override {
     const auto d = static_cast<int64_t>(o_.roles.features.size() + scales_.holes.size());

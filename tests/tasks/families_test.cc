@@ -173,10 +173,11 @@ TEST(Images, TestAlphabetsAreApartAndRotationsAreNewClasses) {
   const Json settings{
       {"path", {kOmniglot + "images_background_small1.zip", kOmniglot + "images_background_small2.zip"}},
       {"train_alphabets", {"Balinese", "Early_Aramaic", "Greek", "Korean", "Latin"}},
+      {"split_by", "class"},
       {"test_alphabets", {"Japanese_(katakana)", "Sanskrit", "Tagalog"}}};
   const Made m = family("images", settings, 5);
-  // 24 + 22 + 24 + 40 + 26 characters, each in four turns.
-  EXPECT_EQ(m.family->spec().classes, 136 * 4);
+  // 24 + 22 + 24 + 40 + 26 characters, 14 of which are for validation, each in four turns.
+  EXPECT_EQ(m.family->spec().classes, (136 - 14) * 4);
   const auto train = draw(m, {0, 4}, Split::kTrain),
              test = draw(m, std::vector<int64_t>(40, kEveryone), Split::kTest);
   EXPECT_EQ(data(*train).titles[0], "Balinese");

@@ -12,13 +12,14 @@
 // autograd; there, recompute = true goes back through the inner steps one at a time, with g_K = grad
 // L_query(phi_K) and g_k = (d phi_{k+1} / d phi_k)^T g_{k+1}, so that the graph of one step is held and not
 // that of all.
+#include "symma/learners/descends.h"
 #include "symma/learners/fused.h"
 #include "symma/learners/outer.h"
 
 namespace symma {
 namespace {
 
-class Maml : public Learner, public Guarded {
+class Maml : public Learner, public Guarded, public Descends {
  public:
   struct Options {
     int64_t order = 2, inner_steps = 1;
@@ -69,6 +70,16 @@ class Maml : public Learner, public Guarded {
   }
 
   bool guards_examples() const override { return false; }
+
+  std::optional<DescentRule> descent(const Tensor& row) const override {
+    const int64_t p = model_.layout().size();
+    Tensor each = o_.learn_lr ? row.narrow(0, p, p).clone() : at::full({1}, o_.inner_lr, row.options());
+    if (o_.adapt == "head") {
+      each = each.expand({p}).clone();
+      each.narrow(0, 0, model_.layout().at("head.weight").offset).zero_();
+    }
+    return DescentRule{each};
+  }
 
  private:
   Gradients meta_gradient(const Tensor& rows, const TaskBatch& batch, Rng rng) const {

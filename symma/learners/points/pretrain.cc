@@ -5,6 +5,7 @@
 // For classification a row is [model, classifier], the classifier [F, classes] and [classes]; agents share
 // both.
 #include "symma/learners/batch_norm.h"
+#include "symma/learners/descends.h"
 #include "symma/learners/outer.h"
 #include "symma/learners/rows.h"
 #include "symma/tasks/supervised.h"
@@ -12,7 +13,7 @@
 namespace symma {
 namespace {
 
-class Pretrain : public Learner, public Guarded {
+class Pretrain : public Learner, public Guarded, public Descends {
  public:
   struct Options {
     double inner_lr = 0.01, later_lr = 0;
@@ -78,6 +79,11 @@ class Pretrain : public Learner, public Guarded {
   }
 
   bool guards_examples() const override { return true; }
+
+  std::optional<DescentRule> descent(const Tensor& row) const override {
+    if (o_.inner_optimizer != "sgd") return std::nullopt;
+    return DescentRule{at::full({1}, o_.inner_lr, row.options()), o_.later_lr};
+  }
 
  private:
   // Cross-entropy over all training classes, of support and query points alike: [b].

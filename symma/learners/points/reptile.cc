@@ -6,12 +6,13 @@
 // Inner steps take the support set and the query set in turn, so consecutive minibatches are different points
 // of one task, which is what gives Reptile its second-order term (section 5.1). No derivative of a derivative
 // is needed.
+#include "symma/learners/descends.h"
 #include "symma/learners/outer.h"
 
 namespace symma {
 namespace {
 
-class Reptile : public Learner, public Guarded {
+class Reptile : public Learner, public Guarded, public Descends {
  public:
   struct Options {
     int64_t inner_steps = 5;
@@ -54,6 +55,10 @@ class Reptile : public Learner, public Guarded {
   }
 
   bool guards_examples() const override { return false; }
+
+  std::optional<DescentRule> descent(const Tensor& row) const override {
+    return DescentRule{at::full({1}, o_.inner_lr, row.options())};
+  }
 
  private:
   Options o_;

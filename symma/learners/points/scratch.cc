@@ -1,11 +1,12 @@
 // Learning from scratch: no knowledge is shared between tasks. Each task is learned from its support set
 // alone, from a random start. What every meta-learner must beat.
+#include "symma/learners/descends.h"
 #include "symma/learners/rows.h"
 
 namespace symma {
 namespace {
 
-class Scratch : public Learner {
+class Scratch : public Learner, public Descends {
  public:
   struct Options {
     double inner_lr = 0.01, later_lr = 0;
@@ -38,6 +39,11 @@ class Scratch : public Learner {
                             Rng rng) const override {
     const Descent how{.inner_lr = o_.inner_lr, .later_lr = o_.later_lr, .adam = o_.inner_optimizer == "adam"};
     return descend(hand_out(state.theta, batch.size()), batch, steps, how, rng);
+  }
+
+  std::optional<DescentRule> descent(const Tensor& row) const override {
+    if (o_.inner_optimizer != "sgd") return std::nullopt;
+    return DescentRule{at::full({1}, o_.inner_lr, row.options()), o_.later_lr};
   }
 
  private:

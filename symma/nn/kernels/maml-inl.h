@@ -146,10 +146,13 @@ void maml(MamlRow<T>& row) {
 
 template <class T>
 const RowKernels<T>& table() {
+#ifdef SYMMA_FOR_DEVICES  // runtime/ adapts and predicts, and needs nothing that differentiates twice
+  static constexpr RowKernels<T> kTable{pack<T>, unpack<T>, transpose_weights<T>, forward<T>, backward<T>,
+                                        nullptr, nullptr,   nullptr,              adapt<T>};
+#else
   static constexpr RowKernels<T> kTable{pack<T>,       unpack<T>,   transpose_weights<T>,
                                         forward<T>,    backward<T>, forward_r<T>,
                                         backward_r<T>, maml<T>,     adapt<T>};
+#endif
   return kTable;
 }
-template const RowKernels<float>& table<float>();
-template const RowKernels<double>& table<double>();

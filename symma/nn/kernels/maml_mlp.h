@@ -14,13 +14,9 @@
 #include <vector>
 
 #include "symma/core/tensor.h"
-#include "symma/nn/kernels/mlp.h"
+#include "symma/nn/kernels/shape.h"
 
 namespace symma {
-
-// Squared error is the mean over K and out; cross-entropy (of softmax, with natural logarithm) the mean over
-// K.
-enum class HeadLoss { kSquaredError, kCrossEntropy };
 
 struct Examples {
   Tensor x;  // [B, K, in]

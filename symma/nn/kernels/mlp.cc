@@ -289,12 +289,6 @@ void check(const Tensor& theta, const Tensor& x, const MlpShape& shape) {
 
 }  // namespace
 
-int64_t MlpShape::params() const {
-  int64_t n = 0;
-  for (size_t l = 1; l < widths.size(); ++l) n += (widths[l - 1] + 1) * widths[l];
-  return n;
-}
-
 CompositePath::CompositePath() {
   ++composite_depth;
 }

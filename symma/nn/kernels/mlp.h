@@ -6,20 +6,10 @@
 // A row holds, for each layer in turn, the weight [in, out] row-major and then the bias [out].
 #pragma once
 
-#include <cstdint>
-#include <vector>
-
 #include "symma/core/tensor.h"
+#include "symma/nn/kernels/shape.h"
 
 namespace symma {
-
-enum class Activation { kIdentity, kRelu, kTanh, kSigmoid, kGelu };  // gelu is the exact one, z Phi(z)
-
-struct MlpShape {
-  std::vector<int64_t> widths;  // in, hidden..., out
-  Activation activation = Activation::kRelu;
-  int64_t params() const;  // P
-};
 
 // Optional: a model that is such a perceptron and nothing else, for kernels that do more than its forward
 // pass.

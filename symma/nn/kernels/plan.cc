@@ -1,9 +1,11 @@
 // Memory layout of a row, and the choice of instruction set.
 #include "symma/nn/kernels/plan.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <stdexcept>
 #include <vector>
 
 namespace symma::kernels {
@@ -28,10 +30,8 @@ std::atomic<Simd>& chosen() {
 }  // namespace
 
 template <class T>
-std::shared_ptr<const Plan> make_plan(const MlpShape& shape, int64_t samples) {
-  auto owned = std::make_shared<OwnedPlan>();
-  Plan& p = owned->plan;
-  p = {};
+Plan plan_of(const MlpShape& shape, int64_t samples, LayerPlan* layers) {
+  Plan p{};
   p.activation = shape.activation;
   p.samples = samples;
   p.unit = 32 / static_cast<int64_t>(sizeof(T));
@@ -59,9 +59,19 @@ std::shared_ptr<const Plan> make_plan(const MlpShape& shape, int64_t samples) {
     if (!last) p.slot += samples * y.ld_out;
     p.widest = std::max({p.widest, samples * pad(y.in), samples * y.ld_out});
     p.identical = p.identical && (narrow ? y.out == 1 && y.in == y.ld_in : y.out == y.ld_out);
-    owned->layers.push_back(y);
+    layers[l] = y;
   }
-  p.layer = owned->layers.data();
+  p.layer = layers;
+  return p;
+}
+template Plan plan_of<float>(const MlpShape&, int64_t, LayerPlan*);
+template Plan plan_of<double>(const MlpShape&, int64_t, LayerPlan*);
+
+template <class T>
+std::shared_ptr<const Plan> make_plan(const MlpShape& shape, int64_t samples) {
+  auto owned = std::make_shared<OwnedPlan>();
+  owned->layers.resize(shape.widths.size());
+  owned->plan = plan_of<T>(shape, samples, owned->layers.data());
   return {owned, &owned->plan};
 }
 template std::shared_ptr<const Plan> make_plan<float>(const MlpShape&, int64_t);
@@ -84,7 +94,7 @@ Simd simd() {
 }
 
 void select_simd(Simd level) {
-  TORCH_CHECK(has_simd(level), "this processor lacks the chosen instruction set");
+  if (!has_simd(level)) throw std::invalid_argument("this processor lacks the chosen instruction set");
   chosen().store(level);
 }
 

@@ -13,8 +13,7 @@
 #include <initializer_list>
 #include <memory>
 
-#include "symma/nn/kernels/maml_mlp.h"
-#include "symma/nn/kernels/mlp.h"
+#include "symma/nn/kernels/shape.h"
 
 namespace symma::kernels {
 
@@ -54,6 +53,10 @@ struct Plan {
 
 template <class T>
 std::shared_ptr<const Plan> make_plan(const MlpShape& shape, int64_t samples);
+
+// The same in memory that is there: `layers` has a place for each.
+template <class T>
+Plan plan_of(const MlpShape& shape, int64_t samples, LayerPlan* layers);
 
 // One row of MAML (maml_mlp.h), all in padded memory. Buffers of the inner steps lie `*_step` elements apart,
 // 0 where one is used for all steps.

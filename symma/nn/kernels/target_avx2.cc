@@ -24,5 +24,7 @@ namespace symma::kernels::avx2 {
 #include "symma/nn/kernels/maml-inl.h"
 #include "symma/nn/kernels/convolution-inl.h"
 // clang-format on
+template const RowKernels<float>& table<float>();
+template const RowKernels<double>& table<double>();
 }  // namespace symma::kernels::avx2
 #endif

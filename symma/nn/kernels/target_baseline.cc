@@ -19,4 +19,6 @@ namespace symma::kernels::baseline {
 #include "symma/nn/kernels/maml-inl.h"
 #include "symma/nn/kernels/convolution-inl.h"
 // clang-format on
+template const RowKernels<float>& table<float>();
+template const RowKernels<double>& table<double>();
 }  // namespace symma::kernels::baseline
