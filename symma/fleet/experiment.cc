@@ -6,6 +6,7 @@
 
 #include "symma/fleet/account.h"
 #include "symma/fleet/sections.h"
+#include "symma/tasks/control.h"
 
 namespace symma {
 namespace {
@@ -24,6 +25,36 @@ auto read_part(Experiment& e, const Config& config, const std::string& section, 
   return draft;
 }
 
+// [rival]: a script that is judged on the same tasks, or plays some of the players.
+void read_rival(Experiment& e, const Config& config) {
+  const std::string kind = config.word("rival", "kind", "");
+  if (kind.empty()) {
+    config.read("rival", {});
+    return;
+  }
+  auto draft = ScriptRegistry::instance().draft(kind, config.place("rival", "kind"));
+  Rival rival{.kind = kind, .script = nullptr, .players = {}};
+  Fields fields;
+  fields
+      .add("players", rival.players,
+           "whom it plays, in training too, while the others learn; none: it plays by itself, on the same "
+           "test tasks")
+      .at_least(0);
+  draft->fields(fields);
+  std::vector<std::string> others = options_of_all<ScriptRegistry>();
+  others.emplace_back("kind");
+  config.read("rival", fields, others);
+  keep_section(e, "rival", {{"kind", kind}}, fields);
+  auto* family = dynamic_cast<MeetsRival*>(e.family.get());
+  if (!family) {
+    throw UserError(config.place("rival", "kind"),
+                    fmt::format("task \"{}\" has no worlds to play in", e.task_kind),
+                    "set task.kind to control, or leave [rival] out");
+  }
+  rival.script = draft->build();
+  family->meet(rival);
+}
+
 }  // namespace
 
 Experiment Experiment::build(const Config& config) {
@@ -33,7 +64,7 @@ Experiment Experiment::build(const Config& config) {
   e.fleet.fields(top);
   config.read("", top,
               {"task", "model", "learner", "exchange", "aggregator", "compression", "server", "faults",
-               "privacy", "population", "eval"});
+               "privacy", "population", "eval", "rival"});
   if (e.fleet.name.empty()) e.fleet.name = std::filesystem::path(config.file()).stem();
   keep_section(e, "", Json::object(), top);
 
@@ -42,6 +73,7 @@ Experiment Experiment::build(const Config& config) {
     throw UserError(config.place("task", "kind"), "is missing",
                     suggestion("", TaskFamilyRegistry::instance().names()));
   e.family = read_part<TaskFamilyRegistry>(e, config, "task", e.task_kind)->build(e.fleet.agents);
+  read_rival(e, config);
   e.spec = e.family->spec();
   e.model_kind = config.word("model", "kind", "mlp");
   e.model = read_part<ModelRegistry>(e, config, "model", e.model_kind)->build(e.spec.shape);
@@ -56,8 +88,16 @@ Experiment Experiment::build(const Config& config) {
   config.read("privacy", guarded);
   Guard guard;
   if (privacy.learners()) guard = {privacy.clip, privacy.noise, privacy.unit == "example"};
-  e.learner = build_population(e, config, read_part<LearnerRegistry>(e, config, "learner", e.learner_kind),
-                               LearnerSetting{*e.model, e.spec, guard});
+  auto learner = read_part<LearnerRegistry>(e, config, "learner", e.learner_kind);
+  const LearnerSetting setting{*e.model, e.spec, guard};
+  if (dynamic_cast<const HasInputStatistics*>(e.model.get()) &&
+      !dynamic_cast<const CountsInputs*>(learner->build(setting).get())) {
+    throw UserError(config.place("model", "kind"),
+                    fmt::format("learner \"{}\" does not count what \"{}\" is to be normalised by",
+                                e.learner_kind, e.model_kind),
+                    "name the network itself, or use \"ippo\", \"mappo\", \"ia2c\", \"maa2c\" or \"iql\"");
+  }
+  e.learner = build_population(e, config, std::move(learner), setting);
   e.exchange = build_exchange(e, config);
   check_population(e, config);
   check_privacy(e, config);

@@ -177,6 +177,10 @@ class Rl2 : public Learner {
                       "\"rl2\" learns in teams that stay whole, and this world's players leave",
                       "use \"ippo\", or another world");
     }
+    if (!setting.spec.scripted.empty()) {
+      throw UserError("[rival] players", "\"rl2\" learns for all players of a team, and a script plays some",
+                      "leave players out, or use \"ippo\"");
+    }
     const auto& entries = setting.model.layout().entries();
     if (!dynamic_cast<const Recurrent*>(&setting.model) ||
         std::none_of(entries.begin(), entries.end(), [](const auto& e) { return e.name == "memory"; })) {
