@@ -70,6 +70,8 @@ CopiesOf<Action>::CopiesOf(EnvSpec spec, const CopyOptions& options, std::vector
   }
   TORCH_CHECK(static_cast<int64_t>(spec_.action_names.size()) == spec_.actions, spec_.name,
               ": every action has a name");
+  numbers_ = kNumbers<Action> ? spec_.actions : 1;
+  if (kNumbers<Action> && options.levels > 0) space_levels(options.levels);
   if (spec_.copies < 1)
     throw UserError(spec_.name, fmt::format("has {} copies", spec_.copies), "ask for 1 or more");
   for (int64_t e = 0; e < spec_.copies; ++e) {
@@ -77,6 +79,75 @@ CopiesOf<Action>::CopiesOf(EnvSpec spec, const CopyOptions& options, std::vector
   }
   next_tasks_ = tasks_;
   clocks_.resize(spec_.copies);
+}
+
+template <class Action>
+void CopiesOf<Action>::space_levels(int64_t levels) {
+  constexpr double kMost = 4096;
+  const int64_t a = spec_.agents, m = numbers_;
+  const std::string at = spec_.name + ", levels";
+  if (levels == 1) throw UserError(at, "is 1", "2 or more are a choice; 0 leaves numbers to be set");
+  if (std::pow(static_cast<double>(levels), static_cast<double>(m)) > kMost) {
+    throw UserError(at, fmt::format("{} of each of {} numbers are more than {} choices", levels, m, kMost),
+                    "take fewer");
+  }
+  const auto power = [&](int64_t k) {
+    int64_t out = 1;
+    while (k-- > 0) out *= levels;
+    return out;
+  };
+  const int64_t n = power(m);
+  spec_.choices.assign(a * n * m, 0);
+  bool alike = true;
+  for (int64_t i = 0; i < a; ++i) {
+    const int64_t own = spec_.agent_actions[i];
+    for (int64_t j = 0; j < own; ++j) {
+      const double low = spec_.action_low[i * m + j], high = spec_.action_high[i * m + j];
+      if (!std::isfinite(low) || !std::isfinite(high)) {
+        throw UserError(at, fmt::format("{} has no bounds to space levels between", spec_.action_names[j]),
+                        "leave it at 0");
+      }
+      alike = alike && low == spec_.action_low[j] && high == spec_.action_high[j];
+      for (int64_t k = 0; k < power(own); ++k) {
+        const int64_t level = k / power(own - 1 - j) % levels;  // the first number changes last
+        spec_.choices[(i * n + k) * m + j] = static_cast<float>(
+            low + (high - low) * static_cast<double>(level) / static_cast<double>(levels - 1));
+      }
+    }
+    spec_.agent_actions[i] = power(own);
+  }
+  std::vector<std::string> names;
+  for (int64_t k = 0; k < n; ++k) {
+    std::string name;
+    for (int64_t j = 0; j < m; ++j) {
+      const int64_t level = k / power(m - 1 - j) % levels;
+      name += name.empty() ? "" : ", ";
+      name += alike ? fmt::format("{} {:.3g}", spec_.action_names[j], spec_.choices[k * m + j])
+                    : fmt::format("{} level {}", spec_.action_names[j], level);
+    }
+    names.push_back(name);
+  }
+  spec_.action_names = names;
+  spec_.actions = n;
+  spec_.numbers = m;
+  spec_.variant += fmt::format(", {} levels", levels);
+  spec_.continuous = bounded_ = false;
+  spec_.action_low.clear(), spec_.action_high.clear();
+}
+
+template <class Action>
+Tensor CopiesOf<Action>::looked_up(const Tensor& choices, const Frame& frame) const {
+  const int64_t a = spec_.agents, n = spec_.actions, m = numbers_;
+  Tensor out = at::zeros({spec_.copies, a, m}, at::kFloat);
+  const int64_t* chosen = choices.data_ptr<int64_t>();
+  const bool* present = spec_.leaving ? frame.present.data_ptr<bool>() : nullptr;
+  float* to = out.data_ptr<float>();
+  for (int64_t i = 0; i < spec_.copies * a; ++i) {
+    const Clock& c = clocks_[i / a];
+    if (c.terminated || c.truncated || (present && !present[i])) continue;
+    std::copy_n(&spec_.choices[((i % a) * n + chosen[i]) * m], m, to + i * m);
+  }
+  return out;
 }
 
 template <class Action>
@@ -198,13 +269,13 @@ void CopiesOf<Action>::check(const Tensor& actions, const Frame& frame) const {
   if (!started_)
     throw UserError(spec_.name, "was asked to step before its first episode began", "call reset first");
   check_frame(frame);
-  if (actions.scalar_type() != (kNumbers<Action> ? at::kFloat : at::kLong)) {
+  if (actions.scalar_type() != (spec_.continuous ? at::kFloat : at::kLong)) {
     throw UserError(spec_.name, fmt::format("actions are of type {}", c10::toString(actions.scalar_type())),
-                    kNumbers<Action> ? "actions are float32, the numbers that each agent sets"
+                    spec_.continuous ? "actions are float32, the numbers that each agent sets"
                                      : "actions are int64, the number of one action for each agent");
   }
   std::vector<int64_t> right{spec_.copies, a};
-  if (kNumbers<Action>) right.push_back(spec_.actions);
+  if (spec_.continuous) right.push_back(spec_.actions);
   if (actions.sizes() != at::IntArrayRef(right)) {
     throw UserError(spec_.name, fmt::format("actions have sizes {}", sizes(actions)),
                     fmt::format("[{}] would be right", fmt::join(right, ", ")));
@@ -216,37 +287,42 @@ void CopiesOf<Action>::check(const Tensor& actions, const Frame& frame) const {
 }
 
 template <class Action>
-void CopiesOf<Action>::check_values(const Tensor& actions, const Frame& frame) const {
+void CopiesOf<Action>::check_numbers(const Tensor& actions, const Frame& frame) const {
   const int64_t a = spec_.agents, n = spec_.actions;
-  const Action* act = actions.data_ptr<Action>();
+  const float* act = actions.data_ptr<float>();
+  const bool* present = spec_.leaving ? frame.present.data_ptr<bool>() : nullptr;
+  for (int64_t i = 0; i < spec_.copies * a; ++i) {
+    const Clock& c = clocks_[i / a];
+    // It ended, or left, and nothing it does matters.
+    if (c.terminated || c.truncated || (present && !present[i])) continue;
+    for (int64_t k = 0; k < n; ++k) {
+      if (std::isfinite(act[i * n + k])) continue;
+      throw UserError(place(i / a) + ", " + spec_.agent_names[i % a],
+                      fmt::format("{} is {}", spec_.action_names[k], act[i * n + k]), "give a finite number");
+    }
+  }
+}
+
+template <class Action>
+void CopiesOf<Action>::check_choices(const Tensor& actions, const Frame& frame) const {
+  const int64_t a = spec_.agents, n = spec_.actions;
+  const int64_t* act = actions.data_ptr<int64_t>();
   const bool* mask = frame.mask.data_ptr<bool>();
   const bool* present = spec_.leaving ? frame.present.data_ptr<bool>() : nullptr;
-  for (int64_t e = 0; e < spec_.copies; ++e) {
-    if (clocks_[e].terminated || clocks_[e].truncated) continue;  // it ended, and nothing it does matters
-    for (int64_t i = e * a; i < (e + 1) * a; ++i) {
-      if (present && !present[i]) continue;
-      const auto& who = spec_.agent_names[i - e * a];
-      if constexpr (kNumbers<Action>) {
-        for (int64_t k = 0; k < n; ++k) {
-          if (std::isfinite(act[i * n + k])) continue;
-          throw UserError(place(e) + ", " + who,
-                          fmt::format("{} is {}", spec_.action_names[k], act[i * n + k]),
-                          "give a finite number");
-        }
-      } else {
-        if (act[i] >= 0 && act[i] < n && mask[i * n + act[i]]) continue;
-        std::string allowed;
-        for (int64_t k = 0; k < n; ++k) {
-          if (mask[i * n + k] && allowed.size() < 60)
-            allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", k);
-        }
-        const bool outside = act[i] < 0 || act[i] >= n;
-        throw UserError(place(e) + ", " + who,
-                        outside ? fmt::format("action {} is outside 0..{}", act[i], n - 1)
-                                : fmt::format("action {} ({}) is masked", act[i], spec_.action_names[act[i]]),
-                        "allowed now: " + allowed);
-      }
+  for (int64_t i = 0; i < spec_.copies * a; ++i) {
+    const Clock& c = clocks_[i / a];
+    if (c.terminated || c.truncated || (present && !present[i])) continue;
+    if (act[i] >= 0 && act[i] < n && mask[i * n + act[i]]) continue;
+    std::string allowed;
+    for (int64_t k = 0; k < n; ++k) {
+      if (mask[i * n + k] && allowed.size() < 60)
+        allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", k);
     }
+    const bool outside = act[i] < 0 || act[i] >= n;
+    throw UserError(place(i / a) + ", " + spec_.agent_names[i % a],
+                    outside ? fmt::format("action {} is outside 0..{}", act[i], n - 1)
+                            : fmt::format("action {} ({}) is masked", act[i], spec_.action_names[act[i]]),
+                    "allowed now: " + allowed);
   }
 }
 
@@ -254,7 +330,7 @@ template <class Action>
 Tensor CopiesOf<Action>::within(const Tensor& actions, const Frame& frame) const {
   if (!bounded_ && !spec_.leaving) return actions;
   Tensor out = actions.clone();
-  const int64_t a = spec_.agents, n = kNumbers<Action> ? spec_.actions : 1;
+  const int64_t a = spec_.agents, n = numbers_;
   Action* act = out.data_ptr<Action>();
   if (bounded_) {
     for (int64_t i = 0; i < spec_.copies * a * n; ++i) {
@@ -272,9 +348,15 @@ template <class Action>
 void CopiesOf<Action>::step(const Tensor& given, Frame& frame) {
   check(given, frame);
   const Tensor told = given.contiguous();
-  check_values(told, frame);
-  const Tensor actions = within(told, frame);
-  const int64_t a = spec_.agents, each = kNumbers<Action> ? a * spec_.actions : a;
+  Tensor actions;
+  if (spec_.continuous) {
+    check_numbers(told, frame);
+    actions = within(told, frame);
+  } else {
+    check_choices(told, frame);
+    actions = kNumbers<Action> ? looked_up(told, frame) : within(told, frame);
+  }
+  const int64_t a = spec_.agents, each = a * numbers_;
   const Action* act = actions.data_ptr<Action>();
   const Shown to = shown(frame);
   bool* final_present = spec_.leaving ? frame.final_present.data_ptr<bool>() : nullptr;

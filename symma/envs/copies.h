@@ -18,6 +18,7 @@ struct CopyOptions {
   int64_t limit = 0;
   bool auto_reset = true;
   int64_t first_copy = 0;
+  int64_t levels = 0;  // read by worlds of numbers alone
 
   void fields(Fields& f) {
     f.add("limit", limit, "steps until an episode is cut off").at_least(1);
@@ -25,6 +26,13 @@ struct CopyOptions {
     f.add("first_copy", first_copy,
           "number of the first copy's random stream, for copies spread over objects")
         .at_least(0);
+  }
+  // What worlds of numbers add: learners that choose can then play them.
+  void level_fields(Fields& f) {
+    f.add("levels", levels,
+          "agents choose each number among so many evenly spaced ones; 0: they set it, and 1 is no choice")
+        .at_least(0)
+        .at_most(1000);
   }
 };
 
@@ -54,7 +62,9 @@ class Cargo {
   bool loading_;
 };
 
-// Action is int64_t where an agent does one of n things, and float where it sets n numbers.
+// Action is int64_t where an agent does one of n things, and float where it sets n numbers. A world of
+// numbers is told numbers where it has levels too: what was chosen is looked up here, and `spec().actions`
+// is then the number of choices.
 template <class Action>
 class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable {
  public:
@@ -115,7 +125,10 @@ class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable
   bool attended(int64_t copy, const Shown&) const;           // writes who is present; whether anyone is
   Tensor within(const Tensor& actions, const Frame&) const;  // bounded, and zeros for those who left
   void check(const Tensor& actions, const Frame&) const;
-  void check_values(const Tensor& actions, const Frame&) const;
+  void check_numbers(const Tensor& actions, const Frame&) const;
+  void check_choices(const Tensor& actions, const Frame&) const;
+  void space_levels(int64_t levels);                            // turns numbers to set into choices
+  Tensor looked_up(const Tensor& choices, const Frame&) const;  // as numbers, [E, A, m]
   void check_frame(const Frame&) const;
   void allocate(Frame&) const;
 
@@ -123,6 +136,7 @@ class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable
   const int64_t first_;
   const bool auto_reset_;
   bool bounded_ = false;  // some number is
+  int64_t numbers_ = 0;   // that an agent is said to set; 1 where it chooses
   const int64_t world_size_;
   const std::vector<TaskParameter> parameters_;
   std::vector<double> tasks_, next_tasks_;  // [E, K]

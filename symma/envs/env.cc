@@ -26,4 +26,22 @@ Tensor team_reward(const EnvSpec& spec, const Tensor& reward) {
   return spec.common_reward ? reward.select(1, 0) : reward.sum(1);
 }
 
+Tensor nearest_choices(const EnvSpec& spec, const Tensor& numbers) {
+  TORCH_CHECK(spec.numbers > 0, spec.name, " has no levels");
+  const int64_t e = numbers.size(0), a = spec.agents, n = spec.actions, m = spec.numbers;
+  const Tensor x = numbers.to(at::kFloat).contiguous();
+  Tensor out = at::zeros({e, a}, at::kLong);
+  for (int64_t i = 0; i < e * a; ++i) {
+    const float* wanted = x.data_ptr<float>() + i * m;
+    double least = std::numeric_limits<double>::infinity();
+    for (int64_t k = 0; k < spec.agent_actions[i % a]; ++k) {
+      const float* has = &spec.choices[((i % a) * n + k) * m];
+      double apart = 0;
+      for (int64_t j = 0; j < m; ++j) apart += (has[j] - wanted[j]) * (has[j] - wanted[j]);
+      if (apart < least) least = apart, out.data_ptr<int64_t>()[i] = k;
+    }
+  }
+  return out;
+}
+
 }  // namespace symma

@@ -43,6 +43,10 @@ struct EnvSpec {
   // Bounds of the numbers that agents set, agent by agent, [A n] each; infinite where there are none. What
   // lies beyond a bound is taken for the bound. Empty where agents choose.
   std::vector<double> action_low, action_high;
+  // Where a world of m numbers an agent has levels, its agents choose: the numbers that each choice sets,
+  // [A, n, m]. Empty elsewhere.
+  std::vector<float> choices;
+  int64_t numbers = 0;  // m
 };
 
 // What a world shows after a reset or a step. An undefined frame is allocated by `reset`; after that the
@@ -135,7 +139,23 @@ class Drawable {
   virtual std::string svg(int64_t copy) const = 0;   // one <svg> element
 };
 
+// Optional: a world that judges an episode by more than its return.
+class Judged {
+ public:
+  struct Score {
+    std::string name;
+    bool higher_is_better;
+  };
+  virtual ~Judged() = default;
+  virtual const std::vector<Score>& score_names() const = 0;  // [K]
+  // Of the copy's episode so far; asked where copies do not start anew by themselves.
+  virtual std::vector<double> scores(int64_t copy) const = 0;  // [K]
+};
+
 // What the team earned at each step: the sum over agents, or the common reward once. [E] float.
 Tensor team_reward(const EnvSpec&, const Tensor& reward /*[E,A]*/);
+
+// The choices that come nearest to the numbers, [E, A] int64, in a world that has levels.
+Tensor nearest_choices(const EnvSpec&, const Tensor& numbers /*[E,A,m] float*/);
 
 }  // namespace symma

@@ -7,6 +7,8 @@
 #include "symma/fleet/account.h"
 #include "symma/fleet/adjacency.h"
 #include "symma/fleet/rules.h"
+#include "symma/nn/normalised.h"
+#include "symma/tasks/control.h"
 
 namespace symma {
 namespace {
@@ -59,6 +61,16 @@ void build_parts(const Settings& s, Exchange& x) {
   if (!x.faults.agents.empty()) x.attack = c.attack.build();
 }
 
+// [rival]: a script that is judged on the same tasks, or plays some of the players.
+void meet_rival(const Settings& s, TaskFamily& family) {
+  if (!s.chosen.has_rival) return;
+  auto* meets = dynamic_cast<MeetsRival*>(&family);
+  if (!meets)
+    throw UserError("[rival] kind", fmt::format("task \"{}\" has no worlds to play in", s.chosen.task.kind()),
+                    "set task.kind to control, or leave [rival] out");
+  meets->meet({s.chosen.rival.kind(), s.chosen.rival.build(), s.rival.players});
+}
+
 }  // namespace
 
 Experiment Experiment::build(const Config& config) {
@@ -82,6 +94,7 @@ Experiment Experiment::build(const Config& config) {
   e.learner_kind = e.chosen.learner.kind();
   located(config, [&] {
     e.family = e.chosen.task.build(e.fleet.agents);
+    meet_rival(e, *e.family);
     e.spec = e.family->spec();
     e.model = e.chosen.model.build(e.spec.shape);
   });

@@ -8,6 +8,7 @@
 #include "symma/core/errors.h"
 #include "symma/exchange/privacy.h"
 #include "symma/fleet/adjacency.h"
+#include "symma/nn/normalised.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -364,6 +365,16 @@ const std::vector<Rule>& rules_of_parts() {
          [](E e) { return dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get()) && !e.spec.labels; },
          [](E e) { return fmt::format("task \"{}\" has no labels to turn around", e.task_kind); },
          "choose another attack"},
+        {"what is normalised by is counted", "model", "kind",
+         [](E e) {
+           return dynamic_cast<const HasInputStatistics*>(e.model.get()) &&
+                  !dynamic_cast<const CountsInputs*>(e.learner.get());
+         },
+         [](E e) {
+           return fmt::format("learner \"{}\" does not count what \"{}\" is to be normalised by",
+                              e.learner_kind, e.model_kind);
+         },
+         "name the network itself, or use \"ippo\", \"mappo\", \"ia2c\", \"maa2c\" or \"iql\""},
         {"the adjacency can be stated", "privacy", "adjacency",
          [](E e) {
            const PrivacyOptions& p = e.exchange.privacy;

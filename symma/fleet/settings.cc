@@ -34,6 +34,7 @@ Fields all_fields(const Section& section) {
 void read_section(const Section& section, const Config& config, std::vector<std::string> others) {
   add_options_of_all(section.part_kind, others);
   add_options_of_all(section.list_kind, others);
+  if (section.present) *section.present = config.has(section.name, section.key);
   if (section.part) {
     section.part->choose(config.word(section.name, section.key, section.part->kind()),
                          config.place(section.name, section.key));
@@ -95,7 +96,7 @@ std::vector<Section> sections(Settings& s) {
       {"population", "population-based training", fields_of(s.population), "", "", nullptr},
       {"exchange", "who talks to whom, and when", fields_of(x.options), "topology", "Topology", &c.topology},
       {"aggregator", "how rows that come together are combined", fields_of(x.aggregation), "kind",
-       "Aggregator", &c.aggregator, "PreAggregator",
+       "Aggregator", &c.aggregator, nullptr, "PreAggregator",
        [&c, &x](const Config& config) {
          c.before.clear();
          for (const auto& name : x.aggregation.before) {
@@ -115,6 +116,8 @@ std::vector<Section> sections(Settings& s) {
       {"faults", "hostile agents, and messages that get lost", fields_of(x.faults), "kind", "Attack",
        &c.attack},
       {"privacy", "what noise protects", fields_of(x.privacy), "", "", nullptr},
+      {"rival", "a script that is judged on the same worlds, or plays some of the players",
+       fields_of(s.rival), "kind", "Script", &c.rival, &c.has_rival},
       {"eval", "what agents are judged on", fields_of(s.eval), "", "", nullptr},
   };
 }
@@ -139,6 +142,7 @@ void Settings::write_down() {
   toml.clear();
   settings = Json::object();
   for (const Section& section : sections(*this)) {
+    if (section.present && !*section.present) continue;
     const Fields fields = all_fields(section);
     Json table = Json::object();
     if (!section.name.empty()) toml += fmt::format("\n[{}]\n", section.name);

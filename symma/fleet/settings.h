@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "symma/core/options.h"
+#include "symma/envs/script.h"
 #include "symma/eval/evaluate.h"
 #include "symma/exchange/exchange.h"
 #include "symma/fleet/population.h"
@@ -50,6 +51,17 @@ struct FleetOptions {
   }
 };
 
+// [rival]: `kind` and the options of that Script, and these.
+struct RivalOptions {
+  std::vector<int64_t> players;
+  void fields(Fields& f) {
+    f.add("players", players,
+          "whom it plays, in training too, while the others learn; none: it plays by itself, on the same "
+          "test tasks")
+        .at_least(0);
+  }
+};
+
 // The parts that were chosen, each with its own options.
 struct ChosenParts {
   Choice<TaskFamilyRegistry> task{"sinusoid"};
@@ -60,6 +72,8 @@ struct ChosenParts {
   std::vector<Choice<PreAggregatorRegistry>> before;
   Choice<CompressorRegistry> compressor{"none"};
   Choice<AttackRegistry> attack{"sign_flip"};
+  bool has_rival = false;
+  Choice<ScriptRegistry> rival{"idle"};
 };
 
 struct Settings {
@@ -67,6 +81,7 @@ struct Settings {
   EvalOptions eval;
   PopulationOptions population;
   ExchangeSettings sharing;
+  RivalOptions rival;
   ChosenParts chosen;
   std::string toml;  // the file with every default filled in
   Json settings;     // the same, as an object of sections
@@ -85,6 +100,7 @@ struct Section {
   std::string key;                   // the option that names its part: "kind"; "" where it has none
   std::string part_kind;             // of what kind the part is, as `symma list` has it
   Nested* part = nullptr;            // the part
+  bool* present = nullptr;           // whether the file names the part; null: there is always one
   std::string list_kind = {};        // of what kind the parts are that an option of its own lists
   // Chooses those, once the section's own options are read; and has them.
   std::function<void(const Config&)> choose_listed = {};

@@ -15,6 +15,7 @@ enum class Need {
   kClasses,     // a classification
   kKept,        // tasks that can be stayed with over several rounds
   kChoices,     // actions that are chosen among
+  kAllPlayers,  // no player whom a script plays
   kWholeTeams,  // worlds whose players stay to the end
   kAdvantages,  // [task] baseline = "linear"
   kFeedback,    // [task] feedback = true

@@ -74,4 +74,24 @@ Tensor TeamNet::act(const Tensor& theta, const Tensor& x, Tensor& memory) const 
   return to_players(y);
 }
 
+Tensor TeamNet::count(const Tensor& theta, const Tensor& x, const Tensor& weight) const {
+  const auto* keeper = dynamic_cast<const HasInputStatistics*>(&model_);
+  if (!keeper) return theta;
+  const int64_t r = x.size(0), a = x.size(3), in = x.size(4);
+  if (shared_) return keeper->count(theta, x.reshape({r, -1, in}), weight.reshape({r, -1}));
+  return keeper
+      ->count(theta.reshape({r * a, columns_ / a}), x.permute({0, 3, 1, 2, 4}).reshape({r * a, -1, in}),
+              weight.permute({0, 3, 1, 2}).reshape({r * a, -1}))
+      .reshape({r, columns_});
+}
+
+Tensor TeamNet::with_statistics(const Tensor& theta, const Tensor& from) const {
+  const auto* keeper = dynamic_cast<const HasInputStatistics*>(&model_);
+  if (!keeper) return theta;
+  const int64_t q = theta.size(0) * (shared_ ? 1 : players_), own = keeper->statistics();
+  const Tensor rows = theta.reshape({q, -1});
+  return at::cat({from.reshape({q, -1}).narrow(1, 0, own), rows.narrow(1, own, rows.size(1) - own)}, 1)
+      .reshape(theta.sizes());
+}
+
 }  // namespace symma

@@ -4,6 +4,7 @@
 // players, one after another; as a view, those are A rows.
 #pragma once
 
+#include "symma/nn/normalised.h"
 #include "symma/nn/recurrent.h"
 
 namespace symma {
@@ -25,6 +26,12 @@ class TeamNet {
   // One step of L episodes: [R, L, A, out]. `memory` [R, L, A, H] is moved on; undefined before the first
   // step, and where the network has none.
   Tensor act(const Tensor& theta /*[R,columns]*/, const Tensor& x /*[R,L,A,in]*/, Tensor& memory) const;
+
+  // Rows whose networks have counted what was seen, where they keep statistics: [R, columns].
+  Tensor count(const Tensor& theta /*[R,columns]*/, const Tensor& x /*[R,L,T,A,in]*/,
+               const Tensor& weight /*[R,L,T,A]*/) const;
+  // `theta` with the statistics of `from`.
+  Tensor with_statistics(const Tensor& theta /*[R,columns]*/, const Tensor& from /*[R,columns]*/) const;
 
  private:
   const Model& model_;

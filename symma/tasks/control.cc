@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <set>
 
 #include "symma/tasks/advantages.h"
 #include "symma/tasks/supervised.h"
@@ -46,6 +47,11 @@ void ControlOptions::fields(Fields& f) {
         "which derivatives past the first the loss has, with the linear baseline: unbiased, or of low "
         "variance")
       .one_of({"dice", "low_variance"});
+  f.add("head", head,
+        "numbers that players set: as they are drawn, where what lies beyond a bound counts as the bound; or "
+        "squashed into the bounds by tanh")
+      .one_of({"clipped", "squashed"});
+  f.add("metric", metric, "what tasks are judged by first: the return, or a score that the world gives");
 }
 
 namespace {
@@ -64,7 +70,7 @@ ControlOptions staying(ControlOptions o) {
 // Steps of a fragment where episodes are looked through and nothing of them is kept.
 constexpr int64_t kGlance = 128;
 
-class Control : public TaskFamily, public Shares {
+class Control : public TaskFamily, public Shares, public MeetsRival {
  public:
   using Options = ControlOptions;
 
@@ -74,9 +80,9 @@ class Control : public TaskFamily, public Shares {
       throw UserError("[task] surrogate", "\"" + o.surrogate + "\" needs advantages",
                       "set baseline = \"linear\"");
     }
-    Options judged = *o_;
-    if (o.test_copies > 0) judged.copies = o.test_copies;
-    judged_ = std::make_shared<Options>(judged);
+    judged_ = judged(*o_);
+    check_head();
+    check_metric();
     std::vector<std::string> names;
     if (const auto* tasks = dynamic_cast<const HasTasks*>(world_.get())) {
       for (const auto& p : tasks->task_parameters()) names.push_back(p.name);
@@ -99,6 +105,25 @@ class Control : public TaskFamily, public Shares {
     }
   }
 
+  void meet(const Rival& rival) override {
+    rival.script->check(*world_);
+    const EnvSpec& w = world_->spec();
+    for (int64_t p : rival.players) {
+      if (p < w.agents) continue;
+      throw UserError("[rival] players", fmt::format("player {} is not there", p),
+                      fmt::format("{} has players 0 to {}", w.name, w.agents - 1));
+    }
+    if (std::set<int64_t>(rival.players.begin(), rival.players.end()).size() != rival.players.size())
+      throw UserError("[rival] players", "names a player twice", "name each once");
+    if (static_cast<int64_t>(rival.players.size()) == w.agents)
+      throw UserError("[rival] players", "are all of them, and nobody learns", "leave one out");
+    Options met = *o_;
+    met.rival = rival;
+    std::sort(met.rival.players.begin(), met.rival.players.end());
+    o_ = std::make_shared<Options>(met);
+    judged_ = judged(met);
+  }
+
   // Numbers by which a player is told of the step before.
   int64_t told(const EnvSpec& w) const { return o_->feedback ? w.actions + 2 + (o_->recall ? w.obs : 0) : 0; }
 
@@ -107,14 +132,15 @@ class Control : public TaskFamily, public Shares {
     return {.shape = {{w.obs + (o_->player_index ? w.agents : 0) + told(w)},
                       w.continuous ? 2 * w.actions : w.actions},
             .kind = Kind::kControl,
-            .metric = "return",
-            .higher_is_better = true,
+            .metric = o_->metric,
+            .higher_is_better = higher_,
             .players = w.agents,
             .seen = w.obs,
             .limit = w.limit,
             .copies = o_->copies,
             .continuous = w.continuous,
             .leaving = w.leaving,
+            .scripted = o_->rival.players,
             .advantages = o_->baseline == "linear",
             .feedback = o_->feedback,
             .labels = false};
@@ -146,6 +172,41 @@ class Control : public TaskFamily, public Shares {
   }
 
  private:
+  // Options of tasks that are not for training.
+  static std::shared_ptr<const Options> judged(Options o) {
+    if (o.test_copies > 0) o.copies = o.test_copies;
+    return std::make_shared<Options>(o);
+  }
+
+  void check_head() const {
+    const EnvSpec& w = world_->spec();
+    if (o_->head != "squashed") return;
+    if (!w.continuous)
+      throw UserError("[task] head", w.name + " has no numbers to squash",
+                      "leave head out, or set levels = 0");
+    for (size_t i = 0; i < w.action_low.size(); ++i) {
+      if (std::isfinite(w.action_low[i]) && std::isfinite(w.action_high[i])) continue;
+      throw UserError("[task] head",
+                      fmt::format("{} of {} has no bounds", w.action_names[i % w.actions], w.name),
+                      "set it to \"clipped\"");
+    }
+  }
+
+  void check_metric() {
+    if (o_->metric == "return") return;
+    std::vector<std::string> names{"return"};
+    if (const auto* judge = dynamic_cast<const Judged*>(world_.get())) {
+      for (const auto& s : judge->score_names()) {
+        names.push_back(s.name);
+        if (s.name != o_->metric) continue;
+        higher_ = s.higher_is_better;
+        return;
+      }
+    }
+    throw UserError("[task] metric", fmt::format("\"{}\" is no score of {}", o_->metric, world_->spec().name),
+                    suggestion(o_->metric, names));
+  }
+
   const TaskParameter& parameter(int64_t j) const {
     return dynamic_cast<const HasTasks&>(*world_).task_parameters()[j];
   }
@@ -170,6 +231,7 @@ class Control : public TaskFamily, public Shares {
 
   std::shared_ptr<const Options> o_, judged_;  // of training tasks, and of the others
   int64_t agents_;
+  bool higher_ = true;           // is better, of the metric
   std::unique_ptr<Env> world_;   // one copy, to ask
   std::vector<int64_t> varied_;  // numbers of the constants that vary
 };
@@ -215,10 +277,14 @@ Rollouts ControlBatch::rollouts(const TeamNet& net, int64_t copies, const Behavi
     // The task's key and the caller's: a task in a slice draws as it does in the whole.
     keys.push_back(rng.split("task", keys_[b].key()));
   }
+  Behaviour with = behaviour;
+  if (!options_->rival.players.empty())
+    with.script = options_->rival.script, with.scripted = options_->rival.players;
   return {std::move(worlds),
           net,
-          {options_->player_index, options_->own_reward, options_->feedback, options_->recall},
-          behaviour,
+          {options_->player_index, options_->own_reward, options_->feedback, options_->recall,
+           options_->head == "squashed"},
+          std::move(with),
           std::move(keys),
           remembers,
           std::move(memory)};
@@ -239,6 +305,7 @@ ControlBatch::Lesson ControlBatch::play(const Tensor& theta, Stage stage, Rng rn
                         rng.split(stage == Stage::kSupport ? "support" : "query"));
   const Rollout& o = l.episodes;
   l.drawn = o.log_p.sum(3);
+  l.scripted = options_->rival.players;
   l.reward = o.team_reward(options_->own_reward);
   if (options_->baseline == "linear") {
     const Tensor value = linear_values(o, l.reward, world(0, 1)->spec().obs, options_->gamma);
@@ -254,10 +321,12 @@ Tensor ControlBatch::outputs(const Tensor& theta, const Lesson& l) const {
 
 namespace {
 
-// What players decide who are no longer there is nobody's doing.
+// What players decide who are no longer there, or whom a script plays, is nobody's doing.
 Tensor of_present(const Tensor& x /*[B,E,T,A]*/, const ControlBatch::Lesson& l) {
   const Tensor& present = l.episodes.present;
-  return present.defined() ? x * present.narrow(2, 0, x.size(2)).to(x.scalar_type()) : x;
+  Tensor out = present.defined() ? x * present.narrow(2, 0, x.size(2)).to(x.scalar_type()) : x;
+  for (int64_t p : l.scripted) out = out.index_fill(3, at::tensor({p}, at::kLong), 0);
+  return out;
 }
 
 }  // namespace
@@ -316,6 +385,17 @@ Behaviour ControlBatch::judged() const {
   return {Behaviour::Pick::kGreedy, std::vector<double>(size(), options_->greedy_epsilon)};
 }
 
+namespace {
+
+// The k-th score of a world's episodes, their mean.
+double mean_score(const Env& env, size_t k) {
+  double sum = 0;
+  for (int64_t e = 0; e < env.spec().copies; ++e) sum += dynamic_cast<const Judged&>(env).scores(e)[k];
+  return sum / static_cast<double>(env.spec().copies);
+}
+
+}  // namespace
+
 Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
   const TeamNet net = team(theta);
   Rollouts play = rollouts(net, options_->eval_copies, judged(), rng.split("score"));
@@ -329,7 +409,39 @@ Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
     for (int64_t a = 0; a < net.players(); ++a)
       out[fmt::format("return_{}", a)] = o.earned.select(2, a).mean(1);
   }
+  const auto* judge = dynamic_cast<const Judged*>(&play.world(0));
+  for (size_t k = 0; judge && k < judge->score_names().size(); ++k) {
+    Tensor& of_tasks = out[judge->score_names()[k].name] = at::zeros({size()}, at::kDouble);
+    for (int64_t b = 0; b < size(); ++b) of_tasks[b] = mean_score(play.world(b), k);
+  }
+  if (options_->rival.script && options_->rival.players.empty()) judge_rival(out, rng.split("score"));
   return out;
+}
+
+void ControlBatch::judge_rival(Scores& out, Rng rng) const {
+  const int64_t copies = options_->eval_copies;
+  Tensor earned = at::zeros({size()}, at::kDouble);
+  std::map<std::string, Tensor> scores;
+  for (int64_t b = 0; b < size(); ++b) {
+    const auto env = world(b, copies);
+    const Rng own = rng.split("task", keys_[b].key());
+    Frame frame;
+    env->reset(own.split("world"), frame);
+    for (int64_t t = 0; t < env->spec().limit; ++t) {
+      // Rewards of copies that have ended are zero.
+      env->step(scripted(*options_->rival.script, *env, frame, own.split("script", t)), frame);
+      earned[b] += team_reward(env->spec(), frame.reward).to(at::kDouble).mean();
+      if ((frame.terminated | frame.truncated).all().item<bool>()) break;
+    }
+    const auto* judge = dynamic_cast<const Judged*>(env.get());
+    for (size_t k = 0; judge && k < judge->score_names().size(); ++k) {
+      Tensor& of_tasks = scores["rival_" + judge->score_names()[k].name];
+      if (!of_tasks.defined()) of_tasks = at::zeros({size()}, at::kDouble);
+      of_tasks[b] = mean_score(*env, k);
+    }
+  }
+  out["rival_return"] = earned;
+  for (const auto& [name, x] : scores) out[name] = x;
 }
 
 std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tensor& theta, Rng rng) const {
@@ -346,7 +458,11 @@ std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tenso
   while (!play.over()) {
     const Rollout o = play.next(kGlance, theta.detach());
     for (int64_t t = 0; t < o.action.size(2) && o.alive[0][0][t].item<float>() > 0; ++t) {
-      shown->step(o.action.select(2, t).select(0, 0), frame);
+      Tensor told =
+          for_world(shown->spec(), o.action.select(2, t).select(0, 0), options_->head == "squashed");
+      for (int64_t p : options_->rival.players)
+        told.select(1, p).copy_(o.action.select(2, t).select(0, 0).select(1, p));
+      shown->step(told, frame);
       out.push_back(
           {drawing.svg(0), out.back().earned + team_reward(shown->spec(), frame.reward).item<double>()});
     }

@@ -10,13 +10,29 @@
 
 namespace symma {
 
+// Who else plays: a script, judged on the same episodes, and perhaps in the place of some players.
+struct Rival {
+  std::string kind;
+  std::shared_ptr<const Script> script;
+  std::vector<int64_t> players;  // whom it plays while the network plays the others; none: it plays apart
+};
+
+// Optional: a family of tasks in which a script can play.
+class MeetsRival {
+ public:
+  virtual ~MeetsRival() = default;
+  // Throws UserError where the script does not know these worlds, or a player isn't there.
+  virtual void meet(const Rival&) = 0;
+};
+
 struct ControlOptions {
   Choice<EnvRegistry> world{"matrix_game"};
   std::vector<std::string> vary;
   int64_t copies = 10, test_copies = 0, eval_copies = 1;
   bool player_index = true, feedback = false, recall = false, own_reward = false, greedy = true;
   double greedy_epsilon = 0, gamma = 0.99, gae_lambda = 1;
-  std::string baseline = "episodes", surrogate = "dice";
+  std::string baseline = "episodes", surrogate = "dice", head = "clipped", metric = "return";
+  Rival rival;  // of the section [rival]
   void fields(Fields& f);
 };
 
@@ -34,7 +50,8 @@ class ControlBatch : public TaskBatch {
   std::unique_ptr<TaskBatch> slice(int64_t begin, int64_t end) const override;
   // Minus the team's discounted return, from `copies` episodes a task, with derivatives by `surrogate`.
   Tensor loss(const Tensor& theta, Stage, Rng) const override;
-  // "return", of the team; "length"; and where players earn apart, "return_0", "return_1" ...: means over
+  // "return", of the team; "length"; and where players earn apart, "return_0", "return_1" ...; what else the
+  // world judges by; and the same of a rival on the same episodes, "rival_return" ...: means over
   // `eval_copies` episodes.
   Scores score(const Tensor& theta, Rng) const override;
 
@@ -48,6 +65,7 @@ class ControlBatch : public TaskBatch {
     Tensor drawn;      // [B, E, T]: log probability of what all players did, when it was drawn
     Tensor reward;     // [B, E, T]: the team's
     Tensor advantage;  // [B, E, T]: standardised; undefined where the baseline is that of "episodes"
+    std::vector<int64_t> scripted = {};  // players whose doing it is not
   };
   Lesson play(const Tensor& theta, Stage, Rng) const;
   // The network's outputs at every step of a lesson, [B, E, T, A, out]; the log probability of what was done;
@@ -81,6 +99,8 @@ class ControlBatch : public TaskBatch {
  private:
   TeamNet team(const Tensor& theta) const;
   Behaviour judged() const;
+  // What the rival reaches where it plays all players: each task's mean over `eval_copies` episodes.
+  void judge_rival(Scores& out, Rng) const;
 
   const Model& model_;
   std::shared_ptr<const ControlOptions> options_;

@@ -60,6 +60,18 @@ float set_numbers(const float* outputs, int64_t n, bool sample, Draws& d, float*
 
 }  // namespace
 
+Tensor for_world(const EnvSpec& spec, const Tensor& action, bool squash) {
+  if (!squash || !spec.continuous) return action;
+  Tensor out = action.contiguous().clone();
+  const auto n = static_cast<int64_t>(spec.action_low.size());
+  float* x = out.data_ptr<float>();
+  for (int64_t i = 0; i < out.numel(); ++i) {
+    const double low = spec.action_low[i % n], high = spec.action_high[i % n];
+    x[i] = static_cast<float>(low + (high - low) * 0.5 * (std::tanh(static_cast<double>(x[i])) + 1));
+  }
+  return out;
+}
+
 Rollouts::Rollouts(std::vector<std::unique_ptr<Env>> worlds, const TeamNet& net, const Players& players,
                    Behaviour behaviour, std::vector<Rng> keys, bool remembers, Tensor memory)
     : worlds_(std::move(worlds)),
@@ -74,6 +86,8 @@ Rollouts::Rollouts(std::vector<std::unique_ptr<Env>> worlds, const TeamNet& net,
   n_ = spec.actions, limit_ = spec.limit, index_ = players.index ? a_ : 0;
   in_ = d_ + index_ + (players.feedback ? n_ + 2 + (players.recall ? d_ : 0) : 0);
   TORCH_CHECK(!spec.continuous || behaviour_.epsilon.empty(), "numbers are not drawn evenly");
+  scripted_.resize(a_);
+  for (int64_t p : behaviour_.scripted) scripted_[p] = behaviour_.script != nullptr;
   frames_.resize(r_), actions_.resize(r_), going_.resize(r_);
   now_ = at::zeros({r_, e_, a_, in_}, at::kFloat);
   team_ = at::zeros({r_, e_}, at::kFloat);
@@ -181,6 +195,10 @@ void Rollouts::act(int64_t w, int64_t s, const Tensor& outputs, bool packed, Rol
   float* log_ps = out.log_p.data_ptr<float>();
   float* numbers = continuous ? act.data_ptr<float>() : nullptr;
   const bool sample = behaviour_.pick == Behaviour::Pick::kSample;
+  Tensor script;
+  if (!behaviour_.scripted.empty())
+    script = symma::scripted(*behaviour_.script, *worlds_[w], frames_[w], keys_[w].split("script", step_))
+                 .contiguous();
   for (size_t g = 0; g < going_[w].size(); ++g) {
     const int64_t i = going_[w][g], slot = packed ? static_cast<int64_t>(g) : i;
     for (int64_t p = 0; p < a_; ++p) {
@@ -188,6 +206,14 @@ void Rollouts::act(int64_t w, int64_t s, const Tensor& outputs, bool packed, Rol
       const bool* mask = masks + (i * a_ + p) * n_;
       float& log_p = log_ps[((w * e_ + i) * t + s) * a_ + p];
       const bool gone = present && !present[i * a_ + p];
+      if (scripted_[p]) {
+        const int64_t at = i * a_ + p;
+        if (continuous)
+          std::memcpy(numbers + at * n_, script.data_ptr<float>() + at * n_, n_ * sizeof(float));
+        else
+          act.data_ptr<int64_t>()[at] = script.data_ptr<int64_t>()[at];
+        continue;
+      }
       if (continuous) {
         if (gone)
           std::fill_n(numbers + (i * a_ + p) * n_, n_, 0.F);
@@ -214,7 +240,11 @@ void Rollouts::move(int64_t w, int64_t s, Rollout& out) {
   const EnvSpec& spec = worlds_[w]->spec();
   const int64_t t = out.alive.size(2);
   const Tensor& act = actions_[w];
-  worlds_[w]->step(act, frames_[w]);
+  // A script's numbers are the world's own.
+  Tensor told = for_world(spec, act, players_.squash);
+  for (int64_t p = 0; players_.squash && p < a_; ++p)
+    if (scripted_[p]) told.select(1, p).copy_(act.select(1, p));
+  worlds_[w]->step(told, frames_[w]);
   const int64_t bytes = act.nbytes() / e_;  // of all players' actions in one copy
   const float* reward = frames_[w].reward.data_ptr<float>();
   const bool *ends = frames_[w].terminated.data_ptr<bool>(), *cuts = frames_[w].truncated.data_ptr<bool>();
@@ -228,7 +258,7 @@ void Rollouts::move(int64_t w, int64_t s, Rollout& out) {
   for (int64_t i : going_[w]) {
     const int64_t at = (w * e_ + i) * t + s;
     float team = 0;
-    for (int64_t p = 0; p < a_; ++p) team += reward[i * a_ + p];
+    for (int64_t p = 0; p < a_; ++p) team += scripted_[p] ? 0 : reward[i * a_ + p];
     if (spec.common_reward) team = reward[i * a_];
     teams[w * e_ + i] += team;
     std::memcpy(done + at * bytes, chosen + i * bytes, bytes);

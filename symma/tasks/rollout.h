@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "symma/envs/env.h"
+#include "symma/envs/script.h"
 #include "symma/nn/team.h"
 
 namespace symma {
@@ -39,6 +39,9 @@ struct Behaviour {
   enum class Pick { kSample, kGreedy } pick = Pick::kSample;
   // Of each row: how often an allowed action is drawn evenly instead. None: never.
   std::vector<double> epsilon = {};
+  // Where players are played by a script, in place of the network: which ones, ascending.
+  std::shared_ptr<const Script> script = nullptr;
+  std::vector<int64_t> scripted = {};
 };
 
 struct Players {
@@ -48,7 +51,13 @@ struct Players {
   // whether the episode is over: n + 2 numbers, zeros at an episode's first step.
   bool feedback = false;
   bool recall = false;  // and, after those, with what it saw when it did that
+  bool squash = false;  // numbers reach the world through tanh, between its bounds
 };
+
+// Actions as the world takes them: with `squash` the number u is low + (high - low) (tanh(u) + 1) / 2. The
+// density of what the world is told differs from that of u by a factor without parameters, so gradients and
+// ratios of log probabilities are those of u. Haarnoja et al. 2018, arXiv:1801.01290, appendix C.
+Tensor for_world(const EnvSpec&, const Tensor& action /*[E,A] or [E,A,n]*/, bool squash);
 
 // One episode of every copy of every world, a fragment at a time: worlds go on from one call to the next, so
 // memory is that of a fragment however long episodes are, and the network may change in between.
@@ -68,6 +77,7 @@ class Rollouts {
   // The next `steps` steps, or what is left of the longest episode that may be.
   Rollout next(int64_t steps, const Tensor& theta /*[R,columns]*/);
   bool over() const;  // every episode has ended
+  const Env& world(int64_t row) const { return *worlds_[row]; }
   // What a recurrent network remembers when it has seen each episode's end too: [R, E, A, H].
   Tensor memory(const Tensor& theta) const;
 
@@ -84,6 +94,7 @@ class Rollouts {
   TeamNet net_;
   Players players_;
   Behaviour behaviour_;
+  std::vector<bool> scripted_;  // [A]
   std::vector<Rng> keys_;
   bool remembers_;
   int64_t r_, e_, a_, d_, n_, index_, in_, limit_;

@@ -60,11 +60,12 @@ struct TaskSpec {
   // Of worlds: players of a team, what each sees (an input is that, and perhaps the player's number as a
   // one-hot), steps of an episode, and episodes a task.
   int64_t players = 0, seen = 0, limit = 0, copies = 0;
-  bool continuous = false;  // actions are numbers: an output is their means and log deviations
-  bool leaving = false;     // players may leave before their episode ends
-  bool advantages = false;  // lessons come with advantages
-  bool feedback = false;    // players are shown what they did and earned
-  bool labels = true;       // points with labels
+  bool continuous = false;             // actions are numbers: an output is their means and log deviations
+  bool leaving = false;                // players may leave before their episode ends
+  std::vector<int64_t> scripted = {};  // players whom a script plays: they learn nothing
+  bool advantages = false;             // lessons come with advantages
+  bool feedback = false;               // players are shown what they did and earned
+  bool labels = true;                  // points with labels
 };
 
 // The whole population's distribution, rather than one agent's slice.

@@ -26,6 +26,11 @@ std::vector<Rules> all_rules() {
   out.push_back({"foraging_masked", "foraging", "mask = true\nagents = 4\nsight = 2\npenalty = 0.1\n"});
   out.push_back({"warehouse_two_stage", "warehouse", "reward = \"two_stage\"\nagents = 8\nsight = 2\n"});
   out.push_back({"navigation_three", "navigation", "robots = 3\nlimit = 40\n"});
+  out.push_back({"navigation_levels", "navigation", "robots = 2\nlimit = 40\nlevels = 3\n"});
+  out.push_back({"exits_levels", "exits_numbers", "levels = 4\n"});
+  out.push_back(
+      {"homes_auction", "homes", "homes = [1, 2, 3]\nmarket = \"auction\"\nreward = \"bill\"\nlimit = 30\n"});
+  out.push_back({"homes_levels", "homes", "levels = 5\nlimit = 30\nreward = \"net\"\n"});
   out.push_back({"climbing", "matrix_game", "game = \"climbing\"\n"});
   out.push_back(
       {"rock_paper_scissors_memory", "matrix_game", "game = \"rock_paper_scissors\"\nmemory = 3\n"});

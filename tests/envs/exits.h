@@ -24,6 +24,7 @@ class ExitsOf final : public CopiesOf<Action> {
     Options() { limit = 16; }
     void fields(Fields& f) {
       f.add("walkers", walkers, "in the corridor").at_least(1).at_most(8);
+      if (kSets) level_fields(f);
       CopyOptions::fields(f);
     }
   };

@@ -270,8 +270,6 @@ TEST(Fragments, LearnInWorldsThatPlayersLeave) {
       EXPECT_GT(last.min().item<double>(), best - 0.15) << name << ", " << length;
     }
   }
-  const Field f("mlp", {{"kind", "exits"}, {"walkers", 3}});
-  EXPECT_THROW(f.learner("iql", {}), UserError);
   EXPECT_THROW(Field("mlp", kField).learner("coma", {{"rollout_length", 1}}), UserError);
 }
 

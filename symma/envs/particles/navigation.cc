@@ -37,6 +37,7 @@ class Navigation final : public ContinuousCopies {
             "pay by the squared distance, as the paper's text has it and its numbers don't");
       f.add("normalised", normalised,
             "an action of 1 is the longest move, 0.1, as in the authors' code; else actions are moves");
+      level_fields(f);
       CopyOptions::fields(f);
     }
   };

@@ -118,6 +118,8 @@ class Coma : public Learner {
     const Tensor critic_x = goes_on ? critic_input(take(input, steps), action) : done_x;  // [N, M, 1, A, C]
     Tensor weight = steps.weight.unsqueeze(2).unsqueeze(3).expand_as(action);
     if (o.present.defined()) weight = weight * take(o.present.narrow(2, 0, t), steps);
+    const Tensor own = shape_.learning({});
+    if (own.defined()) weight = weight * own;
     const Tensor share =
         (weight / weight.sum({1, 2, 3}, true).clamp_min(1)).to(state.theta.scalar_type());  // [N, M, 1, A]
 

@@ -13,7 +13,11 @@ class Alone : public Mixing {
   }
   Tensor loss(const Transitions& s, const Tensor&, const Tensor&) const override {
     const Tensor target = s.goal(s.reward, s.next_value);  // [R, M, A]
-    return (s.square(s.chosen(), target).mean(2) * s.weight).sum(1);
+    const Tensor square = s.square(s.chosen(), target);
+    if (!s.learning.defined()) return (square.mean(2) * s.weight).sum(1);
+    // The mean over all that players did who were there.
+    const Tensor share = s.learning * s.weight.unsqueeze(2);
+    return (square * share).sum({1, 2}) / share.sum({1, 2}).clamp_min(1e-12);
   }
 };
 

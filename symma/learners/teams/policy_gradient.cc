@@ -7,6 +7,12 @@ namespace symma {
 
 void PolicyGradientOptions::fields(Fields& f) {
   f.add("n_step", n_step, "rewards counted before the critic's value").at_least(1);
+  f.add("gae_lambda", gae_lambda,
+        "returns are those of generalised advantages with this lambda, rather than of n steps; 0: of n_step")
+      .at_least(0)
+      .at_most(1);
+  f.add("standardise_advantages", standardise_advantages,
+        "advantages less their mean and over their deviation, at each update");
   f.add("entropy", entropy, "weight of the policy's entropy").at_least(0);
   f.add("critic_hidden", critic_hidden, "width of each hidden layer of the critic").at_least(1);
   team.fields(f);
@@ -14,15 +20,33 @@ void PolicyGradientOptions::fields(Fields& f) {
   fragments.fields(f);
 }
 
+namespace {
+
+// A perceptron; normalised where the policy is.
+std::unique_ptr<Model> make_critic(const Model& policy, const std::vector<int64_t>& hidden,
+                                   const ModelShape& shape) {
+  const Json plain{{"hidden", hidden}};
+  if (!dynamic_cast<const HasInputStatistics*>(&policy)) return make<ModelRegistry>("mlp", plain, shape);
+  return make<ModelRegistry>("normalised", Json{{"network", {{"kind", "mlp"}, {"hidden", hidden}}}}, shape);
+}
+
+// Less the weighted mean and over the deviation, of each agent's points: [N, L, S, A].
+Tensor standardised_by(const Tensor& x, const Tensor& weight) {
+  const Tensor total = weight.sum({1, 2, 3}, true).clamp_min(1),
+               apart = x - (x * weight).sum({1, 2, 3}, true) / total;
+  return apart / (((apart.square() * weight).sum({1, 2, 3}, true) / total).sqrt() + 1e-8);
+}
+
+}  // namespace
+
 PolicyGradient::PolicyGradient(const PolicyGradientOptions& options, const LearnerSetting& setting,
                                bool central, const std::string& name)
     : o_(options),
       model_(setting.model),
-      shape_(setting, name),
+      shape_(setting, name, true),
       actor_(setting.model, shape_.players, o_.team.share_parameters),
-      critic_model_(
-          make<ModelRegistry>("mlp", Json{{"hidden", o_.critic_hidden}},
-                              ModelShape{{central ? shape_.state() + shape_.players : shape_.input}, 1})),
+      critic_model_(make_critic(setting.model, o_.critic_hidden,
+                                {{central ? shape_.state() + shape_.players : shape_.input}, 1})),
       critic_(*critic_model_, shape_.players, o_.team.share_parameters),
       pool_(o_.pool, shape_.players, actor_.columns(), o_.team.share_parameters),
       central_(central),
@@ -102,12 +126,16 @@ Scores PolicyGradient::learn(State& state, const Rollout& o, const Tensor& learn
   Tensor value = put(critic_.forward(state.own.at("target"), critic_input(take(o.input, all))).squeeze(4),
                      all, l, t + 1);
   if (o.present.defined()) value = value * o.present.to(value.scalar_type());
-  const Tensor returns = n_step_returns(reward, o.alive, o.terminated, value, o_.team.gamma, o_.n_step,
-                                        o_.team.limit_ends, o.going);  // [N, L, T, A]
+  const Tensor returns = o_.gae_lambda > 0
+                             ? lambda_returns(reward, o.alive, o.terminated, value, o_.team.gamma,
+                                              o_.gae_lambda, o_.team.limit_ends, o.going)
+                             : n_step_returns(reward, o.alive, o.terminated, value, o_.team.gamma, o_.n_step,
+                                              o_.team.limit_ends, o.going);  // [N, L, T, A]
   // [N, L, T, A]: players who are there and follow the present row; undefined for all.
   Tensor who;
-  if (o_.pool.on()) who = learns.unsqueeze(2).expand_as(o.action);
-  if (o.present.defined()) who = (who.defined() ? who : at::ones({})) * o.present.narrow(2, 0, t);
+  if (o_.pool.on()) who = learns.unsqueeze(2).expand_as(o.log_p);
+  const Tensor there = shape_.learning(o.present.defined() ? o.present.narrow(2, 0, t) : Tensor());
+  if (there.defined()) who = (who.defined() ? who : at::ones_like(o.log_p)) * there;
   const bool packed = !actor_.recurrent();
   const Points steps = points_of(o.alive);
   const auto gather = [&](const Tensor& x) { return packed ? take(x, steps) : x; };
@@ -126,7 +154,8 @@ Scores PolicyGradient::learn(State& state, const Rollout& o, const Tensor& learn
     const Tensor logits = actor_.forward(theta.narrow(1, 0, a), input, o.memory);  // [N, L, S, A, n]
     const Tensor v = critic_.forward(theta.narrow(1, a, c), critic_x).squeeze(4);  // [N, L, S, A]
     const Tensor apart = v.detach() - target;
-    const PolicyLoss policy = policy_loss(logits, mask, action, old, -apart, weight, o_.clip, o_.entropy);
+    const Tensor advantage = o_.standardise_advantages ? standardised_by(-apart, weight) : -apart;
+    const PolicyLoss policy = policy_loss(logits, mask, action, old, advantage, weight, o_.clip, o_.entropy);
     const Tensor grad = pull_back({logits, v}, {policy.grad, 2 * share * apart}, theta);
     const Tensor clipped = at::cat({clip_gradients(grad.narrow(1, 0, a), o_.team.clip_norm),
                                     clip_gradients(grad.narrow(1, a, c), o_.team.clip_norm)},
@@ -137,7 +166,18 @@ Scores PolicyGradient::learn(State& state, const Rollout& o, const Tensor& learn
   Tensor& kept = state.own.at("target");
   kept = follow(kept, state.theta.narrow(1, a, c), o_.team.target_update,
                 at::div(state.own.at("adam.t"), o_.epochs, "floor"));
+  count(state, input, critic_x, weight.expand_as(learning));
   return {{"loss", loss}, {"entropy", entropy}};
+}
+
+void PolicyGradient::count(State& state, const Tensor& input, const Tensor& critic_x,
+                           const Tensor& weight) const {
+  if (!dynamic_cast<const HasInputStatistics*>(&model_)) return;
+  const int64_t a = actor_.columns(), c = critic_.columns();
+  const Tensor critic = critic_.count(state.theta.narrow(1, a, c), critic_x, weight);
+  // The target says values of the same inputs, so it has the same statistics.
+  state.own.at("target") = critic_.with_statistics(state.own.at("target"), critic);
+  state.theta = at::cat({actor_.count(state.theta.narrow(1, 0, a), input, weight), critic}, 1);
 }
 
 std::vector<Tensor> PolicyGradient::adapt(const State& state, const TaskBatch& batch,

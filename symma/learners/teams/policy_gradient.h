@@ -7,6 +7,10 @@
 // With `rollout_length` a round plays the same episodes by fragments and learns after each, with the critic's
 // value of where it led; recurrent policies go on with what they remember, through which no gradient goes
 // back. Rounds begin with new episodes, so what stands in the State is still all there is.
+//
+// Players may set numbers: the network says means and log deviations ("gaussian", or any of that width), and
+// [task] head says how they reach the world. With a "normalised" model the statistics that stand in a row
+// count what was seen after it was learned from, so that a round's ratios are all of one network.
 #pragma once
 
 #include "symma/learners/teams/self_play.h"
@@ -18,12 +22,13 @@ struct PolicyGradientOptions {
   PoolOptions pool;
   FragmentOptions fragments;
   int64_t n_step = 5, epochs = 1;
-  double entropy = 0.01, clip = 0;
+  double entropy = 0.01, clip = 0, gae_lambda = 0;
+  bool standardise_advantages = false;
   std::vector<int64_t> critic_hidden{64, 64};
   void fields(Fields& f);
 };
 
-class PolicyGradient : public Learner {
+class PolicyGradient : public Learner, public CountsInputs {
  public:
   PolicyGradient(const PolicyGradientOptions&, const LearnerSetting&, bool central, const std::string& name);
 
@@ -39,6 +44,8 @@ class PolicyGradient : public Learner {
   Hands cast(const State&, const ControlBatch&, Rng) const;
   // One update from a fragment of episodes.
   Scores learn(State&, const Rollout&, const Tensor& learns) const;
+  // Counts what was seen in the statistics of networks that have some.
+  void count(State&, const Tensor& input, const Tensor& critic_x, const Tensor& weight) const;
 
   PolicyGradientOptions o_;
   const Model& model_;

@@ -21,7 +21,7 @@ class Monotonic : public Mixing {
     Tensor to;
     {
       at::NoGradGuard no_grad;
-      to = s.goal(s.reward.mean(2), mix(target, s.next_value, s.next_state));
+      to = s.goal(s.team_reward(), mix(target, s.next_value, s.next_state));
     }
     return s.squared_error(mix(mixer, s.chosen(), s.state), to);
   }

@@ -24,12 +24,14 @@ class Transformed : public Mixing {
     Tensor to, top;
     {
       at::NoGradGuard no_grad;
-      to = s.goal(s.reward.mean(2), joint(target, s.next_state, s.next_action));
+      to = s.goal(s.team_reward(), joint(target, s.next_state, s.next_action));
       top = s.values.detach().masked_fill(s.mask.logical_not(), -1e9).argmax(3);  // u*, [R, M, A]
     }
     const Tensor q = joint(mixer, s.state, s.action), q_top = joint(mixer, s.state, top).detach();
     const Tensor v = nets_.forward(1, mixer, s.state).squeeze(2);
-    const Tensor at_top = s.values.gather(3, top.unsqueeze(3)).squeeze(3).sum(2) - q_top + v;
+    Tensor best = s.values.gather(3, top.unsqueeze(3)).squeeze(3);
+    if (s.learning.defined()) best = best * s.learning;
+    const Tensor at_top = best.sum(2) - q_top + v;
     const Tensor elsewhere = (s.chosen().sum(2) - q.detach() + v).clamp_max(0);
     return s.squared_error(q, to) +
            ((best_ * at_top.square() + other_ * elsewhere.square()) * s.weight).sum(1);

@@ -5,10 +5,14 @@
 namespace symma {
 namespace {
 
-std::vector<std::pair<std::string, Tensor Rollout::*>> parts() {
-  return {{"replay.input", &Rollout::input},   {"replay.mask", &Rollout::mask},
-          {"replay.action", &Rollout::action}, {"replay.reward", &Rollout::reward},
-          {"replay.alive", &Rollout::alive},   {"replay.end", &Rollout::terminated}};
+// What is kept of an episode; who was there too, where players leave.
+std::vector<std::pair<std::string, Tensor Rollout::*>> parts(const State& state) {
+  std::vector<std::pair<std::string, Tensor Rollout::*>> out{
+      {"replay.input", &Rollout::input},   {"replay.mask", &Rollout::mask},
+      {"replay.action", &Rollout::action}, {"replay.reward", &Rollout::reward},
+      {"replay.alive", &Rollout::alive},   {"replay.end", &Rollout::terminated}};
+  if (state.own.contains("replay.present")) out.emplace_back("replay.present", &Rollout::present);
+  return out;
 }
 
 bool shared(const Tensor& t) {
@@ -28,6 +32,7 @@ void replay_init(State& state, int64_t n, int64_t c, const TeamShape& s) {
   add("replay.reward", {n, c, t, a}, at::kFloat);
   add("replay.alive", {n, c, t}, at::kFloat);
   add("replay.end", {n, c, t}, at::kFloat);
+  if (s.leaving) add("replay.present", {n, c, t + 1, a}, at::kFloat);
   add("replay.count", {n}, at::kLong);
 }
 
@@ -36,7 +41,7 @@ void replay_add(State& state, const Rollout& o) {
   const int64_t n = o.alive.size(0), l = o.alive.size(1);
   const Tensor counts = count.cpu().contiguous();
   const int64_t* before = counts.data_ptr<int64_t>();
-  for (const auto& [name, member] : parts()) {
+  for (const auto& [name, member] : parts(state)) {
     Tensor& kept = state.own.at(name);
     if (shared(kept)) kept = kept.contiguous().clone();
     const int64_t c = kept.size(1), size = kept[0][0].numel() * kept.element_size();
@@ -78,7 +83,7 @@ Rollout replay_draw(const State& state, int64_t episodes, const std::vector<Rng>
   const Tensor alive = state.own.at("replay.alive").flatten(0, 1).index_select(0, flat);
   const int64_t longest = std::max<int64_t>(1, alive.sum(1).max().item<int64_t>());
   Rollout out;
-  for (const auto& [name, member] : parts()) {
+  for (const auto& [name, member] : parts(state)) {
     const Tensor all = state.own.at(name).flatten(0, 1);  // [N C, T or T + 1, ...]
     const int64_t steps = all.size(1) - alive.size(1) + longest;
     const Tensor some = all.narrow(1, 0, steps).index_select(0, flat);

@@ -25,11 +25,19 @@ void TeamOptions::fields(Fields& f) {
       .above(0);
 }
 
-TeamShape::TeamShape(const LearnerSetting& setting, const std::string& learner) {
-  need(setting, learner, {Need::kWorlds, Need::kChoices});
+TeamShape::TeamShape(const LearnerSetting& setting, const std::string& learner, bool sets) {
+  need(setting, learner, {Need::kWorlds});
+  if (!sets) need(setting, learner, {Need::kChoices});
   const TaskSpec& s = setting.spec;
   players = s.players, seen = s.seen, input = s.shape.in[0], actions = s.shape.out, limit = s.limit,
-  copies = s.copies;
+  copies = s.copies, leaving = s.leaving, scripted = s.scripted;
+}
+
+Tensor TeamShape::learning(const Tensor& present) const {
+  if (scripted.empty()) return present;
+  Tensor own = at::ones({players}, at::kFloat);
+  for (int64_t p : scripted) own[p] = 0;
+  return present.defined() ? present * own : own;
 }
 
 namespace {
@@ -174,6 +182,28 @@ Tensor n_step_returns(const Tensor& reward, const Tensor& alive, const Tensor& t
   return out.to(reward.scalar_type());
 }
 
+Tensor lambda_returns(const Tensor& reward, const Tensor& alive, const Tensor& terminated,
+                      const Tensor& value, double gamma, double lambda, bool limit_ends,
+                      const Tensor& going) {
+  const auto doubles = [](const Tensor& x) { return x.to(at::kDouble); };
+  const int64_t t = reward.size(2);
+  const Tensor r = doubles(reward), v = doubles(value), live = doubles(alive).unsqueeze(3),
+               ends = doubles(terminated).unsqueeze(3);
+  // What the last step led to counts as for n-step returns.
+  const Tensor more = going.defined() ? doubles(going) : at::zeros({r.size(0), r.size(1)}, r.options());
+  Tensor out = at::zeros_like(r), sum = at::zeros_like(r.select(2, 0));
+  for (int64_t s = t; s-- > 0;) {
+    const Tensor on = live.select(2, s), next = v.select(2, s + 1);
+    const Tensor last = s + 1 < t ? 1 - live.select(2, s + 1) : at::ones_like(on);
+    Tensor led = next * (1 - ends.select(2, s));
+    if (limit_ends) led = led * more.unsqueeze(2);
+    const Tensor after = at::where(last > 0, led, (1 - lambda) * next + lambda * sum);
+    sum = (r.select(2, s) + gamma * after) * on;
+    out.select(2, s).copy_(sum);
+  }
+  return out.to(reward.scalar_type());
+}
+
 void FragmentOptions::fields(Fields& f) {
   f.add("rollout_length", rollout_length,
         "steps after which players learn in the midst of their episodes, so that memory is that of so many "
@@ -224,9 +254,73 @@ Scores learn_by_fragments(State& state, Rollouts play, int64_t steps,
   return out;
 }
 
+namespace {
+
+// What a step gains, and its slope in log p(action).
+struct Gain {
+  double value, slope;
+};
+Gain gain_of(double log_p, double old, double advantage, double clip) {
+  if (clip <= 0) return {advantage * log_p, advantage};
+  const double q = std::exp(log_p - old), held = std::clamp(q, 1 - clip, 1 + clip);
+  return {std::min(q * advantage, held * advantage), q * advantage <= held * advantage ? q * advantage : 0};
+}
+
+// The same loss of players who set numbers.
+PolicyLoss numbers_loss(const Tensor& outputs, const Tensor& action, const Tensor& log_p_old,
+                        const Tensor& advantage, const Tensor& weight, double clip, double entropy) {
+  const int64_t r = outputs.size(0), points = outputs.size(1) * outputs.size(2) * outputs.size(3),
+                n = outputs.size(4) / 2;
+  const Tensor z = outputs.detach().contiguous();
+  const auto as_outputs = [&](const Tensor& x) { return x.to(z.scalar_type()).contiguous(); };
+  const Tensor act = as_outputs(action), old = as_outputs(log_p_old), adv = as_outputs(advantage),
+               w = as_outputs(weight);
+  PolicyLoss out{at::zeros({r}, z.options()), at::zeros_like(z), at::zeros({r}, z.options())};
+  AT_DISPATCH_FLOATING_TYPES(z.scalar_type(), "numbers_loss", [&] {
+    std::vector<double> apart(n);  // (action - mean) / deviation
+    for (int64_t i = 0; i < r; ++i) {
+      const scalar_t* weights = w.data_ptr<scalar_t>() + i * points;
+      double total = 0, loss = 0, entropies = 0;
+      for (int64_t k = 0; k < points; ++k) total += weights[k];
+      for (int64_t k = 0; k < points; ++k) {
+        const double share = weights[k] / std::max(total, 1.0);
+        if (share == 0) continue;
+        const int64_t at = i * points + k;
+        const scalar_t *mean = z.data_ptr<scalar_t>() + at * 2 * n, *log_std = mean + n,
+                       *set = act.data_ptr<scalar_t>() + at * n;
+        scalar_t* g = out.grad.template data_ptr<scalar_t>() + at * 2 * n;
+        double log_p = 0, h = 0;
+        for (int64_t j = 0; j < n; ++j) {
+          const double l = std::max<double>(log_std[j], kLeastLogStd);
+          apart[j] = (set[j] - mean[j]) * std::exp(-l);
+          log_p -= l + 0.5 * apart[j] * apart[j] + kHalfLog2Pi;
+          h += l + 0.5 + kHalfLog2Pi;
+        }
+        const Gain gain = gain_of(log_p, old.data_ptr<scalar_t>()[at], adv.data_ptr<scalar_t>()[at], clip);
+        loss -= share * (gain.value + entropy * h);
+        entropies += share * h;
+        for (int64_t j = 0; j < n; ++j) {
+          const double l = std::max<double>(log_std[j], kLeastLogStd);
+          g[j] = static_cast<scalar_t>(-share * gain.slope * apart[j] * std::exp(-l));
+          // A deviation at its least moves no further down.
+          if (log_std[j] >= kLeastLogStd)
+            g[n + j] = static_cast<scalar_t>(-share * (gain.slope * (apart[j] * apart[j] - 1) + entropy));
+        }
+      }
+      out.loss.template data_ptr<scalar_t>()[i] = static_cast<scalar_t>(loss);
+      out.entropy.template data_ptr<scalar_t>()[i] = static_cast<scalar_t>(entropies);
+    }
+  });
+  return out;
+}
+
+}  // namespace
+
 PolicyLoss policy_loss(const Tensor& logits, const Tensor& mask, const Tensor& action,
                        const Tensor& log_p_old, const Tensor& advantage, const Tensor& weight, double clip,
                        double entropy) {
+  if (action.scalar_type() != at::kLong)
+    return numbers_loss(logits, action, log_p_old, advantage, weight, clip, entropy);
   const int64_t r = logits.size(0), points = logits.size(1) * logits.size(2), a = logits.size(3),
                 n = logits.size(4);
   const Tensor z = logits.detach().contiguous(), ok = mask.contiguous(), act = action.contiguous(),
@@ -256,14 +350,8 @@ PolicyLoss policy_loss(const Tensor& logits, const Tensor& mask, const Tensor& a
           h -= p[j] * log_p[j];
         }
         const int64_t chosen = act.data_ptr<int64_t>()[at];
-        const double gain = adv.data_ptr<scalar_t>()[at];
-        double slope = gain, value = gain * log_p[chosen];  // d value / d log p(chosen)
-        if (clip > 0) {
-          const double q = std::exp(log_p[chosen] - old.data_ptr<scalar_t>()[at]);
-          const double held = std::clamp(q, 1 - clip, 1 + clip);
-          value = std::min(q * gain, held * gain);
-          slope = q * gain <= held * gain ? q * gain : 0;
-        }
+        const auto [value, slope] =
+            gain_of(log_p[chosen], old.data_ptr<scalar_t>()[at], adv.data_ptr<scalar_t>()[at], clip);
         loss -= share * (value + entropy * h);
         entropies += share * h;
         for (int64_t j = 0; j < n; ++j) {

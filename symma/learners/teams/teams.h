@@ -21,7 +21,13 @@ struct TeamOptions {
 // What a world looks like to a learner. Throws UserError that names the learner where the task is no world.
 struct TeamShape {
   int64_t players, seen, input, actions, limit, copies;
-  TeamShape(const LearnerSetting&, const std::string& learner);
+  bool leaving;                   // players may leave before their episode ends
+  std::vector<int64_t> scripted;  // players whom a script plays, who learn nothing
+  // `sets`: whether the learner can have players set numbers; `actions` is then how wide outputs are.
+  TeamShape(const LearnerSetting&, const std::string& learner, bool sets = false);
+  // 1 for a step's players who are there and not played by a script: as `present` [..., A] where it is
+  // defined, else [A]; undefined where that is everyone, always.
+  Tensor learning(const Tensor& present) const;
   int64_t state() const { return players * seen; }  // what all players see, side by side
 };
 
@@ -66,6 +72,12 @@ Tensor n_step_returns(const Tensor& reward /*[R,L,T,A]*/, const Tensor& alive /*
                       const Tensor& terminated /*[R,L,T]*/, const Tensor& value /*[R,L,T+1,A]*/, double gamma,
                       int64_t n, bool limit_ends, const Tensor& going = {} /*[R,L]*/);
 
+// Returns of generalised advantages, value + sum_k (gamma lambda)^k delta_{t+k}, by the same rules: what
+// n-step returns of all n average to with weights lambda^(n-1). Schulman et al. 2016, arXiv:1506.02438.
+Tensor lambda_returns(const Tensor& reward /*[R,L,T,A]*/, const Tensor& alive /*[R,L,T]*/,
+                      const Tensor& terminated /*[R,L,T]*/, const Tensor& value /*[R,L,T+1,A]*/, double gamma,
+                      double lambda, bool limit_ends, const Tensor& going = {} /*[R,L]*/);
+
 // A learning round of actor-critics: episodes are played a fragment at a time, and learned from after each.
 struct FragmentOptions {
   int64_t rollout_length = 0;
@@ -89,14 +101,17 @@ Scores learn_by_fragments(State&, Rollouts, int64_t steps, const std::function<H
 //
 //   - min(q a, clip(q, 1 - c, 1 + c) a) - entropy H,   q = p(action) / p_old(action)        c > 0 (PPO)
 //   - a log p(action)                   - entropy H                                          c = 0 (A2C)
+//
+// Where actions are n numbers, outputs are the 2 n means and log deviations of independent normals.
 struct PolicyLoss {
   Tensor loss;     // [R]
   Tensor grad;     // as logits
   Tensor entropy;  // [R]
 };
 PolicyLoss policy_loss(const Tensor& logits /*[R,L,S,A,n]*/, const Tensor& mask,
-                       const Tensor& action /*[R,L,S,A]*/, const Tensor& log_p_old, const Tensor& advantage,
-                       const Tensor& weight /*[R,L,S,A]*/, double clip, double entropy);
+                       const Tensor& action /*[R,L,S,A] or [R,L,S,A,n]*/, const Tensor& log_p_old,
+                       const Tensor& advantage, const Tensor& weight /*[R,L,S,A]*/, double clip,
+                       double entropy);
 
 // The gradient of the outputs' weighted sum in theta: [R, Q].
 Tensor pull_back(const std::vector<Tensor>& outputs, const std::vector<Tensor>& grads, const Tensor& theta);

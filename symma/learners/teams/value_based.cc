@@ -128,9 +128,7 @@ ValueBased::ValueBased(const ValueOptions& options, const LearnerSetting& settin
       shape_(setting, name),
       net_(setting.model, shape_.players, o_.team.share_parameters),
       mixing_(std::move(mixing)),
-      name_(name) {
-  need(setting, name, {Need::kWholeTeams});
-}
+      name_(name) {}
 
 // theta is [players' networks, mixing]; the target is the same.
 State ValueBased::init(std::span<const Rng> keys, at::ScalarType type) const {
@@ -183,7 +181,7 @@ Scores ValueBased::update(State& state, const TaskBatch& batch, Rng rng) const {
   for (int64_t u = 0; u < updates && !ready.empty(); ++u) {
     std::vector<Rng> keys;
     for (int64_t i : ready) keys.push_back(rng.split("draw", u).split("task", worlds.key(i * tasks).key()));
-    of_part = learn(part, keys);
+    of_part = learn(part, keys, worlds.options().own_reward);
   }
   if (all) {
     state = std::move(part);
@@ -191,11 +189,24 @@ Scores ValueBased::update(State& state, const TaskBatch& batch, Rng rng) const {
     state.put(ready, part);
   }
   if (of_part.defined()) loss = loss.index_copy(0, at::tensor(ready, at::kLong), of_part);
+  if (dynamic_cast<const HasInputStatistics*>(&model_)) {
+    const int64_t t = o.alive.size(2), p = net_.columns();
+    const Tensor there = shape_.learning(o.present.defined() ? o.present.narrow(2, 0, t) : Tensor());
+    Tensor weight = o.alive.unsqueeze(3).expand_as(o.reward);
+    if (there.defined()) weight = weight * there;
+    const Tensor now = net_.count(state.theta.narrow(1, 0, p), o.input.narrow(2, 0, t), weight);
+    const auto with = [&](const Tensor& row, const Tensor& own) {
+      return at::cat({own, row.narrow(1, p, row.size(1) - p)}, 1);
+    };
+    Tensor& target = state.own.at("target");
+    target = with(target, net_.with_statistics(target.narrow(1, 0, p), now));
+    state.theta = with(state.theta, now);
+  }
   state.steps = state.steps + 1;
   return {{"loss", loss}, {"return", o.team.mean(1)}};
 }
 
-Tensor ValueBased::learn(State& state, const std::vector<Rng>& keys) const {
+Tensor ValueBased::learn(State& state, const std::vector<Rng>& keys, bool apart) const {
   const Rollout o = replay_draw(state, o_.batch, keys);
   const int64_t n = state.theta.size(0), p = net_.columns(), q = mixing_->columns();
   const auto type = state.theta.scalar_type();
@@ -239,8 +250,17 @@ Tensor ValueBased::learn(State& state, const std::vector<Rng>& keys) const {
   s.going =
       (o_.team.gamma * (1 - take(ends(o, o_.team.limit_ends).unsqueeze(3), at_step).view({n, -1}))).to(type);
   s.weight = steps.weight.to(type);
+  const Tensor there =
+      shape_.learning(o.present.defined() ? take(o.present, steps.seen).squeeze(2) : Tensor());
+  if (there.defined()) {  // of each state that was seen, [N, M1, A]
+    const Tensor all = there.to(type).expand({n, steps.seen.place.size(1), shape_.players});
+    s.learning = pick(all, steps.begin);
+    s.next_value = s.next_value * pick(all, after);
+    s.reward = s.reward * s.learning;
+  }
   s.lambda = o_.td_lambda;
   s.hysteresis = o_.hysteresis;
+  s.apart = apart;
   if (s.lambda > 0) {
     // Padding repeats place 0, which is the next of none.
     const Tensor next = at::constant_pad_nd(steps.place.narrow(1, 1, steps.place.size(1) - 1), {0, 1}, -1);

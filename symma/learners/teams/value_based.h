@@ -36,8 +36,20 @@ struct Transitions {
   Tensor going;              // [R, M]: gamma, or 0 where the world ended
   Tensor weight;             // [R, M], sums to 1 over M
   Tensor follows;            // [R, M] bool: the next of the M is the episode's next step
+  Tensor learning;           // [R, M, A]: 1 for players who are there and learn; undefined for all of them
   double lambda = 0, hysteresis = 1;
-  Tensor chosen() const { return values.gather(3, action.unsqueeze(3)).squeeze(3); }  // [R, M, A]
+  // Of what was done: [R, M, A]. Who is not there is worth nothing.
+  Tensor chosen() const {
+    const Tensor q = values.gather(3, action.unsqueeze(3)).squeeze(3);
+    return learning.defined() ? q * learning : q;
+  }
+  bool apart = false;  // players are handed what they earned themselves, rather than the team's reward
+  // The team's, or the mean of what all its players earned: [R, M].
+  Tensor team_reward() const {
+    if (!learning.defined()) return reward.mean(2);
+    const Tensor of_them = reward * learning;  // who has left, earns nothing
+    return apart ? of_them.mean(2) : of_them.sum(2) / learning.sum(2).clamp_min(1);
+  }
   // What values should be, from rewards and what the states after them are worth: as both, [R, M] or
   // [R, M, A].
   Tensor goal(const Tensor& reward, const Tensor& next) const;
@@ -71,7 +83,7 @@ class Networks {
   int64_t columns_ = 0;
 };
 
-class ValueBased : public Learner, public Restored {
+class ValueBased : public Learner, public Restored, public CountsInputs {
  public:
   ValueBased(const ValueOptions&, const LearnerSetting&, std::unique_ptr<Mixing>, const std::string& name);
 
@@ -83,7 +95,7 @@ class ValueBased : public Learner, public Restored {
 
  private:
   Scores update(State&, const TaskBatch&, Rng) const;
-  Tensor learn(State&, const std::vector<Rng>& keys) const;  // one update; the loss [N]
+  Tensor learn(State&, const std::vector<Rng>& keys, bool apart) const;  // one update; the loss [N]
 
   ValueOptions o_;
   const Model& model_;

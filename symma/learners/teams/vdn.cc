@@ -11,7 +11,7 @@ class Sum : public Mixing {
     return at::empty({static_cast<int64_t>(keys.size()), 0});
   }
   Tensor loss(const Transitions& s, const Tensor&, const Tensor&) const override {
-    const Tensor target = s.goal(s.reward.mean(2), s.next_value.sum(2));  // [R, M]
+    const Tensor target = s.goal(s.team_reward(), s.next_value.sum(2));  // [R, M]
     return s.squared_error(s.chosen().sum(2), target);
   }
 };
