@@ -1,12 +1,27 @@
 // symma: many agents that learn how to learn, and share what they have learned.
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <new>
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
 #include "symma/core/parallel.h"
 #include "symma/core/version.h"
+
+namespace {
+
+// Parts of a shared library register themselves as it is loaded.
+void load(const std::string& library) {
+  const bool plain = library.find('/') == std::string::npos && std::filesystem::exists(library);
+  if (!dlopen((plain ? "./" + library : library).c_str(), RTLD_NOW | RTLD_GLOBAL))
+    throw symma::UserError("--load " + library, dlerror(),
+                           "name a shared library that was built against this libsymma");
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app{"symma: many agents that learn how to learn, and share what they have learned"};
@@ -16,7 +31,14 @@ int main(int argc, char** argv) {
   int threads = 0;
   app.add_option("--threads", threads, "threads to use; 0: all cores. Results do not depend on it")
       ->check(CLI::Range(0, 1024));
-  app.parse_complete_callback([&] { symma::set_threads(threads); });
+  std::vector<std::string> libraries;
+  app.add_option("--load", libraries, "shared libraries with parts of your own")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.parse_complete_callback([&] {
+    symma::set_threads(threads);
+    for (const auto& library : libraries) load(library);
+  });
   symma::add_train(app);
   symma::add_eval(app);
   symma::add_adapt(app);

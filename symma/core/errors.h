@@ -12,7 +12,18 @@ class UserError : public std::runtime_error {
  public:
   // "place: what is wrong; what would be right". `place` is a file with its line, a key, or a flag.
   UserError(const std::string& place, const std::string& wrong, const std::string& remedy)
-      : std::runtime_error(place + ": " + wrong + (remedy.empty() ? "" : "; " + remedy)) {}
+      : std::runtime_error(place + ": " + wrong + (remedy.empty() ? "" : "; " + remedy)),
+        place_(place),
+        wrong_(wrong),
+        remedy_(remedy) {}
+
+  // Apart, for whoever shows them in another way.
+  const std::string& place() const { return place_; }
+  const std::string& wrong() const { return wrong_; }
+  const std::string& remedy() const { return remedy_; }
+
+ private:
+  std::string place_, wrong_, remedy_;
 };
 
 // The candidate with the least edit distance to `word`, or "" when none is near.

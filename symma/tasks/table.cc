@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "symma/tasks/columns.h"
 #include "symma/tasks/csv.h"
 #include "symma/tasks/deal.h"
 #include "symma/tasks/supervised.h"
@@ -15,6 +16,7 @@ namespace {
 
 class Table : public TaskFamily,
               public FewShot,
+              public HasColumns,
               public Shares,
               public Accountable,
               public Remembers,
@@ -135,6 +137,12 @@ class Table : public TaskFamily,
   void test_on(const std::string& path) override {
     test_ = append(CsvFile::load(path));
     measure();
+  }
+
+  std::vector<std::string> columns() const override {
+    std::vector<std::string> out = features_;
+    out.push_back(o_.target);
+    return out;
   }
 
   std::string share(int64_t agent) const override {
