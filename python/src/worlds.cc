@@ -60,6 +60,15 @@ class World {
     env_->step(a, frame_);
   }
 
+  // Steps through actions [T, E, ...] without coming back in between; the frame is that of the last.
+  void play(const nb::ndarray<nb::ro, nb::device::cpu>& actions) {
+    const Tensor all = wanted(tensor_of(actions, "actions"));
+    if (all.dim() < 1) throw UserError("actions", "are one number", "give [T, E, ...]");
+    const Alone alone(*this);
+    nb::gil_scoped_release free;
+    for (int64_t t = 0; t < all.size(0); ++t) env_->step(all[t], frame_);
+  }
+
   // Views of the frame by name; their memory stays where it is from the first reset on.
   nb::dict arrays() const {
     nb::dict out;
@@ -93,6 +102,7 @@ class World {
     return out;
   }
   void set_tasks(const nb::ndarray<nb::ro, nb::device::cpu>& tasks) {
+    const Alone alone(*this);
     need<HasTasks>("tasks").set_tasks(tensor_of(tasks, "tasks").to(at::kDouble));
   }
   nb::object draw_tasks(const std::string& split, uint64_t seed) {
@@ -105,15 +115,25 @@ class World {
                    true);
   }
 
-  nb::object save(int64_t copy) { return view_of(need<Restorable>("saving").save(at(copy)), true); }
+  nb::object save(int64_t copy) {
+    const Alone alone(*this);
+    return view_of(need<Restorable>("saving").save(at(copy)), true);
+  }
   void restore(int64_t copy, const nb::ndarray<nb::ro, nb::device::cpu>& saved) {
     const Tensor t = tensor_of(saved, "saved").to(at::kDouble);
     if (!frame_.obs.defined())
       throw UserError(env_->spec().name, "was asked to restore before its first reset", "call reset first");
+    const Alone alone(*this);
     need<Restorable>("saving").restore(at(copy), t, frame_);
   }
-  std::string text(int64_t copy) { return need<Drawable>("pictures").text(at(copy)); }
-  std::string svg(int64_t copy) { return need<Drawable>("pictures").svg(at(copy)); }
+  std::string text(int64_t copy) {
+    const Alone alone(*this);
+    return need<Drawable>("pictures").text(at(copy));
+  }
+  std::string svg(int64_t copy) {
+    const Alone alone(*this);
+    return need<Drawable>("pictures").svg(at(copy));
+  }
   bool can(const std::string& what) const {
     return what == "draw" ? dynamic_cast<const Drawable*>(env_.get()) != nullptr
                           : dynamic_cast<const Restorable*>(env_.get()) != nullptr;
@@ -200,6 +220,7 @@ void bind_worlds(nb::module_& m) {
       .def("reset", &World::reset, "seed"_a)
       .def("reset_copies", &World::reset_copies, "copies"_a)
       .def("step", &World::step, "actions"_a)
+      .def("play", &World::play, "actions"_a, "Steps through actions [T, E, ...] in one call.")
       .def("arrays", &World::arrays)
       .def_prop_ro("parameters", [](const World& w) { return to_python(w.parameters()); })
       .def("set_tasks", &World::set_tasks, "tasks"_a)
