@@ -13,6 +13,7 @@
 #include "symma/exchange/exchange.h"
 #include "symma/fleet/checkpoint.h"
 #include "symma/fleet/experiment.h"
+#include "symma/fleet/fleet.h"
 #include "symma/fleet/train.h"
 #include "symma/learners/learner.h"
 #include "symma/nn/model.h"

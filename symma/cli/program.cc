@@ -1,5 +1,6 @@
 #include "symma/cli/program.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -45,6 +46,14 @@ int delivered(int status, int error) {
       status, refuse("standard output: cannot be written" + why + "; free some space, or write elsewhere"));
 }
 
+// Parts of a shared library register themselves as it is loaded.
+void load(const std::string& library) {
+  const bool plain = library.find('/') == std::string::npos && std::filesystem::exists(library);
+  if (!dlopen((plain ? "./" + library : library).c_str(), RTLD_NOW | RTLD_GLOBAL))
+    throw UserError("--load " + library, dlerror(),
+                    "name a shared library that was built against this libsymma");
+}
+
 int run_commands(int argc, char** argv) {
   CLI::App app{"symma: many agents that learn how to learn, and share what they have learned"};
   app.set_version_flag("--version", SYMMA_VERSION);
@@ -54,7 +63,14 @@ int run_commands(int argc, char** argv) {
   app.add_option("--threads", threads,
                  "threads to use; 0: all processors that it may use. Results do not depend on it")
       ->check(CLI::Range(0, 1024));
-  app.parse_complete_callback([&] { set_threads(threads); });
+  std::vector<std::string> libraries;
+  app.add_option("--load", libraries, "shared libraries with parts of your own")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.parse_complete_callback([&] {
+    set_threads(threads);
+    for (const auto& library : libraries) load(library);
+  });
   add_train(app);
   add_eval(app);
   add_adapt(app);

@@ -16,6 +16,8 @@ class UserError : public std::runtime_error {
         place_(place),
         wrong_(wrong),
         remedy_(remedy) {}
+
+  // Apart, for whoever shows them in another way.
   const std::string& place() const { return place_; }
   const std::string& wrong() const { return wrong_; }
   const std::string& remedy() const { return remedy_; }

@@ -350,6 +350,22 @@ void Config::set(const std::string& assignment) {
   origin_[path] = "--set";
 }
 
+void Config::lay(const Json& settings, const std::string& origin) {
+  lay_over(tree_, settings, "", origin);
+}
+
+void Config::lay_over(Json& at, const Json& settings, const std::string& path, const std::string& origin) {
+  for (const auto& [key, value] : settings.items()) {
+    const std::string here = join(path, key);
+    origin_[here] = origin;
+    // A section is laid key by key; where a value was, or a kind's name alone, it takes its place.
+    if (value.is_object() && at.contains(key) && at[key].is_object())
+      lay_over(at[key], value, here, origin);
+    else
+      at[key] = value;
+  }
+}
+
 const Json* Config::table(const std::string& section) const {
   const Json* at = &tree_;
   for (std::string rest = section; !rest.empty();) {

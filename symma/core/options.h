@@ -104,6 +104,8 @@ class Config {
 
   // Lays "learner.inner_lr=0.1" over what is there. The value is TOML; a bare word is taken as a string.
   void set(const std::string& assignment);
+  // Lays settings over what is there, section by section. `origin` names where they come from, for messages.
+  void lay(const Json& settings, const std::string& origin);
 
   // Reads the section ("" is the top of the file) into the fields. Throws UserError for an unknown key, a
   // wrong type or a value out of range. `others` are keys and sections that are read elsewhere. A section
@@ -121,6 +123,7 @@ class Config {
 
  private:
   const Json* table(const std::string& section) const;  // null where there is none
+  void lay_over(Json& at, const Json& settings, const std::string& path, const std::string& origin);
   void read_nested(const std::string& section, const std::string& name, const Json& value, Nested&) const;
 
   std::string file_;

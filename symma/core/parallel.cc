@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -117,8 +118,17 @@ class Pool {
   bool stop_ = false;
 };
 
+// A process that was forked has none of the threads of its parent. It leaves their pool alone, for a lock of
+// it may be held for ever and there is nobody to join, and makes one of its own when it first needs it.
 std::unique_ptr<Pool>& pool() {
-  static auto p = std::make_unique<Pool>(usable_cores());
+  static int wanted = usable_cores();
+  static std::unique_ptr<Pool> p;
+  static const int forks = pthread_atfork(nullptr, nullptr, [] {
+    if (p) wanted = p.release()->threads();
+    inside = false;
+  });
+  (void)forks;
+  if (!p) p = std::make_unique<Pool>(wanted);
   return p;
 }
 

@@ -1,10 +1,22 @@
 #include "symma/core/registry.h"
 
+#include <mutex>
+
 namespace symma {
 
 std::map<std::string, std::map<std::string, PartInfo>>& catalog() {
   static std::map<std::string, std::map<std::string, PartInfo>> parts;
   return parts;
+}
+
+void* only_one(const std::type_info& type, void* (*make)()) {
+  // Never taken down: parts that other libraries registered are looked up until the end.
+  static auto& all = *new std::map<std::string, void*>;
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  void*& one = all[type.name()];
+  if (!one) one = make();
+  return one;
 }
 
 Json describe(const Fields& fields) {

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <typeinfo>
 #include <vector>
 
 #include "symma/core/errors.h"
@@ -39,14 +40,19 @@ std::map<std::string, std::map<std::string, PartInfo>>& catalog();
 
 Json describe(const Fields& fields);
 
+// The one object of a type in the process, made where there is none yet. It is kept in the library, by the
+// type's name, so a module that is built with hidden visibility, or loaded apart, meets the same registries.
+void* only_one(const std::type_info&, void* (*make)());
+
 template <class Part, class... Args>
 class Registry {
  public:
   using DraftPtr = std::unique_ptr<Draft<Part, Args...>>;
 
   static Registry& instance() {
-    static Registry r;
-    return r;
+    static auto* one =
+        static_cast<Registry*>(only_one(typeid(Registry), []() -> void* { return new Registry; }));
+    return *one;
   }
 
   template <class P>
@@ -60,11 +66,17 @@ class Registry {
       }
       std::unique_ptr<Draft<Part, Args...>> clone() const override { return std::make_unique<Of>(*this); }
     };
-    makers_[name] = [] { return std::make_unique<Of>(); };
-    catalog()[kind][name] = {name, summary, source, [] {
-                               typename P::Options options;
+    return add(kind, name, summary, source, [] { return std::make_unique<Of>(); });
+  }
+
+  // A part that is no class of its own: whose drafts `make` makes, such as one written in Python.
+  bool add(const std::string& kind, const std::string& name, const std::string& summary,
+           const std::string& source, std::function<DraftPtr()> make) {
+    makers_[name] = make;
+    catalog()[kind][name] = {name, summary, source, [make] {
+                               const DraftPtr draft = make();
                                Fields f;
-                               options.fields(f);
+                               draft->fields(f);
                                return describe(f);
                              }};
     return true;

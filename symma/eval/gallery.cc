@@ -131,6 +131,7 @@ Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, 
     if (worlds) {
       kind = "world";
       Json one = world(*worlds, rows[1], rng.split("watch", t));
+      if (one["frames"].empty()) return nullptr;
       one["title"] = "agent " + std::to_string(agent);
       one["steps"] = steps;
       drawn.push_back(one);

@@ -29,34 +29,48 @@ std::vector<Ask> asks_of(const Experiment& e, const std::vector<int64_t>& rows, 
   return asks;
 }
 
-// Mixes the rows, and tells the agents' optimisers what their rows became.
+Rng key_of(const Experiment& e, const RunState& run) {
+  return Rng(e.fleet.seed).split("round", run.round);
+}
+
+}  // namespace
+
 void communicate(const Experiment& e, RunState& run) {
   run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta, e.exchange_key());
   if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
 }
 
-// The agents of `who` learn, the others stand still. Returns what their steps did, one for each of `who`.
-Scores learn(const Experiment& e, State& state, const std::vector<int64_t>& who, Rng rng) {
+Drawn draw(const Experiment& e, const RunState& run) {
+  Drawn out{participants(e.exchange, run.exchange, run.exchange.rounds, e.exchange_key()), nullptr};
+  if (out.who.empty()) return out;
   std::vector<int64_t> places, poisoned;
-  for (int64_t a : who) {
+  for (int64_t a : out.who) {
     for (int64_t t = 0; t < e.fleet.tasks; ++t) {
       if (e.exchange.hostile(a)) poisoned.push_back(static_cast<int64_t>(places.size()));
       places.push_back(a);
     }
   }
-  std::unique_ptr<TaskBatch> batch =
-      e.family->sample(*e.model, asks_of(e, places, rng.split("tasks")), Split::kTrain);
+  out.tasks = e.family->sample(*e.model, asks_of(e, places, key_of(e, run).split("tasks")), Split::kTrain);
   if (dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get()))
-    batch = dynamic_cast<const SupervisedBatch&>(*batch).flipped(poisoned);
-  if (static_cast<int64_t>(who.size()) == e.fleet.agents)
-    return e.learner->step(state, *batch, rng.split("step"));
-  State part = state.rows(who);
-  const Scores scores = e.learner->step(part, *batch, rng.split("step"));
-  state.put(who, part);
-  return scores;
+    out.tasks = dynamic_cast<const SupervisedBatch&>(*out.tasks).flipped(poisoned);
+  return out;
 }
 
-}  // namespace
+Scores learn(const Experiment& e, RunState& run, const Drawn& drawn) {
+  if (drawn.who.empty()) return {};
+  const Rng rng = key_of(e, run).split("step");
+  Scores scores;
+  if (static_cast<int64_t>(drawn.who.size()) == e.fleet.agents) {
+    scores = e.learner->step(run.learner, *drawn.tasks, rng);
+  } else {
+    State part = run.learner.rows(drawn.who);
+    scores = e.learner->step(part, *drawn.tasks, rng);
+    run.learner.put(drawn.who, part);
+  }
+  add_scores(run, drawn.who, scores);
+  run.tasks += drawn.tasks->size();
+  return scores;
+}
 
 Tensor counted_rows(const Experiment& e, const Tensor& t) {
   const auto counted = e.counted();
@@ -78,15 +92,9 @@ double mean_of(const Experiment& e, const RunState& run, const std::string& scor
 }
 
 void run_round(const Experiment& e, RunState& run) {
-  const Rng rng = Rng(e.fleet.seed).split("round", run.round);
   const bool due = e.exchange.due(run.round);
   if (due && e.exchange.combine_first()) communicate(e, run);
-  const std::vector<int64_t> who =
-      participants(e.exchange, run.exchange, run.exchange.rounds, e.exchange_key());
-  if (!who.empty()) {
-    add_scores(run, who, learn(e, run.learner, who, rng));
-    run.tasks += static_cast<int64_t>(who.size()) * e.fleet.tasks;
-  }
+  learn(e, run, draw(e, run));
   if (due && !e.exchange.combine_first()) communicate(e, run);
   ++run.round;
   run.selection = e.population.due(run.round) ? select(e, run.learner, run.round) : Json();

@@ -14,7 +14,7 @@ struct Roles {
   std::string target = {}, group = {}, agent = {}, time = {}, split_by = {}, weight = {};
   std::vector<std::string> features = {};  // what is predicted from
   std::vector<std::string> labels = {};    // the classes of the target, sorted; empty: it is a number
-  std::string missing = "refuse";     // a cell that is empty: "refuse", "mean" (NaN until then), "row"
+  std::string missing = "refuse";          // a cell that is empty: "refuse", "mean" (NaN until then), "row"
 };
 
 // The rows of one task.

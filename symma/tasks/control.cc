@@ -451,10 +451,11 @@ std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tenso
   Rollouts play = batch.rollouts(net, 1, batch.judged(), rng);
   // The same world with the same key and actions is the same episode.
   auto shown = batch.world(0, 1);
-  const auto& drawing = dynamic_cast<const Drawable&>(*shown);
+  const auto* drawing = dynamic_cast<const Drawable*>(shown.get());
+  if (!drawing) return {};
   Frame frame;
   shown->reset(rng.split("task", batch.keys_[0].key()).split("world"), frame);
-  std::vector<Picture> out{{drawing.svg(0), 0}};
+  std::vector<Picture> out{{drawing->svg(0), 0}};
   while (!play.over()) {
     const Rollout o = play.next(kGlance, theta.detach());
     for (int64_t t = 0; t < o.action.size(2) && o.alive[0][0][t].item<float>() > 0; ++t) {
@@ -464,7 +465,7 @@ std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tenso
         told.select(1, p).copy_(o.action.select(2, t).select(0, 0).select(1, p));
       shown->step(told, frame);
       out.push_back(
-          {drawing.svg(0), out.back().earned + team_reward(shown->spec(), frame.reward).item<double>()});
+          {drawing->svg(0), out.back().earned + team_reward(shown->spec(), frame.reward).item<double>()});
     }
   }
   return out;

@@ -85,7 +85,8 @@ class ControlBatch : public TaskBatch {
                     Tensor memory = {}) const;
   // Task b's world, `copies` of it.
   std::unique_ptr<Env> world(int64_t task, int64_t copies) const;
-  // One episode of task `task`, drawn: what it looked like, and what the team had earned by then.
+  // One episode of task `task`, drawn: what it looked like, and what the team had earned by then. Empty where
+  // the world cannot be drawn.
   struct Picture {
     std::string svg;
     double earned;

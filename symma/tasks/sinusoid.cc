@@ -7,13 +7,19 @@
 #include "symma/core/parallel.h"
 #include "symma/tasks/csv.h"
 #include "symma/tasks/deal.h"
+#include "symma/tasks/has_columns.h"
 #include "symma/tasks/signature.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
 namespace {
 
-class Sinusoid : public TaskFamily, public FewShot, public Shares, public Accountable, public HasSignature {
+class Sinusoid : public TaskFamily,
+                 public FewShot,
+                 public HasColumns,
+                 public Shares,
+                 public Accountable,
+                 public HasSignature {
  public:
   struct Options {
     int64_t shots = 10, queries = 10, test_shots = 0, test_queries = 100;
@@ -112,6 +118,8 @@ class Sinusoid : public TaskFamily, public FewShot, public Shares, public Accoun
   Reading read(const std::string& path) const override {
     return read_points(CsvFile::load(path), {"x"}, "y");
   }
+
+  std::vector<std::string> columns() const override { return {"x", "y"}; }
 
   std::string share(int64_t agent) const override {
     if (!shares_.empty() && o_.slice_by != "none") {

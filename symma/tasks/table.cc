@@ -9,6 +9,7 @@
 
 #include "symma/tasks/columns.h"
 #include "symma/tasks/deal.h"
+#include "symma/tasks/has_columns.h"
 #include "symma/tasks/sides.h"
 #include "symma/tasks/signature.h"
 #include "symma/tasks/supervised.h"
@@ -23,6 +24,7 @@ size_t at(Split split) {
 
 class Table : public TaskFamily,
               public FewShot,
+              public HasColumns,
               public Shares,
               public Accountable,
               public Remembers,
@@ -190,6 +192,12 @@ class Table : public TaskFamily,
     }
     deal();
     measure();
+  }
+
+  std::vector<std::string> columns() const override {
+    std::vector<std::string> out = o_.roles.features;
+    out.push_back(o_.roles.target);
+    return out;
   }
 
   std::string share(int64_t agent) const override {

@@ -1,0 +1,356 @@
+// Experiments, runs and fleets: read, trained, judged, adapted; and a round's parts for loops of one's own.
+#include <chrono>
+#include <filesystem>
+
+#include "bind.h"
+#include "symma/core/errors.h"
+#include "symma/core/safetensors.h"
+#include "symma/eval/evaluate.h"
+#include "symma/fleet/round.h"
+#include "symma/fleet/train.h"
+#include "symma/report/report.h"
+#include "symma/tasks/has_columns.h"
+#include "symma/tasks/supervised.h"
+
+namespace symma::python {
+namespace {
+
+using Free = nb::call_guard<nb::gil_scoped_release>;
+using SharedExperiment = std::shared_ptr<Experiment>;
+
+SharedExperiment build(const std::string& file, const Json& settings, const std::string& origin) {
+  Config config = file.empty() ? Config::of(settings, origin) : Config::load(file);
+  if (!file.empty()) config.lay(settings, origin);
+  return std::make_shared<Experiment>(Experiment::build(config));
+}
+
+Json about(const Experiment& e) {
+  Json layout = Json::array();
+  for (const auto& entry : e.model->layout().entries())
+    layout.push_back(
+        {{"name", entry.name}, {"shape", entry.shape}, {"offset", entry.offset}, {"buffer", entry.buffer}});
+  const auto* table = dynamic_cast<const HasColumns*>(e.family.get());
+  const char* kinds[] = {"regression", "classification", "control", "game"};
+  return {{"name", e.fleet.name},
+          {"agents", e.fleet.agents},
+          {"rounds", e.fleet.rounds},
+          {"tasks", e.fleet.tasks},
+          {"seed", e.fleet.seed},
+          {"precision", e.fleet.precision},
+          {"task", e.task_kind},
+          {"model", e.model_kind},
+          {"learner", e.learner_kind},
+          {"metric", e.spec.metric},
+          {"higher_is_better", e.spec.higher_is_better},
+          {"kind", kinds[static_cast<int>(e.spec.kind)]},
+          {"in", e.spec.shape.in},
+          {"out", e.spec.shape.out},
+          {"steps", e.eval.steps},
+          {"eval_tasks", e.eval.tasks},
+          {"parameters", e.model->layout().size()},
+          {"layout", layout},
+          {"topology", e.exchange.options.topology},
+          {"columns", table ? Json(table->columns()) : Json()},
+          {"settings", e.settings}};
+}
+
+// What train_run came to.
+struct Ended {
+  std::shared_ptr<RunState> state;
+  bool done = false, interrupted = false;
+};
+
+// Progress is told at most ten times a second, and signals are looked after fifty times a second: the
+// interpreter's lock is left alone in between.
+Ended train_run(const Experiment& e, const RunOptions& options, const nb::object& progress,
+                const nb::object& listener) {
+  using Clock = std::chrono::steady_clock;
+  using std::chrono::milliseconds;
+  Ended out{std::make_shared<RunState>()};
+  std::exception_ptr raised;  // what another signal's handler raised
+  Clock::time_point told{}, looked{};
+  TrainHooks hooks;
+  if (!progress.is_none()) {
+    hooks.progress = [&](const Progress& p) {
+      const auto now = Clock::now();
+      if (p.round != p.rounds && now - told < milliseconds(100)) return;
+      told = now;
+      in_python([&] {
+        progress(to_python(Json{{"round", p.round},
+                                {"rounds", p.rounds},
+                                {"rounds_per_s", p.rounds_per_s},
+                                {"seconds_left", p.seconds_left},
+                                {"loss", p.loss},
+                                {"score", p.score},
+                                {"epsilon", p.epsilon}}));
+      });
+    };
+  }
+  hooks.stop = [&] {
+    const auto now = Clock::now();
+    if (now - looked < milliseconds(20)) return false;
+    looked = now;
+    return in_python([&] {
+      if (PyErr_CheckSignals() == 0) return false;
+      out.interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) != 0;
+      if (out.interrupted)
+        PyErr_Clear();
+      else
+        raised = std::make_exception_ptr(nb::python_error());
+      return true;
+    });
+  };
+  if (!listener.is_none())
+    hooks.listeners.push_back([&](const Json& row) { in_python([&] { listener(to_python(row)); }); });
+  nb::gil_scoped_release free;
+  if (!options.resume || !std::filesystem::exists(in(options, "checkpoint.safetensors"))) rehearse(e);
+  out.done = train(e, options, hooks, *out.state);
+  if (raised) std::rethrow_exception(raised);
+  return out;
+}
+
+// A batch of tasks, with the agents that they are of.
+struct Batch {
+  SharedExperiment experiment;  // whose model the tasks are judged by
+  std::shared_ptr<Drawn> drawn;
+  const TaskBatch& tasks() const { return *drawn->tasks; }
+};
+
+Batch some(const SharedExperiment& e, const std::vector<int64_t>& agents, const std::string& split,
+           const Rng& key) {
+  for (int64_t a : agents)
+    if (a != kEveryone && (a < 0 || a >= e->fleet.agents))
+      throw UserError("agents", "there is no agent " + std::to_string(a),
+                      "agents are 0 to " + std::to_string(e->fleet.agents - 1));
+  return {e, std::make_shared<Drawn>(
+                 Drawn{agents, e->family->sample(*e->model, asks_for(agents, key), split_of(split))})};
+}
+
+// Points of one's own as B tasks: x [B, K, in...], y [B, K, out] or, of classes, [B, K].
+Batch points(const SharedExperiment& e, const Tensor& sx, const Tensor& sy, const Tensor& qx,
+             const Tensor& qy) {
+  Episodes data;
+  data.support_x = sx, data.support_y = sy, data.query_x = qx, data.query_y = qy;
+  return {e,
+          std::make_shared<Drawn>(Drawn{
+              {}, std::make_unique<SupervisedBatch>(*e->model, e->spec.kind, std::move(data), Mode::kEval)})};
+}
+
+nb::dict scores_of(const EvalResult& r) {
+  nb::dict out, all;
+  for (const auto& [name, table] : r.all) {
+    const auto n = static_cast<int64_t>(table.size()), s = static_cast<int64_t>(table[0].size()),
+               t = static_cast<int64_t>(table[0][0].size());
+    Tensor values = at::empty({n, s, t}, at::kDouble);
+    double* to = values.data_ptr<double>();
+    for (const auto& agent : table)
+      for (const auto& step : agent) to = std::copy(step.begin(), step.end(), to);
+    all[name.c_str()] = view_of(values, true);
+  }
+  out["scores"] = all;
+  out["steps"] = r.steps, out["agents"] = r.agents, out["metric"] = r.metric;
+  return out;
+}
+
+nb::dict read_examples(const Experiment& e, const std::string& csv) {
+  const auto* reader = dynamic_cast<const FewShot*>(e.family.get());
+  if (!reader)
+    throw UserError("adapt", "task \"" + e.task_kind + "\" cannot read examples from a file",
+                    "pass arrays of numbers");
+  const FewShot::Reading r = [&] {
+    nb::gil_scoped_release free;
+    return reader->read(csv);
+  }();
+  nb::dict out;
+  out["support_x"] = r.episode.support_x, out["support_y"] = r.episode.support_y,
+  out["query_x"] = r.episode.query_x;
+  out["labels"] = r.labels, out["shift"] = r.target_shift, out["scale"] = r.target_scale;
+  return out;
+}
+
+void same(const RunState& run, const Tensor& theta) {
+  const Tensor& now = run.learner.theta;
+  if (theta.sizes() != now.sizes() || theta.scalar_type() != now.scalar_type())
+    throw UserError(
+        "theta", fmt::format("has another shape or type than the fleet's {} x {}", now.size(0), now.size(1)),
+        "give a tensor of that shape and type");
+  if (theta.requires_grad()) throw UserError("theta", "requires gradients", "pass theta.detach()");
+}
+
+}  // namespace
+
+void bind_fleet(nb::module_& m) {
+  nb::class_<Experiment>(m, "Experiment", "An experiment, read, checked and built.")
+      .def_static(
+          "build",
+          [](const std::string& file, nb::handle settings, const std::string& origin) {
+            const Json s = from_python(settings, "");
+            nb::gil_scoped_release free;
+            return build(file, s, origin);
+          },
+          "file"_a, "settings"_a, "origin"_a)
+      .def_prop_ro("about", [](const Experiment& e) { return to_python(about(e)); })
+      .def_ro("toml", &Experiment::toml)
+      .def("rehearse", &rehearse, Free())
+      .def(
+          "forward",
+          [](const Experiment& e, const Tensor& rows, const Tensor& x) {
+            at::NoGradGuard no_grad;
+            return e.model->forward(rows, x, Mode::kEval);
+          },
+          "rows"_a, "x"_a, Free(), "rows [B, P] and x [B, K, in...] to outputs [B, K, out].")
+      .def(
+          "logits",
+          [](const Experiment& e, const Tensor& rows, const Tensor& x, bool train) {
+            return e.model->forward(rows, x, train ? Mode::kTrain : Mode::kEval);
+          },
+          "rows"_a, "x"_a, "train"_a = false, Free())
+      .def(
+          "init", [](const Experiment& e, const std::vector<Rng>& keys) { return e.model->init(keys); },
+          "keys"_a, Free())
+      .def("read_examples", &read_examples, "csv"_a);
+  nb::class_<State>(m, "State",
+                    "What changes while agents learn; every tensor's first dimension is the agent.")
+      .def(
+          "__init__",
+          [](State* self, const Tensor& theta, const TensorDict& own) {
+            new (self) State(State::of(theta, own));
+          },
+          "theta"_a, "own"_a = TensorDict{})
+      .def_ro("id", &State::id)
+      .def_rw("theta", &State::theta)
+      .def_rw("steps", &State::steps)
+      .def_rw("own", &State::own)
+      .def(
+          "rows", [](const State& s, const std::vector<int64_t>& places) { return s.rows(places); },
+          "places"_a);
+  nb::class_<RunState>(m, "RunState")
+      .def(nb::new_([](const Experiment& e) { return std::make_shared<RunState>(start_run(e)); }),
+           "experiment"_a, Free())
+      .def_static(
+          "load",
+          [](const std::string& path, const Experiment& e) {
+            return std::make_shared<RunState>(load_checkpoint(path, e));
+          },
+          "path"_a, "experiment"_a, Free())
+      .def(
+          "save",
+          [](const RunState& r, const std::string& path, const Experiment& e) {
+            save_checkpoint(path, e, r);
+          },
+          "path"_a, "experiment"_a, Free())
+      .def_prop_ro(
+          "learner", [](RunState& r) -> State& { return r.learner; }, nb::rv_policy::reference_internal)
+      .def_prop_rw(
+          "theta", [](const RunState& r) { return r.learner.theta; },
+          [](RunState& r, const Tensor& t) {
+            same(r, t);
+            r.learner.theta = t.clone();
+          })
+      .def_ro("round", &RunState::round)
+      .def_ro("tasks", &RunState::tasks)
+      .def_ro("seconds", &RunState::seconds)
+      .def_prop_ro("bits", [](const RunState& r) { return r.exchange.total_bits(); })
+      .def_prop_ro("disagreement", [](const RunState& r) { return disagreement(r.learner.theta); })
+      .def("clone", [](const RunState& r) {
+        auto out = std::make_shared<RunState>(r);
+        for (Tensor* t : {&out->learner.theta, &out->learner.steps, &out->rounds}) *t = t->clone();
+        for (auto* dict : {&out->learner.own, &out->exchange.kept, &out->sums})
+          for (auto& [name, t] : *dict) t = t.clone();
+        return out;
+      });
+  nb::class_<Ended>(m, "Ended")
+      .def_ro("state", &Ended::state)
+      .def_ro("done", &Ended::done)
+      .def_ro("interrupted", &Ended::interrupted);
+  m.def(
+      "train",
+      [](const Experiment& e, const std::string& folder, bool resume, bool force, const std::string& device,
+         const nb::object& progress, const nb::object& listener) {
+        return train_run(e, {folder, resume, force, device}, progress, listener);
+      },
+      "experiment"_a, "folder"_a, "resume"_a, "force"_a, "device"_a, "progress"_a.none(),
+      "listener"_a.none());
+  m.def("conclude",
+        [](const Experiment& e, const std::string& folder, const std::string& device, const RunState& run) {
+          nb::gil_scoped_release free;
+          conclude(e, {folder, false, false, device}, run);
+          write_report({folder}, (std::filesystem::path(folder) / "report.html").string());
+        });
+  m.def("write_report", &write_report, "runs"_a, "path"_a, Free());
+  m.def(
+      "read_safetensors", [](const std::string& path) { return read_safetensors(path).tensors; }, "path"_a,
+      Free());
+
+  nb::class_<Batch>(m, "Batch", "B tasks, each with points or a world of its own.")
+      .def_static("sample", &some, "experiment"_a, "agents"_a, "split"_a, "key"_a, Free())
+      .def_static("points", &points, "experiment"_a, "support_x"_a, "support_y"_a, "query_x"_a, "query_y"_a)
+      .def_prop_ro("agents", [](const Batch& b) { return b.drawn->who; })
+      .def_prop_ro(
+          "tasks",
+          [](const Batch& b) -> const TaskBatch& {
+            if (!b.drawn->tasks) throw UserError("batch", "holds no task", "in this round nobody takes part");
+            return b.tasks();
+          },
+          nb::rv_policy::reference_internal);
+
+  m.def(
+      "round", [](const Experiment& e, RunState& run) { run_round(e, run); }, Free());
+  m.def(
+      "draw",
+      [](const SharedExperiment& e, const RunState& run) {
+        return Batch{e, std::make_shared<Drawn>(draw(*e, run))};
+      },
+      Free());
+  m.def("learn", [](const Experiment& e, RunState& run, const Batch& b) {
+    Scores s;
+    {
+      nb::gil_scoped_release free;
+      const auto n = static_cast<int64_t>(b.drawn->who.size());
+      if (n == 0 || b.tasks().size() % n != 0)
+        throw UserError("step", "the batch is not of agents", "take one that this fleet's sample gave");
+      s = learn(e, run, *b.drawn);
+      ++run.round;
+    }
+    return to_python(s);
+  });
+  m.def(
+      "communicate",
+      [](const Experiment& e, RunState& run) {
+        if (!e.exchange.graph.edges.empty()) communicate(e, run);
+      },
+      Free());
+  m.def(
+      "adapt",
+      [](const Experiment& e, const State& state, const Batch& b, const std::vector<int64_t>& steps,
+         const Rng& key) {
+        if (steps.empty() || !std::is_sorted(steps.begin(), steps.end()) || steps[0] < 0)
+          throw UserError("steps", "are not ascending numbers of 0 or more", "write for example [0, 1, 5]");
+        if (b.tasks().size() % state.size() != 0)
+          throw UserError(
+              "adapt",
+              fmt::format("{} tasks are not as many for each of {} agents", b.tasks().size(), state.size()),
+              "give every agent as many tasks");
+        return e.learner->adapt(state, b.tasks(), steps, key);
+      },
+      Free());
+  m.def("evaluate", [](const Experiment& e, const RunState& run, const std::string& split, int64_t tasks,
+                       const std::vector<int64_t>& steps) {
+    if (tasks < 1) throw UserError("tasks", std::to_string(tasks) + " is out of range", "must be >= 1");
+    if (steps.empty() || !std::is_sorted(steps.begin(), steps.end()) || steps[0] < 0)
+      throw UserError("steps", "are not ascending numbers of 0 or more", "write for example [0, 1, 5]");
+    EvalResult r;
+    Json verdict;
+    {
+      nb::gil_scoped_release free;
+      r = evaluate({*e.learner, *e.model, *e.family, run.learner, e.counted()}, split_of(split), tasks, steps,
+                   e.eval.from == "own", Rng(e.fleet.seed).split("test"));
+      verdict = eval_json(r, e.spec, e.protocol());
+    }
+    nb::dict out = scores_of(r);
+    out["summary"] = to_python(verdict);
+    return out;
+  });
+}
+
+}  // namespace symma::python

@@ -1,0 +1,57 @@
+"""Experiments from files, dicts and parts: whatever says what to train becomes one Experiment of the engine."""
+from __future__ import annotations
+
+import os
+from typing import Any, Mapping
+
+from . import _engine, parts
+from .errors import UserError
+
+_SECTIONS = {"task": "TaskFamily", "model": "Model", "learner": "Learner", "aggregator": "Aggregator", "compression": "Compressor"}
+
+
+def _section(name: str, value: Any) -> Any:
+    """What stands in a section: a dict of settings, the name of a kind, or a part of one's own."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, str) and (name == "exchange" or name in _SECTIONS):
+        return {"topology" if name == "exchange" else "kind": value}
+    if value is not None and name in _SECTIONS:
+        return {"kind": parts.kind_of(_SECTIONS[name], value)}
+    return value
+
+
+def experiment(source: Any, settings: Mapping[str, Any], origin: str) -> _engine.Experiment:
+    """Reads, checks and builds. `source` is an experiment file, a dict of settings or None; `settings` lie over it.
+
+    Raises UserError.
+    """
+    laid: dict[str, Any] = {}
+    file = ""
+    if isinstance(source, Mapping):
+        laid.update(source)
+    elif isinstance(source, (str, os.PathLike)):
+        file = os.fspath(source)
+    elif source is not None:
+        raise UserError(origin, f"an experiment is no {type(source).__name__}", "name a file, or give a dict of settings")
+    for name, value in settings.items():
+        section = _section(name, value)
+        before = laid.get(name)
+        # A section laid over another adds to it, as a file's does.
+        laid[name] = {**_section(name, before), **section} if isinstance(section, dict) and before is not None else section
+    for name in ("task", "model", "learner", "exchange", "aggregator", "compression"):
+        if name in laid:
+            laid[name] = _section(name, laid[name])
+            if isinstance(laid[name], dict):
+                laid[name] = _nested(name, laid[name])
+    return _engine.Experiment.build(file, laid, origin)
+
+
+def _nested(name: str, section: dict[str, Any]) -> dict[str, Any]:
+    kind = section.get("kind")
+    if kind is not None and not isinstance(kind, str) and name in _SECTIONS:
+        section = {**section, "kind": parts.kind_of(_SECTIONS[name], kind)}
+    world = section.get("world")
+    if name == "task" and world is not None and not isinstance(world, (str, Mapping)):
+        section = {**section, "world": parts.kind_of("Env", world)}
+    return section

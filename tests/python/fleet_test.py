@@ -1,0 +1,115 @@
+"""The loop in one's own hands."""
+import numpy as np
+import pytest
+import torch
+
+import symma
+
+GIVEN = dict(model={"kind": "mlp", "hidden": [16]}, learner={"kind": "maml", "inner_steps": 2}, tasks="sinusoid", agents=6, seed=3)
+
+
+def fleet(**more) -> symma.Fleet:
+    return symma.Fleet(**{**GIVEN, **more})
+
+
+@pytest.mark.parametrize("exchange", [None, "ring", {"topology": "star"}, {"topology": "full", "every": 1}])
+def test_a_loop_by_hand_is_the_engines_bit_for_bit(exchange):
+    by_hand, whole = fleet(exchange=exchange), fleet(exchange=exchange)
+    for _ in range(20):
+        told = by_hand.step(by_hand.sample())
+        by_hand.exchange()
+        whole.round()
+        assert told["loss"].shape == (6,) and np.isfinite(told["loss"]).all()
+    assert torch.equal(by_hand.theta, whole.theta) and by_hand.rounds == whole.rounds == 20 and by_hand.bits == whole.bits
+
+
+def test_partial_participation_too():
+    by_hand, whole = fleet(exchange="star", server={"share": 0.5}), fleet(exchange="star", server={"share": 0.5})
+    for _ in range(20):
+        batch = by_hand.sample()
+        if batch.agents:
+            by_hand.step(batch)
+        else:
+            by_hand.round()
+            whole.round()
+            continue
+        by_hand.exchange()
+        whole.round()
+    assert torch.equal(by_hand.theta, whole.theta)
+
+
+def test_it_is_what_train_does(tmp_path):
+    run = symma.train({"name": "f", "agents": 6, "seed": 3, "rounds": 20, "task": "sinusoid", "model": GIVEN["model"], "learner": GIVEN["learner"],
+                       "exchange": "ring", "eval": {"tasks": 8}}, out=tmp_path / "r", progress=False)
+    f = fleet(exchange="ring")
+    for _ in range(20):
+        f.round()
+    assert np.array_equal(f.theta.numpy(), run.theta)
+    judged = f.evaluate(tasks=8)
+    assert judged["summary"]["mean"] == run.summary["eval"]["mean"]
+    scores = judged["scores"]["mse"]
+    assert scores.shape == (6, 4, 8) and scores.mean(axis=(0, 2)) == pytest.approx(judged["summary"]["mean"])
+
+
+def test_losses_can_be_differentiated_from_python():
+    f = fleet()
+    batch = f.sample("test", agents=[0, 0, 3])
+    rows = f.theta[[0, 0, 3]].requires_grad_()
+    grad, = torch.autograd.grad(batch.tasks.loss(rows, "query").sum(), rows, create_graph=True)
+    # Against differences, and once more against differences of that.
+    d = torch.randn(rows.shape, generator=torch.Generator().manual_seed(0)).double()
+    f64 = symma.Fleet(**{**GIVEN}, precision="float64")
+    b64 = f64.sample("test", agents=[0, 0, 3])
+    at = f64.theta[[0, 0, 3]]
+    loss = lambda r: b64.tasks.loss(r, "query").sum()
+    h = 1e-5
+    r = at.clone().requires_grad_()
+    g, = torch.autograd.grad(loss(r), r, create_graph=True)
+    assert float((g * d).sum()) == pytest.approx(float((loss(at + h * d) - loss(at - h * d)) / (2 * h)), rel=1e-5)
+    hd, = torch.autograd.grad((g * d).sum(), r)
+    gp, gm = (torch.autograd.grad(loss(q), q)[0] for q in [(at + h * d).requires_grad_(), (at - h * d).requires_grad_()])
+    assert torch.allclose(hd, (gp - gm) / (2 * h), rtol=1e-3, atol=1e-5)
+
+
+def test_adapting_and_predicting():
+    f = fleet()
+    for _ in range(100):
+        f.step(f.sample())
+    batch = f.sample("test")
+    rows = f.adapt(batch, [0, 1, 5])
+    assert [tuple(r.shape) for r in rows] == [(6, f.about["parameters"])] * 3
+    data = batch.tasks.data
+    out = f.predict(rows[2], data["query_x"])
+    mse = ((out - data["query_y"]) ** 2).mean((1, 2))
+    assert mse.tolist() == pytest.approx(batch.tasks.score(rows[2])["mse"].tolist(), rel=1e-5)
+
+
+def test_rows_can_be_set_saved_and_loaded(tmp_path):
+    f = fleet()
+    f.theta = np.ones(tuple(f.theta.shape))
+    assert float(f.theta.sum()) == f.theta.numel()
+    f.round()
+    f.save(tmp_path / "c.safetensors")
+    g = fleet()
+    g.load(tmp_path / "c.safetensors")
+    f.round(), g.round()
+    assert torch.equal(f.theta, g.theta)
+
+
+def test_wrong_calls(wrong):
+    f = fleet()
+    wrong(lambda: f.step(3), "step", "no batch")
+    wrong(lambda: f.sample("tset"), "split", "tset", "test")
+    wrong(lambda: f.sample(agents=[9]), "agents", "no agent 9", "0 to 5")
+    wrong(lambda: setattr(f, "theta", torch.zeros(2, 2)), "theta", "shape")
+    wrong(lambda: setattr(f, "theta", f.theta.double()), "theta", "type")
+    wrong(lambda: setattr(f, "theta", f.theta.requires_grad_()), "theta", "gradients", "detach")
+    wrong(lambda: setattr(f, "theta", np.full(tuple(f.theta.shape), np.nan)), "theta", "nan")
+    wrong(lambda: f.adapt(f.sample("test", agents=[0, 1]), [1]), "adapt", "2 tasks")
+    wrong(lambda: f.adapt(f.sample("test"), [5, 1]), "steps", "ascending")
+    wrong(lambda: f.evaluate(tasks=0), "tasks", "0")
+    wrong(lambda: f.evaluate(split="nope"), "split", "nope")
+    wrong(lambda: symma.Fleet(tasks=3), "TaskFamily", "3")
+    wrong(lambda: symma.Fleet(exchange="rign"), "topology", "rign", "ring")
+    with pytest.raises(TypeError):
+        f.adapt("nothing")
