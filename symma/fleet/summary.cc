@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 
+#include "symma/core/errors.h"
 #include "symma/core/files.h"
 #include "symma/core/numbers.h"
 #include "symma/core/parallel.h"
@@ -127,7 +128,13 @@ Json verdict(const Experiment& e, const EvalResult& r) {
     if (!seen.is_null()) out["seen"] = seen;
   }
   const std::vector<int64_t> whose = e.eval.from == "own" ? r.agents : std::vector<int64_t>{kEveryone};
-  const Json rules = simple_rules(*e.family, *e.model, r.split, whose, e.eval.tasks, test_key(e));
+  const Json rules = [&] {
+    try {
+      return simple_rules(*e.family, *e.model, r.split, whose, e.eval.tasks, test_key(e));
+    } catch (const UserError&) {
+      return Json();  // they learn from training tasks, and a run may be judged where its data are not
+    }
+  }();
   if (!rules.is_null()) out["rules"] = rules;
   // What a group is, in the word of the data: the column that names it.
   if (out.contains("groups")) {

@@ -5,11 +5,14 @@
 #include <fmt/ranges.h>
 
 #include <map>
+#include <mutex>
 #include <set>
 
+#include "symma/core/files.h"
 #include "symma/tasks/columns.h"
 #include "symma/tasks/deal.h"
 #include "symma/tasks/has_columns.h"
+#include "symma/tasks/known.h"
 #include "symma/tasks/sides.h"
 #include "symma/tasks/signature.h"
 #include "symma/tasks/supervised.h"
@@ -31,10 +34,11 @@ class Table : public TaskFamily,
               public OtherTests,
               public Warns,
               public InUnits,
-              public HasSignature {
+              public HasSignature,
+              public KeepsData {
  public:
   struct Options {
-    std::string path, test_path, kind = "regression", short_groups = "refuse";
+    std::string path, test_path, known, kind = "regression", short_groups = "refuse";
     Roles roles{.target = "y", .group = "task"};
     int64_t shots = 10, queries = 10, test_queries = 100;
     bool balanced = true;
@@ -43,6 +47,8 @@ class Table : public TaskFamily,
       f.add("path", path, "CSV file with a header row, plain or gzipped");
       f.add("test_path", test_path,
             "CSV file whose groups, all of them, are the test in place of any in path");
+      f.add("known", known,
+            "a run's data.json, in place of reading path before tasks are drawn; set by symma");
       f.add("group", roles.group, "column that names the task of a row");
       f.add("target", roles.target, "column to predict");
       f.add("features", roles.features, "columns to predict from; empty: all that have no role");
@@ -71,28 +77,29 @@ class Table : public TaskFamily,
 
   Table(const Options& o, int64_t agents) : o_(o), agents_(agents) {
     if (o.path.empty()) throw UserError("[task] path", "is missing", "name a CSV file");
-    const CsvFile csv = CsvFile::load(o.path);
-    choose_columns(csv, o.kind == "classification", o_.roles, warnings_);
-    TableRows rows = read_rows(csv, o_.roles);
-    // What is too short is left out before groups are split, and is then no side's.
-    std::erase_if(rows.groups, [&](const RowGroup& g) { return !long_enough(rows, g, o_.path); });
-    count_left_out(rows, o_.path);
-    const bool other = !o.test_path.empty();
-    const Sides sides = cut_groups(rows, o_.roles, o_.sides, other, o_.path, warnings_);
-    by_rows_ = sides.split == "rows";
-    std::vector<int64_t> learned;
-    for (const int64_t g : sides.train) {
-      const RowGroup& group = rows.groups[g];
-      const auto& own = by_rows_ ? cut_rows(group, o_.sides, ordered(), other).train : group.rows;
-      learned.insert(learned.end(), own.begin(), own.end());
-    }
-    scales_ = Scales::of(rows, learned, classes());
-    add(rows, o_.path, false);
-    pool_ = {sides.train, sides.validation, sides.test, sides.ood};
-    deal();
-    for (const int64_t g : pool_[at(Split::kTrain)]) trained_.insert(groups_[g].of.unit);
-    if (other) test_on(o_.test_path);
-    measure();
+    if (o.known.empty())
+      load(o.path, o.test_path);
+    else
+      recall(Json::parse(read_file(o.known), nullptr, false));
+  }
+
+  // The columns and the scales are all that a prediction needs; groups that were trained on are known by a
+  // hash of their names.
+  Json known() const override {
+    std::vector<Source> sources{source_of(o_.path)};
+    if (!o_.test_path.empty()) sources.push_back(source_of(o_.test_path));
+    Json trained = Json::array();
+    if (!by_rows_)  // else groups are judged on rows of their own
+      for (const auto& unit : trained_) trained.push_back(hash_of(unit.data(), unit.size()));
+    return {{"sources", to_json(sources)},
+            {"features", o_.roles.features},
+            {"labels", o_.roles.labels},
+            {"shift", numbers_of(scales_.shift)},
+            {"scale", numbers_of(scales_.scale)},
+            {"holes", scales_.holes},
+            {"target_shift", scales_.target_shift},
+            {"target_scale", scales_.target_scale},
+            {"trained", trained}};
   }
 
   bool fresh() const override { return false; }
@@ -100,13 +107,10 @@ class Table : public TaskFamily,
   Units units() const override { return {o_.roles.target, scales_.target_shift, scales_.target_scale}; }
 
   Signature signature() const override {
-    const auto list = [](const Tensor& t) {
-      return std::vector<double>(t.data_ptr<double>(), t.data_ptr<double>() + t.numel());
-    };
     Signature s;
     s.form = "columns of numbers", s.inputs = o_.roles.features, s.target = o_.roles.target,
     s.labels = o_.roles.labels;
-    s.input_shift = list(scales_.shift), s.input_scale = list(scales_.scale);
+    s.input_shift = numbers_of(scales_.shift), s.input_scale = numbers_of(scales_.scale);
     for (const int64_t hole : scales_.holes) {
       s.inputs.push_back(o_.roles.features[hole] + " is missing");
       s.input_shift.push_back(0), s.input_scale.push_back(1);
@@ -128,6 +132,7 @@ class Table : public TaskFamily,
 
   std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,
                                     Split split) const override {
+    find(split);
     const bool train = split == Split::kTrain;
     const auto b = static_cast<int64_t>(asks.size());
     std::vector<Rows> rows(b);
@@ -167,10 +172,18 @@ class Table : public TaskFamily,
   }
 
   bool trained_on(const std::string& name) const override {
+    if (recalled_.contains(hash_of(name.data(), name.size()))) return true;
     return again_.contains(name) || (!by_rows_ && trained_.contains(name));
   }
 
   void test_on(const std::string& path) override {
+    if (!o_.known.empty() && !loaded_) {
+      try {
+        find(Split::kTrain);
+      } catch (const UserError&) {
+        elsewhere_ = true;  // its own data aren't here, and it can do without
+      }
+    }
     Roles roles = o_.roles;
     const CsvFile csv = CsvFile::load(path);
     TableRows rows = read_rows(csv, roles);
@@ -190,7 +203,7 @@ class Table : public TaskFamily,
       for (const int64_t r : group.of.rows) same += known.contains(bytes_of(r));
       if (trained_.contains(group.of.unit) || 2 * same >= group.of.rows.size()) again_.insert(group.of.unit);
     }
-    deal();
+    if (!elsewhere_) deal();
     measure();
   }
 
@@ -201,6 +214,7 @@ class Table : public TaskFamily,
   }
 
   std::string share(int64_t agent) const override {
+    find(Split::kTrain);
     const std::string& column = !o_.roles.agent.empty()      ? o_.roles.agent
                                 : !o_.roles.split_by.empty() ? o_.roles.split_by
                                                              : o_.roles.group;
@@ -218,6 +232,69 @@ class Table : public TaskFamily,
   }
 
  private:
+  static std::vector<double> numbers_of(const Tensor& t) {
+    return {t.data_ptr<double>(), t.data_ptr<double>() + t.numel()};
+  }
+
+  void load(const std::string& path, const std::string& test_path) {
+    const CsvFile csv = CsvFile::load(path);
+    choose_columns(csv, o_.kind == "classification", o_.roles, warnings_);
+    TableRows rows = read_rows(csv, o_.roles);
+    // What is too short is left out before groups are split, and is then no side's.
+    std::erase_if(rows.groups, [&](const RowGroup& g) { return !long_enough(rows, g, path); });
+    count_left_out(rows, path);
+    const bool other = !test_path.empty();
+    const Sides sides = cut_groups(rows, o_.roles, o_.sides, other, path, warnings_);
+    by_rows_ = sides.split == "rows";
+    std::vector<int64_t> learned;
+    for (const int64_t g : sides.train) {
+      const RowGroup& group = rows.groups[g];
+      const auto& own = by_rows_ ? cut_rows(group, o_.sides, ordered(), other).train : group.rows;
+      learned.insert(learned.end(), own.begin(), own.end());
+    }
+    scales_ = Scales::of(rows, learned, classes());
+    add(rows, path, false);
+    pool_ = {sides.train, sides.validation, sides.test, sides.ood};
+    deal();
+    for (const int64_t g : pool_[at(Split::kTrain)]) trained_.insert(groups_[g].of.unit);
+    loaded_ = true;
+    if (other) test_on(test_path);
+    measure();
+  }
+
+  // What known() says, without the rows.
+  void recall(const Json& known) {
+    try {
+      sources_ = sources_in(known, o_.known);
+      known.at("features").get_to(o_.roles.features);
+      known.at("labels").get_to(o_.roles.labels);
+      const auto shift = known.at("shift").get<std::vector<double>>(),
+                 scale = known.at("scale").get<std::vector<double>>();
+      known.at("holes").get_to(scales_.holes);
+      scales_.shift = at::tensor(shift, at::kDouble), scales_.scale = at::tensor(scale, at::kDouble);
+      known.at("target_shift").get_to(scales_.target_shift);
+      known.at("target_scale").get_to(scales_.target_scale);
+      for (const Json& unit : known.at("trained")) recalled_.insert(unit.get<std::string>());
+      const auto columns = o_.roles.features.size();
+      bool fits = columns > 0 && shift.size() == columns && scale.size() == columns && sources_.size() > 0;
+      for (const int64_t hole : scales_.holes)
+        fits = fits && hole >= 0 && hole < static_cast<int64_t>(columns);
+      if (!fits)
+        throw UserError(o_.known, "is not what symma train wrote there", "restore it, or train again");
+    } catch (const nlohmann::json::exception&) {
+      throw UserError(o_.known, "is not what symma train wrote there", "restore it, or train again");
+    }
+  }
+
+  // Reads what a run recalled, once tasks of it are wanted. Judged on other data, it may do without.
+  void find(Split split) const {
+    if (o_.known.empty() || (elsewhere_ && split == Split::kTest)) return;
+    const std::lock_guard lock(finding_);
+    if (loaded_) return;
+    const auto at = locate(sources_);
+    const_cast<Table*>(this)->load(at[0], at.size() > 1 ? at[1] : "");
+  }
+
   struct Group {
     RowGroup of;
     RowSides side;       // for split = "rows"
@@ -474,6 +551,12 @@ class Table : public TaskFamily,
   std::array<std::vector<std::vector<int64_t>>, kSplits> hands_;  // the same by agent; empty: all have all
   std::array<size_t, kSplits> fewest_{}, most_{};                 // queries that a group has
   std::set<std::string> trained_, again_;  // units trained on; those of another file that were
+  // Of a run that is opened again: its files, hashes of the names of units trained on, whether the files have
+  // been read, and whether it is judged where they are not.
+  std::vector<Source> sources_;
+  std::set<std::string> recalled_;
+  mutable std::mutex finding_;
+  bool loaded_ = false, elsewhere_ = false;
 };
 
 SYMMA_REGISTER(TaskFamily, "table", Table,

@@ -125,6 +125,40 @@ TEST_F(Cases, OtherTaskRoundsAreOtherSettings) {
                  {"is of 2 rounds, and 1"}, true);
 }
 
+// A run of a table knows its columns and scales, so it adapts wherever the shell stands, whatever became of
+// the file; and what needs the file notices.
+TEST_F(Cases, ARunOfATableStandsByItself) {
+  ENTER("relative_data_path");
+  run_well({"train", "base.toml", "--set", "rounds=20", "--out", "elsewhere/r"}, at.path());
+  fs::create_directory(at / "other");
+  const Words rows = lines(slurp(at / "d.csv"));
+  std::string few;
+  for (size_t i = 0; i < 6; ++i) few += rows[i] + "\n";
+  spill(at / "few.csv", few);
+  const auto predicted = [&] {
+    run_well({"adapt", "../elsewhere/r", "--data", "../few.csv"}, at / "other");
+    return slurp(at / "elsewhere/r/adapted/predictions.csv");
+  };
+  const std::string before = predicted();
+  run_well({"eval", "../elsewhere/r"}, at / "other");
+  const std::string data = slurp(at / "d.csv");
+  std::string doubled = rows[0] + "\n";
+  for (size_t i = 1; i < rows.size(); ++i)
+    if (!rows[i].empty()) doubled += rows[i] + "9\n";
+  spill(at / "d.csv", doubled);
+  EXPECT_EQ(predicted(), before);
+  expect_refusal(run({"eval", "../elsewhere/r"}, at / "other"), {"d.csv", "changed"}, true);
+  expect_refusal(run({"train", "--resume", "--out", "../elsewhere/r", "--set", "rounds=30"}, at / "other"),
+                 {"d.csv", "changed"}, true);
+  fs::remove(at / "d.csv");
+  EXPECT_EQ(predicted(), before);
+  // Judged on other data it needs its own no more.
+  spill(at / "new.csv", data);
+  run_well({"eval", "../elsewhere/r", "--data", "../new.csv"}, at / "other");
+  EXPECT_TRUE(json_file(at / "elsewhere/r/eval.json").contains("seen") ||
+              json_file(at / "elsewhere/r/eval.json").contains("eval"));
+}
+
 TEST_F(Cases, HostileFilesRunOrAreRefused) {
   ENTER("hostile");
   for (const auto& entry : fs::directory_iterator(at.path())) {
