@@ -6,6 +6,7 @@
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
+#include "symma/fleet/blocks.h"
 
 namespace symma {
 namespace fs = std::filesystem;
@@ -30,8 +31,8 @@ std::string first_difference(const Json& old_settings, const Json& new_settings)
 }
 
 RunState open_run(const Experiment& e, const RunOptions& run) {
-  const std::string checkpoint = in(run, "checkpoint.safetensors"), settings = in(run, "experiment.toml");
-  const bool there = fs::exists(settings) || fs::exists(checkpoint);
+  const std::string settings = in(run, "experiment.toml");
+  const bool there = fs::exists(settings) || has_checkpoint(run);
   if (run.resume && there) {
     // Read as a file of today, so an option that has come since is at its default.
     const Settings old = Settings::read(Config::load(settings));
@@ -40,7 +41,8 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
       throw UserError(settings, "this run was made with other settings than now asked for (" + differs + ")",
                       "resume with the same ones, or choose another --out");
     // A run killed before its first checkpoint starts again from the beginning.
-    RunState state = fs::exists(checkpoint) ? load_checkpoint(checkpoint, e) : start_run(e);
+    std::optional<RunState> saved = saved_run(e, run);
+    RunState state = saved ? std::move(*saved) : start_run(e);
     if (e.fleet.rounds < std::max(state.round, old.fleet.rounds))
       throw UserError(settings,
                       fmt::format("this run is of {} rounds, and {} are asked for",
@@ -58,6 +60,7 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
     for (const char* file : {"checkpoint.safetensors", "metrics.jsonl", "lineage.jsonl", "summary.json",
                              "scores.csv", "gallery.json", "report.html", "spent.txt"})
       fs::remove(in(run, file));
+    remove_blocks(run);
     for (const auto& entry : fs::directory_iterator(run.folder)) {
       if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
     }

@@ -5,8 +5,8 @@
 namespace symma {
 namespace {
 
-// Adds what the steps of the agents `who` returned. A plain loop, as below: a round of a small fleet takes
-// less than a handful of tensor operations.
+// Adds what the steps of the agents at these places returned. A plain loop, as below: a round of a small
+// fleet takes less than a handful of tensor operations.
 void add_scores(RunState& run, const std::vector<int64_t>& who, const Scores& scores) {
   for (const auto& [name, score] : scores) {
     Tensor& sum = run.sums[name];
@@ -30,25 +30,26 @@ std::vector<Ask> asks_of(const Experiment& e, const std::vector<int64_t>& rows, 
 }
 
 // Mixes the rows, and tells the agents' optimisers what their rows became.
-void communicate(const Experiment& e, RunState& run) {
-  run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta, e.exchange_key());
+void communicate(const Experiment& e, RunState& run, Transport* elsewhere) {
+  run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta, e.exchange_key(), elsewhere);
   if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
 }
 
-// The agents of `who` learn, the others stand still. Returns what their steps did, one for each of `who`.
+// The agents at these places learn, the others stand still. Returns what their steps did, in this order.
 Scores learn(const Experiment& e, State& state, const std::vector<int64_t>& who, Rng rng) {
-  std::vector<int64_t> places, poisoned;
-  for (int64_t a : who) {
+  std::vector<int64_t> agents, poisoned;
+  for (int64_t place : who) {
+    const int64_t a = state.id.data_ptr<int64_t>()[place];
     for (int64_t t = 0; t < e.fleet.tasks; ++t) {
-      if (e.exchange.hostile(a)) poisoned.push_back(static_cast<int64_t>(places.size()));
-      places.push_back(a);
+      if (e.exchange.hostile(a)) poisoned.push_back(static_cast<int64_t>(agents.size()));
+      agents.push_back(a);
     }
   }
   std::unique_ptr<TaskBatch> batch =
-      e.family->sample(*e.model, asks_of(e, places, rng.split("tasks")), Split::kTrain);
+      e.family->sample(*e.model, asks_of(e, agents, rng.split("tasks")), Split::kTrain);
   if (dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get()))
     batch = dynamic_cast<const SupervisedBatch&>(*batch).flipped(poisoned);
-  if (static_cast<int64_t>(who.size()) == e.fleet.agents)
+  if (static_cast<int64_t>(who.size()) == state.size())
     return e.learner->step(state, *batch, rng.split("step"));
   State part = state.rows(who);
   const Scores scores = e.learner->step(part, *batch, rng.split("step"));
@@ -77,17 +78,18 @@ double mean_of(const Experiment& e, const RunState& run, const std::string& scor
   return total / n;
 }
 
-void run_round(const Experiment& e, RunState& run) {
+void run_round(const Experiment& e, RunState& run, Transport* elsewhere) {
   const Rng rng = Rng(e.fleet.seed).split("round", run.round);
   const bool due = e.exchange.due(run.round);
-  if (due && e.exchange.combine_first()) communicate(e, run);
-  const std::vector<int64_t> who =
-      participants(e.exchange, run.exchange, run.exchange.rounds, e.exchange_key());
+  if (due && e.exchange.combine_first()) communicate(e, run, elsewhere);
+  std::vector<int64_t> who;  // places of those who take part, and are here
+  for (int64_t a : participants(e.exchange, run.exchange, run.exchange.rounds, e.exchange_key()))
+    if (const int64_t place = run.exchange.reach->place(a); place >= 0) who.push_back(place);
   if (!who.empty()) {
     add_scores(run, who, learn(e, run.learner, who, rng));
     run.tasks += static_cast<int64_t>(who.size()) * e.fleet.tasks;
   }
-  if (due && !e.exchange.combine_first()) communicate(e, run);
+  if (due && !e.exchange.combine_first()) communicate(e, run, elsewhere);
   ++run.round;
   run.selection = e.population.due(run.round) ? select(e, run.learner, run.round) : Json();
 }

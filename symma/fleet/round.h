@@ -6,8 +6,9 @@
 
 namespace symma {
 
-// One round for all agents, without files. What their steps return is added to the state's sums.
-void run_round(const Experiment&, RunState&);
+// One round for all agents of the state, without files. What their steps return is added to the state's sums.
+// Where some of the fleet is elsewhere, letters go to it.
+void run_round(const Experiment&, RunState&, Transport* elsewhere = nullptr);
 
 // A step of the first agent and an adaptation to its tasks, thrown away: whatever a learner refuses of a
 // task, a model or a setting it refuses here (UserError), before a run has written anything.
