@@ -25,7 +25,7 @@ namespace {
 
 volatile std::sig_atomic_t asked_to_end = 0;
 
-void on_end(int) {
+void on_terminate(int) {
   asked_to_end = 1;
 }
 
@@ -143,7 +143,7 @@ int start_processes(int64_t processes, int threads) {
   // Ctrl-C reaches the children by themselves, and they end as one process does; so does what ends this one.
   std::signal(SIGINT, SIG_IGN);
   struct sigaction end {};
-  end.sa_handler = on_end;
+  end.sa_handler = on_terminate;
   ::sigaction(SIGTERM, &end, nullptr);
   int first = 1, left = static_cast<int>(processes);
   while (left > 0) {

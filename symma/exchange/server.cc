@@ -152,7 +152,7 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
     if (i < 0) continue;
     // The secure protocol's own messages are counted instead.
     if (!x.server.secure && said.form[i] != Form::kNothing)
-      s.bits[2 * id] += sent_bits(fate_of(x.faults, id, r.agents, up), said.bits[i]);
+      s.bits[2 * id] += sent_bits(journey_of(x.faults, id, r.agents, up), said.bits[i]);
     if (!r.server)
       elsewhere->send({id, {r.agents}, number, Letter::Kind::kSaid, pack(said.content(i), s.type)});
   }
@@ -167,7 +167,7 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
       const int64_t id = who[k];
       within += all[k].within;
       const Arrival sent = all[k].form == Form::kNothing ? Arrival{} : Arrival{number, false, all[k].row};
-      const Arrival got = arrive(fate_of(x.faults, id, r.agents, up), sent, waiting(2 * id));
+      const Arrival got = arrive(journey_of(x.faults, id, r.agents, up), sent, waiting(2 * id));
       arrived[id] = got.number > 0;
       if (arrived[id]) rows.push_back(got.row);
     }
@@ -183,7 +183,7 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
       for (int64_t id : participants(x, s, s.rounds + 1, rng)) s.bits[2 * id + 1] += a.bits;
     } else {
       for (int64_t id = 0; id < r.agents; ++id)
-        s.bits[2 * id + 1] += sent_bits(fate_of(x.faults, r.agents, id, down), a.bits);
+        s.bits[2 * id + 1] += sent_bits(journey_of(x.faults, r.agents, id, down), a.bits);
     }
   } else {
     Tensor known = s.receiver.known;
@@ -197,7 +197,7 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
   for (int64_t i = 0; i < n && x.server.share == 1; ++i) {
     const int64_t id = r.ids[i];
     const Arrival sent = told.defined() ? Arrival{number, false, told} : Arrival{};
-    const Arrival got = arrive(fate_of(x.faults, r.agents, id, down), sent, waiting(2 * id + 1));
+    const Arrival got = arrive(journey_of(x.faults, r.agents, id, down), sent, waiting(2 * id + 1));
     if (got.number > 0) out[i] = got.row;
   }
   return out;
