@@ -176,6 +176,63 @@ TEST(Program, InSeveralProcessesWritesTheSameRun) {
   expect_same_run(at, "one", "three");
 }
 
+// Processes as a launcher that speaks PMI starts them.
+class Launched {
+ public:
+  Launched(const program::TempDir& at, const std::string& out, int64_t places, const program::Words& more) {
+    for (int64_t p = 0; p < places; ++p) {
+      program::Words words{"env", "PMI_RANK=" + std::to_string(p), "PMI_SIZE=" + std::to_string(places),
+                           "PMI_JOBID=" + at.path().string() + out, "HOME=" + at.path().string()};
+      const auto train = program::command_line({"train", "fleet.toml", "--out", out});
+      words.insert(words.end(), train.begin(), train.end());
+      words.insert(words.end(), more.begin(), more.end());
+      all.push_back(std::make_unique<program::Process>(words, at.path()));
+    }
+    // Until it is well under way.
+    const std::string log = at / (out + "/metrics.jsonl");
+    for (int k = 0; k < 600 && program::lines(program::slurp(log)).size() < 8; ++k)
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_GE(program::lines(program::slurp(log)).size(), 8u);
+  }
+  std::vector<std::unique_ptr<program::Process>> all;
+};
+
+TEST(Program, GoesOnWithoutAProcessThatIsKilled) {
+  program::TempDir at;
+  program::spill(at / "fleet.toml", kFleet);
+  const Launched fleet(at, "run", 3,
+                       {"--set", "rounds=3000", "--set", "log_every=20", "--set", "transport.patience=1"});
+  fleet.all[2]->send(SIGKILL);
+  EXPECT_EQ(fleet.all[2]->wait().signal, SIGKILL);
+  for (const int p : {0, 1}) {
+    const auto r = fleet.all[p]->wait();
+    EXPECT_EQ(r.code, 0) << r.err;
+  }
+  const Json summary = read_json(at / "run/summary.json");
+  EXPECT_EQ(summary["rounds"], 3000);
+  EXPECT_EQ(summary["eval"]["judged_agents"], (std::vector<int64_t>{0, 1, 2, 3}));
+  for (const Json& mean : summary["eval"]["mean"]) EXPECT_TRUE(mean.is_number());
+  // The key that they met by is the user's alone.
+  EXPECT_EQ(fs::status(at / ".config/symma/fleet.key").permissions(),
+            fs::perms::owner_read | fs::perms::owner_write);
+}
+
+TEST(Program, KilledAsAWholeIsGoneOnWithByAnotherNumber) {
+  program::TempDir at;
+  program::spill(at / "fleet.toml", kFleet);
+  const program::Words longer{"--set", "rounds=1500", "--set", "log_every=10", "--set", "eval.every=1500"};
+  {
+    const Launched fleet(at, "run", 3, longer);
+    for (const auto& p : fleet.all) p->send(SIGKILL);
+  }
+  EXPECT_FALSE(fs::exists(at / "run/checkpoint.safetensors"));
+  program::run_well({"train", "--resume", "--out", "run", "--processes", "2"}, at.path());
+  program::Words words{"train", "fleet.toml", "--out", "unbroken"};
+  words.insert(words.end(), longer.begin(), longer.end());
+  program::run_well(words, at.path());
+  expect_same_run(at, "unbroken", "run");
+}
+
 TEST(Program, RefusesMoreProcessesThanAgentsAndWhatTheyCannotDo) {
   program::TempDir at;
   program::spill(at / "fleet.toml", kFleet);
