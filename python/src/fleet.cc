@@ -255,8 +255,11 @@ void bind_fleet(nb::module_& m) {
       .def("clone", [](const RunState& r) {
         auto out = std::make_shared<RunState>(r);
         for (Tensor* t : {&out->learner.theta, &out->learner.steps, &out->rounds}) *t = t->clone();
-        for (auto* dict : {&out->learner.own, &out->exchange.kept, &out->sums})
+        for (auto* dict : {&out->learner.own, &out->sums})
           for (auto& [name, t] : *dict) t = t.clone();
+        TensorDict exchanged = kept(out->exchange);
+        for (auto& [name, t] : exchanged) t = t.clone();
+        keep(out->exchange, exchanged);
         return out;
       });
   nb::class_<Ended>(m, "Ended")

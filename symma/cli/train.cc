@@ -7,13 +7,19 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "symma/cli/commands.h"
+#include "symma/cli/processes.h"
 #include "symma/core/errors.h"
 #include "symma/core/interrupt.h"
+#include "symma/core/parallel.h"
 #include "symma/fleet/account.h"
+#include "symma/fleet/blocks.h"
+#include "symma/fleet/together.h"
 #include "symma/fleet/train.h"
 #include "symma/report/format.h"
 #include "symma/report/report.h"
@@ -109,6 +115,8 @@ struct TrainArguments {
   RunOptions run;
   double until = 1;  // share of the rounds after which to stop and save
   bool quiet = false, json = false;
+  int64_t processes = 1;
+  bool threads_given = false;
 };
 
 void check_device(const std::string& device) {
@@ -131,18 +139,41 @@ void run_train(TrainArguments a) {
   if (a.run.resume && !a.run.folder.empty()) recall_data(config, a.run.folder);
   Experiment e = Experiment::build(config);
   forget_recalled(e);
-  if (const auto* family = dynamic_cast<const Warns*>(e.family.get()))
+  const std::optional<Launch> launch = launched([](const char* name) { return std::getenv(name); });
+  const bool speaks = !launch || launch->place == 0;
+  if (const auto* family = dynamic_cast<const Warns*>(e.family.get()); family && speaks)
     for (const auto& line : family->warnings()) std::fprintf(stderr, "warning: %s\n", line.c_str());
   if (a.run.folder.empty()) a.run.folder = "runs/" + e.fleet.name;
-  if (!a.run.resume || !std::filesystem::exists(in_folder(a.run.folder, "checkpoint.safetensors")))
-    rehearse(e);
+  if (speaks && (!a.run.resume || !has_checkpoint(a.run))) rehearse(e);
   const auto last = static_cast<int64_t>(std::llround(a.until * static_cast<double>(e.fleet.rounds)));
   const std::string checkpoint = in_folder(a.run.folder, "checkpoint.safetensors");
   if (a.until < 1 && a.run.resume && std::filesystem::exists(checkpoint) &&
       load_checkpoint(checkpoint, e).round >= last)
     return;  // it is that far already
+  TransportOptions transport;
+  Fields of_transport;
+  transport.fields(of_transport);
+  config.read("transport", of_transport);
+  if (launch && launch->by != "symma" && a.processes > 1)
+    throw UserError("--processes", launch->by + " has started several already", "leave it out");
+  const int64_t places = launch ? launch->places : a.processes;
+  std::vector<std::vector<int64_t>> shares;
+  if (places > 1) {
+    check_together(e, a.run);
+    shares = shares_of(e.fleet.agents, block_size(*e.model), places);
+    e.exchange.letters_may_be_lost = true;
+  }
+  if (!launch && places > 1)
+    std::exit(start_processes(places, std::max(1, threads() / static_cast<int>(places))));
+  std::unique_ptr<Transport> letters;
+  std::optional<Party> party;
+  if (launch) {
+    if (!a.threads_given) set_threads(std::max(1, threads() / static_cast<int>(processes_here())));
+    letters = meet_others(*launch, transport, shares);
+    party.emplace(launch->place, shares, *letters);
+  }
   const Account account(e);
-  if (!a.quiet) {
+  if (!a.quiet && speaks) {
     std::fprintf(stderr, "%s: %ld %s%s, %s on %s, model %s with %ld parameters, topology %s\n",
                  e.fleet.name.c_str(), static_cast<long>(e.fleet.agents),
                  e.fleet.seeds > 1 ? "seed" : "agent", e.fleet.agents == 1 ? "" : "s", e.learner_kind.c_str(),
@@ -162,14 +193,22 @@ void run_train(TrainArguments a) {
     save_asked = 0;
     return asked;
   };
-  const bool done = train(e, a.run,
-                          {.progress =
-                               [&](const Progress& p) {
-                                 if (!a.quiet) line.show(p);
-                               },
-                           .stop = [&] { return stopped_by != 0 || (a.until < 1 && state.round >= last); },
-                           .save = save},
-                          state);
+  const TrainHooks hooks{.progress =
+                             [&](const Progress& p) {
+                               if (!a.quiet) line.show(p);
+                             },
+                         .stop = [&] { return stopped_by != 0 || (a.until < 1 && state.round >= last); },
+                         .save = save};
+  bool done = false;
+  std::vector<EvalResult> judged;
+  try {
+    done = party ? train_together(e, a.run, hooks, *party, state) : train(e, a.run, hooks, state);
+  } catch (const ToldElsewhere&) {
+    std::exit(2);
+  }
+  if (party && done)
+    judged = judge_together(e, *party, speaks ? state.learner.rows(party->agents()) : state.learner);
+  if (!speaks) return;
   if (!a.quiet) line.end();
   const std::string on = "go on with: symma train --resume --out " + shell_word(a.run.folder);
   if (!done) {
@@ -178,12 +217,13 @@ void run_train(TrainArguments a) {
                    on.c_str());
     else
       std::fprintf(stderr, "stopped in the first round, with nothing to save; %s\n", on.c_str());
+    if (stopped_by == 0) return;  // by --until
     throw Stopped{stopped_by};
   }
   const Json summary = [&] {
     try {
       const Expendable at_once;
-      return conclude(e, a.run, state);
+      return conclude(e, a.run, state, std::move(judged));
     } catch (const Interrupted&) {
       std::fprintf(stderr, "all rounds are done and saved; stopped while judging; %s\n", on.c_str());
       throw Stopped{stopped_by};
@@ -245,7 +285,12 @@ void add_train(CLI::App& app) {
   c->add_flag("--quiet", a->quiet, "say nothing but what went wrong");
   c->add_flag("--json", a->json, "the summary as JSON at the end, and no table");
   c->add_option("--device", a->run.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
-  c->callback([a] { run_train(*a); });
+  c->add_option("--processes", a->processes, "processes of this machine that share the agents among them")
+      ->check(CLI::Range(1, 1024));
+  c->callback([a, &app] {
+    a->threads_given = app.get_option("--threads")->count() > 0;
+    run_train(*a);
+  });
 }
 
 }  // namespace symma

@@ -32,14 +32,27 @@ std::string type_word(at::ScalarType type) {
 
 }  // namespace
 
-void write_safetensors(const std::string& path, const Safetensors& content, Readers readers) {
+namespace {
+
+// The head of a file, and its tensors where they are: a fleet's state is large.
+struct Laid {
+  std::string head;
+  std::vector<Tensor> held;
+  std::vector<std::string_view> parts() const {
+    std::vector<std::string_view> out{head};
+    for (const Tensor& t : held) out.emplace_back(static_cast<const char*>(t.data_ptr()), t.nbytes());
+    return out;
+  }
+};
+
+Laid laid_out(const Safetensors& content) {
+  Laid out;
   Json header = Json::object();
   if (!content.metadata.empty()) header["__metadata__"] = content.metadata;
-  std::vector<Tensor> held;  // written from where they are: a fleet's state is large
   size_t end = 0;
   for (const auto& [name, tensor] : content.tensors) {
-    held.push_back(tensor.detach().to(at::kCPU).contiguous());
-    const Tensor& t = held.back();
+    out.held.push_back(tensor.detach().to(at::kCPU).contiguous());
+    const Tensor& t = out.held.back();
     const size_t begin = end;
     end += t.nbytes();
     header[name] = {
@@ -48,13 +61,29 @@ void write_safetensors(const std::string& path, const Safetensors& content, Read
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the data starts aligned
   const uint64_t length = text.size();
-  std::vector<std::string_view> parts{{reinterpret_cast<const char*>(&length), 8}, text};
-  for (const Tensor& t : held) parts.emplace_back(static_cast<const char*>(t.data_ptr()), t.nbytes());
-  write_file(path, parts, readers);
+  out.head = std::string(reinterpret_cast<const char*>(&length), 8) + text;
+  return out;
+}
+
+}  // namespace
+
+void write_safetensors(const std::string& path, const Safetensors& content, Readers readers) {
+  const Laid laid = laid_out(content);
+  write_file(path, laid.parts(), readers);
+}
+
+std::string to_safetensors(const Safetensors& content) {
+  const Laid laid = laid_out(content);
+  std::string out;
+  for (const std::string_view part : laid.parts()) out += part;
+  return out;
 }
 
 Safetensors read_safetensors(const std::string& path) {
-  const std::string bytes = read_file(path);
+  return of_safetensors(read_file(path), path);
+}
+
+Safetensors of_safetensors(std::string_view bytes, const std::string& path) {
   const auto bad = [&](const std::string& why) {
     return UserError(
         path, why,

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "symma/core/files.h"
 #include "symma/core/tensor.h"
@@ -20,5 +21,9 @@ void write_safetensors(const std::string& path, const Safetensors& content, Read
 
 // Throws UserError for a file that is missing, truncated, or not safetensors.
 Safetensors read_safetensors(const std::string& path);
+
+// The same in memory; `place` names the bytes in what is thrown.
+std::string to_safetensors(const Safetensors& content);
+Safetensors of_safetensors(std::string_view bytes, const std::string& place);
 
 }  // namespace symma

@@ -9,17 +9,13 @@
 #include "symma/exchange/privacy.h"
 
 namespace symma {
-int64_t ExchangeState::total_bits() const {
-  return std::accumulate(bits.begin(), bits.end(), int64_t{0});
-}
-
 bool Exchange::plain() const {
   return !aggregator && before.empty() && !compressor && !attack && !privacy.agents() && server.share == 1 &&
          server.optimizer == "none" && !server.secure && !faults.gaps() && faults.doubled == 0;
 }
 
 bool Exchange::hostile(int64_t agent) const {
-  return attack && std::find(faults.agents.begin(), faults.agents.end(), agent) != faults.agents.end();
+  return attack && std::binary_search(faults.agents.begin(), faults.agents.end(), agent);
 }
 
 std::vector<int64_t> Exchange::honest() const {
@@ -27,38 +23,6 @@ std::vector<int64_t> Exchange::honest() const {
   for (int64_t a = 0; a < graph.agents; ++a)
     if (!hostile(a)) out.push_back(a);
   return out;
-}
-
-ExchangeState exchange_start(const Exchange& x, const Tensor& theta) {
-  ExchangeState s;
-  s.number_bytes = static_cast<int64_t>(theta.element_size());
-  const auto directed = static_cast<int64_t>(2 * x.graph.edges.size());
-  s.bits.assign(directed, 0);
-  if (x.updates() || x.tracks() || x.corrects()) s.reference = theta;
-  if (x.corrects()) s.before = theta;
-  if (x.tracks()) s.before = s.tracker = at::zeros_like(theta);
-  if (x.plain()) return s;
-  const int64_t n = theta.size(0), q = theta.size(1) * (x.tracks() ? 2 : 1);
-  const auto none = [](at::IntArrayRef sizes) { return at::zeros(sizes, at::kDouble); };
-  if (x.compressor) s.kept[x.updates() && x.graph.server ? "residual" : "known"] = none({n, q});
-  if (x.may_miss()) {
-    s.kept["heard"] = at::zeros({directed}, at::kLong);
-    s.kept["asked"] = at::zeros({directed}, at::kLong);
-  }
-  if (x.attack) s.kept["first"] = none({n, q});
-  if (x.faults.late > 0) {
-    s.kept["late"] = none({directed, q});
-    s.kept["late.number"] = at::zeros({directed}, at::kLong);
-  }
-  if (x.privacy.agents()) s.kept["clip"] = at::full({1}, x.privacy.clip, at::kDouble);
-  if (!x.graph.server) return s;
-  s.kept["server"] = theta.to(at::kCPU, at::kDouble).mean(0);
-  if (x.compressor && x.compression.answers) s.kept["server.known"] = none({q});
-  if (x.server.optimizer != "none" && x.server.optimizer != "sgd") {
-    s.kept["server.m"] = none({q});
-    s.kept["server.v"] = at::full({q}, x.server.eps * x.server.eps, at::kDouble);
-  }
-  return s;
 }
 
 double Exchange::expected() const {
@@ -93,36 +57,32 @@ Tensor mix(const Exchange& x, const Tensor& rows) {
 
 namespace {
 
-// All that agents say carried and combined: the mixed rows, [N, Q].
-Tensor mixed(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng) {
-  if (x.plain()) {
-    const int64_t message = theta.size(1) * static_cast<int64_t>(theta.element_size()) * 8;
-    for (int64_t& bits : s.bits) bits += message;
-    return mix(x, theta);
-  }
-  for (const char* name : {"late", "late.number", "heard", "asked"})
-    if (s.kept.contains(name)) s.kept[name] = s.kept.at(name).clone();
+// All that agents say carried and combined: the mixed rows, [n, Q].
+Tensor mixed(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng, Transport* elsewhere) {
+  if (x.plain())
+    return x.graph.server ? plainly_at_server(x, s, theta, elsewhere)
+                          : plainly_among_neighbours(x, s, theta, elsewhere);
   const Tensor rows = theta.to(at::kCPU, at::kDouble).contiguous();
-  const Tensor out = x.graph.server ? at_server(x, s, rows, rng)
-                                    : among_neighbours(x, s, rows, rng.split("period", s.rounds));
+  const Tensor out = x.graph.server ? at_server(x, s, rows, rng, elsewhere)
+                                    : among_neighbours(x, s, rows, rng.split("period", s.rounds), elsewhere);
   return out.to(theta.options());
 }
 
 // Exact diffusion: what mixing the past step moved is taken back before it is mixed again.
 //   psi_k the row after the local step,  phi_k = psi_k + x_{k-1} - psi_{k-1},  x_k = (phi_k + W phi_k) / 2
-Tensor corrected(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng) {
+Tensor corrected(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng, Transport* elsewhere) {
   const Tensor phi = theta + (s.reference - s.before);
   s.before = theta;
-  return (phi + mixed(x, s, phi, rng)) / 2;
+  return (phi + mixed(x, s, phi, rng, elsewhere)) / 2;
 }
 
 // Gradient tracking, adapt-then-combine: z follows the mean of all agents' local steps d.
 //   z_k = (W z)_{k-1} + d_k - d_{k-1},   x_{k+1} = W (x_k + z_k)
-Tensor tracked(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng) {
+Tensor tracked(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng, Transport* elsewhere) {
   const int64_t q = theta.size(1);
   const Tensor d = theta - s.reference;
   const Tensor z = s.tracker + (d - s.before);
-  const Tensor both = mixed(x, s, at::cat({s.reference + z, z}, 1), rng);
+  const Tensor both = mixed(x, s, at::cat({s.reference + z, z}, 1), rng, elsewhere);
   s.before = d;
   s.tracker = both.narrow(1, q, q).contiguous();
   return both.narrow(1, 0, q).contiguous();
@@ -130,11 +90,12 @@ Tensor tracked(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng
 
 }  // namespace
 
-Tensor exchange(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng) {
+Tensor exchange(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng, Transport* elsewhere) {
   at::NoGradGuard no_grad;
-  const Tensor out = x.tracks()     ? tracked(x, s, theta, rng)
-                     : x.corrects() ? corrected(x, s, theta, rng)
-                                    : mixed(x, s, theta, rng);
+  TORCH_CHECK(elsewhere != nullptr || s.reach->whole(), "a part of a fleet needs letters to the rest");
+  const Tensor out = x.tracks()     ? tracked(x, s, theta, rng, elsewhere)
+                     : x.corrects() ? corrected(x, s, theta, rng, elsewhere)
+                                    : mixed(x, s, theta, rng, elsewhere);
   ++s.rounds;
   if (s.reference.defined()) s.reference = out;
   return out;

@@ -12,144 +12,226 @@ namespace {
 
 constexpr int64_t kSilent = 8;  // bits of a message that says: I have not moved
 
-// The honest rows that agent i's message will be mixed with: its neighbours', or all where there is a server.
-Scene scene_of(const Exchange& x, const Tensor& rows, const std::vector<int64_t>& who, int64_t i) {
-  std::vector<int64_t> company;
-  if (x.graph.server) {
-    company = who;
-  } else {
-    company.push_back(i);
-    for (const auto& [a, b] : x.graph.edges)
-      if (a == i || b == i) company.push_back(a == i ? b : a);
-    std::sort(company.begin(), company.end());
-  }
-  std::vector<Tensor> honest;
-  for (int64_t j : company)
-    if (!x.hostile(j)) honest.push_back(rows[j]);
-  const auto all = static_cast<int64_t>(company.size()), good = static_cast<int64_t>(honest.size());
-  return {honest.empty() ? Tensor() : at::stack(honest), rows[i], all, all - good, {}};
-}
-
 // One agent's message through the compressor, at its place in the tables of what is kept.
 struct Line {
   const Exchange& x;
-  int64_t whole;  // bits of a row that is not compressed
+  const ExchangeState& s;
+  Said& said;
 
-  int64_t speak_parameters(const Tensor& row, Tensor known, Tensor& memory, Rng rng) const {
+  // What is known of an agent is held as it travels, so that it can be said again, whole, to the bit.
+  void speak_parameters(int64_t i, Tensor known, Tensor& memory, Rng rng) const {
+    const Tensor row = said.rows[i];
     if (!known.any().item<bool>()) {
       known.copy_(row);
-      return whole;
+      return whole(i);
     }
-    if (!moved_enough(row, known, x.compression.threshold)) return kSilent;
-    const Bytes bytes = encode(*x.compressor, row - known, memory, rng);
-    known.add_(decode_own(*x.compressor, bytes, row.size(0)));
-    return 8 * static_cast<int64_t>(bytes.size());
+    if (!moved_enough(row, known, x.compression.threshold)) return still(i);
+    difference(i, encode(*x.compressor, row - known, memory, rng));
+    known.copy_(s.rounded(known + decode_own(*x.compressor, said.bytes[i], row.size(0))));
   }
 
-  int64_t speak_update(Tensor row, const Tensor& reference, Tensor residual, Tensor& memory, Rng rng) const {
+  void speak_update(int64_t i, const Tensor& reference, Tensor residual, Tensor& memory, Rng rng) const {
+    Tensor row = said.rows[i];
     if (x.compression.threshold > 0 &&
         !moved_enough(reference + row + residual, reference, x.compression.threshold)) {
       residual.add_(row);
       row.zero_();
-      return kSilent;
+      return still(i);
     }
-    const Sent sent = send_with_feedback(*x.compressor, row, residual, memory, rng);
+    Sent sent = send_with_feedback(*x.compressor, row, residual, memory, rng);
     // A broken agent's NaN must not stay in what is kept.
     residual.copy_(sent.residual.nan_to_num(0, 0, 0));
     row.copy_(sent.row);
-    return 8 * static_cast<int64_t>(sent.bytes.size());
+    difference(i, std::move(sent.bytes));
+  }
+
+  void whole(int64_t i) const {
+    said.form[i] = Form::kWhole;
+    said.bits[i] = s.row_bits(said.rows.size(1));
+  }
+  void still(int64_t i) const {
+    said.form[i] = Form::kStill;
+    said.bits[i] = kSilent;
+  }
+  void difference(int64_t i, Bytes bytes) const {
+    said.form[i] = Form::kDifference;
+    said.bits[i] = 8 * static_cast<int64_t>(bytes.size());
+    said.bytes[i] = std::move(bytes);
   }
 };
 
+std::vector<int64_t> ordered(std::vector<int64_t> v) {
+  std::sort(v.begin(), v.end());
+  v.erase(std::unique(v.begin(), v.end()), v.end());
+  return v;
+}
+
+// Those whose messages an agent's will be mixed with, itself among them: its neighbours, or all who speak
+// where there is a server.
+std::vector<int64_t> company_of(const Exchange& x, const Reach& r, const std::vector<int64_t>& who,
+                                int64_t i) {
+  if (x.graph.server) return who;
+  std::vector<int64_t> out{r.ids[i]};
+  for (int64_t k = r.begin[i]; k < r.begin[i + 1]; ++k) out.push_back(r.near[k].id);
+  return ordered(std::move(out));
+}
+
+// What the hostile agents of here say in place of their rows. Honest agents elsewhere show them theirs first.
+void attack(const Exchange& x, ExchangeState& s, Said& said, const std::vector<int64_t>& who, Rng rng,
+            Transport* elsewhere) {
+  const Reach& r = *s.reach;
+  const int64_t q = said.rows.size(1);
+  std::vector<int64_t> from;  // the honest elsewhere whom a hostile agent of here meets
+  for (int64_t id : who) {
+    const int64_t i = r.place(id);
+    if (elsewhere == nullptr || i < 0) continue;
+    std::vector<int64_t> to;
+    for (int64_t other : company_of(x, r, who, i)) {
+      if (r.place(other) >= 0 || x.hostile(other) == x.hostile(id)) continue;
+      (x.hostile(id) ? from : to).push_back(other);
+    }
+    if (to.empty()) continue;
+    const Content shown{.form = Form::kWhole, .row = said.rows[i]};
+    elsewhere->send({id, std::move(to), s.rounds + 1, Letter::Kind::kScene, pack(shown, s.type)});
+  }
+  from = ordered(std::move(from));
+  std::vector<Heard> seen;
+  if (!from.empty()) seen = hear(x, s, Letter::Kind::kScene, from, q, {}, *elsewhere);
+  const Tensor honest = said.rows.clone();
+  Tensor of_all;  // where there is a server all hostile agents see the same
+  for (int64_t id : who) {
+    const int64_t i = r.place(id);
+    if (i < 0 || !x.hostile(id)) continue;
+    const std::vector<int64_t> company = company_of(x, r, who, i);
+    int64_t good = 0;
+    std::vector<Tensor> rows;
+    for (int64_t other : company) {
+      if (x.hostile(other)) continue;
+      ++good;
+      if (of_all.defined()) continue;
+      if (const int64_t at = r.place(other); at >= 0) {
+        rows.push_back(honest[at]);
+      } else {
+        const Heard& h = seen[std::lower_bound(from.begin(), from.end(), other) - from.begin()];
+        if (h.row.defined()) rows.push_back(h.row);
+      }
+    }
+    Tensor shown = of_all.defined() ? of_all : rows.empty() ? Tensor() : at::stack(rows);
+    if (x.graph.server) of_all = shown;
+    const auto all = static_cast<int64_t>(company.size());
+    const Scene scene{shown, honest[i], all, all - good,
+                      s.sender.first.defined() ? s.sender.first[i] : Tensor()};
+    const Tensor row = x.attack->send(scene, rng.split("attack", static_cast<uint64_t>(id)));
+    if (row.defined()) said.rows[i] = s.rounded(row.to(at::kDouble));
+    if (!row.defined()) said.form[i] = Form::kNothing;
+  }
+}
+
 }  // namespace
 
+Content Said::content(int64_t i) const {
+  Content c{.form = form[i], .within = !within.empty() && within[i]};
+  if (c.form == Form::kWhole) c.row = rows[i];
+  if (c.form == Form::kDifference) c.difference = bytes[i];
+  return c;
+}
+
 Said speak(const Exchange& x, ExchangeState& s, const Tensor& wanted, const std::vector<int64_t>& who,
-           Rng rng, const Tensor& base) {
+           Rng rng, Transport* elsewhere, const Tensor& base) {
+  const Reach& r = *s.reach;
   const int64_t n = wanted.size(0), q = wanted.size(1);
-  Said said{wanted.clone(), {}, std::vector<bool>(n, false), std::vector<int64_t>(n, 0), 0};
+  Said said{wanted.clone(),        {}, std::vector<Form>(n, Form::kNothing), std::vector<int64_t>(n, 0),
+            std::vector<Bytes>(n), {}};
+  std::vector<int64_t> here;  // places
+  for (int64_t id : who)
+    if (const int64_t i = r.place(id); i >= 0) here.push_back(i);
   if (x.privacy.agents()) {
-    const double bound = s.kept.at("clip").item<double>();
-    const std::vector<double> squares = squared_distances_to(wanted, {});
-    for (int64_t i : who) said.whole += squares[i] <= bound * bound;
+    const double bound = s.clip;
+    for (const double square : squared_distances_to(wanted, {}))
+      said.within.push_back(square <= bound * bound);
     said.rows = clip_rows(wanted, bound).rows;
     if (x.privacy.where == "local") {
       const Noise noise = noise_for(x.privacy, rng);
-      for (int64_t i : who)
-        said.rows[i] += x.privacy.noise * bound * noise.split("noise", static_cast<uint64_t>(i)).normal({q});
+      for (int64_t i : here)
+        said.rows[i] +=
+            x.privacy.noise * bound * noise.split("noise", static_cast<uint64_t>(r.ids[i])).normal({q});
     }
   }
   if (base.defined()) said.rows.add_(base);
-  if (s.kept.contains("first") && s.rounds == 0) s.kept["first"] = said.rows.clone();
-  const Tensor honest = said.rows.clone();
-  for (int64_t i : who) {
-    said.there[i] = true;
-    if (!x.hostile(i)) continue;
-    Scene scene = scene_of(x, honest, who, i);
-    if (s.kept.contains("first")) scene.first = s.kept.at("first")[i];
-    const Tensor row = x.attack->send(scene, rng.split("attack", i));
-    said.there[i] = row.defined();
-    if (row.defined()) said.rows[i] = row;
-  }
-  const Line line{x, q * 8 * s.number_bytes};
+  said.rows = s.rounded(said.rows);
+  for (int64_t i : here) said.form[i] = Form::kWhole;
+  if (s.sender.first.defined() && s.rounds == 0) s.sender.first = said.rows.clone();
+  if (x.attack) attack(x, s, said, who, rng, elsewhere);
   said.spoken = said.rows;
+  const Line line{x, s, said};
   if (!x.compressor) {
-    for (int64_t i : who) said.bits[i] = said.there[i] ? line.whole : 0;
+    for (int64_t i : here)
+      if (said.form[i] != Form::kNothing) line.whole(i);
     return said;
   }
   const bool updates = x.updates() && !base.defined();
-  const char* name = updates ? "residual" : "known";
-  Tensor kept = s.kept.at(name).clone();
+  Tensor kept = (updates ? s.sender.residual : s.sender.known).clone();
+  if (updates) said.rows = said.rows.clone();
   std::vector<Tensor> memory(n);
-  const auto memory_of = [](int64_t i) { return "memory." + std::to_string(i); };
-  for (int64_t i : who)
-    if (s.kept.contains(memory_of(i))) memory[i] = s.kept.at(memory_of(i));
+  for (int64_t i : here)
+    if (const auto it = s.sender.memory.find(r.ids[i]); it != s.sender.memory.end()) memory[i] = it->second;
   const Tensor reference = updates ? s.reference.to(at::kCPU, at::kDouble) : Tensor();
-  parallel_for(static_cast<int64_t>(who.size()), 1, [&](int64_t at, int64_t) {
-    const int64_t i = who[at];
-    if (!said.there[i]) return;
-    const Rng own = rng.split("encode", i);
-    said.bits[i] = updates ? line.speak_update(said.rows[i], reference[i], kept[i], memory[i], own)
-                           : line.speak_parameters(said.rows[i], kept[i], memory[i], own);
+  parallel_for(static_cast<int64_t>(here.size()), 1, [&](int64_t at, int64_t) {
+    const int64_t i = here[at];
+    if (said.form[i] == Form::kNothing) return;
+    const Rng own = rng.split("encode", static_cast<uint64_t>(r.ids[i]));
+    if (updates) line.speak_update(i, reference[i], kept[i], memory[i], own);
+    if (!updates) line.speak_parameters(i, kept[i], memory[i], own);
   });
-  s.kept[name] = kept;
-  for (int64_t i : who)
-    if (memory[i].defined()) s.kept[memory_of(i)] = memory[i];
+  (updates ? s.sender.residual : s.sender.known) = kept;
+  for (int64_t i : here)
+    if (memory[i].defined()) s.sender.memory[r.ids[i]] = memory[i];
   if (!updates) said.rows = kept;
   return said;
 }
 
-Arrival carry(const Exchange& x, ExchangeState& s, int64_t at, const Tensor& row, int64_t bits, Rng rng) {
-  const FaultOptions& f = x.faults;
-  // Every coin is tossed for every message, so that one fault's chance moves no other fault.
-  Draws d(rng.split("edge", at));
-  const bool lost = d.uniform() < f.lost, late = d.uniform() < f.late, doubled = d.uniform() < f.doubled,
-             reordered = d.uniform() < f.reordered, cut = d.uniform() < f.cut;
-  const double left = d.uniform();  // of a message that is cut short
-  if (row.defined()) {
-    const int64_t sent = cut ? static_cast<int64_t>(left * static_cast<double>(bits)) : bits;
-    s.bits[at] += doubled ? 2 * sent : sent;
+std::vector<Heard> hear(const Exchange& x, ExchangeState& s, Letter::Kind kind,
+                        const std::vector<int64_t>& from, int64_t columns, Tensor known,
+                        Transport& elsewhere) {
+  std::vector<Heard> out(from.size());
+  Post post = elsewhere.collect(kind, s.rounds + 1, from);
+  std::set<int64_t>& stale = s.receiver.stale;
+  // Who missed a difference can make nothing of the next one.
+  if (known.defined()) stale.insert(post.missing.begin(), post.missing.end());
+  for (Letter& letter : post.came) {
+    const auto it = std::lower_bound(from.begin(), from.end(), letter.from);
+    if (it == from.end() || *it != letter.from) continue;
+    const int64_t at = it - from.begin();
+    std::optional<Content> content = unpack(letter.bytes, letter.to.size(), columns, s.type);
+    if (!content) {
+      if (known.defined()) stale.insert(letter.from);
+      continue;
+    }
+    Heard& h = out[at];
+    // What it says of what it has missed holds, whether or not its row can be read.
+    h.to = std::move(letter.to);
+    h.content = std::move(*content);
+    const bool counted_on = known.defined() && !h.content.row.defined();
+    if (counted_on && stale.contains(letter.from)) continue;
+    if (h.content.row.defined()) {
+      h.row = h.content.row;
+      if (known.defined()) known[at].copy_(h.row);
+      stale.erase(letter.from);
+    } else if (h.content.form == Form::kDifference) {
+      const Decoded decoded =
+          x.compressor ? x.compressor->decode(h.content.difference, columns) : Decoded{{}, "no compressor"};
+      if (!decoded.ok()) {
+        if (known.defined()) stale.insert(letter.from);
+        continue;
+      }
+      if (known.defined()) known[at].copy_(s.rounded(known[at] + decoded.row));
+      h.row = known.defined() ? known[at] : decoded.row;
+    } else if (h.content.form == Form::kStill) {
+      h.row = known.defined() ? known[at] : at::zeros({columns}, at::kDouble);
+    }
+    h.form = h.content.form;
   }
-  // A receiver can tell a message that was cut short by its length, and drops it.
-  const bool comes = row.defined() && !lost && !cut;
-  const int64_t number = s.rounds + 1;
-  if (!s.kept.contains("late")) return comes ? Arrival{number, row} : Arrival{};
-  std::vector<Arrival> mail;  // in order of arrival
-  Tensor store = s.kept.at("late"), numbers = s.kept.at("late.number");
-  int64_t& waiting = numbers.data_ptr<int64_t>()[at];
-  if (waiting > 0) mail.push_back({waiting, store[at].clone()});
-  waiting = 0;
-  if (comes && late) {
-    store[at].copy_(row);
-    waiting = number;
-  } else if (comes) {
-    for (int copies = doubled ? 2 : 1; copies > 0; --copies) mail.push_back({number, row});
-  }
-  if (reordered && mail.size() > 1) std::swap(mail.front(), mail.back());
-  // Messages are numbered; a receiver takes the newest that has come, wherever it stands in the mail.
-  Arrival best;
-  for (const Arrival& a : mail)
-    if (a.number > best.number) best = a;
-  return best;
+  return out;
 }
 
 Tensor combine(const Exchange& x, const std::vector<Tensor>& rows, const Tensor& centre, Rng rng) {
@@ -163,82 +245,117 @@ Tensor combine(const Exchange& x, const std::vector<Tensor>& rows, const Tensor&
   return aggregate(*x.aggregator, in, rng.split("aggregate"));
 }
 
-namespace {
-
-// Whether the receiver at the end of a directed edge knows its sender's row, where `arrived` is the number of
-// the newest message that came: compressed messages are differences, of which some may have been missed.
-bool knows(ExchangeState& s, int64_t at, int64_t arrived) {
-  int64_t& heard = s.kept.at("heard").data_ptr<int64_t>()[at];
-  const int64_t asked = s.kept.at("asked").data_ptr<int64_t>()[at];
-  const bool whole = arrived == 1 || (asked > 0 && arrived > asked);
-  if (!whole && heard < arrived - 1) return false;
-  heard = std::max(heard, arrived);
-  return true;
-}
-
-}  // namespace
-
-Tensor among_neighbours(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng) {
-  const int64_t n = theta.size(0);
+Tensor among_neighbours(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng,
+                        Transport* elsewhere) {
+  const Reach& r = *s.reach;
+  const int64_t n = theta.size(0), q = theta.size(1), number = s.rounds + 1, whole = s.row_bits(q);
   const Tensor base = x.updates() ? s.reference.to(at::kCPU, at::kDouble) : Tensor();
   const Tensor wanted = x.updates() ? theta - base : theta;
-  std::vector<int64_t> who(n);
-  for (int64_t i = 0; i < n; ++i) who[i] = i;
-  const Said said = speak(x, s, wanted, who, rng.split("speak"), base);
-  struct Mail {
-    int64_t from;
-    Tensor row;
-  };
-  std::vector<std::vector<Mail>> mail(n);
-  const int64_t number = s.rounds + 1, whole = theta.size(1) * 8 * s.number_bytes;
-  for (size_t e = 0; e < x.graph.edges.size(); ++e) {
-    const auto [a, b] = x.graph.edges[e];
-    const auto side = [&](const char* name, int64_t of) -> int64_t& {
-      return s.kept.at(name).data_ptr<int64_t>()[2 * static_cast<int64_t>(e) + of];
-    };
-    std::array<bool, 2> came{}, behind{};
-    for (int64_t of = 0; x.may_miss() && of < 2; ++of) behind[of] = side("heard", of) < number - 1;
-    for (const auto& [from, to, at] : {std::array<int64_t, 3>{a, b, static_cast<int64_t>(2 * e)},
-                                       std::array<int64_t, 3>{b, a, static_cast<int64_t>(2 * e + 1)}}) {
-      const bool again = x.may_miss() && side("asked", at % 2) > 0 && said.there[from];
-      const Arrival got = carry(x, s, at, said.there[from] ? said.rows[from] : Tensor(),
-                                again ? whole : said.bits[from], rng.split("carry"));
-      came[at % 2] = got.number == number;
-      if (got.row.defined() && (!x.may_miss() || knows(s, at, got.number)))
-        mail[to].push_back({from, got.row});
+  std::vector<int64_t> who(r.agents);
+  for (int64_t i = 0; i < r.agents; ++i) who[i] = i;
+  const Said said = speak(x, s, wanted, who, rng.split("speak"), elsewhere, base);
+  // As they stood before the messages of this exchange. Whoever missed something by then says so in its
+  // message of this one; where that comes, the sender sends whole rows until it hears otherwise.
+  const std::vector<int64_t> heard = s.receiver.heard, asked = s.sender.asked;
+  const auto behind = [&](int64_t edge) { return !heard.empty() && heard[edge] < number - 1; };
+  const auto again = [&](int64_t edge) { return !asked.empty() && asked[edge] > 0; };
+  std::vector<Heard> outside;
+  if (!r.halo.empty()) {
+    for (int64_t i = 0; i < n; ++i) {
+      Letter letter{r.ids[i], {}, number, Letter::Kind::kSaid, {}};
+      Content content = said.content(i);
+      for (int64_t k = r.begin[i]; k < r.begin[i + 1]; ++k) {
+        const auto [id, in] = r.near[k];
+        if (r.place(id) >= 0) continue;
+        letter.to.push_back(id);
+        if (heard.empty()) continue;
+        content.behind.push_back(behind(in));
+        content.again.push_back(again(in ^ 1));
+        if (again(in ^ 1) && content.form != Form::kNothing) content.row = said.rows[i];
+      }
+      if (letter.to.empty()) continue;
+      letter.bytes = pack(content, s.type);
+      elsewhere->send(std::move(letter));
     }
-    // Whoever missed something by the exchange before says so in its message of this one; where that came,
-    // the sender sends whole rows until it hears otherwise.
-    for (int64_t of = 0; x.may_miss() && of < 2; ++of) {
-      if (!came[1 - of]) continue;
-      int64_t& asked = side("asked", of);
-      asked = !behind[of] ? 0 : asked > 0 ? asked : number;
-    }
+    if (s.receiver.known.defined()) s.receiver.known = s.receiver.known.clone();
+    outside = hear(x, s, Letter::Kind::kSaid, r.halo, q, s.receiver.known, *elsewhere);
   }
+  // Whether the receiver at the end of an edge knows its sender's row once `got` has come: compressed
+  // messages are differences, of which some may have been missed.
+  const auto knows = [&](int64_t edge, const Arrival& got) {
+    int64_t& last = s.receiver.heard[edge];
+    if (!got.whole && last < got.number - 1) return false;
+    last = std::max(last, got.number);
+    return true;
+  };
+  const Rng road = rng.split("carry");
   Tensor out = at::empty_like(theta);
-  parallel_for(n, 1, [&](int64_t r, int64_t) {
+  parallel_for(n, 1, [&](int64_t i, int64_t) {
+    const int64_t id = r.ids[i];
+    struct Mail {
+      int64_t from;
+      Tensor row;
+    };
+    std::vector<Mail> mail;
+    for (int64_t k = r.begin[i]; k < r.begin[i + 1]; ++k) {
+      const auto [from, in] = r.near[k];
+      const int64_t edge_out = in ^ 1, place = r.place(from);
+      const Journey journey = journey_of(x.faults, from, id, road);
+      Form form = Form::kNothing;
+      Tensor row;
+      bool says_whole = false, says_behind = false;
+      if (place >= 0) {
+        form = said.form[place];
+        if (form != Form::kNothing) {
+          row = said.rows[place];
+          says_whole = again(in);
+          says_behind = behind(edge_out);
+          s.bits[in] += sent_bits(journey, says_whole ? whole : said.bits[place]);
+        }
+      } else {
+        const Heard& h = outside[r.halo_place(from)];
+        form = h.form;
+        row = h.row;
+        const auto mine = std::lower_bound(h.to.begin(), h.to.end(), id) - h.to.begin();
+        if (mine < static_cast<int64_t>(h.content.behind.size())) {
+          says_whole = h.content.again[mine];
+          says_behind = h.content.behind[mine];
+        }
+        if (said.form[i] != Form::kNothing)
+          s.bits[edge_out] +=
+              sent_bits(journey_of(x.faults, id, from, road), again(edge_out) ? whole : said.bits[i]);
+      }
+      const Arrival sent =
+          form == Form::kNothing ? Arrival{} : Arrival{number, form == Form::kWhole || says_whole, row};
+      const Arrival got = arrive(journey, sent, s.receiver.late.empty() ? nullptr : &s.receiver.late[in]);
+      if (got.number > 0 && (heard.empty() || knows(in, got))) mail.push_back({from, got.row});
+      // Of one elsewhere whose row cannot be made out, what it says of its own gaps holds all the same.
+      const bool unread =
+          place < 0 && form == Form::kNothing && outside[r.halo_place(from)].content.form != Form::kNothing;
+      if (asked.empty() || (got.number != number && !unread)) continue;
+      int64_t& since = s.sender.asked[edge_out];
+      since = !says_behind ? 0 : since > 0 ? since : number;
+    }
     // What an agent said is what it counts with, too: what a compressed message left out would count twice
     // otherwise, and what noise hides would be said, without noise, by the row of the next exchange.
-    const bool own_message = (x.compressor || x.privacy.agents()) && !x.hostile(r);
-    const Tensor own = own_message ? said.rows[r] : theta[r];
-    std::vector<Mail>& in = mail[r];
-    std::sort(in.begin(), in.end(), [](const Mail& a, const Mail& b) { return a.from < b.from; });
+    const bool own_message = (x.compressor || x.privacy.agents()) && !x.hostile(id);
+    const Tensor own = own_message ? said.rows[i] : theta[i];
     Tensor mixed = own;
     if (!x.aggregator && x.before.empty()) {
       // The weight of a message that did not come stays with the node's own row.
       mixed = own.clone();
-      for (const Mail& m : in) mixed.add_(m.row - own, x.weights.at(r, m.from));
-    } else if (!in.empty()) {
+      for (const Mail& m : mail) mixed.add_(m.row - own, x.weights.at(id, m.from));
+    } else if (!mail.empty()) {
       std::vector<Tensor> rows;
-      for (const Mail& m : in) {
-        if (rows.size() == static_cast<size_t>(&m - in.data()) && m.from > r) rows.push_back(own);
+      for (const Mail& m : mail) {
+        if (rows.size() == static_cast<size_t>(&m - mail.data()) && m.from > id) rows.push_back(own);
         rows.push_back(m.row);
       }
-      if (rows.size() == in.size()) rows.push_back(own);
-      mixed = combine(x, rows, own, rng.split("combine", r));
+      if (rows.size() == mail.size()) rows.push_back(own);
+      mixed = combine(x, rows, own, rng.split("combine", static_cast<uint64_t>(id)));
     }
-    const Tensor start = x.hostile(r) ? theta[r] : said.spoken[r];  // before it was compressed
-    out[r] = x.compressor ? start + x.compression.gamma * (mixed - own) : mixed;
+    const Tensor start = x.hostile(id) ? theta[i] : said.spoken[i];  // before it was compressed
+    out[i] = x.compressor ? start + x.compression.gamma * (mixed - own) : mixed;
   });
   return out;
 }

@@ -15,42 +15,62 @@
 // (Koloskova et al. 2019, arXiv:1902.00340). The first message is whole; so is one to a receiver that has
 // missed one and has said so in its own. Compressed updates to a server: error feedback (Karimireddy et al.
 // 2019, arXiv:1901.09847).
+// Rows are held in double, and rounded to the fleet's type where they are said: what agents of one process
+// have of each other is what a wire would have brought.
 #pragma once
 
 #include <vector>
 
 #include "symma/exchange/exchange.h"
+#include "symma/exchange/wire.h"
 
 namespace symma {
 
-// What agents say.
+// What agents of here say.
 struct Said {
-  Tensor rows;                // [N, Q] double: what receivers have of each agent once its message is there
-  Tensor spoken;              // [N, Q] double: what it would have said without compression
-  std::vector<bool> there;    // [N]: whether they have anything of it
-  std::vector<int64_t> bits;  // [N]: of its message; a silent agent sends a byte to say that it has not moved
-  int64_t whole = 0;          // how many updates were within the clipping bound
-};
-// `base` [N, Q] is what updates are counted from and is said with them; undefined where receivers know it.
-Said speak(const Exchange&, ExchangeState&, const Tensor& wanted /*[N,Q] double*/,
-           const std::vector<int64_t>& who, Rng, const Tensor& base = {});
+  Tensor rows;                // [n, Q] double: what receivers have of each agent once its message is there
+  Tensor spoken;              // [n, Q] double: what it would have said without compression
+  std::vector<Form> form;     // [n]: of its message; kNothing of those who say none
+  std::vector<int64_t> bits;  // [n]: of it; a silent agent sends a byte to say that it has not moved
+  std::vector<Bytes> bytes;   // [n]: of differences
+  std::vector<bool> within;   // [n]: whether its update was within the clipping bound
 
-struct Arrival {
-  int64_t number = 0;  // of the exchange that it was sent in, from 1; 0: nothing came
-  Tensor row;          // [Q] double
+  // Its letter, but for who is behind.
+  Content content(int64_t place) const;
 };
-// Carries a message over the directed edge `at` (as in ExchangeState::bits), with the faults of [faults], and
-// counts it. Returns what the receiver takes: the newest message that has arrived.
-Arrival carry(const Exchange&, ExchangeState&, int64_t at, const Tensor& row /*[Q] double*/, int64_t bits,
-              Rng);
+// `who` are all who speak, here and elsewhere. `base` [n, Q] is what updates are counted from and is said
+// with them; undefined where receivers know it.
+Said speak(const Exchange&, ExchangeState&, const Tensor& wanted /*[n,Q] double*/,
+           const std::vector<int64_t>& who, Rng, Transport* elsewhere, const Tensor& base = {});
+
+// What has come of one who is elsewhere.
+struct Heard {
+  Form form = Form::kNothing;
+  Tensor row = {};   // [Q] double: what is known of it now
+  Bytes bytes = {};  // as they came
+  Content content = {};
+  std::vector<int64_t> to = {};
+};
+// The letters of `kind` from each of `from`, in its order; what is not a letter counts as nothing.
+// Differences move `known` [h, Q], the rows of the halo, where that is defined.
+std::vector<Heard> hear(const Exchange&, ExchangeState&, Letter::Kind, const std::vector<int64_t>& from,
+                        int64_t columns, Tensor known, Transport&);
 
 // The rule of [aggregator] on the rows that a node has gathered; where it has fewer than planned, it allows
 // for fewer bad ones. Without a rule, the plain mean.
 Tensor combine(const Exchange&, const std::vector<Tensor>& rows, const Tensor& centre, Rng);
 
-// The two ways to combine: at each node, and at the server. Both return the agents' new rows, [N, Q] double.
-Tensor among_neighbours(const Exchange&, ExchangeState&, const Tensor& theta /*[N,Q] double*/, Rng);
-Tensor at_server(const Exchange&, ExchangeState&, const Tensor& theta /*[N,Q] double*/, Rng);
+// The two ways to combine: at each node, and at the server. Both return the agents' new rows, [n, Q] double.
+Tensor among_neighbours(const Exchange&, ExchangeState&, const Tensor& theta /*[n,Q] double*/, Rng,
+                        Transport* elsewhere);
+Tensor at_server(const Exchange&, ExchangeState&, const Tensor& theta /*[n,Q] double*/, Rng,
+                 Transport* elsewhere);
+
+// Plain mixing, in the rows' own type.
+Tensor plainly_among_neighbours(const Exchange&, ExchangeState&, const Tensor& theta /*[n,Q]*/,
+                                Transport* elsewhere);
+Tensor plainly_at_server(const Exchange&, ExchangeState&, const Tensor& theta /*[n,Q]*/,
+                         Transport* elsewhere);
 
 // Secure aggregation: the sum of the rows of `who`, as far as `arrived` says that an agent stayed to the end,
 // and the bits that each of the protocol's messages took, counted in `state`. Undefined where too few stayed.

@@ -81,10 +81,8 @@ double second_eigenvalue(const Neighbours& w) {
 Tensor mix(const Neighbours& w, const Tensor& rows) {
   if (!rows.is_cpu()) return mix(w, rows.cpu()).to(rows.device());
   const Tensor in = rows.contiguous();
-  Tensor out = at::empty_like(in);
-  const int64_t n = in.size(0), q = in.size(1);
-  TORCH_CHECK(in.is_cpu() && static_cast<int64_t>(w.begin.size()) == n + 1, "weights of ", w.begin.size() - 1,
-              " rows on the CPU, found ", in.sizes(), " on ", in.device());
+  const int64_t n = static_cast<int64_t>(w.begin.size()) - 1, q = in.size(1);
+  Tensor out = at::empty({n, q}, in.options());
   // A piece of a row is summed while it is in the first-level cache.
   constexpr int64_t kColumns = 2048, kRows = 16;
   AT_DISPATCH_FLOATING_TYPES(in.scalar_type(), "mix", [&] {

@@ -22,7 +22,8 @@ struct Neighbours {
 // A graph with a server is refused (c10::Error): its W is 1/N everywhere.
 Neighbours neighbours(const Graph&);
 
-// W rows, each entry summed in the order of W's columns: [N, Q]. float32 or float64.
+// W rows, each entry summed in the order of W's columns: [N, Q]. float32 or float64. Of some rows of W, [n,
+// Q].
 Tensor mix(const Neighbours&, const Tensor& rows /*[N,Q]*/);
 
 // The second largest absolute eigenvalue of W: distances from the mean shrink at least by this factor when W

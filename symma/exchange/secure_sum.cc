@@ -18,7 +18,7 @@ Tensor secure_sum(const Exchange& x, ExchangeState& s, const Tensor& rows, const
     if (arrived[who[u]]) stayed.push_back(u);
   if (n < 2 || static_cast<int64_t>(stayed.size()) < threshold) return {};
   // Noise that the server adds hides a row of the clipping bound's length, and rounding must not lengthen it.
-  const double bound = x.privacy.at_server() ? s.kept.at("clip").item<double>() : 0;
+  const double bound = x.privacy.at_server() ? s.clip : 0;
   const secure::FixedPoint fixed{bound > 0 ? std::min(bound, x.server.range) : x.server.range,
                                  static_cast<int>(x.server.precision), bound};
   const secure::Setting setting{n, threshold, rows.size(1), fixed.bits(n), static_cast<uint64_t>(s.rounds)};

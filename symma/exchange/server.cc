@@ -17,16 +17,17 @@ namespace symma {
 namespace {
 
 // The server's row after the mean update D.
-Tensor optimise(const ServerOptions& o, TensorDict& kept, const Tensor& row, const Tensor& update) {
+Tensor optimise(const ServerOptions& o, ExchangeState::Server& server, const Tensor& update) {
+  const Tensor& row = server.row;
   if (o.optimizer == "none") return row + update;
   if (o.optimizer == "sgd") return row + o.lr * update;
-  const Tensor square = update.square(), &old = kept.at("server.v");
-  const Tensor m = o.beta1 * kept.at("server.m") + (1 - o.beta1) * update;
+  const Tensor square = update.square(), &old = server.v;
+  const Tensor m = o.beta1 * server.m + (1 - o.beta1) * update;
   const Tensor v = o.optimizer == "adagrad" ? old + square
                    : o.optimizer == "yogi"  ? old - (1 - o.beta2) * square * (old - square).sign()
                                             : o.beta2 * old + (1 - o.beta2) * square;
-  kept["server.m"] = m;
-  kept["server.v"] = v;
+  server.m = m;
+  server.v = v;
   return row + o.lr * m / (v.sqrt() + o.eps);
 }
 
@@ -34,7 +35,7 @@ Tensor optimise(const ServerOptions& o, TensorDict& kept, const Tensor& row, con
 Tensor private_mean(const Exchange& x, ExchangeState& s, const Tensor& sum, int64_t whole, int64_t counted,
                     Rng rng) {
   const PrivacyOptions& p = x.privacy;
-  const double bound = s.kept.at("clip").item<double>(), expected = x.expected();
+  const double bound = s.clip, expected = x.expected();
   const int64_t q = sum.size(0);
   if (p.mechanism == "tree") {
     const Noise nodes = p.seeded() ? Noise::of_seed(rng.split("tree")) : s.hidden.split("tree");
@@ -44,79 +45,160 @@ Tensor private_mean(const Exchange& x, ExchangeState& s, const Tensor& sum, int6
   const AdaptiveClipping adaptive{.quantile = p.quantile, .count_sigma = p.count_noise};
   const double sigma = p.adaptive ? adaptive.sum_sigma(p.noise, "[privacy] noise") : p.noise;
   const Tensor noisy = sum + sigma * bound * noise.split("noise").normal({q});
-  if (p.adaptive)
-    s.kept["clip"] =
-        at::full({1}, adaptive.next(bound, whole, counted, expected, noise.split("bound")), at::kDouble);
+  if (p.adaptive) s.clip = adaptive.next(bound, whole, counted, expected, noise.split("bound"));
   return noisy / expected;
 }
 
-// What the agents are told: the server's row, or what has become known of it. Returns the row and its bits.
-std::pair<Tensor, int64_t> answer(const Exchange& x, ExchangeState& s, int64_t whole, Rng rng) {
-  const Tensor& row = s.kept.at("server");
-  if (!x.compressor || !x.compression.answers) return {row, whole};
-  const Tensor& known = s.kept.at("server.known");
-  if (!known.any().item<bool>()) {
-    s.kept["server.known"] = row.clone();
-    return {row, whole};
+// What the agents are told: the server's row, or what has become known of it.
+struct Answer {
+  Content content;
+  Tensor row;  // [Q] double
+  int64_t bits = 0;
+};
+Answer answer(const Exchange& x, ExchangeState& s, Rng rng) {
+  ExchangeState::Server& server = s.server;
+  const Tensor told = s.rounded(server.row);
+  const int64_t whole = s.row_bits(told.size(0));
+  if (!x.compressor || !x.compression.answers)
+    return {{.form = Form::kWhole, .clip = s.clip, .row = told}, told, whole};
+  if (!server.known.any().item<bool>()) {
+    server.known = told.clone();
+    return {{.form = Form::kWhole, .clip = s.clip, .row = told}, told, whole};
   }
-  Tensor memory = s.kept.contains("memory.-1") ? s.kept.at("memory.-1") : Tensor();
-  const Bytes bytes = encode(*x.compressor, row - known, memory, rng);
-  if (memory.defined()) s.kept["memory.-1"] = memory;
-  s.kept["server.known"] = known + decode_own(*x.compressor, bytes, row.size(0));
-  return {s.kept.at("server.known"), 8 * static_cast<int64_t>(bytes.size())};
+  Bytes bytes = encode(*x.compressor, server.row - server.known, server.memory, rng);
+  server.known = s.rounded(server.known + decode_own(*x.compressor, bytes, told.size(0)));
+  const auto bits = 8 * static_cast<int64_t>(bytes.size());
+  return {{.form = Form::kDifference, .clip = s.clip, .difference = std::move(bytes)}, server.known, bits};
+}
+
+// One agent's message, as the server has it.
+struct Up {
+  Form form = Form::kNothing;
+  Tensor row;
+  bool within = false;
+};
+
+// What the agents of `who` said, of all processes, in the order of `who`.
+std::vector<Up> gathered(const Exchange& x, ExchangeState& s, const Said& said,
+                         const std::vector<int64_t>& who, Transport* elsewhere) {
+  const Reach& r = *s.reach;
+  std::vector<int64_t> outside;
+  for (int64_t id : who)
+    if (r.place(id) < 0) outside.push_back(id);
+  std::vector<Heard> heard;
+  if (!outside.empty()) {
+    // Differences are counted from what is known of each; updates from nothing.
+    Tensor known;
+    const bool differences = s.receiver.known.defined() && !x.updates();
+    if (differences) s.receiver.known = s.receiver.known.clone();
+    std::vector<int64_t> places;
+    for (int64_t id : outside) places.push_back(r.halo_place(id));
+    const Tensor index = at::tensor(places, at::kLong);
+    if (differences) known = s.receiver.known.index_select(0, index);
+    heard = hear(x, s, Letter::Kind::kSaid, outside, said.rows.size(1), known, *elsewhere);
+    if (differences) s.receiver.known.index_copy_(0, index, known);
+  }
+  std::vector<Up> out;
+  size_t next = 0;
+  for (int64_t id : who) {
+    if (const int64_t i = r.place(id); i >= 0) {
+      out.push_back({said.form[i], said.form[i] == Form::kNothing ? Tensor() : said.rows[i],
+                     !said.within.empty() && said.within[i]});
+    } else {
+      const Heard& h = heard[next++];
+      out.push_back({h.form, h.row, h.content.within});
+    }
+  }
+  return out;
+}
+
+// The mean of what came, as the settings have it; undefined where the server learned nothing.
+Tensor mean_of_arrived(const Exchange& x, ExchangeState& s, const Said& said, const std::vector<int64_t>& who,
+                       const std::vector<Tensor>& rows, const std::vector<bool>& arrived, int64_t within,
+                       Rng own, Rng rng) {
+  const Tensor& server = s.server.row;
+  const bool noisy = x.privacy.agents() && x.privacy.where == "server";
+  if (!x.server.secure && !noisy) {
+    const Tensor centre = x.updates() ? at::zeros_like(server) : server;
+    return rows.empty() ? Tensor() : combine(x, rows, centre, own.split("combine"));
+  }
+  Tensor sum = at::zeros_like(server);
+  if (x.server.secure) {
+    sum = secure_sum(x, s, said.rows, who, arrived, own.split("secure"));
+  } else if (!rows.empty()) {
+    sum = clip_rows(at::stack(rows), s.clip).rows.sum(0);
+  }
+  if (!sum.defined()) return {};
+  return noisy ? private_mean(x, s, sum, within, static_cast<int64_t>(who.size()), rng)
+               : sum / static_cast<double>(std::max<size_t>(1, rows.size()));
 }
 
 }  // namespace
 
-Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng) {
-  const int64_t n = theta.size(0), q = theta.size(1);
+Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng, Transport* elsewhere) {
+  const Reach& r = *s.reach;
+  const int64_t n = theta.size(0), q = theta.size(1), number = s.rounds + 1;
+  TORCH_CHECK(r.whole() || !x.server.secure, "secure aggregation is within one process");
   const Rng own = rng.split("period", s.rounds);
   const std::vector<int64_t> who = participants(x, s, s.rounds, rng);
   const Tensor wanted = x.updates() ? theta - s.reference.to(at::kCPU, at::kDouble) : theta;
-  const Said said = speak(x, s, wanted, who, own.split("speak"));
-  const int64_t whole = q * 8 * s.number_bytes;
+  const Said said = speak(x, s, wanted, who, own.split("speak"), elsewhere);
+  const Rng up = own.split("up"), down = own.split("down");
+  const auto waiting = [&](int64_t edge) {
+    return s.receiver.late.empty() ? nullptr : &s.receiver.late[edge];
+  };
+  for (int64_t id : who) {
+    const int64_t i = r.place(id);
+    if (i < 0) continue;
+    // The secure protocol's own messages are counted instead.
+    if (!x.server.secure && said.form[i] != Form::kNothing)
+      s.bits[2 * id] += sent_bits(journey_of(x.faults, id, r.agents, up), said.bits[i]);
+    if (!r.server)
+      elsewhere->send({id, {r.agents}, number, Letter::Kind::kSaid, pack(said.content(i), s.type)});
+  }
 
-  std::vector<Tensor> rows;
-  std::vector<bool> arrived(n, false);
-  for (int64_t i : who) {
-    const int64_t bits =
-        x.server.secure ? 0 : said.bits[i];  // the protocol's own messages are counted instead
-    const Tensor row = carry(x, s, 2 * i, said.there[i] ? said.rows[i] : Tensor(), bits, own.split("up")).row;
-    if (row.defined()) rows.push_back(row);
-    arrived[i] = row.defined();
-  }
-  const Tensor server = s.kept.at("server");
-  const Tensor centre = x.updates() ? at::zeros_like(server) : server;
-  Tensor mean;  // of what came; undefined where the server learned nothing
-  if (x.server.secure || (x.privacy.agents() && x.privacy.where == "server")) {
-    const double bound = x.privacy.agents() ? s.kept.at("clip").item<double>() : 0;
-    Tensor sum = at::zeros_like(server);
-    if (x.server.secure) {
-      sum = secure_sum(x, s, said.rows, who, arrived, own.split("secure"));
-    } else if (!rows.empty()) {
-      sum = clip_rows(at::stack(rows), bound).rows.sum(0);
+  Tensor told;  // undefined where no answer came
+  if (r.server) {
+    const std::vector<Up> all = gathered(x, s, said, who, elsewhere);
+    std::vector<Tensor> rows;
+    std::vector<bool> arrived(r.agents, false);
+    int64_t within = 0;
+    for (size_t k = 0; k < who.size(); ++k) {
+      const int64_t id = who[k];
+      within += all[k].within;
+      const Arrival sent = all[k].form == Form::kNothing ? Arrival{} : Arrival{number, false, all[k].row};
+      const Arrival got = arrive(journey_of(x.faults, id, r.agents, up), sent, waiting(2 * id));
+      arrived[id] = got.number > 0;
+      if (arrived[id]) rows.push_back(got.row);
     }
-    if (sum.defined()) {
-      mean = x.privacy.agents() && x.privacy.where == "server"
-                 ? private_mean(x, s, sum, said.whole, static_cast<int64_t>(who.size()), rng)
-                 : sum / static_cast<double>(std::max<size_t>(1, rows.size()));
+    const Tensor mean = mean_of_arrived(x, s, said, who, rows, arrived, within, own, rng);
+    if (mean.defined()) s.server.row = x.updates() ? optimise(x.server, s.server, mean) : mean;
+    const Answer a = answer(x, s, own.split("answer"));
+    told = a.row;
+    if (!r.halo.empty())
+      elsewhere->send({r.agents, r.halo, number, Letter::Kind::kAnswer, pack(a.content, s.type)});
+    if (x.server.share < 1) {
+      // Whoever takes part next asks for the server's row then, and will have it; the others' rows stand for
+      // what they would get.
+      for (int64_t id : participants(x, s, s.rounds + 1, rng)) s.bits[2 * id + 1] += a.bits;
+    } else {
+      for (int64_t id = 0; id < r.agents; ++id)
+        s.bits[2 * id + 1] += sent_bits(journey_of(x.faults, r.agents, id, down), a.bits);
     }
-  } else if (!rows.empty()) {
-    mean = combine(x, rows, centre, own.split("combine"));
+  } else {
+    Tensor known = s.receiver.known;
+    if (known.defined()) s.receiver.known = known = known.clone();
+    const Heard h = hear(x, s, Letter::Kind::kAnswer, r.halo, q, known, *elsewhere)[0];
+    told = h.row;
+    if (told.defined() && x.privacy.agents()) s.clip = h.content.clip;
   }
-  if (mean.defined()) s.kept["server"] = x.updates() ? optimise(x.server, s.kept, server, mean) : mean;
-
-  const auto [row, bits] = answer(x, s, whole, own.split("answer"));
-  if (x.server.share < 1) {
-    // Whoever takes part next asks for the server's row then, and will have it; the others' rows stand for
-    // what they would get.
-    for (int64_t i : participants(x, s, s.rounds + 1, rng)) s.bits[2 * i + 1] += bits;
-    return row.unsqueeze(0).repeat({n, 1});
-  }
+  if (x.server.share < 1 && told.defined()) return told.unsqueeze(0).repeat({n, 1});
   Tensor out = theta.clone();
-  for (int64_t i = 0; i < n; ++i) {
-    const Tensor got = carry(x, s, 2 * i + 1, row, bits, own.split("down")).row;
-    if (got.defined()) out[i] = got;
+  for (int64_t i = 0; i < n && x.server.share == 1; ++i) {
+    const int64_t id = r.ids[i];
+    const Arrival sent = told.defined() ? Arrival{number, false, told} : Arrival{};
+    const Arrival got = arrive(journey_of(x.faults, r.agents, id, down), sent, waiting(2 * id + 1));
+    if (got.number > 0) out[i] = got.row;
   }
   return out;
 }

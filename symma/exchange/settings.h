@@ -77,7 +77,7 @@ struct ServerOptions {
 
 // [faults]: `kind` and the options of that Attack, and these.
 struct FaultOptions {
-  std::vector<int64_t> agents;
+  std::vector<int64_t> agents;  // ascending once read
   double lost = 0, late = 0, doubled = 0, reordered = 0, cut = 0;
   void fields(Fields& f) {
     f.add("agents", agents, "which agents are hostile or broken, as `kind` says").at_least(0);

@@ -27,8 +27,9 @@ std::string layout_json(const Layout& layout) {
 Readers readers_of(const Experiment& e, const RunState& run) {
   const PrivacyOptions& p = e.exchange.privacy;
   bool messages = p.agents() || p.learners() || e.exchange.server.secure;
-  for (const auto& [name, t] : run.exchange.kept) {
-    for (const char* of : {"late", "first", "known", "residual", "memory."}) messages |= name.starts_with(of);
+  for (const auto& [name, t] : kept(run.exchange)) {
+    for (const char* of : {"late", "first", "known", "residual", "memory.", "halo"})
+      messages |= name.starts_with(of);
   }
   return messages ? Readers::kOwner : Readers::kAll;
 }
@@ -48,19 +49,51 @@ RunState start_run(const Experiment& e) {
   return run;
 }
 
-void save_checkpoint(const std::string& path, const Experiment& experiment, const RunState& run) {
+RunState part_of(const Experiment& e, const RunState& whole, const std::vector<int64_t>& ids) {
+  RunState run = whole;
+  run.learner = whole.learner.rows(ids);
+  run.exchange = part_of(e.exchange, whole.exchange, ids);
+  const Tensor index = counts(ids);
+  for (auto& [name, t] : run.sums) t = t.index_select(0, index);
+  run.rounds = whole.rounds.index_select(0, index);
+  if (ids.front() != 0) run.tasks = 0, run.seconds = 0;
+  return run;
+}
+
+RunState join(const Experiment& e, const std::vector<RunState>& parts) {
+  RunState run = parts[0];
+  std::vector<State> learners;
+  std::vector<ExchangeState> exchanges;
+  std::vector<Tensor> rounds;
+  std::map<std::string, std::vector<Tensor>> sums;
+  run.tasks = 0;
+  for (const RunState& p : parts) {
+    learners.push_back(p.learner);
+    exchanges.push_back(p.exchange);
+    rounds.push_back(p.rounds);
+    run.tasks += p.tasks;
+    run.seconds = std::max(run.seconds, p.seconds);
+    for (const auto& [name, t] : p.sums) sums[name];
+  }
+  run.learner = State::join(learners);
+  run.exchange = join(e.exchange, exchanges);
+  run.rounds = at::cat(rounds);
+  for (auto& [name, of_parts] : sums) {
+    for (const RunState& p : parts)
+      of_parts.push_back(p.sums.contains(name) ? p.sums.at(name) : at::zeros_like(p.rounds));
+    run.sums[name] = at::cat(of_parts);
+  }
+  return run;
+}
+
+Safetensors file_of(const Experiment& experiment, const RunState& run) {
   Safetensors file;
   file.tensors["id"] = run.learner.id;
   file.tensors["theta"] = run.learner.theta;
   file.tensors["steps"] = run.learner.steps;
   for (const auto& [name, t] : run.learner.own) file.tensors["own." + name] = t;
   file.tensors["ledger.bits"] = counts(run.exchange.bits);
-  for (const auto& [name, t] : {std::pair{"reference", &run.exchange.reference},
-                                {"before", &run.exchange.before},
-                                {"tracker", &run.exchange.tracker}}) {
-    if (t->defined()) file.tensors[std::string("exchange.") + name] = *t;
-  }
-  for (const auto& [name, t] : run.exchange.kept) file.tensors["exchange." + name] = t;
+  for (const auto& [name, t] : kept(run.exchange)) file.tensors["exchange." + name] = t;
   for (const auto& [name, t] : run.sums) file.tensors["log.sum." + name] = t;
   file.tensors["log.rounds"] = run.rounds;
   file.tensors["counters"] = counts({run.round, run.exchange.rounds, run.tasks});
@@ -69,7 +102,7 @@ void save_checkpoint(const std::string& path, const Experiment& experiment, cons
                    {"learner", experiment.learner_kind},
                    {"model", experiment.model_kind},
                    {"layout", layout_json(experiment.model->layout())}};
-  write_safetensors(path, file, readers_of(experiment, run));
+  return file;
 }
 
 namespace {
@@ -137,8 +170,16 @@ void check_memory(const Experiment& e, const std::string& number, const Tensor& 
 
 }  // namespace
 
-RunState load_checkpoint(const std::string& path, const Experiment& experiment) {
-  const Safetensors file = read_safetensors(path);
+void save_checkpoint(const std::string& path, const Experiment& e, const RunState& run) {
+  write_safetensors(path, file_of(e, run), readers_of(e, run));
+}
+
+RunState load_checkpoint(const std::string& path, const Experiment& e) {
+  return run_of(e, start_run(e), read_safetensors(path), path);
+}
+
+RunState run_of(const Experiment& experiment, RunState run, const Safetensors& file,
+                const std::string& path) {
   const auto format = file.metadata.find("format");
   if (format == file.metadata.end() || format->second != "symma run 2") {
     throw UserError(path, "is a safetensors file of another program", "name the folder of a symma run");
@@ -150,7 +191,6 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
     return it->second;
   };
   // What a fresh start looks like tells what must be there, and in which shape.
-  RunState run = start_run(experiment);
   const auto fit = [&](Tensor& into, const std::string& name) {
     const Tensor t = take(name);
     if (t.sizes() != into.sizes()) {
@@ -167,23 +207,24 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
     }
     into = t;
   };
+  const Tensor ids = run.learner.id;
   fit(run.learner.theta, "theta");
   fit(run.learner.id, "id");
   fit(run.learner.steps, "steps");
   for (auto& [name, t] : run.learner.own) fit(t, "own." + name);
   const Doubt doubt(path);
-  if (!run.learner.id.equal(start_run(experiment).learner.id)) doubt.fail("numbers its agents otherwise");
+  if (!run.learner.id.equal(ids)) doubt.fail("numbers its agents otherwise");
   doubt.counts("steps", run.learner.steps);
   const std::string own = "own.";
-  TensorDict kept;
+  TensorDict of_tasks;
   for (const auto& [name, t] : file.tensors) {
     if (!name.starts_with(own + "kept.")) continue;
-    if (t.dim() == 0 || t.size(0) != experiment.fleet.agents)
+    if (t.dim() == 0 || t.size(0) != run.learner.size())
       doubt.fail("tensor \"" + name + "\" is not one row an agent");
-    kept[name.substr(own.size())] = t;
+    of_tasks[name.substr(own.size())] = t;
   }
-  if (!kept.empty()) check_kept(experiment, start_run(experiment), kept, doubt);
-  for (const auto& [name, t] : kept) run.learner.own[name] = t;
+  if (!of_tasks.empty()) check_kept(experiment, start_run(experiment), of_tasks, doubt);
+  for (const auto& [name, t] : of_tasks) run.learner.own[name] = t;
   for (const auto& [name, t] : run.learner.own)
     if (t.scalar_type() == at::kLong || name == "env_steps") doubt.counts(own + name, t);
   if (const auto* learner = dynamic_cast<const Restored*>(experiment.learner.get())) {
@@ -199,27 +240,30 @@ RunState load_checkpoint(const std::string& path, const Experiment& experiment) 
   for (const auto& [name, t] : file.tensors) {
     if (name.starts_with(sum)) fit(run.sums[name.substr(sum.size())] = run.rounds, name);
   }
-  for (const auto& [name, t] : {std::pair{"reference", &run.exchange.reference},
-                                {"before", &run.exchange.before},
-                                {"tracker", &run.exchange.tracker}}) {
-    if (t->defined()) fit(*t, std::string("exchange.") + name);
+  const std::string of_exchange = "exchange.";
+  TensorDict exchanged = kept(run.exchange);
+  for (auto& [name, t] : exchanged) {
+    // Where nothing could be missed all is heard.
+    const bool new_here = name == "heard" && !file.tensors.contains(of_exchange + name);
+    if (new_here) t = at::full_like(t, counters.data_ptr<int64_t>()[1]);
+    if (new_here || (name == "asked" && !file.tensors.contains(of_exchange + name))) continue;
+    fit(t, of_exchange + name);
   }
-  for (auto& [name, t] : run.exchange.kept) fit(t, "exchange." + name);
-  // What warm starts remember is there once they have begun.
+  // What warm starts remember, and messages under way, are there once they have begun.
   const std::string memory = "exchange.memory.";
   const int64_t width = run.learner.theta.size(1) * (experiment.exchange.tracks() ? 2 : 1);
   for (const auto& [name, t] : file.tensors) {
-    if (!name.starts_with(memory)) continue;
-    check_memory(experiment, name.substr(memory.size()), t, width, doubt);
-    run.exchange.kept[name.substr(std::string("exchange.").size())] = t;
+    if (name.starts_with(memory)) check_memory(experiment, name.substr(memory.size()), t, width, doubt);
+    if (name.starts_with(memory) || name.starts_with("exchange.late"))
+      exchanged[name.substr(of_exchange.size())] = t;
   }
   doubt.counts("counters", counters);
   doubt.counts("ledger.bits", bits, std::numeric_limits<int64_t>::max());
   doubt.counts("seconds", seconds);
   doubt.counts("log.rounds", run.rounds);
   for (const char* name : {"heard", "asked", "late.number"})
-    if (run.exchange.kept.contains(name))
-      doubt.counts(std::string("exchange.") + name, run.exchange.kept.at(name));
+    if (exchanged.contains(name)) doubt.counts(of_exchange + name, exchanged.at(name));
+  keep(run.exchange, exchanged);
   const int64_t* c = counters.data_ptr<int64_t>();
   run.round = c[0];
   run.exchange.rounds = c[1];

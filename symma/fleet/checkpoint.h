@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "symma/core/safetensors.h"
 #include "symma/fleet/experiment.h"
 #include "symma/fleet/folder_lock.h"
 
@@ -32,5 +33,14 @@ void save_checkpoint(const std::string& path, const Experiment&, const RunState&
 
 // Throws UserError for a file that is missing, cut short, foreign, or of another experiment.
 RunState load_checkpoint(const std::string& path, const Experiment&);
+
+// A process's part of a whole run, and the whole of several parts. What is counted for all, tasks and
+// seconds, is with the agent of the lowest number.
+RunState part_of(const Experiment&, const RunState& whole, const std::vector<int64_t>& ids);
+RunState join(const Experiment&, const std::vector<RunState>& parts);
+
+// A run, or a part of one, as what a file of it holds, and back: `fresh` is what a start of it looks like.
+Safetensors file_of(const Experiment&, const RunState&);
+RunState run_of(const Experiment&, RunState fresh, const Safetensors&, const std::string& place);
 
 }  // namespace symma

@@ -58,7 +58,10 @@ void build_parts(const Settings& s, Exchange& x) {
   if (c.aggregator.kind() != "mean") x.aggregator = c.aggregator.build();
   for (const auto& one : c.before) x.before.push_back(one.build());
   if (c.compressor.kind() != "none" || x.compression.threshold > 0) x.compressor = c.compressor.build();
-  if (!x.faults.agents.empty()) x.attack = c.attack.build();
+  std::vector<int64_t>& hostile = x.faults.agents;
+  std::sort(hostile.begin(), hostile.end());
+  hostile.erase(std::unique(hostile.begin(), hostile.end()), hostile.end());
+  if (!hostile.empty()) x.attack = c.attack.build();
 }
 
 // [rival]: a script that is judged on the same tasks, or plays some of the players.

@@ -6,6 +6,7 @@
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
+#include "symma/fleet/blocks.h"
 #include "symma/tasks/known.h"
 
 namespace symma {
@@ -72,7 +73,7 @@ std::string changed_data(const std::string& folder) {
 }
 
 RunState open_run(const Experiment& e, const RunOptions& run) {
-  const std::string checkpoint = in(run, "checkpoint.safetensors"), settings = in(run, "experiment.toml");
+  const std::string settings = in(run, "experiment.toml");
   std::shared_ptr<const FolderLock> lock;
   if (fs::exists(run.folder)) lock = std::make_shared<FolderLock>(run.folder);
   const auto begin = [&] {
@@ -80,7 +81,7 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
     state.lock = lock;
     return state;
   };
-  const bool there = fs::exists(settings) || fs::exists(checkpoint);
+  const bool there = fs::exists(settings) || has_checkpoint(run);
   if (run.resume && there) {
     // Read as a file of today, so an option that has come since is at its default.
     const Settings old = Settings::read(Config::load(settings));
@@ -91,7 +92,8 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
     if (const Json known = read_data(run.folder); !known.is_null())
       (void)locate(sources_in(known, data_file(run.folder)));  // it goes on with what it began with
     // A run killed before its first checkpoint starts again from the beginning.
-    RunState state = fs::exists(checkpoint) ? load_checkpoint(checkpoint, e) : start_run(e);
+    std::optional<RunState> saved = saved_run(e, run);
+    RunState state = saved ? std::move(*saved) : start_run(e);
     state.lock = lock;
     if (e.fleet.rounds < std::max(state.round, old.fleet.rounds))
       throw UserError(settings,
@@ -117,6 +119,7 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
     for (const char* file : {"checkpoint.safetensors", "metrics.jsonl", "lineage.jsonl", "summary.json",
                              "scores.csv", "gallery.json", "report.html", "spent.txt", "data.json"})
       fs::remove(in(run, file));
+    remove_blocks(run);
     for (const auto& entry : fs::directory_iterator(run.folder)) {
       if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
     }

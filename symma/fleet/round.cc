@@ -5,8 +5,8 @@
 namespace symma {
 namespace {
 
-// Adds what the steps of the agents `who` returned. A plain loop, as below: a round of a small fleet takes
-// less than a handful of tensor operations.
+// Adds what the steps of the agents at these places returned. A plain loop, as below: a round of a small
+// fleet takes less than a handful of tensor operations.
 void add_scores(RunState& run, const std::vector<int64_t>& who, const Scores& scores) {
   for (const auto& [name, score] : scores) {
     Tensor& sum = run.sums[name];
@@ -35,22 +35,25 @@ Rng key_of(const Experiment& e, const RunState& run) {
 
 }  // namespace
 
-void communicate(const Experiment& e, RunState& run) {
-  run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta, e.exchange_key());
+void communicate(const Experiment& e, RunState& run, Transport* elsewhere) {
+  run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta, e.exchange_key(), elsewhere);
   if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
 }
 
 Drawn draw(const Experiment& e, const RunState& run) {
-  Drawn out{participants(e.exchange, run.exchange, run.exchange.rounds, e.exchange_key()), nullptr};
+  Drawn out;
+  for (int64_t a : participants(e.exchange, run.exchange, run.exchange.rounds, e.exchange_key()))
+    if (const int64_t place = run.exchange.reach->place(a); place >= 0) out.who.push_back(place);
   if (out.who.empty()) return out;
-  std::vector<int64_t> places, poisoned;
-  for (int64_t a : out.who) {
+  std::vector<int64_t> agents, poisoned;
+  for (int64_t place : out.who) {
+    const int64_t a = run.learner.id.data_ptr<int64_t>()[place];
     for (int64_t t = 0; t < e.fleet.tasks; ++t) {
-      if (e.exchange.hostile(a)) poisoned.push_back(static_cast<int64_t>(places.size()));
-      places.push_back(a);
+      if (e.exchange.hostile(a)) poisoned.push_back(static_cast<int64_t>(agents.size()));
+      agents.push_back(a);
     }
   }
-  out.tasks = e.family->sample(*e.model, asks_of(e, places, key_of(e, run).split("tasks")), Split::kTrain);
+  out.tasks = e.family->sample(*e.model, asks_of(e, agents, key_of(e, run).split("tasks")), Split::kTrain);
   if (dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get()))
     out.tasks = dynamic_cast<const SupervisedBatch&>(*out.tasks).flipped(poisoned);
   return out;
@@ -60,7 +63,7 @@ Scores learn(const Experiment& e, RunState& run, const Drawn& drawn) {
   if (drawn.who.empty()) return {};
   const Rng rng = key_of(e, run).split("step");
   Scores scores;
-  if (static_cast<int64_t>(drawn.who.size()) == e.fleet.agents) {
+  if (static_cast<int64_t>(drawn.who.size()) == run.learner.size()) {
     scores = e.learner->step(run.learner, *drawn.tasks, rng);
   } else {
     State part = run.learner.rows(drawn.who);
@@ -91,11 +94,11 @@ double mean_of(const Experiment& e, const RunState& run, const std::string& scor
   return total / n;
 }
 
-void run_round(const Experiment& e, RunState& run) {
+void run_round(const Experiment& e, RunState& run, Transport* elsewhere) {
   const bool due = e.exchange.due(run.round);
-  if (due && e.exchange.combine_first()) communicate(e, run);
+  if (due && e.exchange.combine_first()) communicate(e, run, elsewhere);
   learn(e, run, draw(e, run));
-  if (due && !e.exchange.combine_first()) communicate(e, run);
+  if (due && !e.exchange.combine_first()) communicate(e, run, elsewhere);
   ++run.round;
   run.selection = e.population.due(run.round) ? select(e, run.learner, run.round) : Json();
 }

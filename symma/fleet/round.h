@@ -6,8 +6,9 @@
 
 namespace symma {
 
-// One round for all agents, without files. What their steps return is added to the state's sums.
-void run_round(const Experiment&, RunState&);
+// One round for all agents of the state, without files. What their steps return is added to the state's sums.
+// Where some of the fleet is elsewhere, letters go to it.
+void run_round(const Experiment&, RunState&, Transport* elsewhere = nullptr);
 
 // What a round is made of, for loops of one's own.
 struct Drawn {
@@ -18,7 +19,7 @@ Drawn draw(const Experiment&, const RunState&);
 // The agents of `drawn` learn, the others stand still. Returns what their steps did, one for each of them.
 Scores learn(const Experiment&, RunState&, const Drawn&);
 // Mixes the rows, and tells the agents' optimisers what their rows became.
-void communicate(const Experiment&, RunState&);
+void communicate(const Experiment&, RunState&, Transport* elsewhere = nullptr);
 
 // A step of the first agent and an adaptation to its tasks, thrown away: whatever a learner refuses of a
 // task, a model or a setting it refuses here (UserError), before a run has written anything.

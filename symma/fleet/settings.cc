@@ -125,7 +125,8 @@ std::vector<Section> sections(Settings& s) {
 Settings Settings::read(const Config& config) {
   Settings s;
   const std::vector<Section> all = sections(s);
-  std::vector<std::string> names{"sweep"};  // read by those who run one (fleet/sweep.h)
+  std::vector<std::string> names{"sweep",
+                                 "transport"};  // read by those who run one (fleet/sweep.h, placement.h)
   for (const auto& section : all)
     if (!section.name.empty()) names.push_back(section.name);
   if (config.word("task", "kind", "").empty())

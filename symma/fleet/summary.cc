@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
+#include <span>
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
@@ -22,17 +24,31 @@
 namespace symma {
 namespace {
 
-// Evaluates those agents that the file asks for: all, or some evenly spaced.
-EvalResult judged_on(const Experiment& e, const State& whole, Split split, int64_t tasks, Rng rng) {
-  const int64_t n = whole.size(), some = e.eval.agents;
+// The places among those who were judged of those who count; empty: all.
+std::vector<int64_t> counted_of(const Experiment& e, const std::vector<int64_t>& judged) {
+  std::vector<int64_t> counted;
+  for (size_t k = 0; k < judged.size(); ++k)
+    if (e.exchange.attack && !e.exchange.hostile(judged[k])) counted.push_back(static_cast<int64_t>(k));
+  return counted;
+}
+
+// Evaluates those agents that the file asks for, all or some evenly spaced over the fleet, as far as the
+// state has them.
+EvalResult judged_on(const Experiment& e, const State& state, Split split, int64_t tasks, Rng rng) {
+  const int64_t n = e.fleet.agents, some = e.eval.agents;
   const bool all = some == 0 || some >= n;
-  std::vector<int64_t> places, counted;
+  std::vector<int64_t> places, judged;
+  const int64_t *first = state.id.data_ptr<int64_t>(), *last = first + state.size();
   for (int64_t k = 0; k < (all ? n : some); ++k) {
-    places.push_back(all ? k : k * n / some);
-    if (e.exchange.attack && !e.exchange.hostile(places.back())) counted.push_back(k);
+    const int64_t agent = all ? k : k * n / some;
+    const int64_t* at = std::lower_bound(first, last, agent);
+    if (at == last || *at != agent) continue;
+    places.push_back(at - first);
+    judged.push_back(agent);
   }
-  const State part = all ? whole : whole.rows(places);
-  const Subject subject{*e.learner, *e.model, *e.family, part, counted};
+  if (places.empty()) return {split, e.spec.metric, e.eval.steps, {}, {}, {}};
+  const State part = static_cast<int64_t>(places.size()) == state.size() ? state : state.rows(places);
+  const Subject subject{*e.learner, *e.model, *e.family, part, counted_of(e, judged)};
   return evaluate(subject, split, tasks, e.eval.steps, e.eval.from == "own" && e.fleet.seeds == 1, rng);
 }
 
@@ -99,9 +115,30 @@ Json changed(const Experiment& e) {
 
 }  // namespace
 
+EvalResult join(const Experiment& e, const std::vector<EvalResult>& parts) {
+  EvalResult out = parts.at(0);
+  for (const EvalResult& p : std::span(parts).subspan(1)) {
+    out.agents.insert(out.agents.end(), p.agents.begin(), p.agents.end());
+    out.names.insert(out.names.end(), p.names.begin(), p.names.end());
+    for (const auto& [name, table] : p.all) {
+      ScoreTable& whole = out.all[name];
+      whole.insert(whole.end(), table.begin(), table.end());
+    }
+  }
+  out.counted = counted_of(e, out.agents);
+  return out;
+}
+
+EvalResult judge_on_validation(const Experiment& e, const State& state) {
+  return judged_on(e, state, Split::kValidation, e.eval.validation_tasks,
+                   Rng(e.fleet.seed).split("validation"));
+}
+
 Json validate(const Experiment& e, const State& state) {
-  const auto result =
-      judged_on(e, state, Split::kValidation, e.eval.validation_tasks, Rng(e.fleet.seed).split("validation"));
+  return validation_row(e, judge_on_validation(e, state));
+}
+
+Json validation_row(const Experiment& e, const EvalResult& result) {
   Json all = eval_json(result, e.spec, "");
   return {{"metric", all["metric"]},
           {"steps", all["steps"]},
@@ -149,7 +186,8 @@ Json verdict(const Experiment& e, const EvalResult& r) {
   return out;
 }
 
-Json conclude(const Experiment& e, const RunOptions& options, const RunState& run) {
+Json conclude(const Experiment& e, const RunOptions& options, const RunState& run,
+              std::vector<EvalResult> judged) {
   const Subject subject{*e.learner, *e.model, *e.family, run.learner, e.counted()};
   const double tasks = static_cast<double>(run.tasks);
   // What was spent, also by rounds that were played again.
@@ -179,8 +217,10 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
       shares.push_back(holder->share(a));
   }
   summary["agent_share"] = shares;
-  std::vector<EvalResult> judged{judge(e, run.learner, Split::kTest)};
-  if (e.eval.ood) judged.push_back(judge(e, run.learner, Split::kOod));
+  if (judged.empty()) {
+    judged.push_back(judge(e, run.learner, Split::kTest));
+    if (e.eval.ood) judged.push_back(judge(e, run.learner, Split::kOod));
+  }
   for (const auto& r : judged) summary[r.split == Split::kTest ? "eval" : "ood"] = verdict(e, r);
   const Exchange& x = e.exchange;
   // Of a large fleet the totals say more than a list of every edge, and the file stays one that is read.

@@ -16,8 +16,13 @@ Json verdict(const Experiment&, const EvalResult&);
 // The fleet on validation tasks, as a line of the log has it.
 Json validate(const Experiment&, const State&);
 
-// Judges the fleet on the test tasks, and writes summary.json, scores.csv and gallery.json. Returns the
-// summary.
-Json conclude(const Experiment&, const RunOptions& run, const RunState&);
+// The same in parts: those of a state's agents whom the file asks to judge, and what all came to.
+EvalResult judge_on_validation(const Experiment&, const State&);
+Json validation_row(const Experiment&, const EvalResult&);
+EvalResult join(const Experiment&, const std::vector<EvalResult>& parts);
+
+// Judges the fleet on the test tasks, unless it has been `judged`, and writes summary.json, scores.csv and
+// gallery.json. Returns the summary.
+Json conclude(const Experiment&, const RunOptions& run, const RunState&, std::vector<EvalResult> judged = {});
 
 }  // namespace symma

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "fleet/fleets.h"
+#include "fleet/ways.h"
 #include "symma/core/parallel.h"
 #include "symma/exchange/messages.h"
 
@@ -14,60 +15,6 @@ namespace symma {
 namespace {
 
 // ---- Resume equals unbroken, threads do not matter: over the registries.
-
-std::vector<Json> every_way() {
-  std::vector<Json> out;
-  const auto add = [&](const std::string& sections) { out.push_back(Json::parse("{" + sections + "}")); };
-  const auto exchange = [](const std::string& topology, const std::string& payload) {
-    return fmt::format(R"("exchange": {{"topology": "{}", "payload": "{}", "every": 2}})", topology, payload);
-  };
-  const std::string graphs[] = {exchange("full", "parameters"), exchange("star", "parameters"),
-                                exchange("full", "updates"), exchange("star", "updates")};
-  for (const auto& name : AggregatorRegistry::instance().names())
-    for (const auto& graph : {graphs[0], graphs[3]})
-      add(graph +
-          fmt::format(R"(, "aggregator": {{"kind": "{}", "bad": 1}}, "faults": {{"agents": [4]}})", name));
-  for (const auto& name : PreAggregatorRegistry::instance().names())
-    add(graphs[0] + fmt::format(R"(, "aggregator": {{"kind": "median", "before": ["{}"], "bad": 1}})", name));
-  for (const auto& name : CompressorRegistry::instance().names())
-    for (const auto& graph : graphs)
-      add(graph + fmt::format(R"(, "compression": {{"kind": "{}", "threshold": 0.001}})", name));
-  for (const auto& name : AttackRegistry::instance().names())
-    for (const auto& graph : {graphs[0], graphs[1], graphs[2]})
-      add(graph +
-          fmt::format(R"(, "aggregator": {{"kind": "median"}}, "faults": {{"kind": "{}", "agents": [1]}})",
-                      name));
-  for (const auto& graph : graphs)
-    add(graph + R"(, "faults": {"lost": 0.2, "late": 0.3, "doubled": 0.2, "reordered": 0.5, "cut": 0.2})");
-  for (const auto& graph : {graphs[0], graphs[2]})
-    add(graph +
-        R"(, "compression": {"kind": "top_k", "gamma": 0.3}, "faults": {"lost": 0.2, "late": 0.3, "cut": 0.2})");
-  for (const char* strategy : {"gradient-tracking", "exact-diffusion"})
-    for (const char* more :
-         {"", R"(, "compression": {"kind": "sign", "gamma": 0.5})", R"(, "faults": {"lost": 0.1})"})
-      add(fmt::format(R"("exchange": {{"topology": "ring", "strategy": "{}"}})", strategy) + more);
-  add(graphs[3] + R"(, "server": {"secure": true}, "faults": {"lost": 0.1})");
-  for (const char* optimizer : {"sgd", "adam", "yogi", "adagrad"})
-    add(graphs[3] +
-        fmt::format(R"(, "server": {{"optimizer": "{}", "share": 0.6, "sampling": "fixed"}})", optimizer));
-  add(graphs[3] + R"(, "server": {"share": 0.5}, "privacy": {"unit": "agent", "where": "server", "clip": 0.1,
-                      "adaptive": true, "noise_key": "seed"})");
-  add(graphs[3] +
-      R"(, "server": {"share": 0.5, "sampling": "turns"}, "privacy": {"unit": "agent", "where": "server",
-                      "mechanism": "tree", "restart": 2, "noise_key": "seed"})");
-  add(graphs[2] +
-      R"(, "privacy": {"unit": "agent", "clip": 0.1, "noise_key": "seed"}, "compression": {"kind": "half"})");
-  add(graphs[0] + R"(, "privacy": {"unit": "task", "clip": 0.1, "noise_key": "seed"})");
-  // What these keep of tasks begins after the start, and not for all agents at once.
-  for (const char* estimator : {"unroll", "pes"})
-    add(graphs[3] +
-        fmt::format(R"(, "learner": {{"kind": "mlp_optimizer", "estimator": "{}", "unroll": 2, "steps": 6,
-                          "start": "drawn"}}, "server": {{"share": 0.6, "sampling": "fixed"}})",
-                    estimator));
-  add(graphs[0] +
-      R"(, "learner": {"kind": "pretrain", "proximal": 0.1}, "privacy": {"unit": "example", "noise_key": "seed"})");
-  return out;
-}
 
 class EveryWay : public testing::TestWithParam<Json> {};
 INSTANTIATE_TEST_SUITE_P(Registry, EveryWay, testing::ValuesIn(every_way()));
@@ -183,7 +130,7 @@ TEST(Exchange, ErrorFeedbackLosesNothing) {
     const Tensor update = normal(Rng(k), {5, 100}, at::kDouble);
     wanted = wanted + update;
     rows = exchange(e.exchange, s, rows + update, Rng(1));
-    const Tensor heard = rows[0] + s.kept.at("residual").mean(0);
+    const Tensor heard = rows[0] + s.sender.residual.mean(0);
     EXPECT_LE((heard - wanted.mean(0)).abs().max().item<double>(), 1e-5);  // values travel as floats
   }
 }
@@ -237,7 +184,7 @@ TEST_F(Faulty, ChancesAreWhatTheySay) {
   ExchangeState s = exchange_start(e.exchange, rows);
   for (s.rounds = 0; s.rounds < 200; ++s.rounds) {
     for (int64_t at = 0; at < 20; ++at, ++all)
-      gone += !carry(e.exchange, s, at, rows[0], 1, Rng(5).split("round", s.rounds)).row.defined();
+      gone += journey_of(e.exchange.faults, at / 4, at % 4, Rng(5).split("round", s.rounds)).lost;
   }
   EXPECT_NEAR(static_cast<double>(gone) / static_cast<double>(all), 0.3, 4 * std::sqrt(0.21 / 4000));
 }

@@ -60,9 +60,9 @@ struct Release {
 Release release(const Json& sections, const Tensor& updates, uint64_t key) {
   const Experiment e = fleet(sections);
   ExchangeState s = exchange_start(e.exchange, at::zeros_like(updates));
-  const double before = s.kept.at("clip").item<double>();
+  const double before = s.clip;
   const Tensor row = exchange(e.exchange, s, updates, Rng(key))[0];
-  return {row * e.exchange.expected(), std::log(s.kept.at("clip").item<double>() / before)};
+  return {row * e.exchange.expected(), std::log(s.clip / before)};
 }
 
 // The distance, in deviations of the noise, between what comes out for two fleets with equal noise and coins:

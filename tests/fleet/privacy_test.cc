@@ -134,7 +134,7 @@ TEST(AgentPrivacy, TheAdaptiveBoundFindsItsQuantile) {
   ExchangeState s = exchange_start(e.exchange, at::zeros_like(updates));
   Tensor rows = at::zeros_like(updates);
   for (int k = 0; k < 200; ++k) rows = exchange(e.exchange, s, rows + updates, Rng(1));
-  EXPECT_NEAR(s.kept.at("clip").item<double>(), 1, 0.2);
+  EXPECT_NEAR(s.clip, 1, 0.2);
 }
 
 TEST(TaskPrivacy, ClipsEachTaskAndAddsNoiseToTheSum) {

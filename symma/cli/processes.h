@@ -1,0 +1,25 @@
+// Several processes of one fleet: started on this machine, or met where a launcher has started them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "symma/exchange/transport.h"
+#include "symma/fleet/experiment.h"
+#include "symma/fleet/placement.h"
+
+namespace symma {
+
+// Starts this program so many times, with the same words but --processes and --threads, and waits until the
+// fleet is done. Returns the first one's exit status.
+int start_processes(int64_t processes, int threads);
+
+// The lines to the others of a fleet that `launch` started. Throws UserError where they do not come.
+std::unique_ptr<Transport> meet_others(const Launch&, const TransportOptions&,
+                                       const std::vector<std::vector<int64_t>>& shares);
+
+// How many processes of the fleet are on this machine, as the launcher says; 1 where it does not.
+int64_t processes_here();
+
+}  // namespace symma

@@ -1,0 +1,351 @@
+#include "symma/fleet/together.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "symma/core/errors.h"
+#include "symma/core/record.h"
+#include "symma/core/tensorboard.h"
+#include "symma/fleet/blocks.h"
+
+namespace symma {
+namespace {
+
+using Stopwatch = std::chrono::steady_clock;
+
+double seconds_since(Stopwatch::time_point start) {
+  return std::chrono::duration<double>(Stopwatch::now() - start).count();
+}
+
+int64_t address_of(int64_t place) {
+  return -1 - place;
+}
+
+// Scores as tensors, [agents, steps, tasks] each, and back.
+void put_scores(TensorDict& to, const std::string& prefix, const EvalResult& r) {
+  to[prefix + "agents"] = at::tensor(r.agents, at::kLong);
+  const std::string names = Json(r.names).dump();
+  to[prefix + "names"] = at::tensor(std::vector<uint8_t>(names.begin(), names.end()), at::kByte);
+  for (const auto& [name, table] : r.all) {
+    const auto a = static_cast<int64_t>(table.size()), s = static_cast<int64_t>(table[0].size()),
+               t = static_cast<int64_t>(table[0][0].size());
+    Tensor out = at::empty({a, s, t}, at::kDouble);
+    double* at = out.data_ptr<double>();
+    for (const auto& of_agent : table)
+      for (const auto& of_step : of_agent) at = std::copy(of_step.begin(), of_step.end(), at);
+    to[prefix + "score." + name] = out;
+  }
+}
+
+EvalResult take_scores(const TensorDict& from, const std::string& prefix, const Experiment& e, Split split) {
+  EvalResult r{split, e.spec.metric, e.eval.steps, {}, {}, {}};
+  const Tensor agents = from.at(prefix + "agents").contiguous();
+  r.agents.assign(agents.data_ptr<int64_t>(), agents.data_ptr<int64_t>() + agents.numel());
+  const Tensor names = from.at(prefix + "names").contiguous();
+  const auto* text = names.data_ptr<uint8_t>();
+  r.names = Json::parse(text, text + names.numel()).get<std::vector<std::vector<std::string>>>();
+  const std::string score = prefix + "score.";
+  for (const auto& [name, t] : from) {
+    if (!name.starts_with(score)) continue;
+    const double* at = t.data_ptr<double>();
+    ScoreTable table(t.size(0), std::vector(t.size(1), std::vector<double>(t.size(2))));
+    for (auto& of_agent : table)
+      for (auto& of_step : of_agent) std::copy_n(at, of_step.size(), of_step.begin()), at += of_step.size();
+    r.all[name.substr(score.size())] = std::move(table);
+  }
+  return r;
+}
+
+// What a process makes known for a row of the log.
+TensorDict account_of(const RunState& run, bool log, bool stop) {
+  TensorDict out;
+  out["counts"] = at::tensor({run.tasks, run.exchange.total_bits(), int64_t{stop}}, at::kLong);
+  if (!log) return out;
+  out["theta"] = run.learner.theta;
+  out["rounds"] = run.rounds;
+  for (const auto& [name, sum] : run.sums) out["sum." + name] = sum;
+  if (const auto it = run.learner.own.find("env_steps"); it != run.learner.own.end())
+    out["env_steps"] = it->second;
+  return out;
+}
+
+// The whole fleet, as far as a row of the log speaks of it. Of a process that is gone the rows are those it
+// was last known with, and count for nothing since.
+class Overview {
+ public:
+  explicit Overview(int64_t places) : last_(places) {}
+
+  // Returns whether some process has been asked to stop.
+  bool add(const std::vector<std::string>& parcels, bool log) {
+    bool stop = false;
+    for (size_t p = 0; p < parcels.size(); ++p) {
+      TensorDict& last = last_[p];
+      if (parcels[p].empty()) {
+        for (auto& [name, t] : last)
+          if (name == "rounds" || name.starts_with("sum.")) t = at::zeros_like(t);
+        continue;
+      }
+      TensorDict now = of_safetensors(parcels[p], "a letter").tensors;
+      stop = stop || now.at("counts").data_ptr<int64_t>()[2] != 0;
+      if (log) last = std::move(now);
+    }
+    return stop;
+  }
+
+  RunState run(const RunState& own) const {
+    RunState out;
+    out.round = own.round;
+    out.exchange.rounds = own.exchange.rounds;
+    out.learner.theta = joined("theta");
+    if (last_[0].contains("env_steps")) out.learner.own["env_steps"] = joined("env_steps");
+    out.rounds = joined("rounds");
+    std::map<std::string, int> names;
+    int64_t bits = 0;
+    for (const TensorDict& part : last_) {
+      for (const auto& [name, t] : part)
+        if (name.starts_with("sum.")) ++names[name];
+      out.tasks += part.at("counts").data_ptr<int64_t>()[0];
+      bits += part.at("counts").data_ptr<int64_t>()[1];
+    }
+    for (const auto& [name, n] : names) out.sums[name.substr(4)] = joined(name);
+    out.exchange.bits = {bits};
+    return out;
+  }
+
+ private:
+  Tensor joined(const std::string& name) const {
+    std::vector<Tensor> parts;
+    for (const TensorDict& part : last_)
+      parts.push_back(part.contains(name) ? part.at(name) : at::zeros_like(part.at("rounds")));
+    return at::cat(parts);
+  }
+  std::vector<TensorDict> last_;
+};
+
+std::string letter_of(const TensorDict& tensors) {
+  return to_safetensors({tensors, {}});
+}
+
+// Opens the run at the first process, and hands each its part.
+RunState open_together(const Experiment& e, const RunOptions& options, Party& party) {
+  std::vector<std::string> each(party.places(), "no");
+  if (!party.first()) {
+    const std::string told = party.tell({});
+    if (told == "no") throw ToldElsewhere{};
+    const RunState fresh = part_of(e, start_run(e), party.agents());
+    return told == "fresh" ? fresh
+                           : run_of(e, fresh, of_safetensors(told, "the first process"), "the first process");
+  }
+  RunState whole;
+  try {
+    whole = open_run(e, options);
+  } catch (...) {
+    party.tell(each);
+    throw;
+  }
+  for (int64_t p = 0; p < party.places(); ++p)
+    each[p] = whole.round == 0 ? "fresh" : to_safetensors(file_of(e, part_of(e, whole, party.shares()[p])));
+  party.tell(each);
+  return part_of(e, whole, party.agents());
+}
+
+// Each process writes its agents; the first, once all have, that they belong together. Of one that is gone
+// the agents are kept as they were last written.
+void save_together(const Experiment& e, const RunOptions& options, Party& party, const RunState& run,
+                   std::vector<std::string>& files) {
+  const std::vector<std::string> written = party.gather(save_block(e, options, run));
+  if (!party.first()) return;
+  for (size_t p = 0; p < written.size(); ++p) {
+    if (!written[p].empty()) {
+      files[p] = written[p];
+      continue;
+    }
+    if (files[p].empty()) return;
+    const std::filesystem::path now =
+        std::filesystem::path(written[0]).parent_path() / std::filesystem::path(files[p]).filename();
+    if (!std::filesystem::exists(in(options, files[p].c_str()))) return;
+    if (now != files[p])
+      std::filesystem::copy_file(in(options, files[p].c_str()), in(options, now.c_str()),
+                                 std::filesystem::copy_options::overwrite_existing);
+    files[p] = now.string();
+  }
+  save_index(options, run.round, files);
+}
+
+// The whole fleet at the first process.
+RunState whole_at_first(const Experiment& e, const RunOptions& options, Party& party, const RunState& run,
+                        const std::vector<std::string>& files) {
+  const std::vector<std::string> parts = party.gather(to_safetensors(file_of(e, run)));
+  if (!party.first()) return run;
+  const RunState fresh = start_run(e);
+  std::vector<RunState> all;
+  for (int64_t p = 0; p < party.places(); ++p) {
+    const RunState start = part_of(e, fresh, party.shares()[p]);
+    const std::string saved = files[p].empty() ? "" : in(options, files[p].c_str());
+    if (!parts[p].empty()) {
+      all.push_back(run_of(e, start, of_safetensors(parts[p], "a letter"), "a letter"));
+    } else {
+      all.push_back(!saved.empty() && std::filesystem::exists(saved)
+                        ? run_of(e, start, read_safetensors(saved), saved)
+                        : start);
+    }
+  }
+  RunState whole = join(e, all);
+  whole.round = run.round;
+  whole.exchange.rounds = run.exchange.rounds;
+  whole.seconds = run.seconds;
+  return whole;
+}
+
+}  // namespace
+
+std::vector<std::string> Party::gather(const std::string& mine) {
+  const int64_t number = meetings_++;
+  std::vector<std::string> out(shares_.size());
+  if (!first()) {
+    letters_.send({address_of(place_),
+                   {address_of(0)},
+                   number,
+                   Letter::Kind::kGather,
+                   Bytes(mine.begin(), mine.end())});
+    return out;
+  }
+  out[0] = mine;
+  std::vector<int64_t> others;
+  for (int64_t p = places() - 1; p > 0; --p) others.push_back(address_of(p));
+  for (const Letter& letter : letters_.collect(Letter::Kind::kGather, number, others).came)
+    out[-1 - letter.from] = std::string(letter.bytes.begin(), letter.bytes.end());
+  return out;
+}
+
+std::string Party::tell(const std::vector<std::string>& each) {
+  const int64_t number = meetings_++;
+  if (first()) {
+    for (int64_t p = 1; p < places(); ++p)
+      letters_.send({address_of(0),
+                     {address_of(p)},
+                     number,
+                     Letter::Kind::kTold,
+                     Bytes(each[p].begin(), each[p].end())});
+    return each[0];
+  }
+  const int64_t from = address_of(0);
+  const Post post = letters_.collect(Letter::Kind::kTold, number, {&from, 1});
+  if (post.came.empty())
+    throw UserError("processes", "the first process is gone", "go on from the last checkpoint with --resume");
+  return {post.came[0].bytes.begin(), post.came[0].bytes.end()};
+}
+
+void check_together(const Experiment& e, const RunOptions& options) {
+  const auto no = [](const char* what, const char* remedy) {
+    throw UserError("processes", std::string("several were started, and ") + what, remedy);
+  };
+  if (e.population.on())
+    no("agents of a population copy each other whole", "start one, or set population.settings to []");
+  if (e.exchange.server.secure)
+    no("secure aggregation is within one process so far", "start one, or set server.secure to false");
+  if ((e.exchange.privacy.agents() || e.exchange.privacy.learners()) && !e.exchange.privacy.seeded())
+    no("what noise of the system spends is counted in one process so far",
+       "start one, or set privacy.noise_key to seed, which protects nothing");
+  if (options.device != "cpu") no("they are on the processor", "start one, or leave out --device");
+}
+
+bool train_together(const Experiment& e, const RunOptions& options, const TrainHooks& hooks, Party& party,
+                    RunState& run) {
+  run = open_together(e, options, party);
+  const bool resumed = run.round > 0, first = party.first();
+  std::optional<Recorder> metrics;
+  std::optional<EventFile> events;
+  std::vector<LogListener> listeners;
+  if (first) {
+    metrics.emplace(in(options, "metrics.jsonl"), resumed ? run.round : -1);
+    events.emplace(options.folder, resumed ? run.round + 1 : -1);
+    listeners = {[&](const Json& row) { metrics->add(row); }, to_tensorboard(*events, e.spec.metric)};
+    listeners.insert(listeners.end(), hooks.listeners.begin(), hooks.listeners.end());
+  }
+  const int64_t log_every = e.fleet.log_interval(), save_every = e.fleet.checkpoint_interval(),
+                validate_every = e.validation_interval(), begun = run.round;
+  const auto start = Stopwatch::now();
+  const double before = run.seconds;
+  const Account account(e);
+  const int64_t last_round = account.last_round(e.fleet.rounds);
+  double score = std::nan(""), loss = std::nan("");
+  std::vector<std::string> files(party.places());
+  Overview overview(party.places());
+  bool stopped = false;
+  while (run.round < last_round && !stopped) {
+    run_round(e, run, &party.letters());
+    const bool last = run.round == last_round, log = run.round % log_every == 0 || run.round == 1 || last,
+               save = run.round % save_every == 0 || last;
+    const bool judged =
+        log && ((run.round % validate_every < log_every && run.round >= validate_every) || last);
+    if (log || save) {
+      TensorDict mine = account_of(run, log, hooks.stop());
+      if (judged) put_scores(mine, "validation.", judge_on_validation(e, run.learner));
+      const std::vector<std::string> all = party.gather(letter_of(mine));
+      std::vector<std::string> answer(party.places());
+      if (first) {
+        stopped = overview.add(all, log);
+        if (log) {
+          const RunState fleet = overview.run(run);
+          loss = mean_of(e, fleet, "loss");
+          Json validation;
+          if (judged) {
+            std::vector<EvalResult> parts;
+            for (const std::string& parcel : all)
+              if (!parcel.empty())
+                parts.push_back(take_scores(of_safetensors(parcel, "a letter").tensors, "validation.", e,
+                                            Split::kValidation));
+            validation = validation_row(e, join(e, parts));
+            const Json& best = validation["mean"].back();
+            score = best.is_null() ? std::nan("") : best.get<double>();
+          }
+          const Json row = log_row(e, fleet, account, before + seconds_since(start), validation);
+          for (const LogListener& listener : listeners) listener(row);
+        }
+        answer.assign(answer.size(), stopped ? "stop" : "on");
+      }
+      stopped = party.tell(answer) == "stop";
+      if (log) {
+        for (auto& [name, sum] : run.sums) sum = at::zeros_like(sum);
+        run.rounds = at::zeros_like(run.rounds);
+      }
+      if (save || stopped) {
+        run.seconds = before + seconds_since(start);
+        save_together(e, options, party, run, files);
+      }
+    }
+    if (!first) continue;
+    const double rate = static_cast<double>(run.round - begun) / std::max(1e-9, seconds_since(start));
+    hooks.progress({run.round, last_round, rate, static_cast<double>(last_round - run.round) / rate, loss,
+                    score, log, account.open() ? account.epsilon(run.round) : std::nan("")});
+  }
+  const RunState own = run;
+  run = whole_at_first(e, options, party, own, files);
+  if (first) {
+    save_checkpoint(in(options, "checkpoint.safetensors"), e, run);
+    remove_blocks(options);
+  }
+  return run.round >= last_round;
+}
+
+std::vector<EvalResult> judge_together(const Experiment& e, Party& party, const State& own) {
+  std::vector<std::pair<std::string, Split>> splits{{"test.", Split::kTest}};
+  if (e.eval.ood) splits.push_back({"ood.", Split::kOod});
+  TensorDict mine;
+  for (const auto& [name, split] : splits) put_scores(mine, name, judge(e, own, split));
+  const std::vector<std::string> all = party.gather(letter_of(mine));
+  std::vector<EvalResult> out;
+  for (const auto& [name, split] : splits) {
+    std::vector<EvalResult> parts;
+    for (const std::string& parcel : all)
+      if (!parcel.empty())
+        parts.push_back(take_scores(of_safetensors(parcel, "a letter").tensors, name, e, split));
+    if (party.first()) out.push_back(join(e, parts));
+  }
+  return out;
+}
+
+}  // namespace symma

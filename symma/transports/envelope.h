@@ -1,0 +1,26 @@
+// Letters of one process to another as the bytes of one message. Numbers are little-endian:
+//
+//   "symma-1\n", place of the sender u32; then letters: from i64, round i64, kind u8, receivers u32, their
+//   addresses i64 each, length u64, that many bytes
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "symma/exchange/transport.h"
+
+namespace symma {
+
+void put_letter(Bytes& to, const Letter&);
+Bytes sealed(int64_t place, const Bytes& letters);
+
+struct Opened {
+  int64_t place = 0;
+  std::vector<Letter> letters;
+};
+// Nothing where the bytes are no message between `places` processes with addresses below `addresses`. What
+// they claim is checked before anything of that size is allocated.
+std::optional<Opened> open(std::span<const uint8_t> message, int64_t places, int64_t addresses);
+
+}  // namespace symma

@@ -1,0 +1,252 @@
+// A fleet in several processes is the fleet in one, bit for bit: what it learned, what it kept, what it sent,
+// how it was judged, and what stands in its folder. And four processes are gone on with by two, or by one.
+#include <gtest/gtest.h>
+
+#include <ATen/Parallel.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "cli/program.h"
+#include "fleet/fleets.h"
+#include "fleet/ways.h"
+#include "symma/core/parallel.h"
+#include "symma/core/record.h"
+#include "symma/fleet/blocks.h"
+#include "symma/fleet/together.h"
+#include "symma/transports/hall.h"
+
+namespace symma {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Ended {
+  RunState run;
+  std::vector<EvalResult> judged;
+};
+
+// Runs until hooks.stop says so, which is asked at rows of the log.
+Ended in_parts(const Experiment& e, const RunOptions& options,
+               const std::vector<std::vector<int64_t>>& shares, const TrainHooks& hooks = {}) {
+  Hall hall(shares, 60);
+  std::vector<Ended> ended(shares.size());
+  std::vector<std::thread> threads;
+  for (size_t p = 0; p < shares.size(); ++p) {
+    threads.emplace_back([&, p] {
+      at::set_num_threads(1);
+      const auto seat = hall.seat(p);
+      Party party(static_cast<int64_t>(p), shares, *seat);
+      RunState& run = ended[p].run;
+      train_together(e, options, hooks, party, run);
+      ended[p].judged = judge_together(e, party, p == 0 ? run.learner.rows(shares[0]) : run.learner);
+    });
+  }
+  for (auto& t : threads) t.join();
+  return std::move(ended[0]);
+}
+
+Json without_times(Json row) {
+  for (const char* key : {"seconds", "wall_s", "tasks_per_s", "env_steps_per_s", "threads"}) row.erase(key);
+  return row;
+}
+
+class EveryWay : public testing::TestWithParam<Json> {};
+INSTANTIATE_TEST_SUITE_P(Registry, EveryWay, testing::ValuesIn(every_way()));
+
+TEST_P(EveryWay, InThreePartsIsTheWhole) {
+  Json sections = GetParam();
+  sections["rounds"] = 6;
+  sections["log_every"] = 2;
+  sections["checkpoint_every"] = 3;
+  Experiment e = fleet(sections);
+  if (e.exchange.server.secure) GTEST_SKIP() << "secure aggregation is within one process";
+  const BlocksOf two(2);
+  program::TempDir at;
+  const RunOptions one{at / "one"}, many{at / "many"};
+  RunState whole;
+  ASSERT_TRUE(train(e, one, {}, whole));
+  e.exchange.letters_may_be_lost = true;
+  const Ended parts = in_parts(e, many, shares_of(5, 2, 3));
+  EXPECT_EQ(whole.tasks, parts.run.tasks);
+  expect_same(whole.learner.own, parts.run.learner.own);
+  EXPECT_TRUE(same(whole.learner.theta, parts.run.learner.theta));
+  EXPECT_EQ(whole.exchange.bits, parts.run.exchange.bits);
+  TensorDict had = kept(whole.exchange), has = kept(parts.run.exchange);
+  for (const char* of_losses : {"heard", "asked"}) had.erase(of_losses), has.erase(of_losses);
+  expect_same(had, has);
+  const auto rows = read_records(at / "one/metrics.jsonl"), others = read_records(at / "many/metrics.jsonl");
+  ASSERT_EQ(rows.size(), others.size());
+  for (size_t k = 0; k < rows.size(); ++k) EXPECT_EQ(without_times(rows[k]), without_times(others[k]));
+  EXPECT_EQ(without_times(conclude(e, one, whole)),
+            without_times(conclude(e, many, parts.run, parts.judged)));
+  EXPECT_EQ(program::slurp(at / "one/scores.csv"), program::slurp(at / "many/scores.csv"));
+  EXPECT_FALSE(fs::exists(at / "many/checkpoint"));
+}
+
+// Stopped in the middle, with what is written by blocks; then other numbers of processes go on.
+TEST(Checkpoints, OfFourProcessesAreGoneOnWithByTwoAndByOne) {
+  const Json sections{{"agents", 8},
+                      {"rounds", 12},
+                      {"log_every", 2},
+                      {"checkpoint_every", 4},
+                      {"exchange", {{"topology", "ring"}}},
+                      {"compression", {{"kind", "top_k"}, {"gamma", 0.5}}},
+                      {"faults", {{"lost", 0.2}, {"late", 0.2}}}};
+  const Experiment e = fleet(sections);
+  const BlocksOf one_each(1);
+  program::TempDir at;
+  RunState unbroken;
+  train(e, {at / "unbroken"}, {}, unbroken);
+  for (const int64_t places : {2, 1}) {
+    RunOptions options{at / ("run" + std::to_string(places))};
+    // Up to round 8 in four parts, whose blocks stay: as if they had been killed then.
+    {
+      const auto shares = shares_of(8, 1, 4);
+      Hall hall(shares, 60);
+      std::vector<std::thread> threads;
+      std::vector<std::string> files(4);
+      fs::create_directories(options.folder);
+      program::spill(at / ("run" + std::to_string(places) + "/experiment.toml"), e.toml);
+      for (size_t p = 0; p < 4; ++p)
+        threads.emplace_back([&, p] {
+          at::set_num_threads(1);
+          const auto seat = hall.seat(p);
+          RunState part = part_of(e, start_run(e), shares[p]);
+          while (part.round < 8) run_round(e, part, seat.get());
+          files[p] = save_block(e, options, part);
+        });
+      for (auto& t : threads) t.join();
+      EXPECT_FALSE(has_checkpoint(options));  // until the index says what belongs together
+      save_index(options, 8, files);
+    }
+    options.resume = true;
+    RunState end;
+    if (places == 1) {
+      train(e, options, {}, end);
+    } else {
+      end = in_parts(e, options, shares_of(8, 1, places)).run;
+    }
+    EXPECT_EQ(end.round, 12);
+    expect_same(unbroken.learner.own, end.learner.own);
+    EXPECT_TRUE(same(unbroken.learner.theta, end.learner.theta)) << places;
+    EXPECT_EQ(unbroken.exchange.bits, end.exchange.bits);
+    expect_same(kept(unbroken.exchange), kept(end.exchange));
+  }
+}
+
+// ---- The program.
+
+const char* const kFleet = R"(agents = 6
+rounds = 40
+tasks = 2
+checkpoint_every = 10
+[task]
+kind = "sinusoid"
+[model]
+hidden = [8, 6]
+[exchange]
+topology = "ring"
+[eval]
+tasks = 6
+steps = [0, 1]
+validation_tasks = 4
+)";
+
+void expect_same_run(const program::TempDir& at, const std::string& one, const std::string& other) {
+  EXPECT_EQ(without_times(read_json(at / (one + "/summary.json"))),
+            without_times(read_json(at / (other + "/summary.json"))));
+  EXPECT_EQ(program::slurp(at / (one + "/scores.csv")), program::slurp(at / (other + "/scores.csv")));
+  const Safetensors a = read_safetensors(at / (one + "/checkpoint.safetensors")),
+                    b = read_safetensors(at / (other + "/checkpoint.safetensors"));
+  ASSERT_EQ(a.tensors.size(), b.tensors.size());
+  for (const auto& [name, t] : a.tensors)
+    if (name != "seconds") {
+      EXPECT_TRUE(same(t, b.tensors.at(name))) << name;
+    }
+}
+
+TEST(Program, InSeveralProcessesWritesTheSameRun) {
+  program::TempDir at;
+  program::spill(at / "fleet.toml", kFleet);
+  program::run_well({"train", "fleet.toml", "--out", "one"}, at.path());
+  const auto several =
+      program::run_well({"train", "fleet.toml", "--out", "three", "--processes", "3"}, at.path());
+  EXPECT_TRUE(program::holds(several.out, "report:"));
+  expect_same_run(at, "one", "three");
+}
+
+// Processes as a launcher that speaks PMI starts them.
+class Launched {
+ public:
+  Launched(const program::TempDir& at, const std::string& out, int64_t places, const program::Words& more) {
+    for (int64_t p = 0; p < places; ++p) {
+      program::Words words{"env", "PMI_RANK=" + std::to_string(p), "PMI_SIZE=" + std::to_string(places),
+                           "PMI_JOBID=" + at.path().string() + out, "HOME=" + at.path().string()};
+      const auto train = program::command_line({"train", "fleet.toml", "--out", out});
+      words.insert(words.end(), train.begin(), train.end());
+      words.insert(words.end(), more.begin(), more.end());
+      all.push_back(std::make_unique<program::Process>(words, at.path()));
+    }
+    // Until it is well under way.
+    const std::string log = at / (out + "/metrics.jsonl");
+    for (int k = 0; k < 600 && program::lines(program::slurp(log)).size() < 8; ++k)
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_GE(program::lines(program::slurp(log)).size(), 8u);
+  }
+  std::vector<std::unique_ptr<program::Process>> all;
+};
+
+TEST(Program, GoesOnWithoutAProcessThatIsKilled) {
+  program::TempDir at;
+  program::spill(at / "fleet.toml", kFleet);
+  const Launched fleet(at, "run", 3,
+                       {"--set", "rounds=3000", "--set", "log_every=20", "--set", "transport.patience=1"});
+  fleet.all[2]->send(SIGKILL);
+  EXPECT_EQ(fleet.all[2]->wait().signal, SIGKILL);
+  for (const int p : {0, 1}) {
+    const auto r = fleet.all[p]->wait();
+    EXPECT_EQ(r.code, 0) << r.err;
+  }
+  const Json summary = read_json(at / "run/summary.json");
+  EXPECT_EQ(summary["rounds"], 3000);
+  EXPECT_EQ(summary["eval"]["judged_agents"], (std::vector<int64_t>{0, 1, 2, 3}));
+  for (const Json& mean : summary["eval"]["mean"]) EXPECT_TRUE(mean.is_number());
+  // The key that they met by is the user's alone.
+  EXPECT_EQ(fs::status(at / ".config/symma/fleet.key").permissions(),
+            fs::perms::owner_read | fs::perms::owner_write);
+}
+
+TEST(Program, KilledAsAWholeIsGoneOnWithByAnotherNumber) {
+  program::TempDir at;
+  program::spill(at / "fleet.toml", kFleet);
+  const program::Words longer{"--set", "rounds=1500", "--set", "log_every=10", "--set", "eval.every=1500"};
+  {
+    const Launched fleet(at, "run", 3, longer);
+    for (const auto& p : fleet.all) p->send(SIGKILL);
+  }
+  EXPECT_FALSE(fs::exists(at / "run/checkpoint.safetensors"));
+  program::run_well({"train", "--resume", "--out", "run", "--processes", "2"}, at.path());
+  program::Words words{"train", "fleet.toml", "--out", "unbroken"};
+  words.insert(words.end(), longer.begin(), longer.end());
+  program::run_well(words, at.path());
+  expect_same_run(at, "unbroken", "run");
+}
+
+TEST(Program, RefusesMoreProcessesThanAgentsAndWhatTheyCannotDo) {
+  program::TempDir at;
+  program::spill(at / "fleet.toml", kFleet);
+  for (const program::Words& more : {program::Words{"--processes", "7"},
+                                     program::Words{"--processes", "2", "--set", "exchange.topology=star",
+                                                    "--set", "server.secure=true"}}) {
+    program::Words words{"train", "fleet.toml", "--out", "no"};
+    words.insert(words.end(), more.begin(), more.end());
+    const auto r = program::run(words, at.path());
+    EXPECT_EQ(r.code, 2);
+    EXPECT_EQ(program::lines(r.err).size(), 1u) << r.err;
+    EXPECT_FALSE(fs::exists(at / "no"));
+  }
+}
+
+}  // namespace
+}  // namespace symma

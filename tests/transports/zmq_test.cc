@@ -1,0 +1,142 @@
+// Letters over ZeroMQ: what is sent comes, once and to whom it is for; who is not of the fleet is not let in;
+// what is no message is dropped; and who cannot be reached is not waited for.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "symma/core/errors.h"
+#include "symma/core/rng.h"
+#include "symma/transports/envelope.h"
+#include "symma/transports/zmq.h"
+
+namespace symma {
+namespace {
+
+int64_t port() {
+  static int64_t next = 21000 + ::getpid() % 20000;
+  return next++;
+}
+
+Meeting meeting(int64_t place, int64_t at, const std::string& secret = "one secret of a fleet of three") {
+  return {place, {{0, 1}, {2}, {3, 4}}, "127.0.0.1", at, secret, 0.5, 20};
+}
+
+// What each of three processes does with its transport.
+void in_three(const std::function<void(int64_t place, Transport&)>& work) {
+  const int64_t at = port();
+  std::vector<std::thread> threads;
+  for (int64_t p = 0; p < 3; ++p)
+    threads.emplace_back([&, p] {
+      const auto lines = meet(meeting(p, at));
+      work(p, *lines);
+    });
+  for (auto& t : threads) t.join();
+}
+
+TEST(Zmq, LettersComeToWhomTheyAreFor) {
+  in_three([](int64_t place, Transport& t) {
+    const std::vector<std::vector<int64_t>> mine{{0, 1}, {2}, {3, 4}};
+    EXPECT_EQ(t.roster().ids, (std::vector<int64_t>{0, 1, 2, 3, 4}));
+    for (int64_t round = 1; round <= 50; ++round) {
+      std::vector<int64_t> others;
+      for (int64_t p = 0; p < 3; ++p)
+        if (p != place) others.insert(others.end(), mine[p].begin(), mine[p].end());
+      for (const int64_t id : mine[place])
+        t.send({id, others, round, Letter::Kind::kSaid, Bytes(2000, static_cast<uint8_t>(10 * id + round))});
+      const Post post = t.collect(Letter::Kind::kSaid, round, others);
+      ASSERT_TRUE(post.missing.empty()) << place << " " << round;
+      ASSERT_EQ(post.came.size(), others.size());
+      for (size_t k = 0; k < others.size(); ++k) {
+        EXPECT_EQ(post.came[k].from, others[k]);
+        EXPECT_EQ(post.came[k].round, round);
+        EXPECT_EQ(post.came[k].bytes, Bytes(2000, static_cast<uint8_t>(10 * others[k] + round)));
+      }
+    }
+  });
+}
+
+TEST(Zmq, WhoIsGoneIsMissingAndWaitedForOnce) {
+  in_three([](int64_t place, Transport& t) {
+    const std::vector<std::vector<int64_t>> mine{{0, 1}, {2}, {3, 4}};
+    for (int64_t round = 1; round <= 6; ++round) {
+      if (place == 2 && round == 4) return;
+      std::vector<int64_t> others;
+      for (int64_t p = 0; p < 3; ++p)
+        if (p != place) others.insert(others.end(), mine[p].begin(), mine[p].end());
+      for (const int64_t id : mine[place]) t.send({id, others, round, Letter::Kind::kSaid, {1}});
+      const auto start = std::chrono::steady_clock::now();
+      const Post post = t.collect(Letter::Kind::kSaid, round, others);
+      const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      EXPECT_EQ(post.missing, round < 4 ? std::vector<int64_t>{} : std::vector<int64_t>({3, 4})) << round;
+      if (round == 6) {
+        EXPECT_LT(took, 0.4);
+      }
+    }
+    EXPECT_EQ(t.roster().ids, (std::vector<int64_t>{0, 1, 2}));
+  });
+}
+
+TEST(Zmq, AnotherSecretIsNotLetIn) {
+  const int64_t at = port();
+  std::thread stranger([&] {
+    Meeting m = meeting(1, at, "another secret, of somebody else");
+    m.start = 2;
+    EXPECT_THROW(meet(m), UserError);
+  });
+  Meeting m = meeting(0, at);
+  m.start = 2;
+  try {
+    meet(m);
+    FAIL() << "a stranger was let in";
+  } catch (const UserError& e) {
+    EXPECT_NE(std::string(e.what()).find("did not come"), std::string::npos) << e.what();
+  }
+  stranger.join();
+}
+
+TEST(Envelope, OpensWhatWasSealed) {
+  Bytes letters;
+  put_letter(letters, {3, {0, 5, -1}, 17, Letter::Kind::kAnswer, {1, 2, 3}});
+  put_letter(letters, {-2, {}, -1, Letter::Kind::kTold, {}});
+  const auto opened = open(sealed(1, letters), 2, 6);
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(opened->place, 1);
+  ASSERT_EQ(opened->letters.size(), 2u);
+  EXPECT_EQ(opened->letters[0].to, (std::vector<int64_t>{0, 5, -1}));
+  EXPECT_EQ(opened->letters[0].bytes, (Bytes{1, 2, 3}));
+  EXPECT_EQ(opened->letters[1].from, -2);
+}
+
+// Cut, bent and invented messages: each is refused or is letters between addresses that there are, and
+// nothing is allocated by what they claim.
+TEST(Envelope, GarbageIsRefused) {
+  Bytes letters;
+  for (int64_t k = 0; k < 4; ++k) put_letter(letters, {k, {0, 1}, k, Letter::Kind::kSaid, Bytes(9, 7)});
+  const Bytes good = sealed(0, letters);
+  EXPECT_FALSE(open(good, 0, 6));
+  for (size_t n = 0; n < good.size(); ++n) {
+    const auto cut = open(std::span(good).first(n), 2, 6);
+    if (cut) {
+      EXPECT_LT(cut->letters.size(), 4u);
+    }
+  }
+  Draws d(Rng(1));
+  for (int k = 0; k < 20000; ++k) {
+    Bytes bent = good;
+    for (int64_t n = 1 + d.below(4); n > 0; --n)
+      bent[d.below(static_cast<int64_t>(bent.size()))] = d.word() & 255;
+    const auto opened = open(bent, 2, 6);
+    if (!opened) continue;
+    EXPECT_LT(opened->place, 2);
+    for (const Letter& letter : opened->letters) {
+      EXPECT_GE(letter.from, -2);
+      EXPECT_LT(letter.from, 6);
+      EXPECT_LE(letter.bytes.size(), bent.size());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace symma
