@@ -211,6 +211,13 @@ Json type_schema(const Field& f) {
     Json operator()(Nested* nested) const {
       const std::string now = nested->kind();
       Json branches = Json::array({{{"enum", nested->kinds()}}});
+      // A part may hold one of its own kind, so what is nested deeper is not looked into.
+      static thread_local int depth = 0;
+      if (depth > 0) {
+        branches.push_back({{"type", "object"}});
+        return {{"anyOf", branches}};
+      }
+      ++depth;
       for (const auto& kind : nested->kinds()) {
         nested->choose(kind, kind);
         Fields theirs;
@@ -221,6 +228,7 @@ Json type_schema(const Field& f) {
         if (kind != now) branch["required"] = {"kind"};
         branches.push_back(branch);
       }
+      --depth;
       nested->choose(now, now);
       return {{"anyOf", branches}};
     }

@@ -214,7 +214,7 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
   Json shares = Json::array();
   if (const auto* holder = dynamic_cast<const Shares*>(e.family.get())) {
     for (int64_t a = 0; a < e.fleet.agents && e.fleet.agents <= kMostListed; ++a)
-      shares.push_back(holder->share(a));
+      shares.push_back(holder->share(e.fleet.seeds > 1 ? 0 : a));
   }
   summary["agent_share"] = shares;
   if (judged.empty()) {

@@ -1,6 +1,7 @@
 // The kernel that does MAML whole against the same learner through autograd over plain tensor operations, and
 // when each is taken.
 #include "symma/learners/fused.h"
+#include "symma/nn/kernels/mlp.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
