@@ -162,6 +162,10 @@ int start_processes(int64_t processes, int threads) {
     *it = 0;
     --left;
     if (place == 0) first = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    // Without the first nobody goes on; who still waits for it to come up need not.
+    if (place == 0 && first != 0)
+      for (const pid_t child : children)
+        if (child > 0) ::kill(child, SIGTERM);
     if (WIFSIGNALED(status))
       std::fprintf(stderr, "\nsymma: process %ld of %ld was ended by signal %d%s\n", static_cast<long>(place),
                    static_cast<long>(processes), WTERMSIG(status),
