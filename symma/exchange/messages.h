@@ -41,7 +41,7 @@ struct Said {
 // `who` are all who speak, here and elsewhere. `base` [n, Q] is what updates are counted from and is said
 // with them; undefined where receivers know it.
 Said speak(const Exchange&, ExchangeState&, const Tensor& wanted /*[n,Q] double*/,
-           const std::vector<int64_t>& who, Rng, Transport* elsewhere, const Tensor& base = {});
+           const std::vector<int64_t>& who, Rng, Transport* elsewhere = nullptr, const Tensor& base = {});
 
 // What has come of one who is elsewhere.
 struct Heard {
