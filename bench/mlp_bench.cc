@@ -14,6 +14,7 @@
 #include "symma/core/parallel.h"
 #include "symma/core/rng.h"
 #include "symma/nn/kernels/maml_mlp.h"
+#include "symma/nn/kernels/mlp.h"
 
 namespace symma {
 namespace {

@@ -134,7 +134,10 @@ Settings Settings::read(const Config& config) {
                     suggestion("", TaskFamilyRegistry::instance().names()));
   for (const auto& section : all)
     read_section(section, config, section.name.empty() ? names : std::vector<std::string>{});
-  if (s.fleet.name.empty()) s.fleet.name = std::filesystem::path(config.file()).stem();
+  // A file's name may be any bytes; what goes by it is UTF-8.
+  if (s.fleet.name.empty())
+    s.fleet.name = Json::parse(Json(std::filesystem::path(config.file()).stem().string())
+                                   .dump(-1, ' ', false, Json::error_handler_t::replace));
   s.write_down();
   return s;
 }

@@ -45,11 +45,11 @@ inline double least_of(const Mixture& p, const Mixture& q, bool rises, int64_t s
   left -= 11, right += 11;
   const auto n = static_cast<double>(steps);
   const int64_t size = std::clamp<int64_t>(
-      static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(2 * reach * n / 2e-2))), 1 << 14, 1 << 21);
+      static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(2 * reach * n / 5e-2))), 1 << 14, 1 << 20);
   const double h = 2 * reach / static_cast<double>(size);
   at::Tensor mass = at::zeros({size}, at::kDouble);
   double* to = mass.data_ptr<double>();
-  const int64_t cells = 1 << 17;
+  const int64_t cells = 1 << 16;
   double edge = loss(left);
   for (int64_t k = 0; k < cells; ++k) {
     const double a = left + (right - left) * static_cast<double>(k) / cells,

@@ -61,8 +61,9 @@ TEST(FilesPage, ItsLinesReproducePredictions) {
       const double ours = std::stod(row.substr(row.rfind(',') + 1)),
                    theirs = std::stod(read[i].substr(tab == std::string::npos ? 0 : tab + 1));
       EXPECT_NEAR(ours, theirs, 1e-6 * std::max(1.0, std::abs(ours))) << row;
-      if (tab != std::string::npos)
+      if (tab != std::string::npos) {
         EXPECT_TRUE(program::holds(row, read[i].substr(0, tab))) << row << " " << read[i];
+      }
     }
   }
 }

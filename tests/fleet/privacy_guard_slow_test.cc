@@ -57,8 +57,7 @@ struct Release {
   Tensor sum;
   double log_bound;
 };
-Release release(const Json& sections, const Tensor& updates, uint64_t key) {
-  const Experiment e = fleet(sections);
+Release release(const Experiment& e, const Tensor& updates, uint64_t key) {
   ExchangeState s = exchange_start(e.exchange, at::zeros_like(updates));
   const double before = s.clip;
   const Tensor row = exchange(e.exchange, s, updates, Rng(key))[0];
@@ -71,16 +70,16 @@ double moved_at_server(const File& f, const Tensor& one, const Tensor& other, Fa
   const Json seeded = with(f.sections, "privacy", "noise_key", "seed");
   Json a = seeded, b = seeded;
   a["agents"] = one.size(0), b["agents"] = other.size(0);
-  const Experiment e = fleet(a);
+  const Experiment e = fleet(a), less = fleet(b);
   const PrivacyOptions& p = e.exchange.privacy;
   const AdaptiveClipping adaptive{.quantile = p.quantile, .count_sigma = p.count_noise};
   const double sigma = p.adaptive ? adaptive.sum_sigma(p.noise, "test") : p.noise;
   double most = 0;
   for (uint64_t key = 0; key < 12; ++key) {
-    const Release x = release(a, one, key), y = release(b, other, key);
+    const Release x = release(e, one, key), y = release(less, other, key);
     double square = std::pow((x.sum - y.sum).norm().item<double>() / (sigma * p.clip), 2);
     if (p.adaptive) {
-      const double half = (x.log_bound * e.exchange.expected() - y.log_bound * fleet(b).exchange.expected()) /
+      const double half = (x.log_bound * e.exchange.expected() - y.log_bound * less.exchange.expected()) /
                           adaptive.rate / p.count_noise;
       // The old code released the count as it was: with the agent, one more.
       const double count = fault == Fault::kRawCount ? 1 / p.count_noise : half;

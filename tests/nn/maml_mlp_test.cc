@@ -1,5 +1,6 @@
 // MAML without a graph against the same through autograd.
 #include "symma/nn/kernels/maml_mlp.h"
+#include "symma/nn/kernels/mlp.h"
 
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>

@@ -83,7 +83,8 @@ TEST(Runtime, BitsAreTheProgramsAndNothingIsAllocated) {
         const int adapted = symma_adapt(m.get(), n, xs.data(), ys.data(), steps),
                   predicted = symma_predict(m.get(), 50, qs.data(), p.data());
         const long after = allocations;
-        ASSERT_EQ(adapted, SYMMA_OK), ASSERT_EQ(predicted, SYMMA_OK);
+        ASSERT_EQ(adapted, SYMMA_OK);
+        ASSERT_EQ(predicted, SYMMA_OK);
         EXPECT_EQ(after, before);
         for (size_t i = 0; i < p.size(); ++i) {
           if (classes)
