@@ -19,6 +19,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "symma/envs/copies.h"
 #include "symma/envs/drawing.h"
@@ -191,7 +192,13 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
       if (!o.file.empty()) out.push_back(0);
     } else {
       const auto next = static_cast<int64_t>(o.homes.size());
-      for (int64_t h : o.homes) out.push_back(h + next);
+      // The next group is there where its files are.
+      const auto there = [&](int64_t h) {
+        return o.data.empty() ||
+               std::filesystem::exists(std::filesystem::path(o.data) / fmt::format("Building_{}.csv", h));
+      };
+      if (std::all_of(o.homes.begin(), o.homes.end(), [&](int64_t h) { return there(h + next); }))
+        for (int64_t h : o.homes) out.push_back(h + next);
     }
     std::sort(out.begin(), out.end());
     out.erase(std::unique(out.begin(), out.end()), out.end());

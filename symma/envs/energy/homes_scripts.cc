@@ -55,8 +55,8 @@ class SelfConsumption final : public Script {
     const HomesView& homes = homes_of(env, "self_consumption");
     return by_rule(env, homes, [&](int64_t e, int64_t home) {
       const double a = -homes.draws(e, home, o_.next_hour ? 1 : 0) / homes.capacity(e);
-      const int hour = homes.hour(e);
-      return o_.evenings && a < 0 && (hour < 16 || hour > 21) ? 0.0 : a;
+      const int acts = homes.hour(e) % 24 + 1;  // an action acts in the next hour
+      return o_.evenings && a < 0 && (acts < 16 || acts > 21) ? 0.0 : a;
     });
   }
 
