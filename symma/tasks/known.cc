@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 
@@ -69,7 +70,8 @@ Source look(const fs::path& path, std::vector<fs::path>& files) {
   for (const auto& file : files) {
     ++s.files;
     s.bytes += static_cast<int64_t>(fs::file_size(file, ec));
-    const auto time = fs::last_write_time(file, ec).time_since_epoch();
+    // The clock of files counts from another year, in which all of ours are below 0.
+    const auto time = std::chrono::file_clock::to_sys(fs::last_write_time(file, ec)).time_since_epoch();
     s.changed =
         std::max<int64_t>(s.changed, std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
   }

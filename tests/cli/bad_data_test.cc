@@ -113,11 +113,9 @@ TEST_F(BadInput, Drawings) {
   refused(kDrawings, {"agents", "7 agents", "training alphabets", "deal"}, {"--set", "agents=7"});
   refused(kDrawings, {"[task] test_alphabets", "alphabet_1", "did you mean alphabet1?"},
           {"--set", "task.test_alphabets=[\"alphabet_1\"]"});
-  refused(kDrawings, {"nowhere", "no such file or folder", "a zip"},
-          {"--set", "task.path=[\"nowhere\"]"});
+  refused(kDrawings, {"nowhere", "no such file or folder", "a zip"}, {"--set", "task.path=[\"nowhere\"]"});
   fs::create_directory(at / "empty");
-  refused(kDrawings, {"empty", "holds no images", "alphabet/character"},
-          {"--set", "task.path=[\"empty\"]"});
+  refused(kDrawings, {"empty", "holds no images", "alphabet/character"}, {"--set", "task.path=[\"empty\"]"});
   refused(kDrawings, {"[task] path", "is missing", "name folders"}, {"--set", "task.path=[]"});
 
   const std::string whole = slurp(at / "drawings/alphabet2/character1/0.png"),

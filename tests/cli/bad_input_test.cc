@@ -25,7 +25,7 @@ TEST_F(BadInput, CommandLine) {
   expect_refusal(run({}, at.path()), {"--help"});
   expect_refusal(run({"trian"}, at.path()), {"--help"});
   expect_refusal(run({"train", "--rounds", "3"}, at.path()), {"--rounds", "--help"});
-  expect_refusal(run({"adapt", "run"}, at.path()), {"--data", "--help"});
+  expect_refusal(run({"adapt", "run"}, at.path()), {"no examples", "--data", "--episodes"});
   expect_refusal(run({"train", "e.toml", "--device", "tpu"}, at.path()), {"--device", "cpu", "--help"});
   expect_refusal(run({"list", "Lerner"}, at.path()), {"Lerner", "Learner"});
 }

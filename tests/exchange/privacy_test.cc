@@ -191,7 +191,7 @@ TEST(Composition, IsNotBelowWhatIsCertain) {
         certain_epsilon({{{1 - s.q, 0.}, {s.q, 1 / s.sigma}}}, {{{1., 0.}}}, true, s.steps, 1e-5);
     const Epsilon e = composed_epsilon({&s, 1}, 1e-5);
     EXPECT_GE(e.upper, certain) << s.sigma;
-    EXPECT_LE(e.estimate, certain + 0.02) << s.sigma;  // and the bound from below is tight
+    EXPECT_LE(e.estimate, certain + 0.06) << s.sigma;  // and the bound from below is tight
   }
 }
 

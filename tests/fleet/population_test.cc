@@ -204,6 +204,7 @@ TEST(Population, LineageSurvivesAnInterruption) {
   int asked = 0;
   train(e, {.folder = folder("broken"), .force = true}, {.stop = [&] { return ++asked == 7; }}, b);
   EXPECT_EQ(b.round, 7);
+  b = {};  // one state at a time holds the folder
   train(e, {.folder = folder("broken"), .resume = true}, {}, b);
   const auto whole = read_records(folder("whole") + "/lineage.jsonl");
   ASSERT_EQ(whole.size(), 5u);  // the beginning, and rounds 3, 6, 9 and 12

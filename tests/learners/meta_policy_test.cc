@@ -84,7 +84,7 @@ TEST(Numbers, ARolloutKnowsTheDensityOfWhatItDrew) {
 
 TEST(Numbers, LearnersThatChooseRefuseThem) {
   const Made m = made();
-  for (const char* kind : {"ippo", "qmix"}) {
+  for (const char* kind : {"coma", "qmix"}) {
     try {
       make<LearnerRegistry>(kind, {}, LearnerSetting{*m.model, m.family->spec()});
       ADD_FAILURE() << kind;

@@ -183,8 +183,7 @@ TEST(Leaving, ValueLearnersLearnInWorldsThatPlayersLeave) {
   const Scene s({{"kind", "exits"}, {"walkers", 3}}, "mlp");
   for (const std::string name : {"iql", "vdn"}) {
     const auto l = s.learner(
-        name,
-        {{"lr", 0.01}, {"buffer", 100}, {"batch", 16}, {"epsilon_steps", 2000}, {"target_update", 20}});
+        name, {{"lr", 0.01}, {"buffer", 100}, {"batch", 16}, {"epsilon_steps", 2000}, {"target_update", 20}});
     EXPECT_GT(s.learned(*l, 120), best - 0.3) << name;
   }
 }

@@ -244,7 +244,7 @@ TEST_F(ImageFiles, FoldersOfClassesNeedNoAlphabets) {
     EXPECT_EQ(family->spec().classes, 6 * 4);  // as many as ways for validation, and for the test
   }
   refused({{"ways", 2}, {"queries", 2}, {"test_queries", 2}, {"within_alphabet", true}},
-          {"ways", "classes in c"});
+          {"ways", "class in c"});
   write("d/deeper", 2, 4);
   refused({{"ways", 2}}, {"is in class/", "deeper", "arrange all images alike"});
   program::spill(at / "d2/0.png", image());
@@ -387,7 +387,7 @@ TEST_F(Episodic, ListsThatWillNotDo) {
                     good = "e,d/c0/0.png,support,a\ne,d/c1/0.png,support,b\n";
   not_listed(head + good, {"list.csv:2", "episode e has no query"});
   not_listed(head + "e,d/c0/0.png,query,a\n", {"no support"});
-  not_listed(head + good + "e,d/c0/1.png,query,c\n", {"list.csv:4", "\"c\" is no label", "one of a, b"});
+  not_listed(head + good + "e,d/c0/1.png,query,c\n", {"list.csv:4", "\"c\" is no label", "is no label of"});
   not_listed(head + good + "e,d/c0/9.png,query,a\n", {"d/c0/9.png", "no such file"});
   not_listed(head + good + "e,d/c0/1.png,test,a\n",
              {"list.csv:4: column stage", "\"test\"", "support or query"});

@@ -169,7 +169,8 @@ class Rl2 : public Learner {
   }
 
   static const TaskSpec& checked(const LearnerSetting& setting) {
-    need(setting, "rl2", {Need::kWorlds, Need::kWholeTeams, Need::kAllPlayers, Need::kMemory, Need::kFeedback});
+    need(setting, "rl2",
+         {Need::kWorlds, Need::kWholeTeams, Need::kAllPlayers, Need::kMemory, Need::kFeedback});
     return setting.spec;
   }
 

@@ -147,8 +147,8 @@ void maml(MamlRow<T>& row) {
 template <class T>
 const RowKernels<T>& table() {
 #ifdef SYMMA_FOR_DEVICES  // runtime/ adapts and predicts, and needs nothing that differentiates twice
-  static constexpr RowKernels<T> kTable{pack<T>, unpack<T>, transpose_weights<T>, forward<T>, backward<T>,
-                                        nullptr, nullptr,   nullptr,              adapt<T>};
+  static constexpr RowKernels<T> kTable{
+      pack<T>, unpack<T>, transpose_weights<T>, forward<T>, backward<T>, nullptr, nullptr, nullptr, adapt<T>};
 #else
   static constexpr RowKernels<T> kTable{pack<T>,       unpack<T>,   transpose_weights<T>,
                                         forward<T>,    backward<T>, forward_r<T>,
