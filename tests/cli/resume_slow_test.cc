@@ -216,7 +216,7 @@ TEST(Resume, OverATornRowAndALeftoverFile) {
   expect_same_run(at / "unbroken", at / "broken");
 }
 
-// Ctrl-C stops after the round and saves; the command that it prints goes on, wherever the run lies.
+// Ctrl-C stops after the round, saves and exits with 130; the command that it prints goes on, wherever the run lies.
 void interrupt_and_go_on(const std::string& folder) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
@@ -228,7 +228,7 @@ void interrupt_and_go_on(const std::string& folder) {
     p.send(SIGINT);
     r = p.wait();
   }
-  EXPECT_EQ(r.code, 0) << "signal " << r.signal << "\n" << r.err;
+  EXPECT_EQ(r.code, 130) << "signal " << r.signal << "\n" << r.err;
   ASSERT_FALSE(r.err.empty());
   const std::string last = lines(r.err).back(), mark = "go on with: symma ";
   EXPECT_TRUE(last.starts_with("stopped after round ")) << last;
