@@ -216,7 +216,8 @@ TEST(Resume, OverATornRowAndALeftoverFile) {
   expect_same_run(at / "unbroken", at / "broken");
 }
 
-// Ctrl-C stops after the round, saves and exits with 130; the command that it prints goes on, wherever the run lies.
+// Ctrl-C stops after the round, saves and exits with 130; the command that it prints goes on, wherever the
+// run lies.
 void interrupt_and_go_on(const std::string& folder) {
   TempDir at;
   spill(at / "s.toml", kSixSines);
