@@ -37,9 +37,9 @@ Json about(const Experiment& e) {
           {"tasks", e.fleet.tasks},
           {"seed", e.fleet.seed},
           {"precision", e.fleet.precision},
-          {"task", e.task_kind},
-          {"model", e.model_kind},
-          {"learner", e.learner_kind},
+          {"task", e.chosen.task.kind()},
+          {"model", e.chosen.model.kind()},
+          {"learner", e.chosen.learner.kind()},
           {"metric", e.spec.metric},
           {"higher_is_better", e.spec.higher_is_better},
           {"kind", kinds[static_cast<int>(e.spec.kind)]},
@@ -155,7 +155,7 @@ nb::dict scores_of(const EvalResult& r) {
 nb::dict read_examples(const Experiment& e, const std::string& csv) {
   const auto* reader = dynamic_cast<const FewShot*>(e.family.get());
   if (!reader)
-    throw UserError("adapt", "task \"" + e.task_kind + "\" cannot read examples from a file",
+    throw UserError("adapt", "task \"" + e.chosen.task.kind() + "\" cannot read examples from a file",
                     "pass arrays of numbers");
   const FewShot::Reading r = [&] {
     nb::gil_scoped_release free;

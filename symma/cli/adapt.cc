@@ -53,7 +53,7 @@ std::string predictions(const FewShot::Reading& r, const Tensor& output /*[1, K,
 void adapt_to_listed(const AdaptArguments& a, const Experiment& e, const State& row) {
   const auto* player = dynamic_cast<const PlaysEpisodes*>(e.family.get());
   if (!player)
-    throw UserError("--episodes", "task \"" + e.task_kind + "\" plays no listed episodes",
+    throw UserError("--episodes", "task \"" + e.chosen.task.kind() + "\" plays no listed episodes",
                     "use a run on images or table");
   const EpisodeList list = EpisodeList::load(a.episodes);
   const std::vector<int64_t> steps{a.steps < 0 ? e.eval.steps.back() : a.steps};
@@ -105,13 +105,11 @@ void run_adapt(const AdaptArguments& a) {
                     "name a CSV file with --data, or a list of episodes with --episodes");
   const Experiment e = open_experiment(a.run, {});
   const RunState state = load_checkpoint(in_folder(a.run, "checkpoint.safetensors"), e);
-  if (a.agent < 0 || a.agent >= e.fleet.agents)
-    throw UserError("--agent", fmt::format("there is no agent {}", a.agent),
-                    fmt::format("agents are 0 to {}", e.fleet.agents - 1));
+  check_agent(e, a.agent);
   if (!a.episodes.empty()) return adapt_to_listed(a, e, state.learner.rows(a.agent, a.agent + 1));
   const auto* reader = dynamic_cast<const FewShot*>(e.family.get());
   if (!reader)
-    throw UserError("--data", "task \"" + e.task_kind + "\" cannot read examples from a file",
+    throw UserError("--data", "task \"" + e.chosen.task.kind() + "\" cannot read examples from a file",
                     "use a run on sinusoid, table or images");
   if (const std::string changed = changed_data(a.run); !changed.empty())
     std::fprintf(stderr, "%s since training; predictions go by what the run learned from\n", changed.c_str());

@@ -71,15 +71,6 @@ int code_of(int status) {
 
 }  // namespace
 
-int run_self(const std::vector<std::string>& arguments, const std::string& log) {
-  const pid_t pid = start(arguments, log);
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    if (told_to_end) ::kill(pid, SIGTERM);
-  }
-  return code_of(status);
-}
-
 bool is_done(const std::string& folder) {
   std::error_code ec;
   // The report comes last.

@@ -40,7 +40,4 @@ bool is_done(const std::string& folder);
 // the runs under way save and end, and it exits with 130 or 143; where it is killed, they are too.
 std::vector<Outcome> run_batch(const Batch&, const std::vector<Planned>&);
 
-// This program with `arguments`, its output in the file `log`. Returns the exit code, or minus the signal.
-int run_self(const std::vector<std::string>& arguments, const std::string& log);
-
 }  // namespace symma

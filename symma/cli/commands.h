@@ -28,6 +28,9 @@ void add_sweep(CLI::App&);
 // The experiment of a run folder, with settings laid over it. Throws UserError where the folder holds no run.
 Experiment open_experiment(const std::string& folder, const std::vector<std::string>& settings);
 
+// Throws UserError where --agent names nobody of the fleet.
+void check_agent(const Experiment&, int64_t agent);
+
 std::string in_folder(const std::string& folder, const std::string& file);
 
 // " of 7 homes", of an object that has "groups" and "group_word"; "" of one that has not.

@@ -24,7 +24,7 @@ struct EvalArguments {
 void run_listed(const EvalArguments& a) {
   const Experiment e = open_experiment(a.run, a.settings);
   if (!dynamic_cast<const PlaysEpisodes*>(e.family.get()))
-    throw UserError("--episodes", "task \"" + e.task_kind + "\" plays no listed episodes",
+    throw UserError("--episodes", "task \"" + e.chosen.task.kind() + "\" plays no listed episodes",
                     "use a run on images or table");
   const RunState state = load_checkpoint(in_folder(a.run, "checkpoint.safetensors"), e);
   const EpisodeList list = EpisodeList::load(a.episodes);
@@ -45,7 +45,7 @@ void run_eval(const EvalArguments& a) {
     // A family that reads test data from a file says so by having the option.
     Json& task = e.settings["task"];
     if (!task.contains("test_path"))
-      throw UserError("--data", "task \"" + e.task_kind + "\" reads no files", "leave it out");
+      throw UserError("--data", "task \"" + e.chosen.task.kind() + "\" reads no files", "leave it out");
     const Json data = task["test_path"].is_array() ? Json::array({a.data}) : Json(a.data);
     settings.push_back("task.test_path=" + data.dump());
     // What was trained on stays as it was: with a test_path it would be more groups, and other scales.

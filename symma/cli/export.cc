@@ -22,9 +22,7 @@ void run_export(const ExportArguments& a) {
                     "leave it out, or use --to onnx");
   const Experiment e = open_experiment(a.run, {});
   const RunState state = load_checkpoint(in_folder(a.run, "checkpoint.safetensors"), e);
-  if (a.agent < 0 || a.agent >= e.fleet.agents)
-    throw UserError("--agent", fmt::format("there is no agent {}", a.agent),
-                    fmt::format("agents are 0 to {}", e.fleet.agents - 1));
+  check_agent(e, a.agent);
   const Exported x = exported(e, state.learner, a.agent);
   const std::string bytes = a.to == "bin"  ? model_file(x)
                             : a.to == "c"  ? c_source(x)

@@ -31,6 +31,12 @@ Experiment open_experiment(const std::string& folder, const std::vector<std::str
   return e;
 }
 
+void check_agent(const Experiment& e, int64_t agent) {
+  if (agent < 0 || agent >= e.fleet.agents)
+    throw UserError("--agent", fmt::format("there is no agent {}", agent),
+                    fmt::format("agents are 0 to {}", e.fleet.agents - 1));
+}
+
 std::string groups_words(const Json& eval) {
   if (!eval.contains("groups")) return "";
   return " of " + counted_words(eval["groups"].get<int64_t>(), eval.value("group_word", "group"));

@@ -176,9 +176,9 @@ void run_train(TrainArguments a) {
   if (!a.quiet && speaks) {
     std::fprintf(stderr, "%s: %ld %s%s, %s on %s, model %s with %ld parameters, topology %s\n",
                  e.fleet.name.c_str(), static_cast<long>(e.fleet.agents),
-                 e.fleet.seeds > 1 ? "seed" : "agent", e.fleet.agents == 1 ? "" : "s", e.learner_kind.c_str(),
-                 e.task_kind.c_str(), e.model_kind.c_str(), static_cast<long>(e.model->layout().size()),
-                 e.exchange.options.topology.c_str());
+                 e.fleet.seeds > 1 ? "seed" : "agent", e.fleet.agents == 1 ? "" : "s",
+                 e.chosen.learner.kind().c_str(), e.chosen.task.kind().c_str(), e.chosen.model.kind().c_str(),
+                 static_cast<long>(e.model->layout().size()), e.exchange.options.topology.c_str());
     if (account.open()) std::fprintf(stderr, "privacy: %s\n", account.terms().c_str());
     if (e.exchange.server.secure) std::fprintf(stderr, "%s\n", secure_statement(e).c_str());
     if (a.run.resume && account.open() && !e.exchange.privacy.seeded())

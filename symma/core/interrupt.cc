@@ -26,14 +26,6 @@ void ask_to_stop() noexcept {
   asked_at.compare_exchange_strong(never, now());
 }
 
-bool asked_to_stop() noexcept {
-  return asked_at.load(std::memory_order_relaxed) != 0;
-}
-
-void forget_asking() noexcept {
-  asked_at.store(0);
-}
-
 void check_interrupted() {
   const int64_t asked = asked_at.load(std::memory_order_relaxed);
   if (asked == 0) return;

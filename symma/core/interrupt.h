@@ -18,9 +18,7 @@ class Interrupted : public std::exception {
 inline constexpr double kPatience = 5;  // seconds
 
 void ask_to_stop() noexcept;  // may be called in a signal's handler
-bool asked_to_stop() noexcept;
-void forget_asking() noexcept;
-void check_interrupted();  // throws Interrupted
+void check_interrupted();     // throws Interrupted
 
 // While one lives, being asked to stop gives up at once.
 class Expendable {

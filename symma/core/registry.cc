@@ -19,6 +19,12 @@ void* only_one(const std::type_info& type, void* (*make)()) {
   return one;
 }
 
+std::vector<std::string> names_of(const Fields& fields) {
+  std::vector<std::string> out;
+  for (const auto& f : fields.list()) out.push_back(f.name);
+  return out;
+}
+
 Json describe(const Fields& fields) {
   Json out = Json::array();
   for (const auto& f : fields.list()) {

@@ -32,13 +32,15 @@ class Draft {
 
 struct PartInfo {
   std::string name, summary, source;
-  std::function<Json()> options;  // a list of {name, default, doc, range}
+  std::function<Json()> options;  // a list of {name, default, doc, range, schema}
+  std::function<std::vector<std::string>()> option_names;
 };
 
 // Every part of every kind, for `symma list` and the docs: kind -> name -> what it is.
 std::map<std::string, std::map<std::string, PartInfo>>& catalog();
 
 Json describe(const Fields& fields);
+std::vector<std::string> names_of(const Fields& fields);
 
 // The one object of a type in the process, made where there is none yet. It is kept in the library, by the
 // type's name, so a module that is built with hidden visibility, or loaded apart, meets the same registries.
@@ -73,12 +75,15 @@ class Registry {
   bool add(const std::string& kind, const std::string& name, const std::string& summary,
            const std::string& source, std::function<DraftPtr()> make) {
     makers_[name] = make;
-    catalog()[kind][name] = {name, summary, source, [make] {
-                               const DraftPtr draft = make();
-                               Fields f;
-                               draft->fields(f);
-                               return describe(f);
-                             }};
+    const auto of_fields = [make](auto what) {
+      return [make, what] {
+        const DraftPtr draft = make();
+        Fields f;
+        draft->fields(f);
+        return what(f);
+      };
+    };
+    catalog()[kind][name] = {name, summary, source, of_fields(describe), of_fields(names_of)};
     return true;
   }
 

@@ -10,9 +10,8 @@ namespace symma {
 
 class Series {
  public:
-  // Reads a file of comma-separated numbers under a header, plain or gzipped. An empty cell is no number
-  // (NaN). A file that has not changed is read once a process. Throws UserError for one that cannot be read,
-  // is ragged, has no header or rows, or holds a cell that is no number.
+  // Reads a CSV file of numbers (core/csv.h). An empty cell is no number (NaN). A file that has not changed
+  // is read once a process. Throws UserError for one that has no rows or holds a cell that is no number.
   static std::shared_ptr<const Series> load(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -31,26 +30,8 @@ class Series {
   std::string path_;
   std::vector<std::string> names_;
   std::vector<std::vector<double>> columns_;
+  std::vector<int> lines_;  // in the file, of each row
   int64_t length_ = 0;
 };
-
-// Steps [begin, end) of a series.
-struct Stretch {
-  int64_t begin = 0, end = 0;
-  int64_t size() const { return end - begin; }
-};
-
-// A series cut by time: what is learned from comes first, then what is validated on, then the test, with
-// `gap` steps between them that none sees, so that no window of one reaches into another. The shares of
-// validation and test are of the whole. Throws UserError, which names `place`, where nothing is left to learn
-// from.
-struct TimeSplit {
-  Stretch train, validation, test;
-};
-TimeSplit split_by_time(int64_t length, double validation, double test, int64_t gap,
-                        const std::string& place);
-
-// How many windows of `size` steps, one every `stride` steps, lie within the stretch.
-int64_t windows(const Stretch&, int64_t size, int64_t stride);
 
 }  // namespace symma

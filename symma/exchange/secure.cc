@@ -105,13 +105,6 @@ std::string missing(const Adverts& adverts, const Agents& agents) {
 
 }  // namespace
 
-Key random_key() {
-  start();
-  Key key;
-  randombytes_buf(key.data(), key.size());
-  return key;
-}
-
 Key derive(const Key& seed, const std::string& label, uint64_t index) {
   const auto i = bytes_of(index);
   return hash({seed, i, {reinterpret_cast<const uint8_t*>(label.data()), label.size()}});

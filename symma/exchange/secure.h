@@ -29,8 +29,6 @@ namespace symma::secure {
 using Key = std::array<uint8_t, 32>;
 using Agents = std::set<int64_t>;
 
-// From the operating system: what a real run starts from. A test passes a seed of its own.
-Key random_key();
 // A key of its own for each name and index under `seed`.
 Key derive(const Key& seed, const std::string& name, uint64_t index = 0);
 

@@ -132,6 +132,7 @@ struct PrivacyOptions {
   bool at_server() const { return agents() && where == "server"; }
   bool seeded() const { return noise_key == "seed"; }
   bool learners() const { return unit == "task" || unit == "example"; }
+  bool on() const { return agents() || learners(); }
 };
 
 struct ExchangeSettings {

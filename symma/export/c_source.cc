@@ -160,7 +160,7 @@ void symma_adapt(symma_state *m, int n, const double *x, const double *y, int st
 
 std::string c_source(const Exported& x) {
   if (!x.mlp)
-    throw UserError("--to c", "holds perceptrons, and this model is \"" + x.of.model_kind + "\"",
+    throw UserError("--to c", "holds perceptrons, and this model is \"" + x.of.chosen.model.kind() + "\"",
                     "use --to onnx");
   const Signature& s = x.signature;
   const bool classes = x.of.spec.kind == Kind::kClassification;

@@ -43,10 +43,10 @@ std::map<std::string, std::string> about(const Exported& x) {
   return {
       {"symma", SYMMA_VERSION},
       {"experiment", e.fleet.name},
-      {"task", e.task_kind},
-      {"learner", e.learner_kind},
+      {"task", e.chosen.task.kind()},
+      {"learner", e.chosen.learner.kind()},
       {"agent", std::to_string(x.agent)},
-      {"model", e.model_kind},
+      {"model", e.chosen.model.kind()},
       {"model.settings", e.settings["model"].dump()},
       {"model.layout", layout.dump()},
       {"model.widths", Json(x.mlp ? x.mlp->widths : std::vector<int64_t>()).dump()},

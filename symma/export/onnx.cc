@@ -238,7 +238,7 @@ std::string finished(Onnx& g, const Exported& x) {
 
 std::string onnx_model(const Exported& x) {
   Onnx g;
-  const std::string& kind = x.of.model_kind;
+  const std::string& kind = x.of.chosen.model.kind();
   const Name in = examples(g, x, "x", "n");
   Name y;
   if (kind == "mlp") {
@@ -260,12 +260,14 @@ std::string onnx_model(const Exported& x) {
 }
 
 std::string onnx_adapting(const Exported& x, int64_t steps) {
-  if (x.of.model_kind != "mlp")
-    throw UserError("--adapt",
-                    "adapting is written out for perceptrons, and this model is \"" + x.of.model_kind + "\"",
-                    "leave --adapt out, or train an mlp");
+  if (x.of.chosen.model.kind() != "mlp")
+    throw UserError(
+        "--adapt",
+        "adapting is written out for perceptrons, and this model is \"" + x.of.chosen.model.kind() + "\"",
+        "leave --adapt out, or train an mlp");
   if (!x.descent)
-    throw UserError("--adapt", "\"" + x.of.learner_kind + "\" does not adapt by plain gradient descent here",
+    throw UserError("--adapt",
+                    "\"" + x.of.chosen.learner.kind() + "\" does not adapt by plain gradient descent here",
                     "use a run of maml or reptile, or an inner_optimizer of sgd");
   Onnx g;
   const Signature& s = x.signature;

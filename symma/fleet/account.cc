@@ -46,13 +46,9 @@ std::string secure_statement(const Experiment& e) {
 }
 
 Account::Account(const Experiment& e, std::vector<Span> earlier, int64_t begin)
-    : allowed_(e.fleet.rounds),
-      begin_(begin),
-      rounds_(e.fleet.rounds),
-      privacy_(e.exchange.privacy),
-      earlier_(std::move(earlier)) {
+    : begin_(begin), rounds_(e.fleet.rounds), privacy_(e.exchange.privacy), earlier_(std::move(earlier)) {
   const ServerOptions& server = e.exchange.server;
-  open_ = privacy_.agents() || privacy_.learners();
+  open_ = privacy_.on();
   if (!open_) return;
   sensitivity_ = sensitivity(e.exchange);
   if (privacy_.agents()) {
@@ -65,9 +61,13 @@ Account::Account(const Experiment& e, std::vector<Span> earlier, int64_t begin)
     once_ = family && family->fresh();
     scales_ = !once_;
   }
-  if (privacy_.budget <= 0) return;
+}
+
+int64_t Account::allowed() const {
+  if (!open_ || privacy_.budget <= 0) return rounds_;
+  if (allowed_) return *allowed_;
   // The most rounds within the budget; epsilon grows with them.
-  int64_t low = begin_, high = std::max(begin_, e.fleet.rounds);
+  int64_t low = begin_, high = std::max(begin_, rounds_);
   while (low < high) {
     const int64_t mid = (low + high + 1) / 2;
     if (epsilon(mid) <= privacy_.budget)
@@ -75,12 +75,13 @@ Account::Account(const Experiment& e, std::vector<Span> earlier, int64_t begin)
     else
       high = mid - 1;
   }
-  allowed_ = low;
-  if (steps(allowed_) == 0)
+  if (steps(low) == 0)
     throw UserError("[privacy] budget",
                     "epsilon is " + fmt::format("{:.4g}", epsilon(every_)) +
                         " after one step, and the budget " + fmt::format("{:.4g}", privacy_.budget),
                     "raise privacy.noise or the budget");
+  allowed_ = low;
+  return low;
 }
 
 std::vector<Span> Account::spans(int64_t rounds) const {

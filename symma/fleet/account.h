@@ -12,6 +12,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "symma/exchange/privacy.h"
@@ -33,21 +34,23 @@ class Account {
   int64_t steps(int64_t rounds) const;       // that a unit may take part in, after so many rounds
   double epsilon(int64_t rounds) const;      // an upper bound
   double renyi_bound(int64_t rounds) const;  // by the Renyi accountant alone
-  // The last round that the budget allows, at most `rounds`.
-  int64_t last_round(int64_t rounds) const { return std::min(rounds, allowed_); }
+  // The last round that the budget allows, at most `rounds`. Throws UserError where it allows none.
+  int64_t last_round(int64_t rounds) const { return std::min(rounds, allowed()); }
   // For summary.json: the unit, the settings, epsilon, and the statement in words.
   Json summary(int64_t rounds) const;
   // Unit, adjacency and whose noise it is, in words; what is said when a run starts.
   std::string terms() const;
 
  private:
+  int64_t allowed() const;                        // rounds within the budget; searched for once it is asked
   std::vector<Span> spans(int64_t rounds) const;  // of rounds
   Spending spending(int64_t rounds) const;        // noise in what a unit moves
   bool open_ = false, once_ = false, scales_ = false;
-  int64_t every_ = 1, turns_ = 1, allowed_ = 0, begin_ = 0, rounds_ = 0;
+  int64_t every_ = 1, turns_ = 1, begin_ = 0, rounds_ = 0;
   double q_ = 1, sensitivity_ = 1;
   PrivacyOptions privacy_;
   std::vector<Span> earlier_;
+  mutable std::optional<int64_t> allowed_;
   mutable std::unique_ptr<Composition> composition_;  // made when it is first asked for
   mutable std::pair<int64_t, double> known_{-1, 0};   // the last figure, by steps
 };

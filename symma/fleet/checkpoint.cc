@@ -26,7 +26,7 @@ std::string layout_json(const Layout& layout) {
 // Whether a checkpoint holds what single agents said, or did since without having said it under protection.
 Readers readers_of(const Experiment& e, const RunState& run) {
   const PrivacyOptions& p = e.exchange.privacy;
-  bool messages = p.agents() || p.learners() || e.exchange.server.secure;
+  bool messages = p.on() || e.exchange.server.secure;
   for (const auto& [name, t] : kept(run.exchange)) {
     for (const char* of : {"late", "first", "known", "residual", "memory.", "halo"})
       messages |= name.starts_with(of);
@@ -99,8 +99,8 @@ Safetensors file_of(const Experiment& experiment, const RunState& run) {
   file.tensors["counters"] = counts({run.round, run.exchange.rounds, run.tasks});
   file.tensors["seconds"] = at::tensor({run.seconds}, at::kDouble);
   file.metadata = {{"format", "symma run 2"},
-                   {"learner", experiment.learner_kind},
-                   {"model", experiment.model_kind},
+                   {"learner", experiment.chosen.learner.kind()},
+                   {"model", experiment.chosen.model.kind()},
                    {"layout", layout_json(experiment.model->layout())}};
   return file;
 }

@@ -93,8 +93,6 @@ Experiment Experiment::build(const Config& config) {
                                                                      config.place("privacy", "noise"));
   }
 
-  e.task_kind = e.chosen.task.kind(), e.model_kind = e.chosen.model.kind(),
-  e.learner_kind = e.chosen.learner.kind();
   located(config, [&] {
     e.family = e.chosen.task.build(e.fleet.agents);
     meet_rival(e, *e.family);
@@ -102,13 +100,13 @@ Experiment Experiment::build(const Config& config) {
     e.model = e.chosen.model.build(e.spec.shape);
   });
   if (e.model->layout().size() == 0)
-    throw UserError(config.place("model", "kind"),
-                    fmt::format("\"{}\" has no parameters on task \"{}\"", e.model_kind, e.task_kind),
-                    "choose another model, such as mlp");
+    throw UserError(
+        config.place("model", "kind"),
+        fmt::format("\"{}\" has no parameters on task \"{}\"", e.chosen.model.kind(), e.chosen.task.kind()),
+        "choose another model, such as mlp");
   PrivacyOptions& p = e.exchange.privacy;
-  if ((p.agents() || p.learners()) && p.adjacency == "auto")
-    p.adjacency = default_adjacency(e.exchange, draws_anew(*e.family));
-  if (p.adjacency != e.sharing.privacy.adjacency && (p.agents() || p.learners())) {
+  if (p.on() && p.adjacency == "auto") p.adjacency = default_adjacency(e.exchange, draws_anew(*e.family));
+  if (p.on() && p.adjacency != e.sharing.privacy.adjacency) {
     e.sharing.privacy.adjacency = p.adjacency;  // what `auto` stands for is said in the run's own file
     e.write_down();
   }
@@ -120,7 +118,7 @@ Experiment Experiment::build(const Config& config) {
   });
   e.fleet.agents = e.exchange.graph.agents;
   hold(rules_of_parts(), e, config);
-  (void)Account(e);  // a budget that allows nothing is refused here
+  (void)Account(e).last_round(e.fleet.rounds);  // a budget that allows nothing is refused here
   return e;
 }
 

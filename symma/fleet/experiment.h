@@ -13,7 +13,6 @@ namespace symma {
 
 struct Experiment : Settings {
   // Once built, `fleet.agents` is the number of rows: of agents, or of seeds of one agent.
-  std::string task_kind, model_kind, learner_kind;
   std::unique_ptr<TaskFamily> family;
   std::unique_ptr<Model> model;
   std::unique_ptr<Learner> learner;

@@ -6,6 +6,7 @@
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
+#include "symma/core/record.h"
 #include "symma/fleet/blocks.h"
 #include "symma/tasks/known.h"
 
@@ -46,7 +47,7 @@ std::string data_file(const std::string& folder) {
 Json read_data(const std::string& folder) {
   std::error_code ec;
   if (!fs::exists(data_file(folder), ec)) return nullptr;
-  const Json known = Json::parse(read_file(data_file(folder)), nullptr, false);
+  const Json known = parse_json(read_file(data_file(folder)));
   return known.is_object() ? known : Json::object();
 }
 
@@ -126,7 +127,7 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
   }
   write_file(settings, e.toml);
   if (const auto* keeps = dynamic_cast<const KeepsData*>(e.family.get())) {
-    Json known{{"format", "symma data 1"}, {"task", e.task_kind}};
+    Json known{{"format", "symma data 1"}, {"task", e.chosen.task.kind()}};
     known.update(keeps->known());
     write_file(data_file(run.folder), known.dump(1) + "\n");
   }

@@ -37,6 +37,16 @@ Json log_row(const Experiment& e, const RunState& run, const Account& account, d
   return row;
 }
 
+void forget_sums(RunState& run) {
+  for (auto& [name, sum] : run.sums) sum = at::zeros_like(sum);
+  run.rounds = at::zeros_like(run.rounds);
+}
+
+double score_of(const Json& validation) {
+  const Json& last = validation["mean"].back();
+  return last.is_null() ? std::nan("") : last.get<double>();
+}
+
 LogListener to_tensorboard(EventFile& events, const std::string& metric) {
   return [&events, metric](const Json& row) {
     const auto round = row["round"].get<int64_t>();

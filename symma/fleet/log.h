@@ -14,6 +14,13 @@ namespace symma {
 // that validate gave, null where this round has none.
 Json log_row(const Experiment&, const RunState&, const Account&, double seconds, const Json& validation);
 
+// What steps returned since the last line is forgotten.
+void forget_sums(RunState&);
+
+// The score that validation ended with, after the most steps of adapting; not a number where it is not
+// finite.
+double score_of(const Json& validation);
+
 // Whoever wants to hear of every line: files, TensorBoard, a notebook.
 using LogListener = std::function<void(const Json& row)>;
 

@@ -94,7 +94,8 @@ std::unique_ptr<Learner> population_learner(const Experiment& e, const Config& c
   for (size_t j = 0; j < p.settings.size(); ++j) {
     const std::string& name = p.settings[j];
     if (std::find(possible.begin(), possible.end(), name) == possible.end())
-      no("settings", fmt::format("\"{}\" is no number among the options of \"{}\"", name, e.learner_kind),
+      no("settings",
+         fmt::format("\"{}\" is no number among the options of \"{}\"", name, e.chosen.learner.kind()),
          suggestion(name, possible));
     if (std::count(p.settings.begin(), p.settings.end(), name) > 1)
       no("settings", fmt::format("\"{}\" is there twice", name), "name it once");
@@ -108,7 +109,7 @@ std::unique_ptr<Learner> population_learner(const Experiment& e, const Config& c
       // Whatever lies between two values that the learner takes, it takes.
       const double value = (*bound)[j];
       const bool whole = std::holds_alternative<int64_t*>(it->target);
-      const auto copy = LearnerRegistry::instance().draft(e.learner_kind, section);
+      const auto copy = LearnerRegistry::instance().draft(e.chosen.learner.kind(), section);
       Fields tried;
       copy->fields(tried);
       Config::of({{name, whole ? Json(std::llround(value)) : Json(value)}}, config.place(section, key))

@@ -264,8 +264,7 @@ std::vector<Rule> population_rules() {
           "repetitions never meet, and those of a population copy each other",
           "set seeds to 1, and agents to 2 or more"),
       rule(
-          "copies are not protected",
-          [](E e) { return e.exchange.privacy.learners() || e.exchange.privacy.agents(); },
+          "copies are not protected", [](E e) { return e.exchange.privacy.on(); },
           "agents copy each other whole, and no noise protects what they copy", "set privacy.unit to none"),
       rule(
           "a population is honest", [](E e) { return e.exchange.attack != nullptr; },
@@ -303,7 +302,7 @@ std::vector<Rule> guard_rules() {
     return learner && (e.exchange.privacy.unit != "example" || learner->guards_examples());
   };
   const auto unclipped = [](E e) {
-    return fmt::format("learner \"{}\" does not clip the gradient of each {}", e.learner_kind,
+    return fmt::format("learner \"{}\" does not clip the gradient of each {}", e.chosen.learner.kind(),
                        e.exchange.privacy.unit);
   };
   return {
@@ -326,8 +325,8 @@ std::vector<Rule> guard_rules() {
       rule(
           "units can be counted", [](E e) { return !accountable(e); },
           [](E e) {
-            return fmt::format("of task \"{}\" it is not known how often one {} takes part", e.task_kind,
-                               e.exchange.privacy.unit);
+            return fmt::format("of task \"{}\" it is not known how often one {} takes part",
+                               e.chosen.task.kind(), e.exchange.privacy.unit);
           },
           "protect agents (privacy.unit = \"agent\"), or use another task"),
       rule(
@@ -362,7 +361,7 @@ const std::vector<Rule>& rules_of_parts() {
        guard_rules(),
        {{"labels that are turned around are there", "faults", "kind",
          [](E e) { return dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get()) && !e.spec.labels; },
-         [](E e) { return fmt::format("task \"{}\" has no labels to turn around", e.task_kind); },
+         [](E e) { return fmt::format("task \"{}\" has no labels to turn around", e.chosen.task.kind()); },
          "choose another attack"},
         {"what is normalised by is counted", "model", "kind",
          [](E e) {
@@ -371,14 +370,13 @@ const std::vector<Rule>& rules_of_parts() {
          },
          [](E e) {
            return fmt::format("learner \"{}\" does not count what \"{}\" is to be normalised by",
-                              e.learner_kind, e.model_kind);
+                              e.chosen.learner.kind(), e.chosen.model.kind());
          },
          "name the network itself, or use \"ippo\", \"mappo\", \"ia2c\", \"maa2c\" or \"iql\""},
         {"the adjacency can be stated", "privacy", "adjacency",
          [](E e) {
            const PrivacyOptions& p = e.exchange.privacy;
-           return (p.agents() || p.learners()) &&
-                  !adjacency_refused(e.exchange, draws_anew(*e.family), p.adjacency).empty();
+           return p.on() && !adjacency_refused(e.exchange, draws_anew(*e.family), p.adjacency).empty();
          },
          [](E e) {
            return adjacency_refused(e.exchange, draws_anew(*e.family), e.exchange.privacy.adjacency);

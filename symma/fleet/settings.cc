@@ -18,8 +18,10 @@ auto fields_of(Options& options) {
 // part would read may stand in its section, and is not looked at.
 void add_options_of_all(const std::string& kind, std::vector<std::string>& names) {
   if (kind.empty()) return;
-  for (const auto& [name, part] : catalog()[kind])
-    for (const auto& option : part.options()) names.push_back(option["name"]);
+  for (const auto& [name, part] : catalog()[kind]) {
+    const auto more = part.option_names();
+    names.insert(names.end(), more.begin(), more.end());
+  }
 }
 
 Fields all_fields(const Section& section) {

@@ -176,7 +176,7 @@ Json verdict(const Experiment& e, const EvalResult& r) {
   // What a group is, in the word of the data: the column that names it.
   if (out.contains("groups")) {
     const Json word = e.settings["task"].value("group", Json());
-    out["group_word"] = e.task_kind == "images"              ? "alphabet"
+    out["group_word"] = e.chosen.task.kind() == "images"     ? "alphabet"
                         : word.is_string() && word != "task" ? word
                                                              : Json("group");
   }
@@ -206,9 +206,9 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
                {"device", options.device},
                {"threads", threads()},
                {"finished", run.round >= account.last_round(e.fleet.rounds)},
-               {"task", e.task_kind},
-               {"model", e.model_kind},
-               {"learner", e.learner_kind},
+               {"task", e.chosen.task.kind()},
+               {"model", e.chosen.model.kind()},
+               {"learner", e.chosen.learner.kind()},
                {"settings", e.settings},
                {"changed", changed(e)}};
   Json shares = Json::array();

@@ -9,6 +9,7 @@
 #include "symma/core/record.h"
 #include "symma/core/tensorboard.h"
 #include "symma/fleet/blocks.h"
+#include "symma/fleet/calendar.h"
 
 namespace symma {
 namespace {
@@ -246,7 +247,7 @@ void check_together(const Experiment& e, const RunOptions& options) {
     no("agents of a population copy each other whole", "start one, or set population.settings to []");
   if (e.exchange.server.secure)
     no("secure aggregation is within one process so far", "start one, or set server.secure to false");
-  if ((e.exchange.privacy.agents() || e.exchange.privacy.learners()) && !e.exchange.privacy.seeded())
+  if (e.exchange.privacy.on() && !e.exchange.privacy.seeded())
     no("what noise of the system spends is counted in one process so far",
        "start one, or set privacy.noise_key to seed, which protects nothing");
   if (options.device != "cpu") no("they are on the processor", "start one, or leave out --device");
@@ -265,22 +266,20 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
     listeners = {[&](const Json& row) { metrics->add(row); }, to_tensorboard(*events, e.spec.metric)};
     listeners.insert(listeners.end(), hooks.listeners.begin(), hooks.listeners.end());
   }
-  const int64_t log_every = e.fleet.log_interval(), save_every = e.fleet.checkpoint_interval(),
-                validate_every = e.validation_interval(), begun = run.round;
+  const int64_t begun = run.round;
   const auto start = Stopwatch::now();
   const double before = run.seconds;
   const Account account(e);
   const int64_t last_round = account.last_round(e.fleet.rounds);
+  const Calendar calendar(e, last_round);
   double score = std::nan(""), loss = std::nan("");
   std::vector<std::string> files(party.places());
   Overview overview(party.places());
   bool stopped = false;
   while (run.round < last_round && !stopped) {
     run_round(e, run, &party.letters());
-    const bool last = run.round == last_round, log = run.round % log_every == 0 || run.round == 1 || last,
-               save = run.round % save_every == 0 || last;
-    const bool judged =
-        log && ((run.round % validate_every < log_every && run.round >= validate_every) || last);
+    const bool log = calendar.logs(run.round), save = calendar.saves(run.round),
+               judged = log && calendar.judges(run.round);
     if (log || save) {
       TensorDict mine = account_of(run, log, hooks.stop());
       if (judged) put_scores(mine, "validation.", judge_on_validation(e, run.learner));
@@ -299,8 +298,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
                 parts.push_back(take_scores(of_safetensors(parcel, "a letter").tensors, "validation.", e,
                                             Split::kValidation));
             validation = validation_row(e, join(e, parts));
-            const Json& best = validation["mean"].back();
-            score = best.is_null() ? std::nan("") : best.get<double>();
+            score = score_of(validation);
           }
           const Json row = log_row(e, fleet, account, before + seconds_since(start), validation);
           for (const LogListener& listener : listeners) listener(row);
@@ -308,10 +306,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
         answer.assign(answer.size(), stopped ? "stop" : "on");
       }
       stopped = party.tell(answer) == "stop";
-      if (log) {
-        for (auto& [name, sum] : run.sums) sum = at::zeros_like(sum);
-        run.rounds = at::zeros_like(run.rounds);
-      }
+      if (log) forget_sums(run);
       if (save || stopped) {
         run.seconds = before + seconds_since(start);
         save_together(e, options, party, run, files);

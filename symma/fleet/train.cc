@@ -7,6 +7,7 @@
 #include "symma/core/interrupt.h"
 #include "symma/core/record.h"
 #include "symma/core/tensorboard.h"
+#include "symma/fleet/calendar.h"
 #include "symma/fleet/spent.h"
 
 namespace symma {
@@ -36,19 +37,14 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
     lineage.emplace(in(options, "lineage.jsonl"), resumed ? run.round : -1);
     if (!resumed) lineage->add(first_generation(e, run.learner));
   }
-  const int64_t log_every = e.fleet.log_interval(), save_every = e.fleet.checkpoint_interval(),
-                validate_every = e.validation_interval();
-  const bool noisy = Account(e).open() && !e.exchange.privacy.seeded();
+  const bool noisy = e.exchange.privacy.on() && !e.exchange.privacy.seeded();
   std::optional<SpentFile> spent;
   if (noisy) spent.emplace(in(options, "spent.txt"), run.round);
   const Account account = noisy ? Account(e, spent->earlier(), run.round) : Account(e);
   const int64_t last_round = account.last_round(e.fleet.rounds);
-  // The first round is logged too: it shows where disagreement starts.
-  const auto logged_at = [&](int64_t round) {
-    return round % log_every == 0 || round == 1 || round == last_round;
-  };
+  const Calendar calendar(e, last_round);
   // A run may have been stopped between its round and the round's line.
-  const bool owes_line = resumed && logged_at(run.round) && metrics.last() < run.round;
+  const bool owes_line = resumed && calendar.logs(run.round) && metrics.last() < run.round;
   const int64_t next = resumed ? run.round + (owes_line ? 0 : 1) : 1;
   if (options.resume) forget_steps_from(options.folder, next);
   EventFile events(options.folder, resumed ? next : -1);
@@ -68,24 +64,17 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
     saved = run.round, saving = since(begun);
   };
   double epsilon = account.open() ? account.epsilon(run.round) : std::nan("");
-  const auto forget_sums = [&] {
-    for (auto& [name, sum] : run.sums) sum = at::zeros_like(sum);
-    run.rounds = at::zeros_like(run.rounds);
-  };
   const auto log = [&] {
-    const bool last = run.round == last_round;
-    const bool judged = (run.round % validate_every < log_every && run.round >= validate_every) || last;
     Json validation;
-    if (judged) {
+    if (calendar.judges(run.round)) {
       const Expendable at_once;
       validation = validate(e, run.learner);
-      const Json& best = validation["mean"].back();
-      score = best.is_null() ? std::nan("") : best.get<double>();
+      score = score_of(validation);
     }
     if (account.open()) epsilon = account.epsilon(run.round);
     const Json row = log_row(e, run, account, before + since(start), validation);
     for (const LogListener& listener : listeners) listener(row);
-    forget_sums();
+    forget_sums(run);
   };
   const auto stop_here = [&](bool whole) {
     // A round that was cut short has left the state in pieces.
@@ -101,7 +90,7 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
     }
     save();
   } else if (resumed && metrics.last() == run.round) {
-    forget_sums();  // the line was written, and then the run killed
+    forget_sums(run);  // the line was written, and then the run killed
   }
   bool stopped = false;
   while (run.round < last_round && !stopped) {
@@ -116,7 +105,7 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
     }
     const double took = since(begun);
     if (!run.selection.is_null()) lineage->add(run.selection);
-    const bool last = run.round == last_round, logged = logged_at(run.round);
+    const bool logged = calendar.logs(run.round);
     const double loss = mean_of(e, run, "loss");
     if (logged) {
       try {
@@ -128,7 +117,7 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
     stopped = hooks.stop();
     // Rounds longer than a signal waits for are saved each: what is cut short is then the round alone.
     const bool precious = took > kPatience / 2 && saving < took / 10;
-    if (run.round % save_every == 0 || last || stopped || precious || hooks.save()) save();
+    if (calendar.saves(run.round) || stopped || precious || hooks.save()) save();
     const double rate = static_cast<double>(run.round - first) / std::max(1e-9, since(start));
     hooks.progress({run.round, last_round, rate, static_cast<double>(last_round - run.round) / rate, loss,
                     score, logged, epsilon});

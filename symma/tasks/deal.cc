@@ -60,29 +60,6 @@ Parts part_items(const std::vector<int64_t>& items, const Fractions& fractions, 
   return parts;
 }
 
-Parts part_items(const std::vector<int64_t>& items, double validation_fraction, double test_fraction,
-                 const std::string& name) {
-  const auto n = static_cast<int64_t>(items.size());
-  const auto count = [&](double fraction) {
-    return fraction == 0 ? int64_t{0} : std::max<int64_t>(1, std::llround(fraction * static_cast<double>(n)));
-  };
-  const int64_t validation = count(validation_fraction), test = count(test_fraction);
-  if (validation + test >= n) {
-    throw UserError("[task] test_fraction, validation_fraction",
-                    fmt::format("leave nothing of {} to train on", n), "lower them");
-  }
-  // The split is part of the data's definition, so it has a key of its own and not the run's seed.
-  Draws draws(Rng(0).split("split").split(name));
-  Parts parts;
-  const auto order = draws.permutation(n);
-  for (int64_t i = 0; i < n; ++i) {
-    auto& part = i < test ? parts.test : i < test + validation ? parts.validation : parts.train;
-    part.push_back(items[order[i]]);
-  }
-  for (auto* part : {&parts.train, &parts.validation, &parts.test}) std::sort(part->begin(), part->end());
-  return parts;
-}
-
 std::vector<std::vector<int64_t>> deal_items(const std::vector<int64_t>& items, int64_t agents,
                                              const std::string& have) {
   if (static_cast<int64_t>(items.size()) < agents) {

@@ -26,11 +26,6 @@ Parts part_items(const std::vector<int64_t>& items, const Fractions&, const std:
                  const std::string& have);
 Parts part_in_order(const std::vector<int64_t>& items, const Fractions&, const std::string& have);
 
-// A fixed shuffle of `items`, keyed by `name`, cut by the fractions (each rounded to a count, at least one
-// where it is above 0).
-Parts part_items(const std::vector<int64_t>& items, double validation_fraction, double test_fraction,
-                 const std::string& name);
-
 // Items in turn to the agents 0, 1, ... Throws UserError("have too few", ...) where an agent would get none;
 // `have` says what there is.
 std::vector<std::vector<int64_t>> deal_items(const std::vector<int64_t>& items, int64_t agents,

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "symma/core/files.h"
+#include "symma/core/record.h"
 #include "symma/tasks/csv.h"
 #include "symma/tasks/drawings.h"
 #include "symma/tasks/episodes.h"
@@ -77,7 +78,7 @@ class Images : public TaskFamily,
     if (o.known.empty())
       load(o.path, o.test_path);
     else
-      recall(Json::parse(read_file(o.known), nullptr, false));
+      recall(parse_json(read_file(o.known)));
   }
 
   TaskSpec spec() const override {

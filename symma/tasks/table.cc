@@ -9,6 +9,7 @@
 #include <set>
 
 #include "symma/core/files.h"
+#include "symma/core/record.h"
 #include "symma/tasks/columns.h"
 #include "symma/tasks/deal.h"
 #include "symma/tasks/has_columns.h"
@@ -80,7 +81,7 @@ class Table : public TaskFamily,
     if (o.known.empty())
       load(o.path, o.test_path);
     else
-      recall(Json::parse(read_file(o.known), nullptr, false));
+      recall(parse_json(read_file(o.known)));
   }
 
   // The columns and the scales are all that a prediction needs; groups that were trained on are known by a

@@ -77,7 +77,7 @@ TEST(Onnx, ForwardPassesAgree) {
     const Exported x = exported(e, s, 0);
     const Tensor in = normal(Rng(3), {17, x.in()}).to(at::kFloat);
     TensorDict given{{"x", in}};
-    if (e.model_kind == "gru") given["h"] = at::zeros({17, 11});
+    if (e.chosen.model.kind() == "gru") given["h"] = at::zeros({17, 11});
     EXPECT_LT(difference(onnx_model(x), given, outputs_of(x, x.row, in.to(x.row.scalar_type()))), 1e-5);
   }
 }
@@ -115,7 +115,7 @@ TEST(Onnx, PoliciesAgree) {
     const Exported x = exported(e, s, 0);
     const Tensor in = normal(Rng(3), {6, x.in()}).to(at::kFloat);
     TensorDict given{{"x", in}};
-    if (e.model_kind == "gru") given["h"] = at::zeros({6, 5});
+    if (e.chosen.model.kind() == "gru") given["h"] = at::zeros({6, 5});
     EXPECT_LT(difference(onnx_model(x), given, outputs_of(x, x.row, in)), 1e-5);
   }
   for (const char* minimal : {"true", "false"}) {
