@@ -11,10 +11,10 @@
 #include <cstring>
 
 #include "symma/core/parallel.h"
+#include "symma/core/simd.h"
 #include "symma/exchange/aggregator.h"
 #include "symma/exchange/compressor.h"
 #include "symma/exchange/rows.h"
-#include "symma/exchange/wide.h"
 
 namespace symma {
 namespace {

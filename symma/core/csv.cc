@@ -44,6 +44,8 @@ void check_file(const std::string& path) {
   }
 }
 
+}  // namespace
+
 // Checks, byte by byte, that a text is UTF-8 (Unicode 15, table 3-7).
 class Utf8 {
  public:
@@ -68,8 +70,6 @@ class Utf8 {
   int left_ = 0;
   uint8_t low_ = 0x80, high_ = 0xbf;
 };
-
-}  // namespace
 
 // Takes a file byte by byte, so that its text never stands in memory as a whole.
 class CsvParser {

@@ -11,14 +11,14 @@
 // greatest number is 6.56. Logarithm, sine and cosine are the polynomials of the Cephes library (Moshier
 // 1992: logf.c, sinf.c); products and sums are not fused. All sets make the same numbers, bit for bit.
 
-typedef uint32_t Words __attribute__((vector_size(VECTOR_BYTES)));
-typedef int32_t Ints __attribute__((vector_size(VECTOR_BYTES)));
-typedef uint64_t Pairs __attribute__((vector_size(VECTOR_BYTES)));
-typedef float Floats __attribute__((vector_size(VECTOR_BYTES)));
-typedef float Loose __attribute__((vector_size(VECTOR_BYTES), aligned(alignof(float)), may_alias));
+using Words = Vec<uint32_t, VECTOR_BYTES>;
+using Ints = Vec<int32_t, VECTOR_BYTES>;
+using Pairs = Vec<uint64_t, VECTOR_BYTES>;
+using Floats = Vec<float, VECTOR_BYTES>;
+using Loose = LooseVec<float, VECTOR_BYTES>;
 
 // The products of the lower halves of the lanes, and the roots: what plain operators can't say.
-[[gnu::always_inline]] inline Pairs product_of_lower(Pairs a, Pairs b) {
+SYMMA_INLINE inline Pairs product_of_lower(Pairs a, Pairs b) {
 #if !defined(__x86_64__)
   return (a & 0xffffffffu) * (b & 0xffffffffu);
 #elif VECTOR_BYTES == 64
@@ -29,7 +29,7 @@ typedef float Loose __attribute__((vector_size(VECTOR_BYTES), aligned(alignof(fl
   return (Pairs)_mm_mul_epu32((__m128i)a, (__m128i)b);
 #endif
 }
-[[gnu::always_inline]] inline Floats root(Floats x) {
+SYMMA_INLINE inline Floats roots(Floats x) {
 #if !defined(__x86_64__)
   for (unsigned i = 0; i < VECTOR_BYTES / sizeof(float); ++i) x[i] = __builtin_sqrtf(x[i]);
   return x;
@@ -43,7 +43,7 @@ typedef float Loose __attribute__((vector_size(VECTOR_BYTES), aligned(alignof(fl
 }
 
 // sqrt(-2 ln a) for a word.
-[[gnu::always_inline]] inline Floats radius_of(Words word) {
+SYMMA_INLINE inline Floats radius_of(Words word) {
   const Floats u = __builtin_convertvector((Ints)(word >> 1 | 1), Floats) * 0x1p-31f;
   // u = 2^k (1 + f) with 1 + f between sqrt(1/2) and sqrt(2).
   const Words shifted = (Words)u + (0x3f800000u - 0x3f3504f3u);
@@ -57,11 +57,11 @@ typedef float Loose __attribute__((vector_size(VECTOR_BYTES), aligned(alignof(fl
   p = p * f + 2.0000714765e-1f;
   p = p * f - 2.4999993993e-1f;
   p = p * f + 3.3333331174e-1f;
-  return root((k * 0.69314718056f + (f * z * p - 0.5f * z + f)) * -2.0f);
+  return roots((k * 0.69314718056f + (f * z * p - 0.5f * z + f)) * -2.0f);
 }
 
 // Radius times cosine and sine of the turn that a word is.
-[[gnu::always_inline]] inline void write_turned(Floats radius, Words word, float* cosines, float* sines) {
+SYMMA_INLINE inline void write_turned(Floats radius, Words word, float* cosines, float* sines) {
   // The word is the nearest quarter of a turn, and what is left of it; in units of 2^-32 quarters that is a
   // signed word.
   const Floats x = __builtin_convertvector((Ints)(word << 2 | 2), Floats) * (0x1.921fb6p0f * 0x1p-32f);
@@ -78,15 +78,15 @@ typedef float Loose __attribute__((vector_size(VECTOR_BYTES), aligned(alignof(fl
 
 // Numbers 64 first ... 64 (first + groups) - 1 of the stream under `key`.
 inline void normal_groups(uint64_t key, uint64_t first, int64_t groups, float* out) {
-  constexpr int64_t kLanes = VECTOR_BYTES / sizeof(float);
+  constexpr int64_t kWide = kLanes<float, VECTOR_BYTES>;
   uint64_t k0[10], k1[10];
   for (uint32_t round = 0; round < 10; ++round) {
     k0[round] = static_cast<uint32_t>(key) + round * 0x9E3779B9u;
     k1[round] = static_cast<uint32_t>(key >> 32) + round * 0xBB67AE85u;
   }
   Pairs even{};  // 0, 2, 4, ...
-  for (int64_t i = 0; i < kLanes / 2; ++i) even[i] = static_cast<uint64_t>(2 * i);
-  for (int64_t at = 0; at < 16 * groups; at += kLanes) {
+  for (int64_t i = 0; i < kWide / 2; ++i) even[i] = static_cast<uint64_t>(2 * i);
+  for (int64_t at = 0; at < 16 * groups; at += kWide) {
     // Philox-4x32-10 of the blocks with even and with odd numbers; the upper halves of lanes hold no meaning.
     Pairs c[2][4];
     for (int odd = 0; odd < 2; ++odd) {
@@ -100,9 +100,7 @@ inline void normal_groups(uint64_t key, uint64_t first, int64_t groups, float* o
       }
       c[odd][0] = c0, c[odd][1] = c1, c[odd][2] = c2, c[odd][3] = c3;
     }
-    const auto word = [&](int i) __attribute__((always_inline)) {
-      return (Words)((c[0][i] & 0xffffffffu) | c[1][i] << 32);
-    };
+    const auto word = [&](int i) SYMMA_INLINE { return (Words)((c[0][i] & 0xffffffffu) | c[1][i] << 32); };
     float* to = out + at / 16 * 64 + at % 16;
     write_turned(radius_of(word(0)), word(2), to, to + 16);
     write_turned(radius_of(word(1)), word(3), to + 32, to + 48);

@@ -17,7 +17,7 @@
 
 #include "symma/core/normal.h"
 
-#include "symma/core/clones.h"
+#include "symma/core/simd.h"
 
 namespace symma {
 namespace {
@@ -25,7 +25,7 @@ namespace {
 constexpr int64_t kBlocks = 64;  // a piece: what fits the first-level cache many times over
 
 // Of x in (0, 1].
-[[gnu::always_inline]] inline double log_of(double x) {
+SYMMA_INLINE inline double log_of(double x) {
   const auto bits = __builtin_bit_cast(uint64_t, x);
   // x = 2^k m with m between sqrt(1/2) and sqrt(2).
   const uint64_t shifted = bits + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);
@@ -47,7 +47,7 @@ struct Turn {
 };
 
 // Cosine and sine of 2 pi v, v in [0, 1).
-[[gnu::always_inline]] inline Turn turn_of(double v) {
+SYMMA_INLINE inline Turn turn_of(double v) {
   // The nearest quarter of a turn, and what is left of it: exact.
   const double near = (4 * v + 0x1.8p52) - 0x1.8p52, x = (4 * v - near) * (std::numbers::pi / 2), z = x * x;
   const double sine =
@@ -94,7 +94,7 @@ SYMMA_CLONES __attribute__((optimize("O3", "no-math-errno", "fp-contract=off")))
     }
     w[0][j] = c0, w[1][j] = c1, w[2][j] = c2, w[3][j] = c3;
   }
-  const auto unit = [](uint32_t high, uint32_t low) __attribute__((always_inline)) {
+  const auto unit = [](uint32_t high, uint32_t low) SYMMA_INLINE {
     return (static_cast<double>(static_cast<int32_t>(high >> 5)) * 0x1p26 +
             static_cast<double>(static_cast<int32_t>(low >> 6))) *
            0x1p-53;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "symma/core/clones.h"
+#include "symma/core/simd.h"
 #include "symma/core/parallel.h"
 #include "symma/core/rng.h"
 

@@ -9,7 +9,7 @@
 #include <numeric>
 
 #include "symma/core/parallel.h"
-#include "symma/exchange/wide.h"
+#include "symma/core/simd.h"
 
 namespace symma {
 namespace {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "symma/core/parallel.h"
+#include "symma/core/simd.h"
 #include "symma/exchange/rows.h"
-#include "symma/exchange/wide.h"
 
 namespace symma {
 namespace {

@@ -1,6 +1,6 @@
 #include "symma/learners/adam.h"
 
-#include "symma/core/clones.h"
+#include "symma/core/simd.h"
 #include "symma/core/parallel.h"
 
 namespace symma {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "symma/core/clones.h"
+#include "symma/core/simd.h"
 #include "symma/core/normal.h"
 #include "symma/core/parallel.h"
 

@@ -5,7 +5,7 @@
 // 2 a) f'.
 
 template <class T>
-SYMMA_INLINE T exp_of(T x) {
+SYMMA_INLINE inline T exp_of(T x) {
   return sizeof(T) == 4 ? __builtin_expf(x) : __builtin_exp(x);
 }
 

@@ -2,8 +2,8 @@
 // the operand on the left is read one number at a time where it lies and broadcast.
 
 template <class T, int Rows, int Vectors>
-SYMMA_INLINE void gather_tile(const TapGroup& g, const T* in, const int32_t* in_at, const T* w, int64_t depth,
-                              int64_t n, T* out, const int32_t* out_at) {
+SYMMA_INLINE inline void gather_tile(const TapGroup& g, const T* in, const int32_t* in_at, const T* w,
+                                     int64_t depth, int64_t n, T* out, const int32_t* out_at) {
   using B = Vec<T, BIG_BYTES>;
   constexpr int kB = BIG_BYTES / sizeof(T);
   B acc[Rows][Vectors];

@@ -9,7 +9,7 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
-#include "symma/core/clones.h"
+#include "symma/core/simd.h"
 
 namespace symma {
 namespace {

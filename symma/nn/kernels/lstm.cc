@@ -6,7 +6,7 @@
 //   to g:   n s(i) (1 - tanh^2 g),   c: n s(f)
 #include "symma/nn/kernels/lstm.h"
 
-#include "symma/core/clones.h"
+#include "symma/core/simd.h"
 
 namespace symma {
 namespace {

@@ -37,7 +37,7 @@ T cross_entropy(const Plan& plan, T* y, const int64_t* label) {
 }
 
 template <class T>
-SYMMA_INLINE T loss_head(const Plan& plan, HeadLoss loss, T* y, const void* target) {
+SYMMA_INLINE inline T loss_head(const Plan& plan, HeadLoss loss, T* y, const void* target) {
   if (loss == HeadLoss::kSquaredError) return squared_error(plan, y, static_cast<const T*>(target));
   return cross_entropy(plan, y, static_cast<const int64_t*>(target));
 }
@@ -66,8 +66,8 @@ void loss_head_r(const Plan& plan, HeadLoss loss, const T* gy, const void* targe
 
 // Forward, loss and deltas at theta; the gradient where it is wanted. Returns the loss.
 template <class T>
-SYMMA_INLINE T learn(const Plan& plan, HeadLoss loss, const T* theta, const T* x, const void* target,
-                     T* transposes, T* acts, T* deltas, T* y, T* gradient) {
+SYMMA_INLINE inline T learn(const Plan& plan, HeadLoss loss, const T* theta, const T* x, const void* target,
+                            T* transposes, T* acts, T* deltas, T* y, T* gradient) {
   transpose_weights(plan, theta, false, transposes);
   forward(plan, theta, x, acts, y);
   const T value = loss_head(plan, loss, y, target);

@@ -14,8 +14,8 @@ struct Product {
 };
 
 template <class T, int Rows, int Big, int Small>
-SYMMA_INLINE void tile(const Product<T>* products, int count, const T* init, int64_t init_stride, T* c,
-                       int64_t ldc) {
+SYMMA_INLINE inline void tile(const Product<T>* products, int count, const T* init, int64_t init_stride, T* c,
+                              int64_t ldc) {
   using B = Vec<T, BIG_BYTES>;
   using S = Vec<T, SMALL_BYTES>;
   constexpr int kB = BIG_BYTES / sizeof(T);
@@ -101,8 +101,8 @@ __attribute__((noinline)) void panel(int64_t m, const Product<T>* products, int 
 }
 
 template <class T>
-SYMMA_INLINE void columns(int big, int small, int64_t m, const Product<T>* products, int count, const T* init,
-                          int64_t init_stride, T* c, int64_t ldc) {
+SYMMA_INLINE inline void columns(int big, int small, int64_t m, const Product<T>* products, int count,
+                                 const T* init, int64_t init_stride, T* c, int64_t ldc) {
   if (big == 3)
     panel<T, 3, 0>(m, products, count, init, init_stride, c, ldc);
   else if (big == 2 && !small)
@@ -158,8 +158,8 @@ void matmul(int64_t m, int64_t n, const Product<T>* products, int count, const T
 }
 
 template <class T>
-SYMMA_INLINE void matmul(int64_t m, int64_t n, Product<T> p, const T* init, int64_t init_stride, T* c,
-                         int64_t ldc) {
+SYMMA_INLINE inline void matmul(int64_t m, int64_t n, Product<T> p, const T* init, int64_t init_stride, T* c,
+                                int64_t ldc) {
   matmul(m, n, &p, 1, init, init_stride, c, ldc);
 }
 
@@ -185,7 +185,7 @@ void dots(int64_t rows, int64_t outs, const Product<T>* products, int count, con
 
 // A square block of `from`, one vector to a side, turned.
 #ifdef HAS_FMA
-SYMMA_INLINE void transpose_block(const float* from, int64_t ld_from, float* to, int64_t ld_to) {
+SYMMA_INLINE inline void transpose_block(const float* from, int64_t ld_from, float* to, int64_t ld_to) {
   __m256 a[8], b[8];
 #pragma GCC unroll 8
   for (int i = 0; i < 8; ++i) a[i] = _mm256_loadu_ps(from + i * ld_from);
@@ -207,7 +207,7 @@ SYMMA_INLINE void transpose_block(const float* from, int64_t ld_from, float* to,
     _mm256_storeu_ps(to + (i + 4) * ld_to, _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
   }
 }
-SYMMA_INLINE void transpose_block(const double* from, int64_t ld_from, double* to, int64_t ld_to) {
+SYMMA_INLINE inline void transpose_block(const double* from, int64_t ld_from, double* to, int64_t ld_to) {
   __m256d a[4], b[4];
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) a[i] = _mm256_loadu_pd(from + i * ld_from);

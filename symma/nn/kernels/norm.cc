@@ -16,8 +16,8 @@
 // and results alias nothing, or the loops would not become vectors.
 #include "symma/nn/kernels/norm.h"
 
-#include "symma/core/clones.h"
 #include "symma/core/parallel.h"
+#include "symma/core/simd.h"
 #include "symma/nn/kernels/mlp.h"
 
 namespace symma {

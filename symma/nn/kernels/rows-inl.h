@@ -1,12 +1,12 @@
 // One row of an MLP: forward, backward, and R{.} of both. See plan.h for the memory layout.
 
 template <class T>
-SYMMA_INLINE Product<T> forward_product(const Plan& plan, int64_t l, const T* a, const T* theta) {
+SYMMA_INLINE inline Product<T> forward_product(const Plan& plan, int64_t l, const T* a, const T* theta) {
   const LayerPlan& y = plan.layer[l];
   return {a, y.ld_in, 1, theta + y.weight, y.ld_out, y.in};
 }
 
-SYMMA_INLINE bool is_narrow(const Plan& plan, int64_t l) {
+SYMMA_INLINE inline bool is_narrow(const Plan& plan, int64_t l) {
   return plan.narrow_head && l + 1 == plan.depth;
 }
 
@@ -79,8 +79,8 @@ void forward(const Plan& plan, const T* theta, const T* x, T* acts, T* out) {
 
 // e [K, pad(in)] = sum over pairs of delta [K, ld_out] W^T, for one pair (count 1) or two.
 template <class T>
-SYMMA_INLINE void input_gradient(const Plan& plan, int64_t l, int count, const T* const* deltas,
-                                 const T* const* thetas, const T* const* transposes, T* e) {
+SYMMA_INLINE inline void input_gradient(const Plan& plan, int64_t l, int count, const T* const* deltas,
+                                        const T* const* thetas, const T* const* transposes, T* e) {
   const LayerPlan& y = plan.layer[l];
   const int64_t ld = (y.in + plan.unit - 1) / plan.unit * plan.unit;
   Product<T> p[2];
@@ -94,8 +94,8 @@ SYMMA_INLINE void input_gradient(const Plan& plan, int64_t l, int count, const T
 // Gradients of layer l in the weight and the bias: sum over pairs of a^T delta; and the column sums of
 // `bias_delta`.
 template <class T>
-SYMMA_INLINE void weight_gradient(const Plan& plan, int64_t l, int count, const T* const* as,
-                                  const T* const* deltas, const T* bias_delta, T* gtheta) {
+SYMMA_INLINE inline void weight_gradient(const Plan& plan, int64_t l, int count, const T* const* as,
+                                         const T* const* deltas, const T* bias_delta, T* gtheta) {
   const LayerPlan& y = plan.layer[l];
   const int64_t k = plan.samples;
   Product<T> p[2];

@@ -1,4 +1,5 @@
 // The row kernels for processors with AVX2 and FMA.
+#include "symma/core/simd.h"
 #include "symma/nn/kernels/plan.h"
 #include "symma/nn/kernels/taps.h"
 

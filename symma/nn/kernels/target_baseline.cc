@@ -1,9 +1,9 @@
 // The row kernels in what every processor of the build's architecture has.
+#include "symma/core/simd.h"
 #include "symma/nn/kernels/plan.h"
 #include "symma/nn/kernels/taps.h"
 
-// 32-byte vectors are made of two here. They are only passed to functions that are inlined.
-#pragma GCC diagnostic ignored "-Wpsabi"
+// 32-byte vectors are made of two here.
 #define BIG_BYTES 16
 #define SMALL_BYTES 16
 #define TILE_ROWS 4

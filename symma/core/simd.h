@@ -1,0 +1,90 @@
+// Vectors, and code that is compiled for several processors, in a library built for the plainest.
+//
+//   SYMMA_CLONES     a function compiled for several processors, of which the loader picks one
+//   widest(body)     a loop with the widest vectors that the machine has, picked at each call
+//   Vec<T, Bytes>    so many bytes as one value; LooseVec is one that stands anywhere in memory
+//
+// Kernels of one instruction set are files of their own (nn/kernels/target_*.cc) over the same vectors.
+// Contraction is off and the operations on each element are the same, so loops that do not reduce across
+// lanes are equal bit for bit on every processor. Nothing here but types and what is inlined: a copy that the
+// linker picks may run anywhere.
+#pragma once
+
+#include <cstdint>
+
+#define SYMMA_INLINE __attribute__((always_inline))
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define SYMMA_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define SYMMA_CLONES  // the resolver of clones runs before a sanitizer is ready
+#endif
+
+// Vectors stay inside functions that are inlined, so how they would be passed does not matter.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+// A root without a side effect, for loops that are to become vectors. GCC takes std::sqrt to set errno, and
+// optimize("no-math-errno") on a function does not change what it believes of the declaration; this one does,
+// together with that attribute.
+extern "C" double sqrt(double) noexcept __attribute__((const));
+extern "C" float sqrtf(float) noexcept __attribute__((const));
+
+namespace symma {
+
+SYMMA_INLINE inline double root(double x) {
+  return ::sqrt(x);
+}
+SYMMA_INLINE inline float root(float x) {
+  return ::sqrtf(x);
+}
+
+// Where the machine's vectors are shorter, a value is several of them.
+template <class T, int Bytes>
+struct VectorOf {
+  typedef T Type __attribute__((vector_size(Bytes), may_alias));
+  typedef T Loose __attribute__((vector_size(Bytes), may_alias, aligned(alignof(T))));
+};
+template <class T, int Bytes = 64>
+using Vec = typename VectorOf<T, Bytes>::Type;
+template <class T, int Bytes = 64>
+using LooseVec = typename VectorOf<T, Bytes>::Loose;
+template <class T, int Bytes = 64>
+constexpr int64_t kLanes = Bytes / sizeof(T);
+struct alignas(64) CacheLine {
+  char bytes[64];
+};
+
+// The body of `widest` is a lambda marked SYMMA_INLINE: compiled once for each instruction set.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+
+template <class F>
+[[gnu::target("avx512f,avx512vl,avx512dq,avx512bw,avx2,prefer-vector-width=512")]] void with_avx512(
+    const F& f) {
+  f();
+}
+
+template <class F>
+[[gnu::target("avx2")]] void with_avx2(const F& f) {
+  f();
+}
+
+template <class F>
+void widest(const F& f) {
+  static const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  static const bool avx2 = __builtin_cpu_supports("avx2");
+  if (avx512) return with_avx512(f);
+  if (avx2) return with_avx2(f);
+  f();
+}
+
+#else
+
+template <class F>
+void widest(const F& f) {
+  f();
+}
+
+#endif
+
+}  // namespace symma
