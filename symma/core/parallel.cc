@@ -8,6 +8,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <exception>
+#include <latch>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -53,12 +54,11 @@ void make_operations_serial() {
   if (auto set = reinterpret_cast<SetThreads>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))) set(1);
 }
 
+// Threads begin with the first job, and all of them have begun before it does: one that is still setting
+// itself up while the process ends would lock what libtorch has taken down by then, for ever.
 class Pool {
  public:
-  explicit Pool(int threads) {
-    make_operations_serial();
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { serve(); });
-  }
+  explicit Pool(int threads) : threads_(threads), ready_(threads - 1) { make_operations_serial(); }
   ~Pool() {
     {
       std::lock_guard lock(mutex_);
@@ -68,9 +68,18 @@ class Pool {
     wake_.notify_all();
     for (auto& w : workers_) w.join();
   }
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const { return threads_; }
 
   void run(const std::shared_ptr<Job>& job) {
+    std::call_once(started_, [this] {
+      for (int i = 1; i < threads_; ++i)
+        workers_.emplace_back([this] {
+          make_operations_serial();
+          ready_.count_down();
+          serve();
+        });
+      ready_.wait();
+    });
     {
       std::lock_guard lock(mutex_);
       job_ = job;
@@ -87,7 +96,6 @@ class Pool {
 
  private:
   void serve() {
-    make_operations_serial();
     inside = true;
     uint64_t seen = 0;
     for (;;) {
@@ -110,6 +118,9 @@ class Pool {
     }
   }
 
+  const int threads_;
+  std::once_flag started_;
+  std::latch ready_;
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;

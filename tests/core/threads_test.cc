@@ -1,0 +1,34 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <iterator>
+
+#include "symma/core/parallel.h"
+
+namespace symma {
+namespace {
+
+std::ptrdiff_t threads_of_this_process() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
+}
+
+// A thread that still sets itself up while its process ends waited for ever for a lock of libtorch's, which
+// was gone by then: one of some thousand runs of `symma list`.
+TEST(Threads, BeginWithTheFirstJobAndNotBefore) {
+  const auto before = threads_of_this_process();
+  set_threads(4);
+  EXPECT_EQ(threads(), 4);
+  EXPECT_EQ(threads_of_this_process(), before);
+  std::atomic<int64_t> sum = 0;
+  parallel_for(100, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) sum += i;
+  });
+  EXPECT_EQ(sum, 4950);
+  EXPECT_EQ(threads_of_this_process(), before + 3);
+  set_threads(2);
+  EXPECT_EQ(threads_of_this_process(), before);
+}
+
+}  // namespace
+}  // namespace symma
