@@ -6,6 +6,7 @@
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
+#include "symma/core/files.h"
 #include "symma/fleet/folder.h"
 #include "symma/report/format.h"
 #include "symma/report/words.h"
@@ -18,7 +19,7 @@ std::string in_folder(const std::string& folder, const std::string& file) {
 
 Experiment open_experiment(const std::string& folder, const std::vector<std::string>& settings) {
   const std::string file = in_folder(folder, "experiment.toml");
-  if (!std::filesystem::exists(file))
+  if (!is_there(file))
     throw UserError(folder, "holds no run", "name a folder that symma train wrote");
   Config config = Config::load(file);
   const bool other_data = std::any_of(settings.begin(), settings.end(), [](const std::string& s) {

@@ -33,6 +33,14 @@ struct Descriptor {
 
 }  // namespace
 
+bool is_there(const std::string& path) {
+  std::error_code ec;
+  const std::filesystem::file_status what = std::filesystem::status(path, ec);
+  if (what.type() == std::filesystem::file_type::none)
+    throw UserError(path, ec.message(), "check the path and its permissions");
+  return std::filesystem::exists(what);
+}
+
 std::string read_file(const std::string& path) {
   // Without waiting: a pipe that nobody writes to would keep us for ever.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);

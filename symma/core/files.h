@@ -11,6 +11,9 @@ namespace symma {
 // through.
 std::string read_file(const std::string& path);
 
+// Whether something is there. Throws UserError where that may not be known: no permission, links in a circle.
+bool is_there(const std::string& path);
+
 // Who may read a file: whom the umask lets, or its owner alone.
 enum class Readers { kAll, kOwner };
 

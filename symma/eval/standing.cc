@@ -28,13 +28,13 @@ std::vector<Judgement> judgements(const std::string& run) {
   std::vector<Judgement> out;
   for (const char* file : {"summary.json", "eval.json"}) {
     const std::string path = inside(run, file);
-    if (!std::filesystem::exists(path)) continue;
+    if (!is_there(path)) continue;
     const Json all = parse_json(read_file(path));
     const Json eval = !all.is_object() ? Json() : all.contains("eval") ? all["eval"] : all;
     if (eval.is_object() && eval.contains("judged_on")) out.push_back({run, file, eval});
   }
-  if (out.empty() && !std::filesystem::exists(inside(run, "experiment.toml")) &&
-      !std::filesystem::exists(inside(run, "summary.json")))
+  if (out.empty() && !is_there(inside(run, "experiment.toml")) &&
+      !is_there(inside(run, "summary.json")))
     throw UserError(run, "holds no run", "name a folder that symma train wrote");
   return out;
 }
@@ -92,8 +92,8 @@ Gap gap(ScoreFiles& files, const Contender& a, const Contender& b, const std::st
   }
   if (!a.run.empty() && !b.run.empty()) {
     const auto both = same_tasks(files, a.run, b.run);
-    if (both && std::filesystem::exists(both->first.scores()) &&
-        std::filesystem::exists(both->second.scores())) {
+    if (both && is_there(both->first.scores()) &&
+        is_there(both->second.scores())) {
       const auto &x = files.scores(both->first.scores(), metric),
                  &y = files.scores(both->second.scores(), metric);
       if (x.contains(steps) && y.contains(steps) && x.at(steps).size() == y.at(steps).size()) {

@@ -45,8 +45,7 @@ std::string data_file(const std::string& folder) {
 }
 
 Json read_data(const std::string& folder) {
-  std::error_code ec;
-  if (!fs::exists(data_file(folder), ec)) return nullptr;
+  if (!is_there(data_file(folder))) return nullptr;
   const Json known = parse_json(read_file(data_file(folder)));
   return known.is_object() ? known : Json::object();
 }

@@ -23,8 +23,7 @@ std::string line_of(const Span& s) {
 }  // namespace
 
 std::vector<Span> read_spent(const std::string& path) {
-  std::error_code ec;
-  if (!std::filesystem::exists(path, ec)) return {};
+  if (!is_there(path)) return {};
   std::vector<Span> out;
   std::istringstream in(read_file(path));
   for (std::string line; std::getline(in, line);) {

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "symma/core/errors.h"
+#include "symma/core/files.h"
 #include "symma/eval/statistics.h"
 #include "symma/report/data.h"
 #include "symma/report/format.h"
@@ -183,14 +184,14 @@ std::vector<std::string> run_folders(const std::vector<std::string>& named, bool
   for (const auto& folder : named) {
     const fs::path runs = fs::path(folder) / "runs";
     std::error_code ec;
-    if (fs::exists(fs::path(folder) / "summary.json", ec) || !fs::is_directory(runs, ec)) {
+    if (is_there(fs::path(folder) / "summary.json") || !fs::is_directory(runs, ec)) {
       out.push_back(folder);
       continue;
     }
     if (any) *any = true;
     std::vector<std::string> found;
     for (const auto& entry : fs::directory_iterator(runs)) {
-      if (fs::exists(entry.path() / "summary.json", ec) && fs::exists(entry.path() / "metrics.jsonl", ec))
+      if (is_there(entry.path() / "summary.json") && is_there(entry.path() / "metrics.jsonl"))
         found.push_back(entry.path().string());
     }
     std::sort(found.begin(), found.end());

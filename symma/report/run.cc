@@ -9,6 +9,7 @@
 #include <set>
 
 #include "symma/core/errors.h"
+#include "symma/core/files.h"
 #include "symma/core/record.h"
 
 namespace symma {
@@ -267,13 +268,13 @@ Population read_population(const std::string& file, int64_t agents) {
 
 Run read_run(const std::string& folder) {
   std::error_code ec;
-  if (!std::filesystem::exists(folder, ec))
+  if (!is_there(folder))
     throw UserError(folder, "no such folder", "name a folder that symma train wrote");
   if (!std::filesystem::is_directory(folder, ec))
     throw UserError(folder, "is not a folder", "name a folder that symma train wrote");
   const auto file = [&](const char* name) { return (std::filesystem::path(folder) / name).string(); };
   const auto need = [&](const char* name) {
-    if (std::filesystem::exists(file(name), ec)) return;
+    if (is_there(file(name))) return;
     throw UserError(file(name), "no such file",
                     "is this a run's folder? Name one that symma train wrote and finished");
   };
@@ -352,7 +353,7 @@ Run read_run(const std::string& folder) {
     r.population->best = p.part("population").whole("best");
     if (r.population->best < 0 || r.population->best >= r.agents) p.fail("\"population.best\" is no agent");
   }
-  if (std::filesystem::exists(file("gallery.json"), ec)) r.gallery = read_json(file("gallery.json"));
+  if (is_there(file("gallery.json"))) r.gallery = read_json(file("gallery.json"));
   return r;
 }
 

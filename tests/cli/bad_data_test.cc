@@ -1,5 +1,7 @@
 // Bad tables, drawings and examples: exit code 2, one line that names the place and the remedy, nothing left
 // behind.
+#include <sys/stat.h>
+
 #include "cli/program.h"
 
 namespace {
@@ -55,6 +57,18 @@ TEST_F(BadTable, IsRefused) {
   fs::create_directory(at / "f.csv");
   refused_table(table(), {"f.csv", "is a folder", "name a CSV file"}, {"--set", "task.path=f.csv"});
   refused_table(std::string("\x1f\x8b\x08\x00", 4) + "not gzip at all", {"t.csv"});
+}
+
+TEST_F(BadTable, IsNoFile) {
+  spill(at / "t.csv", table());
+  ASSERT_EQ(::mkfifo((at / "pipe.csv").c_str(), 0600), 0);
+  fs::create_symlink("b.csv", at / "a.csv");
+  fs::create_symlink("a.csv", at / "b.csv");
+  for (const std::string key : {"path", "test_path"}) {
+    refused_table(table(), {"pipe.csv", "is a pipe"}, {"--set", "task." + key + "=pipe.csv"});
+    refused_table(table(), {"a.csv", "check"}, {"--set", "task." + key + "=a.csv"});
+    refused_table(table(), {"/dev/zero", "device"}, {"--set", "task." + key + "=/dev/zero"});
+  }
 }
 
 // ---- drawings

@@ -175,6 +175,23 @@ TEST_F(Cases, HostileFilesRunOrAreRefused) {
   }
 }
 
+TEST_F(Cases, HostileRunsAndDataAreRefused) {
+  ENTER("hostile");
+  expect_refusal(run({"train", "dotted.toml", "--out", "r"}, at.path()), {"dotted.toml", "parts"});
+  expect_refusal(run({"train", "g.toml", "--out", "r"}, at.path()), {"g.csv.gz", "damaged gzip"});
+  EXPECT_FALSE(fs::exists(at / "r"));
+  expect_refusal(run({"train", "--resume", "--out", "replay_count"}, at.path()), {"checkpoint.safetensors"},
+                 true);
+}
+
+TEST_F(Cases, ThreadsAreThoseThatItMayUse) {
+  ENTER("affinity_ignored");
+  const Result r =
+      Process({"taskset", "-c", "0", SYMMA_PROGRAM, "train", "sin.toml", "--out", "r"}, at.path()).wait();
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_EQ(json_file(at / "r/summary.json")["threads"], 1);
+}
+
 TEST_F(Cases, NamesInArchivesAreUtf8) {
   ENTER("unicode_zip");
   for (const std::string file : {"uni.zip", "onetxt.zip", "pax.tar.gz"}) {
