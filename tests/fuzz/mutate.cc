@@ -301,7 +301,8 @@ std::string mutate_safetensors(const std::string& s, Dice& d) {
         if (!entry.is_object() || !entry.contains("data_offsets") || !entry["data_offsets"].is_array()) break;
         if (entry["data_offsets"].size() != 2 || !entry["data_offsets"][0].is_number_unsigned()) break;
         const auto begin = entry["data_offsets"][0].get<size_t>();
-        const std::string type = entry.value("dtype", "");
+        const bool typed = entry.contains("dtype") && entry["dtype"].is_string();
+        const std::string type = typed ? entry["dtype"].get<std::string>() : "";
         const size_t bytes = type == "F32" || type == "I32" ? 4 : type == "U8" || type == "BOOL" ? 1 : 8;
         const auto end =
             entry["data_offsets"][1].is_number_unsigned() ? entry["data_offsets"][1].get<size_t>() : begin;
