@@ -127,6 +127,7 @@ def test_workers_that_die_too_often_are_given_up_and_the_run_can_be_gone_on_with
 def test_an_interrupt_stops_all_and_saves(tmp_path):
     code = textwrap.dedent(f"""
         import os, signal, symma
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs have it ignored
         symma.ray.start(num_cpus=2, logging_level="ERROR", log_to_driver=False)
         def strike(row):
             if row["round"] == 200: os.kill(os.getpid(), signal.SIGINT)

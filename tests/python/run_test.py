@@ -97,6 +97,7 @@ def test_what_a_listener_raises_arrives_as_itself(tmp_path):
 def test_an_interrupt_saves_and_resuming_gives_the_unbroken_run(tmp_path):
     code = textwrap.dedent(f"""
         import os, signal, threading, symma
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs have it ignored
         threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         run = symma.train({dict(SMALL, rounds=10**6, log_every=100)!r}, out={str(tmp_path / 'broken')!r}, progress=False)
         print(run.round, run.summary, run.finished)
