@@ -1,5 +1,4 @@
 // Experiments, runs and fleets: read, trained, judged, adapted; and a round's parts for loops of one's own.
-#include <chrono>
 #include <filesystem>
 
 #include "bind.h"
@@ -7,7 +6,7 @@
 #include "symma/core/safetensors.h"
 #include "symma/eval/evaluate.h"
 #include "symma/fleet/round.h"
-#include "symma/fleet/train.h"
+#include "symma/fleet/summary.h"
 #include "symma/report/report.h"
 #include "symma/tasks/has_columns.h"
 #include "symma/tasks/supervised.h"
@@ -52,61 +51,6 @@ Json about(const Experiment& e) {
           {"topology", e.exchange.options.topology},
           {"columns", table ? Json(table->columns()) : Json()},
           {"settings", e.settings}};
-}
-
-// What train_run came to.
-struct Ended {
-  std::shared_ptr<RunState> state;
-  bool done = false, interrupted = false;
-};
-
-// Progress is told at most ten times a second, and signals are looked after fifty times a second: the
-// interpreter's lock is left alone in between.
-Ended train_run(const Experiment& e, const RunOptions& options, const nb::object& progress,
-                const nb::object& listener) {
-  using Clock = std::chrono::steady_clock;
-  using std::chrono::milliseconds;
-  Ended out{std::make_shared<RunState>()};
-  std::exception_ptr raised;  // what another signal's handler raised
-  Clock::time_point told{}, looked{};
-  TrainHooks hooks;
-  if (!progress.is_none()) {
-    hooks.progress = [&](const Progress& p) {
-      const auto now = Clock::now();
-      if (p.round != p.rounds && now - told < milliseconds(100)) return;
-      told = now;
-      in_python([&] {
-        progress(to_python(Json{{"round", p.round},
-                                {"rounds", p.rounds},
-                                {"rounds_per_s", p.rounds_per_s},
-                                {"seconds_left", p.seconds_left},
-                                {"loss", p.loss},
-                                {"score", p.score},
-                                {"epsilon", p.epsilon}}));
-      });
-    };
-  }
-  hooks.stop = [&] {
-    const auto now = Clock::now();
-    if (now - looked < milliseconds(20)) return false;
-    looked = now;
-    return in_python([&] {
-      if (PyErr_CheckSignals() == 0) return false;
-      out.interrupted = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) != 0;
-      if (out.interrupted)
-        PyErr_Clear();
-      else
-        raised = std::make_exception_ptr(nb::python_error());
-      return true;
-    });
-  };
-  if (!listener.is_none())
-    hooks.listeners.push_back([&](const Json& row) { in_python([&] { listener(to_python(row)); }); });
-  nb::gil_scoped_release free;
-  if (!options.resume || !std::filesystem::exists(in(options, "checkpoint.safetensors"))) rehearse(e);
-  out.done = train(e, options, hooks, *out.state);
-  if (raised) std::rethrow_exception(raised);
-  return out;
 }
 
 // A batch of tasks, with the agents that they are of.
@@ -262,18 +206,6 @@ void bind_fleet(nb::module_& m) {
         keep(out->exchange, exchanged);
         return out;
       });
-  nb::class_<Ended>(m, "Ended")
-      .def_ro("state", &Ended::state)
-      .def_ro("done", &Ended::done)
-      .def_ro("interrupted", &Ended::interrupted);
-  m.def(
-      "train",
-      [](const Experiment& e, const std::string& folder, bool resume, bool force, const std::string& device,
-         const nb::object& progress, const nb::object& listener) {
-        return train_run(e, {folder, resume, force, device}, progress, listener);
-      },
-      "experiment"_a, "folder"_a, "resume"_a, "force"_a, "device"_a, "progress"_a.none(),
-      "listener"_a.none());
   m.def("conclude",
         [](const Experiment& e, const std::string& folder, const std::string& device, const RunState& run) {
           nb::gil_scoped_release free;

@@ -228,5 +228,6 @@ NB_MODULE(_engine, m) {
       });
   bind_worlds(m);
   bind_fleet(m);
+  bind_training(m);
   bind_parts(m);
 }

@@ -29,6 +29,7 @@ from . import loggers  # noqa: E402
 from .fleet import Fleet  # noqa: E402
 from .parts import Aggregator, Compressor, Key, Learner, TaskFamily, load, parts, register  # noqa: E402
 from .run import Adapted, Report, Run, open_run, train  # noqa: E402
+from .sweeps import Sweep, sweep  # noqa: E402
 
 open = open_run
 __version__ = _engine.version
@@ -36,8 +37,8 @@ threads, set_threads = _engine.threads, _engine.set_threads
 
 _WORLDS = ("make", "make_vec", "parallel_env", "aec_env", "VectorEnv", "ParallelEnv", "Env")
 
-__all__ = ["Adapted", "Aggregator", "Compressor", "Fleet", "Key", "Learner", "Report", "Run", "TaskFamily", "UserError", "load", "loggers",
-           "open", "parts", "register", "set_threads", "threads", "train", *_WORLDS]
+__all__ = ["Adapted", "Aggregator", "Compressor", "Fleet", "Key", "Learner", "Report", "Run", "Sweep", "TaskFamily", "UserError", "load", "loggers",
+           "open", "parts", "register", "set_threads", "sweep", "threads", "train", *_WORLDS]
 
 
 def __getattr__(name: str) -> Any:
@@ -48,6 +49,10 @@ def __getattr__(name: str) -> Any:
         except ImportError as e:
             raise ImportError(f"symma.{name} needs {e.name}: pip install 'gymnasium>=1.1' 'pettingzoo>=1.25'") from None
         return getattr(worlds, name)
+    if name in ("ray", "flower"):  # symma.ray and symma.flower, where those whom they serve are installed
+        import importlib
+
+        return importlib.import_module("." + name, __name__)
     raise AttributeError(f"module 'symma' has no attribute {name!r}")
 
 

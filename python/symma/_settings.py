@@ -26,6 +26,15 @@ def experiment(source: Any, settings: Mapping[str, Any], origin: str) -> _engine
 
     Raises UserError.
     """
+    file, laid = lay(source, settings, origin)
+    return _engine.Experiment.build(file, laid, origin)
+
+
+def lay(source: Any, settings: Mapping[str, Any], origin: str) -> tuple[str, dict[str, Any]]:
+    """The experiment file, "" where there is none, and what lies over it, with parts of one's own registered and by their names.
+
+    Raises UserError.
+    """
     laid: dict[str, Any] = {}
     file = ""
     if isinstance(source, Mapping):
@@ -44,7 +53,7 @@ def experiment(source: Any, settings: Mapping[str, Any], origin: str) -> _engine
             laid[name] = _section(name, laid[name])
             if isinstance(laid[name], dict):
                 laid[name] = _nested(name, laid[name])
-    return _engine.Experiment.build(file, laid, origin)
+    return file, laid
 
 
 def _nested(name: str, section: dict[str, Any]) -> dict[str, Any]:
@@ -55,3 +64,31 @@ def _nested(name: str, section: dict[str, Any]) -> dict[str, Any]:
     if name == "task" and world is not None and not isinstance(world, (str, Mapping)):
         section = {**section, "world": parts.kind_of("Env", world)}
     return section
+
+
+def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
+    """{"learner.order": 1, "seed": 2} as sections: {"learner": {"order": 1}, "seed": 2}. Dicts stay as they are."""
+    out: dict[str, Any] = {}
+    for key, value in dotted.items():
+        *sections, last = str(key).split(".")
+        at = out
+        for section in sections:
+            at = at.setdefault(section, {})
+            if not isinstance(at, dict):
+                raise UserError(str(key), f"{section} has a value itself", "name settings as section.key")
+        if isinstance(value, Mapping) and isinstance(at.get(last), dict):
+            at[last].update(value)
+        elif isinstance(at.get(last), dict):
+            at[last]["topology" if last == "exchange" else "kind"] = value
+        else:
+            at[last] = dict(value) if isinstance(value, Mapping) else value
+    return out
+
+
+def over(settings: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """`more` over `settings`, section by section."""
+    out = dict(settings)
+    for name, value in more.items():
+        section, before = _section(name, value), _section(name, out.get(name))
+        out[name] = {**before, **section} if isinstance(section, dict) and isinstance(before, dict) else section
+    return out

@@ -17,6 +17,7 @@ from .errors import UserError
 Key = _engine.Key
 
 _names: dict[tuple[str, str], Any] = {}  # (kind, name) -> what was registered under it
+_words: dict[tuple[str, str], tuple] = {}  # (kind, name) -> summary, source, task_parameters, defaults
 
 
 class TaskFamily:
@@ -163,6 +164,17 @@ def _put(kind: str, name: str, part: Any, summary: str, source: str, replace: bo
     doc = summary or (inspect.getdoc(part) or "").split("\n")[0] or name
     _engine.register_part(kind, name, doc, source or f"Python: {getattr(part, '__module__', '')}", options, make(name, part))
     _names[kind, name] = part
+    _words[kind, name] = (summary, source, task_parameters, defaults)
+
+
+def registered() -> list[tuple]:
+    """All parts that Python has registered, for another process to `take_up`."""
+    return [(kind, name, part, *_words[kind, name]) for (kind, name), part in _names.items()]
+
+
+def take_up(others: Iterable[tuple]) -> None:
+    for kind, name, part, summary, source, task_parameters, defaults in others:
+        _put(kind, name, part, summary, source, True, task_parameters, defaults)
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -97,6 +97,7 @@ def test_what_a_listener_raises_arrives_as_itself(tmp_path):
 def test_an_interrupt_saves_and_resuming_gives_the_unbroken_run(tmp_path):
     code = textwrap.dedent(f"""
         import os, signal, threading, symma
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs have it ignored
         threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         run = symma.train({dict(SMALL, rounds=10**6, log_every=100)!r}, out={str(tmp_path / 'broken')!r}, progress=False)
         print(run.round, run.summary, run.finished)
@@ -262,3 +263,31 @@ def test_wrong_settings(tmp_path, wrong):
     wrong(lambda: symma.parts("Larner"), "parts", "Larner")
     wrong(lambda: symma.load("/none.so"), "none.so", "cannot open")
     assert symma.train(few, learner={"inner_lr": np.float32(0.5), "inner_steps": np.int64(2)}, out=tmp_path / "n", progress=False).settings["learner"]["inner_lr"] == 0.5
+
+
+def test_a_sweep_is_the_programs(program, tmp_path, wrong):
+    file = tmp_path / "sine.toml"
+    file.write_text('agents = 3\nrounds = 30\n[task]\nkind = "sinusoid"\n[model]\nhidden = [16]\n[eval]\ntasks = 10\n')
+    over = {"exchange.topology": ["none", "ring"], "seed": [1, 2]}
+    told = []
+    swept = symma.sweep(file, over, out=tmp_path / "python", progress=told.append, learner={"order": 1})
+    words = [program, "sweep", file, "--over", "exchange.topology=none,ring", "--over", "seed=1,2", "--set", "learner.order=1", "--json", "--out"]
+    subprocess.run([*words, tmp_path / "program"], check=True, capture_output=True)
+    theirs = symma.Sweep(tmp_path / "program")
+    assert [t["run"] for t in told] == list(swept.runs) == list(theirs.runs) and len(told) == 4
+    assert all(same(bits(run.folder), bits(theirs.runs[name].folder)) for name, run in swept.runs.items())
+    assert swept.table.drop(columns="seconds").equals(theirs.table.drop(columns="seconds")) and swept.standing == theirs.standing
+    # Each goes on with the other's: nothing is left to do, and more seeds are as many runs more.
+    subprocess.run([*words, tmp_path / "python"], check=True, capture_output=True)
+    told.clear()
+    more = symma.sweep(file, ["exchange.topology=none,ring", "seed=1..3"], out=tmp_path / "program", progress=told.append, learner={"order": 1})
+    assert len(told) == 2 and len(more.runs) == 6
+    wrong(lambda: symma.sweep(file, over, out=tmp_path / "program", learner={"order": 2}), str(tmp_path / "program"), "another experiment", "force=True")
+    wrong(lambda: symma.sweep(file, {}), "symma.sweep", "nothing to go over")
+    wrong(lambda: symma.sweep(file, {"seed": []}), "seed", "empty")
+    wrong(lambda: symma.sweep(file, {"seed": "1"}), "over: seed", "'1'", "list")
+    wrong(lambda: symma.sweep(file, ["seed"]), "seed", "key=value")
+    wrong(lambda: symma.sweep(file, {"seedd": [1]}), "seedd", "unknown key")
+    wrong(lambda: symma.Sweep(tmp_path), str(tmp_path), "holds no sweep")
+    failing = symma.sweep(file, {"learner.inner_lr": [0.1, -1.0]}, out=tmp_path / "failing", progress=False, rounds=2)
+    assert list(failing.runs) == ["inner_lr=0.1"] and "inner_lr" in failing.failed[0]
