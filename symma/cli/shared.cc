@@ -19,8 +19,7 @@ std::string in_folder(const std::string& folder, const std::string& file) {
 
 Experiment open_experiment(const std::string& folder, const std::vector<std::string>& settings) {
   const std::string file = in_folder(folder, "experiment.toml");
-  if (!is_there(file))
-    throw UserError(folder, "holds no run", "name a folder that symma train wrote");
+  if (!is_there(file)) throw UserError(folder, "holds no run", "name a folder that symma train wrote");
   Config config = Config::load(file);
   const bool other_data = std::any_of(settings.begin(), settings.end(), [](const std::string& s) {
     return s.starts_with("task.path=") || s.starts_with("task.test_path=");

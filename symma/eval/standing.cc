@@ -33,8 +33,7 @@ std::vector<Judgement> judgements(const std::string& run) {
     const Json eval = !all.is_object() ? Json() : all.contains("eval") ? all["eval"] : all;
     if (eval.is_object() && eval.contains("judged_on")) out.push_back({run, file, eval});
   }
-  if (out.empty() && !is_there(inside(run, "experiment.toml")) &&
-      !is_there(inside(run, "summary.json")))
+  if (out.empty() && !is_there(inside(run, "experiment.toml")) && !is_there(inside(run, "summary.json")))
     throw UserError(run, "holds no run", "name a folder that symma train wrote");
   return out;
 }
@@ -92,8 +91,7 @@ Gap gap(ScoreFiles& files, const Contender& a, const Contender& b, const std::st
   }
   if (!a.run.empty() && !b.run.empty()) {
     const auto both = same_tasks(files, a.run, b.run);
-    if (both && is_there(both->first.scores()) &&
-        is_there(both->second.scores())) {
+    if (both && is_there(both->first.scores()) && is_there(both->second.scores())) {
       const auto &x = files.scores(both->first.scores(), metric),
                  &y = files.scores(both->second.scores(), metric);
       if (x.contains(steps) && y.contains(steps) && x.at(steps).size() == y.at(steps).size()) {

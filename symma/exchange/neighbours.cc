@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "symma/core/simd.h"
 #include "symma/core/parallel.h"
 #include "symma/core/rng.h"
+#include "symma/core/simd.h"
 
 namespace symma {
 namespace {

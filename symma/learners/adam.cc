@@ -1,7 +1,7 @@
 #include "symma/learners/adam.h"
 
-#include "symma/core/simd.h"
 #include "symma/core/parallel.h"
+#include "symma/core/simd.h"
 
 namespace symma {
 namespace {

@@ -268,8 +268,7 @@ Population read_population(const std::string& file, int64_t agents) {
 
 Run read_run(const std::string& folder) {
   std::error_code ec;
-  if (!is_there(folder))
-    throw UserError(folder, "no such folder", "name a folder that symma train wrote");
+  if (!is_there(folder)) throw UserError(folder, "no such folder", "name a folder that symma train wrote");
   if (!std::filesystem::is_directory(folder, ec))
     throw UserError(folder, "is not a folder", "name a folder that symma train wrote");
   const auto file = [&](const char* name) { return (std::filesystem::path(folder) / name).string(); };

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <utility>
 
-#include "symma/core/simd.h"
 #include "symma/core/normal.h"
 #include "symma/core/parallel.h"
+#include "symma/core/simd.h"
 
 namespace symma {
 namespace {
