@@ -74,6 +74,7 @@ std::shared_ptr<nb::object> keep(nb::object);
 
 void bind_fleet(nb::module_&);
 void bind_training(nb::module_&);
+void bind_federation(nb::module_&);
 void bind_worlds(nb::module_&);
 void bind_parts(nb::module_&);
 

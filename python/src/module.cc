@@ -187,6 +187,20 @@ NB_MODULE(_engine, m) {
                   "The same key gives the same numbers.")
       .def(nb::init<uint64_t>(), "seed"_a)
       .def(
+          "__init__",
+          [](Rng* self, nb::handle seed) {
+            // numpy's whole numbers, and all else that is none.
+            PyObject* index = PyIndex_Check(seed.ptr()) ? PyNumber_Index(seed.ptr()) : nullptr;
+            uint64_t value = 0;
+            const bool whole = index != nullptr && nb::try_cast<uint64_t>(nb::steal(index), value, false);
+            PyErr_Clear();
+            if (!whole)
+              throw UserError("Key", "a seed is no " + nb::cast<std::string>(nb::repr(seed)),
+                              "give a whole number of 0 or more, of 64 bits");
+            new (self) Rng(value);
+          },
+          "seed"_a)
+      .def(
           "split", [](const Rng& r, const std::string& name, uint64_t index) { return r.split(name, index); },
           "name"_a, "index"_a = 0,
           "An independent stream, named; splits of equal names and indices are equal.")
@@ -229,5 +243,6 @@ NB_MODULE(_engine, m) {
   bind_worlds(m);
   bind_fleet(m);
   bind_training(m);
+  bind_federation(m);
   bind_parts(m);
 }

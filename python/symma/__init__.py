@@ -25,6 +25,11 @@ from .errors import UserError  # noqa: E402
 
 _engine.set_user_error(UserError)
 
+from . import _checks  # noqa: E402
+
+_checks.install()
+del _checks
+
 from . import loggers  # noqa: E402
 from .fleet import Fleet  # noqa: E402
 from .parts import Aggregator, Compressor, Key, Learner, TaskFamily, load, parts, register  # noqa: E402

@@ -21,7 +21,10 @@ def to_numpy(t: torch.Tensor) -> np.ndarray:
 def numbers(x: Any, place: str) -> np.ndarray:
     """x as a new float64 array. Throws UserError for what is not finite numbers."""
     if isinstance(x, torch.Tensor):
-        x = to_numpy(x)
+        try:
+            x = to_numpy(x.to_dense() if x.layout != torch.strided else x)
+        except (NotImplementedError, TypeError):  # on the device "meta", or of a type that numpy does not know
+            raise UserError(place, f"is a tensor of {str(x.dtype).replace('torch.', '')} on {x.device}", "give numbers that lie on the processor") from None
     elif hasattr(x, "to_numpy"):
         x = x.to_numpy()
     try:

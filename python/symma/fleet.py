@@ -6,8 +6,8 @@ from typing import Any, Optional, Sequence
 import numpy as np
 import torch
 
-from . import _engine
-from ._arrays import numbers, tensor, to_numpy
+from . import _checks, _engine
+from ._arrays import numbers, tensor
 from ._settings import experiment as _experiment
 from .errors import UserError
 
@@ -57,7 +57,9 @@ class Fleet:
 
     @theta.setter
     def theta(self, rows: Any) -> None:
-        if not isinstance(rows, torch.Tensor):
+        if isinstance(rows, torch.Tensor):
+            numbers(_checks.dense(rows, "theta"), "theta")
+        else:
             rows = tensor(numbers(rows, "theta"), self._run.theta.dtype)
         self._run.theta = rows
 
@@ -82,12 +84,15 @@ class Fleet:
             return _engine.draw(self.experiment, self._run)
         if key is None:
             key = _engine.Key(self.about["seed"]).split("sample", self._run.round).split(split)
-        return _engine.Batch.sample(self.experiment, list(range(len(self)) if agents is None else agents), split, key)
+        agents = list(range(len(self))) if agents is None else _checks.wholes(agents, "agents", -1)
+        return _engine.Batch.sample(self.experiment, agents, split, _checks.key(key, "key"))
 
     def step(self, batch: _engine.Batch) -> dict[str, np.ndarray]:
         """One update of every agent that has tasks in the batch. Returns what the learner tells, [n] each."""
         if not isinstance(batch, _engine.Batch):
             raise UserError("step", f"a {type(batch).__name__} is no batch", "give what fleet.sample() gave")
+        if batch.agents and max(batch.agents) >= len(self):
+            raise UserError("step", f"the batch is of agent {max(batch.agents)}, and there are {len(self)}", "give what this fleet's sample gave")
         return _engine.learn(self.experiment, self._run, batch)
 
     def exchange(self) -> None:
@@ -100,19 +105,22 @@ class Fleet:
 
     def adapt(self, batch: Any, steps: Any = (0, 1, 5, 10), key: Optional[_engine.Key] = None) -> list[torch.Tensor]:
         """Rows after each of `steps` steps of adaptation, [B, P] each. The batch has as many tasks for each agent, agent by agent."""
-        steps = [int(s) for s in ([steps] if isinstance(steps, (int, np.integer)) else steps)]
-        key = key or _engine.Key(self.about["seed"]).split("adapt")
+        steps = _checks.wholes(steps, "steps")
+        _checks.batch(batch, "adapt")
+        key = _checks.key(key, "key") if key is not None else _engine.Key(self.about["seed"]).split("adapt")
         return _engine.adapt(self.experiment, self._run.learner, batch, steps, key)
 
     def evaluate(self, split: str = "test", tasks: Optional[int] = None, steps: Optional[Sequence[int]] = None) -> dict:
         """Every agent on unseen tasks: {"scores": {name: [agents, steps, tasks]}, "steps", "metric", "summary"}."""
-        return _engine.evaluate(self.experiment, self._run, split, self.about["eval_tasks"] if tasks is None else int(tasks),
-                                self.about["steps"] if steps is None else [int(s) for s in steps])
+        return _engine.evaluate(self.experiment, self._run, split, self.about["eval_tasks"] if tasks is None else _checks.whole(tasks, "tasks", 1),
+                                self.about["steps"] if steps is None else _checks.wholes(steps, "steps"))
 
     def predict(self, rows: torch.Tensor, x: Any) -> torch.Tensor:
         """Outputs [B, K, out] of rows [B, P] at x [B, K, in...]."""
-        x = x if isinstance(x, torch.Tensor) else tensor(numbers(x, "x"))
-        return self.experiment.forward(rows, x.to(rows.dtype))
+        rows = _checks.rows(rows, "rows", like=self._run.theta.dtype)
+        if rows.shape[1] not in (self.about["parameters"], self._run.theta.shape[1]):
+            raise UserError("rows", f"have {rows.shape[1]} columns", f"give rows [B, {self.about['parameters']}]")
+        return self.experiment.forward(rows, _checks.points(x, "x", rows.shape[0], self.about["in"]).to(rows.dtype))
 
     def save(self, path: str) -> None:
         """A checkpoint: safetensors, which any of its readers opens."""

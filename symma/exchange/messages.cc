@@ -142,6 +142,7 @@ Said speak(const Exchange& x, ExchangeState& s, const Tensor& wanted, const std:
   const int64_t n = wanted.size(0), q = wanted.size(1);
   Said said{wanted.clone(),        {}, std::vector<Form>(n, Form::kNothing), std::vector<int64_t>(n, 0),
             std::vector<Bytes>(n), {}};
+  if (n == 0) return said;    // a server that is alone
   std::vector<int64_t> here;  // places
   for (int64_t id : who)
     if (const int64_t i = r.place(id); i >= 0) here.push_back(i);

@@ -133,11 +133,36 @@ Tensor mean_of_arrived(const Exchange& x, ExchangeState& s, const Said& said, co
                : sum / static_cast<double>(std::max<size_t>(1, rows.size()));
 }
 
+// The server's row, as an agent elsewhere hears of it; undefined where no answer came.
+Tensor answer_heard(const Exchange& x, ExchangeState& s, int64_t columns, Transport& elsewhere) {
+  Tensor known = s.receiver.known;
+  if (known.defined()) s.receiver.known = known = known.clone();
+  const Heard h = hear(x, s, Letter::Kind::kAnswer, s.reach->halo, columns, known, elsewhere)[0];
+  if (h.row.defined() && x.privacy.agents()) s.clip = h.content.clip;
+  return h.row;
+}
+
+// The agents' rows once the server has told them its own.
+Tensor handed_back(const Exchange& x, ExchangeState& s, const Tensor& theta, const Tensor& told, Rng down) {
+  const Reach& r = *s.reach;
+  const int64_t n = theta.size(0);
+  if (x.server.share < 1 && told.defined()) return told.unsqueeze(0).repeat({n, 1});
+  Tensor out = theta.clone();
+  for (int64_t i = 0; i < n && x.server.share == 1; ++i) {
+    const int64_t id = r.ids[i];
+    const Arrival sent = told.defined() ? Arrival{s.rounds + 1, false, told} : Arrival{};
+    Arrival* late = s.receiver.late.empty() ? nullptr : &s.receiver.late[2 * id + 1];
+    const Arrival got = arrive(journey_of(x.faults, r.agents, id, down), sent, late);
+    if (got.number > 0) out[i] = got.row;
+  }
+  return out;
+}
+
 }  // namespace
 
 Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng, Transport* elsewhere) {
   const Reach& r = *s.reach;
-  const int64_t n = theta.size(0), q = theta.size(1), number = s.rounds + 1;
+  const int64_t q = theta.size(1), number = s.rounds + 1;
   TORCH_CHECK(r.whole() || !x.server.secure, "secure aggregation is within one process");
   const Rng own = rng.split("period", s.rounds);
   const std::vector<int64_t> who = participants(x, s, s.rounds, rng);
@@ -186,21 +211,14 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
         s.bits[2 * id + 1] += sent_bits(journey_of(x.faults, r.agents, id, down), a.bits);
     }
   } else {
-    Tensor known = s.receiver.known;
-    if (known.defined()) s.receiver.known = known = known.clone();
-    const Heard h = hear(x, s, Letter::Kind::kAnswer, r.halo, q, known, *elsewhere)[0];
-    told = h.row;
-    if (told.defined() && x.privacy.agents()) s.clip = h.content.clip;
+    told = answer_heard(x, s, q, *elsewhere);
   }
-  if (x.server.share < 1 && told.defined()) return told.unsqueeze(0).repeat({n, 1});
-  Tensor out = theta.clone();
-  for (int64_t i = 0; i < n && x.server.share == 1; ++i) {
-    const int64_t id = r.ids[i];
-    const Arrival sent = told.defined() ? Arrival{number, false, told} : Arrival{};
-    const Arrival got = arrive(journey_of(x.faults, r.agents, id, down), sent, waiting(2 * id + 1));
-    if (got.number > 0) out[i] = got.row;
-  }
-  return out;
+  return handed_back(x, s, theta, told, down);
+}
+
+Tensor from_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng, Transport& elsewhere) {
+  const Tensor told = answer_heard(x, s, theta.size(1), elsewhere);
+  return handed_back(x, s, theta, told, rng.split("period", s.rounds).split("down"));
 }
 
 }  // namespace symma

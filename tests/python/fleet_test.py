@@ -111,5 +111,87 @@ def test_wrong_calls(wrong):
     wrong(lambda: f.evaluate(split="nope"), "split", "nope")
     wrong(lambda: symma.Fleet(tasks=3), "TaskFamily", "3")
     wrong(lambda: symma.Fleet(exchange="rign"), "topology", "rign", "ring")
-    with pytest.raises(TypeError):
-        f.adapt("nothing")
+    wrong(lambda: f.adapt("nothing"), "adapt", "no batch but str")
+
+
+def test_wrong_rows_points_batches_and_keys(wrong):
+    """Each kind of wrong, at each door: shape, type, device, not a number, read-only (which is right), and what is no such thing."""
+    import torch
+
+    fleet = symma.Fleet({"hidden": [8]}, "maml", "sinusoid", exchange="ring", agents=4)
+    q, batch = fleet.theta.shape[1], fleet.sample()
+    many = fleet.theta.repeat_interleave(4, 0)
+    nan, meta = float("nan"), torch.zeros(4, q, device="meta")
+
+    def set_theta(x):
+        def call():
+            fleet.theta = x
+        return call
+
+    before = fleet.theta
+    wrong(set_theta(np.full((4, q), nan)), "theta", "nan")
+    wrong(set_theta(torch.full((4, q), nan)), "theta", "nan")
+    wrong(set_theta(torch.full((4, q), float("inf"))), "theta", "inf")
+    wrong(set_theta(torch.zeros(4, q, dtype=torch.int64)), "theta", "shape or type")
+    wrong(set_theta(torch.zeros(4, q, dtype=torch.float64)), "theta", "shape or type")
+    wrong(set_theta(np.zeros((3, q))), "theta", "shape")
+    wrong(set_theta(meta), "theta", "meta")
+    wrong(set_theta(torch.zeros(4, q).to_sparse()), "theta", "sparse", "to_dense")
+    wrong(set_theta(torch.zeros(4, q, requires_grad=True)), "theta", "gradients", "detach")
+    wrong(set_theta("x"), "theta", "<U1")
+    wrong(set_theta(None), "theta", "nan")
+    wrong(set_theta([[1], [2, 3]]), "theta", "no array")
+    assert torch.equal(fleet.theta, before)
+    locked = before.numpy().copy()
+    locked.flags.writeable = False
+    set_theta(locked)()
+    assert torch.equal(fleet.theta, before)
+
+    x = np.zeros((4, 5, 1))
+    wrong(lambda: fleet.predict(before, np.zeros((4, 5, 2))), "x", "[4, 5, 2]", "[4, K, 1]")
+    wrong(lambda: fleet.predict(before, np.zeros(4)), "x", "[4]")
+    wrong(lambda: fleet.predict(before[:2], x), "x", "[4, 5, 1]", "[2, K, 1]")
+    wrong(lambda: fleet.predict(before, np.full((4, 5, 1), nan)), "x", "nan")
+    wrong(lambda: fleet.predict(before, torch.full((4, 5, 1), nan)), "x", "nan")
+    wrong(lambda: fleet.predict(before, torch.zeros(4, 5, 1, device="meta")), "x", "meta")
+    wrong(lambda: fleet.predict(before[:, :3], x), "rows", "3 columns", str(q))
+    wrong(lambda: fleet.predict(before.long(), x), "rows", "int64")
+    wrong(lambda: fleet.predict(before[0], x), "rows", "shape")
+    wrong(lambda: fleet.predict(meta, x), "rows", "meta")
+    assert fleet.predict(before.numpy(), torch.zeros(4, 5, 1, dtype=torch.int64)).shape == (4, 5, 1)
+
+    tasks = batch.tasks
+    for call, name in ((lambda r: tasks.loss(r, "support"), "loss"), (tasks.score, "score")):
+        wrong(lambda: call(before), "rows", "are 4", "16")
+        wrong(lambda: call(many[:, :3]), "rows", "3 columns")
+        wrong(lambda: call(many.long()), "rows", "int64")
+        wrong(lambda: call(many[0]), "rows", "shape")
+        wrong(lambda: call(many.to("meta")), "rows", "meta")
+        wrong(lambda: call("x"), "rows", "<U1")
+    wrong(lambda: tasks.loss(many, "suport"), "stage", "suport")
+    wrong(lambda: tasks.loss(many, 3), "loss", "int")
+    assert torch.allclose(tasks.loss(many.numpy(), "query"), tasks.loss(many, "query"))
+    leaf = many.clone().requires_grad_()
+    assert torch.autograd.grad(tasks.loss(leaf, "query").sum(), leaf)[0].abs().sum() > 0
+
+    wrong(lambda: fleet.adapt(3), "adapt", "int", "sample")
+    wrong(lambda: fleet.adapt(batch, steps="a"), "steps", "'a'")
+    wrong(lambda: fleet.adapt(batch, steps=[0, 1.5]), "steps", "1.5")
+    wrong(lambda: fleet.adapt(batch, steps=-1), "steps", "-1")
+    wrong(lambda: fleet.adapt(batch, key=3), "key", "int", "Key")
+    wrong(lambda: fleet.sample("test", agents="abc"), "agents", "'abc'")
+    wrong(lambda: fleet.sample("test", agents=[0, -2]), "agents", "-2")
+    wrong(lambda: fleet.sample("test", key=3), "key", "int", "Key")
+    wrong(lambda: fleet.evaluate(tasks="x"), "tasks", "'x'")
+    wrong(lambda: fleet.evaluate(tasks=0), "tasks", "0")
+    other = symma.Fleet({"hidden": [8]}, "maml", "sinusoid", agents=3)
+    wrong(lambda: other.step(batch), "step", "agent 3, and there are 3")
+    for seed in ("a", -1, 1.5, 2**64, np.float32(1)):
+        wrong(lambda: symma.Key(seed), "Key", repr(seed), "whole number")
+    assert symma.Key(np.int64(7)) == symma.Key(7) == symma.Key(np.uint8(7)) and symma.Key(2**64 - 1).seed == 2**64 - 1
+    wrong(lambda: symma.Key(1).split(3), "Key.split", "int", "name: str")
+    wrong(lambda: symma.Key(1).uniform("a"), "Key.uniform", "str")
+    wrong(lambda: symma.Key(1).uniform([-1]), "Key", "negative")
+    wrong(lambda: symma.Key(1).choose(3, 4), "Key.choose", "4 of 3")
+    wrong(lambda: symma.set_threads("a"), "threads", "str")
+    wrong(lambda: symma.set_threads(1.5), "threads", "float")

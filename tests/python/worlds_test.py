@@ -235,3 +235,56 @@ def test_a_world_that_another_thread_steps_says_so():
         t.join()
     assert all("stepped by another thread" in s for s in said)
     env.step(a)
+
+
+@pytest.mark.parametrize("kind", ["foraging", "simple_spread"])
+def test_an_action_that_is_none_is_refused_however_lenient(kind, wrong):
+    """A masked action is taken for the first that is allowed; a number that is no action is a mistake."""
+    import torch
+
+    env = symma.make_vec(kind, num_envs=3)
+    env.reset(seed=1)
+    a = env.action_space.sample()
+    for number in (99, -1):
+        wrong(lambda: env.step(a * 0 + number), "actions", str(number), "0 to")
+    wrong(lambda: env.step(torch.tensor(a).to("meta")), "actions", "meta")
+    locked = a.copy()
+    locked.flags.writeable = False
+    env.step(locked)
+    one = symma.parallel_env(kind)
+    one.reset(seed=1)
+    wrong(lambda: one.step({agent: 99 for agent in one.agents}), "action", "99")
+
+
+def test_a_factory_of_ones_own_is_a_kind_of_world():
+    """It was looked for in the function `parts`, not in the module."""
+    def cart(length: float = 0.5):
+        import gymnasium
+
+        env = gymnasium.make("CartPole-v1")
+        env.unwrapped.length = length
+        return env
+
+    env = symma.make_vec(cart, num_envs=3, limit=20)
+    obs, _ = env.reset(seed=1)
+    assert obs.shape == (3, 1, 4)
+    for _ in range(30):
+        obs, reward, *_ = env.step(env.action_space.sample())
+    assert np.isfinite(obs).all() and (reward == 1).all()
+
+
+def test_masked_actions_step_as_the_first_that_is_allowed():
+    """What the engine refuses is mended and stepped, and the world stood still in between."""
+    one, other = (symma.make_vec("foraging", num_envs=4, mask=True) for _ in range(2))
+    rng = np.random.default_rng(0)
+    mask = [w.reset(seed=3)[1]["action_mask"] for w in (one, other)][0]
+    masked = 0
+    for _ in range(50):
+        a = rng.integers(0, mask.shape[-1], mask.shape[:2])
+        good = np.take_along_axis(mask, a[..., None], -1)[..., 0]
+        masked += (~good).sum()
+        first = one.step(a)
+        second = other.step(np.where(good, a, mask.argmax(-1)))
+        assert np.array_equal(first[0], second[0]) and np.array_equal(first[1], second[1])
+        mask = first[4]["action_mask"]
+    assert masked > 20
