@@ -22,9 +22,11 @@ void play(benchmark::State& bench, const char* name, const char* options) {
   env->reset(Rng(1), frame);
   constexpr int64_t kPool = 512;
   std::vector<Tensor> actions;
-  for (int64_t i = 0; i < kPool; ++i)
-    actions.push_back(
-        (uniform(Rng(2).split("actions", i), {copies, s.agents}, 0, 1) * s.actions).to(at::kLong));
+  for (int64_t i = 0; i < kPool; ++i) {
+    const Rng own = Rng(2).split("actions", i);
+    actions.push_back(s.continuous ? uniform(own, {copies, s.agents, s.actions}, -1, 1)
+                                   : (uniform(own, {copies, s.agents}, 0, 1) * s.actions).to(at::kLong));
+  }
   int64_t t = 0;
   for (auto _ : bench) {
     env->step(actions[t++ % kPool], frame);
@@ -43,6 +45,27 @@ BENCHMARK_CAPTURE(play, spread_mpe2, "simple_spread", "variant = \"mpe2\"")->Arg
 BENCHMARK_CAPTURE(play, spread_openai, "simple_spread", "variant = \"openai\"")->Arg(64);
 BENCHMARK_CAPTURE(play, tag, "simple_tag", "")->Arg(64);
 BENCHMARK_CAPTURE(play, matrix_climbing, "matrix_game", "game = \"climbing\"")->Arg(64);
+// Rates by chance would end an episode at once: the pump is given what keeps a patient alive.
+void dose(benchmark::State& bench) {
+  set_threads(1);
+  auto draft = EnvRegistry::instance().draft("diabetes", "bench");
+  auto env = draft->build(bench.range(0));
+  Frame frame;
+  env->reset(Rng(1), frame);
+  std::vector<Tensor> actions;
+  for (int64_t i = 0; i < 512; ++i)
+    actions.push_back(uniform(Rng(2).split("actions", i), {bench.range(0), 1, 2}, 0, 0.02));
+  int64_t t = 0;
+  for (auto _ : bench) {
+    env->step(actions[t++ % 512], frame);
+    benchmark::ClobberMemory();
+  }
+  bench.SetItemsProcessed(bench.iterations() * bench.range(0));
+}
+
+BENCHMARK(dose)->Name("diabetes")->Arg(64);
+BENCHMARK_CAPTURE(play, search_rescue, "search_rescue", "")->Arg(64);
+BENCHMARK_CAPTURE(play, kitchen_cramped_room, "kitchen", "")->Arg(64);
 
 }  // namespace
 }  // namespace symma

@@ -31,6 +31,12 @@ std::vector<Rules> all_rules() {
   out.push_back(
       {"homes_auction", "homes", "homes = [1, 2, 3]\nmarket = \"auction\"\nreward = \"bill\"\nlimit = 30\n"});
   out.push_back({"homes_levels", "homes", "levels = 5\nlimit = 30\nreward = \"net\"\n"});
+  out.push_back({"diabetes_meals", "diabetes", "dose = \"meals\"\nmeals = \"random\"\ndays = 2\n"});
+  out.push_back({"diabetes_levels", "diabetes", "dose = \"meals\"\nlevels = 7\n"});
+  out.push_back(
+      {"search_rescue_three", "search_rescue", "searchers = 3\nlimit = 40\nlevels = 3\nrays = 16\n"});
+  out.push_back(
+      {"kitchen_partner", "kitchen", "partner = true\nlimit = 60\nlayout = \"coordination_ring\"\n"});
   out.push_back({"climbing", "matrix_game", "game = \"climbing\"\n"});
   out.push_back(
       {"rock_paper_scissors_memory", "matrix_game", "game = \"rock_paper_scissors\"\nmemory = 3\n"});

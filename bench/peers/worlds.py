@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Steps a second of the original worlds with random actions, one thread, processor time.
+
+    VENV/bin/python bench/peers/worlds.py diabetes|search_rescue|kitchen [--seconds 10]
+
+Each package in an environment of its own: see scripts/make_golden_traces. symma's figures are those of
+build/release/bench/envs_bench, in the same run.
+"""
+import argparse
+import os
+import time
+import warnings
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[name] = "1"
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+warnings.filterwarnings("ignore")
+
+import numpy as np  # noqa: E402
+
+
+def measured(step, seconds, each=1):
+    step()
+    begin, steps = time.process_time(), 0
+    while time.process_time() - begin < seconds:
+        step()
+        steps += each
+    return steps / (time.process_time() - begin)
+
+
+def diabetes(seconds):
+    import logging
+    from datetime import datetime
+
+    logging.disable(logging.CRITICAL)
+    from simglucose.actuator.pump import InsulinPump
+    from simglucose.controller.base import Action
+    from simglucose.patient.t1dpatient import T1DPatient
+    from simglucose.sensor.cgm import CGMSensor
+    from simglucose.simulation.env import T1DSimEnv
+    from simglucose.simulation.scenario import CustomScenario
+
+    meals = [(7, 45), (12, 70), (16, 15), (18, 80), (23, 10)]
+    env = T1DSimEnv(
+        T1DPatient.withName("adult#001"),
+        CGMSensor.withName("Dexcom", seed=1),
+        InsulinPump.withName("Insulet"),
+        CustomScenario(start_time=datetime(2020, 1, 1), scenario=meals),
+    )
+    env.reset()
+    rng, count = np.random.default_rng(1), 0
+
+    def step():
+        nonlocal count
+        count += 1
+        basal, bolus = rng.uniform(0, 0.02, 2)
+        if env.step(Action(basal=basal, bolus=bolus)).done or count % 480 == 0:
+            env.reset()
+
+    return {"one": measured(step, seconds)}
+
+
+def search_rescue(seconds):
+    import jax
+    import jumanji
+
+    env = jumanji.make("SearchAndRescue-v0")
+    out = {}
+    for copies in (1, 64):
+        reset, move = jax.jit(jax.vmap(env.reset)), jax.jit(jax.vmap(env.step))
+        state, _ = reset(jax.random.split(jax.random.PRNGKey(1), copies))
+        rng = np.random.default_rng(1)
+
+        def step():
+            nonlocal state
+            state, shown = move(state, rng.uniform(-1, 1, (copies, 2, 2)).astype(np.float32))
+            shown.reward.block_until_ready()
+
+        out[f"{copies} together"] = measured(step, seconds, copies)
+    return out
+
+
+def kitchen(seconds):
+    from overcooked_ai_py.mdp.actions import Action
+    from overcooked_ai_py.mdp.overcooked_mdp import OvercookedGridworld
+
+    world, rng = OvercookedGridworld.from_layout_name("cramped_room"), np.random.default_rng(1)
+    state, count = world.get_standard_start_state(), 0
+
+    def step():
+        nonlocal state, count
+        count += 1
+        chosen = [Action.ALL_ACTIONS[a] for a in rng.integers(0, 6, 2)]
+        state, _ = world.get_state_transition(state, chosen)
+        world.lossless_state_encoding(state)
+        if count % 400 == 0:
+            state = world.get_standard_start_state()
+
+    return {"one": measured(step, seconds)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("world", choices=["diabetes", "search_rescue", "kitchen"])
+    parser.add_argument("--seconds", type=float, default=10)
+    args = parser.parse_args()
+    for how, speed in globals()[args.world](args.seconds).items():
+        print(f"{args.world}, {how}: {speed:.1f} steps/s")
+
+
+if __name__ == "__main__":
+    main()
