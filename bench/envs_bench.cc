@@ -35,6 +35,42 @@ void play(benchmark::State& bench, const char* name, const char* options) {
   bench.SetItemsProcessed(bench.iterations() * copies);
 }
 
+// Where actions are masked they are drawn as the world goes on, among those that are allowed: the drawing is
+// counted too. An item is one decision, of a player who has a choice.
+void decide(benchmark::State& bench, const char* name, const char* options) {
+  set_threads(1);
+  const int64_t copies = bench.range(0);
+  auto draft = EnvRegistry::instance().draft(name, "bench");
+  Fields fields;
+  draft->fields(fields);
+  Config::parse(std::string("[env]\n") + options, "bench").read("env", fields);
+  auto env = draft->build(copies);
+  const EnvSpec& s = env->spec();
+  Frame frame;
+  env->reset(Rng(1), frame);
+  Tensor actions = at::zeros({copies, s.agents}, at::kLong);
+  const bool* mask = frame.mask.data_ptr<bool>();
+  uint64_t x = 88172645463325252;  // xorshift: 64 bits a draw (Marsaglia 2003)
+  int64_t decisions = 0;
+  std::vector<int64_t> allowed(s.actions);
+  for (auto _ : bench) {
+    for (int64_t i = 0; i < copies * s.agents; ++i) {
+      int64_t n = 0;
+      const bool* own = mask + i * s.actions;
+      for (int64_t k = 0; k < s.actions; ++k) {
+        allowed[n] = k;
+        n += own[k];
+      }
+      x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+      actions.data_ptr<int64_t>()[i] = allowed[n == 1 ? 0 : x % n];
+      decisions += n > 1;
+    }
+    env->step(actions, frame);
+    benchmark::ClobberMemory();
+  }
+  bench.SetItemsProcessed(decisions);
+}
+
 BENCHMARK_CAPTURE(play, foraging_8x8_2p_3f, "foraging", "")->Arg(64)->Arg(512);
 BENCHMARK_CAPTURE(play, foraging_10x10_3p_3f, "foraging", "rows = 10\ncolumns = 10\nagents = 3")->Arg(64);
 BENCHMARK_CAPTURE(play, foraging_15x15_3p_5f, "foraging", "rows = 15\ncolumns = 15\nagents = 3\nfoods = 5")
@@ -66,6 +102,15 @@ void dose(benchmark::State& bench) {
 BENCHMARK(dose)->Name("diabetes")->Arg(64);
 BENCHMARK_CAPTURE(play, search_rescue, "search_rescue", "")->Arg(64);
 BENCHMARK_CAPTURE(play, kitchen_cramped_room, "kitchen", "")->Arg(64);
+BENCHMARK_CAPTURE(decide, assembly_20x10, "assembly", "")->Arg(64);
+BENCHMARK_CAPTURE(
+    decide, assembly_10x10_events, "assembly",
+    "jobs = 10\noperations = 10\nroutes = \"permutation\"\nclock = \"event\"\nchoices = 6\nwait = false")
+    ->Arg(64);
+BENCHMARK_CAPTURE(decide, market_12, "market", "")->Arg(64);
+BENCHMARK_CAPTURE(decide, market_1_of_12, "market", "players = 1\nquotes = 100")->Arg(64);
+BENCHMARK_CAPTURE(play, box_pushing, "box_pushing", "")->Arg(64);
+BENCHMARK_CAPTURE(play, payloads, "payloads", "")->Arg(64);
 
 }  // namespace
 }  // namespace symma

@@ -37,6 +37,15 @@ std::vector<Rules> all_rules() {
       {"search_rescue_three", "search_rescue", "searchers = 3\nlimit = 40\nlevels = 3\nrays = 16\n"});
   out.push_back(
       {"kitchen_partner", "kitchen", "partner = true\nlimit = 60\nlayout = \"coordination_ring\"\n"});
+  out.push_back({"assembly_events", "assembly",
+                 "clock = \"event\"\nwait = false\nchoices = 4\njobs = 9\njoins = 2\nmachines = 4\nreward = "
+                 "\"gap\"\nlimit = 60\n"});
+  out.push_back({"market_crowd", "market",
+                 "players = 3\nunits = 2\ndays = 2\nimprove = false\nclear = false\nlimit = 60\n"});
+  out.push_back({"market_prices", "market", "actions = \"prices\"\ntraders = 2\nquotes = 50\nlimit = 50\n"});
+  out.push_back({"market_making_levels", "market_making", "levels = 5\nlimit = 30\n"});
+  out.push_back({"execution_two", "execution", "sellers = 2\nnoise = true\nlimit = 9\n"});
+  out.push_back({"trading_variance", "trading", "decides = \"variance\"\nlimit = 30\nlevels = 5\n"});
   out.push_back({"climbing", "matrix_game", "game = \"climbing\"\n"});
   out.push_back(
       {"rock_paper_scissors_memory", "matrix_game", "game = \"rock_paper_scissors\"\nmemory = 3\n"});
