@@ -89,7 +89,8 @@ std::vector<Outcome> run_batch(const Batch& batch, const std::vector<Planned>& p
     if (!is_done(in_folder(batch.folder, "runs/" + plan[i].name))) due.push_back(i);
   }
   const auto old_int = std::signal(SIGINT, on_end), old_term = std::signal(SIGTERM, on_end);
-  const int each = std::max<int>(1, threads() / static_cast<int>(batch.jobs));
+  const int each =
+      batch.threads > 0 ? batch.threads : std::max<int>(1, threads() / static_cast<int>(batch.jobs));
   struct Under {
     size_t run;
     Clock::time_point since;

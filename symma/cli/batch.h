@@ -30,6 +30,7 @@ struct Batch {
   int64_t jobs = 1;
   double until = 1;  // each run stops after this share of its rounds
   bool quiet = false;
+  int threads = 0;  // of each run; 0: this program's, shared out
 };
 
 // Whether a run's folder holds a run that is trained, judged and reported.

@@ -24,6 +24,10 @@ void add_report(CLI::App&);
 void add_list(CLI::App&);
 void add_bench(CLI::App&);
 void add_sweep(CLI::App&);
+void add_scorecard(CLI::App&);
+void add_watch(CLI::App&);  // where cpp-httplib was there to build it
+void add_play(CLI::App&);
+void add_completion(CLI::App&);
 
 // The experiment of a run folder, with settings laid over it. Throws UserError where the folder holds no run.
 Experiment open_experiment(const std::string& folder, const std::vector<std::string>& settings);

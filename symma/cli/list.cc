@@ -2,6 +2,8 @@
 // experiment files.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
 #include "symma/core/registry.h"
@@ -40,14 +42,24 @@ std::string as_markdown(const PartInfo& part) {
 void run_list(const std::string& only, bool json, bool markdown) {
   std::vector<std::string> kinds;
   for (const auto& [kind, parts] : catalog()) kinds.push_back(kind);
-  if (!only.empty() && !catalog().contains(only))
-    throw UserError("symma list " + only, "no such kind of part", suggestion(only, kinds));
+  // A part by its name, of whatever kind it is.
+  std::vector<std::string> parts_named;
+  for (const auto& [kind, parts] : catalog()) {
+    for (const auto& [name, part] : parts) {
+      kinds.push_back(name);
+      if (name == only) parts_named.push_back(kind);
+    }
+  }
+  if (!only.empty() && !catalog().contains(only) && parts_named.empty())
+    throw UserError("symma list " + only, "no such part or kind of part", suggestion(only, kinds));
   Json all = Json::object();
   if (markdown) fmt::print("# Parts\n\nMade by `symma list --markdown`.\n\n");
   for (const auto& [kind, parts] : catalog()) {
-    if (!only.empty() && kind != only) continue;
+    const bool named = std::find(parts_named.begin(), parts_named.end(), kind) != parts_named.end();
+    if (!only.empty() && kind != only && !named) continue;
     if (markdown) fmt::print("## {}\n\n", kind);
     for (const auto& [name, part] : parts) {
+      if (named && name != only) continue;
       if (json)
         all[kind].push_back({{"name", name},
                              {"summary", part.summary},
@@ -69,7 +81,7 @@ void add_list(CLI::App& app) {
   };
   auto a = std::make_shared<Arguments>();
   auto* c = app.add_subcommand("list", "every part, with its options, defaults and source");
-  c->add_option("kind", a->kind, "only this kind, such as Learner");
+  c->add_option("kind", a->kind, "only this kind, such as Learner, or this part, such as maml");
   c->add_flag("--json", a->json, "as JSON");
   c->add_flag("--markdown", a->markdown, "as Markdown");
   c->add_flag("--schema", a->schema, "the JSON Schema of experiment files, for editors");

@@ -80,6 +80,12 @@ int run_commands(int argc, char** argv) {
   add_list(app);
   add_bench(app);
   add_sweep(app);
+  add_scorecard(app);
+#ifdef SYMMA_WATCH
+  add_watch(app);
+#endif
+  add_play(app);
+  add_completion(app);
   // Told here, since CLI11 says only that some argument was not expected.
   std::vector<std::string> commands;
   for (const auto* c : app.get_subcommands([](CLI::App*) { return true; })) commands.push_back(c->get_name());

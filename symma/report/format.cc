@@ -85,7 +85,9 @@ std::string with_interval(double mean, double half_width, bool percent) {
   if (!std::isfinite(mean)) return "not finite";
   if (!std::isfinite(half_width)) return score(mean, percent);
   if (percent) return fmt::format("{:.1f} ± {:.1f} %", 100 * mean, 100 * half_width);
-  if (std::abs(mean) >= 1e6 || half_width >= 1e6 || (mean != 0 && std::abs(mean) < 1e-3)) {
+  // Where both are small; a small mean in a wide interval is as good as nothing.
+  const bool small = mean != 0 && std::abs(mean) < 1e-3 && half_width < 1e-3;
+  if (std::abs(mean) >= 1e6 || half_width >= 1e6 || small) {
     return fmt::format("{} ± {}", number(mean), number(half_width));
   }
   // Two digits of the interval; further ones of the mean would say nothing.

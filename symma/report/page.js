@@ -526,6 +526,7 @@ document.addEventListener("click", e => {
   section.querySelectorAll("button[data-axis]").forEach(b => b.setAttribute("aria-pressed", String(b === button)));
   section.querySelectorAll("canvas[data-chart]").forEach(draw);
 });
+window.symmaUpdate = fresh => { Object.assign(data, fresh); drawAll(); };
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawAll(); drawImages(); });
 // Paper is white whatever the screen's theme.
 window.addEventListener("beforeprint", () => { root.classList.add("print"); drawAll(); });

@@ -365,6 +365,13 @@ std::string report_html(const std::vector<std::string>& folders) {
   return page_of(title, runs.front().version, body, data);
 }
 
+Json report_data(const std::vector<std::string>& folders) {
+  bool sweep = false;
+  const std::vector<Run> runs = read_runs(run_folders(folders, &sweep));
+  if (!sweep) return chart_data(runs);
+  return {{"runs", Json::array()}, {"groups", Json::array()}, {"arms", arms_data(arms_of(runs))}};
+}
+
 SweepResult sweep_result(const std::string& folder, const std::vector<std::string>& failed) {
   const std::vector<Run> runs = read_runs(run_folders({folder}));
   const auto arms = arms_of(runs);

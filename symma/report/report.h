@@ -13,6 +13,9 @@ namespace symma {
 // UserError that names the file and the remedy where one is missing or damaged.
 std::string report_html(const std::vector<std::string>& runs);
 
+// The numbers of its charts, which a page that is open takes up by window.symmaUpdate.
+Json report_data(const std::vector<std::string>& runs);
+
 // Writes it, whole or not at all.
 void write_report(const std::vector<std::string>& run_folders, const std::string& path);
 

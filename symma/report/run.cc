@@ -277,11 +277,29 @@ Run read_run(const std::string& folder) {
     throw UserError(file(name), "no such file",
                     "is this a run's folder? Name one that symma train wrote and finished");
   };
+  Run r;
+  r.folder = folder;
+  // A run that goes on, or was stopped, has a page of what is known.
+  if (!std::filesystem::exists(file("summary.json"), ec) &&
+      std::filesystem::exists(file("experiment.toml"), ec) &&
+      std::filesystem::exists(file("metrics.jsonl"), ec)) {
+    auto path = std::filesystem::path(folder).lexically_normal();
+    r.name = (path.has_filename() ? path : path.parent_path()).filename().string();
+    r.training = read_training(file("metrics.jsonl"));
+    r.finished = false;
+    r.agents = 1;
+    if (!r.training.round.empty()) {
+      r.agents = std::max<int64_t>(1, static_cast<int64_t>(r.training.loss_per_agent.back().size()));
+      r.rounds = static_cast<int64_t>(r.training.round.back());
+      r.wall_s = r.training.seconds.back();
+      r.exchange.bits = r.training.bits.back();
+    }
+    r.tasks_per_s = r.exchange.disagreement = r.exchange.lambda2 = kNone;
+    return r;
+  }
   need("summary.json");
   need("metrics.jsonl");
 
-  Run r;
-  r.folder = folder;
   const Json summary = read_json(file("summary.json"));
   const Part p(summary, file("summary.json"), "");
   r.name = p.text("experiment");
