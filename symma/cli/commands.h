@@ -28,6 +28,7 @@ void add_scorecard(CLI::App&);
 void add_watch(CLI::App&);  // where cpp-httplib was there to build it
 void add_play(CLI::App&);
 void add_completion(CLI::App&);
+void add_replay(CLI::App&);
 
 // The experiment of a run folder, with settings laid over it. Throws UserError where the folder holds no run.
 Experiment open_experiment(const std::string& folder, const std::vector<std::string>& settings);

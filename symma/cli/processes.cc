@@ -23,6 +23,8 @@
 namespace symma {
 namespace {
 
+constexpr int kMostAgain = 3;
+
 volatile std::sig_atomic_t asked_to_end = 0;
 
 void on_terminate(int) {
@@ -128,18 +130,22 @@ int start_processes(int64_t processes, int threads) {
   std::vector<std::vector<char>> places;
   std::vector<pid_t> children;
   const pid_t parent = ::getpid();
-  for (int64_t p = 0; p < processes; ++p) {
+  const auto begin = [&](int64_t p) {
     ::setenv("SYMMA_PLACE", std::to_string(p).c_str(), 1);
     const pid_t child = ::fork();
     if (child < 0) throw UserError("processes", "no more can be started", "start fewer");
     if (child == 0) {
+      std::signal(SIGINT, SIG_DFL);
+      std::signal(SIGTERM, SIG_DFL);
       ::prctl(PR_SET_PDEATHSIG, SIGTERM);
       if (::getppid() != parent) ::_exit(1);
       ::execv("/proc/self/exe", arguments.data());
       ::_exit(127);
     }
-    children.push_back(child);
-  }
+    return child;
+  };
+  for (int64_t p = 0; p < processes; ++p) children.push_back(begin(p));
+  std::vector<int> again(processes, 0);  // how often each was started anew
   // Ctrl-C reaches the children by themselves, and they end as one process does; so does what ends this one.
   std::signal(SIGINT, SIG_IGN);
   struct sigaction end {};
@@ -160,16 +166,25 @@ int start_processes(int64_t processes, int threads) {
     if (it == children.end()) continue;
     const int64_t place = it - children.begin();
     *it = 0;
+    const bool back = place > 0 && WIFSIGNALED(status) && asked_to_end == 0 && WTERMSIG(status) != SIGTERM &&
+                      WTERMSIG(status) != SIGINT && again[place] < kMostAgain;
+    if (WIFSIGNALED(status))
+      std::fprintf(stderr, "\nsymma: process %ld of %ld was ended by signal %d%s\n", static_cast<long>(place),
+                   static_cast<long>(processes), WTERMSIG(status),
+                   back        ? "; it is started again, and takes up its agents as they were saved"
+                   : place > 0 ? "; the others go on without its agents"
+                               : "");
+    if (back) {
+      ++again[place];
+      *it = begin(place);
+      continue;
+    }
     --left;
     if (place == 0) first = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     // Without the first nobody goes on; who still waits for it to come up need not.
     if (place == 0 && first != 0)
       for (const pid_t child : children)
         if (child > 0) ::kill(child, SIGTERM);
-    if (WIFSIGNALED(status))
-      std::fprintf(stderr, "\nsymma: process %ld of %ld was ended by signal %d%s\n", static_cast<long>(place),
-                   static_cast<long>(processes), WTERMSIG(status),
-                   place > 0 ? "; the others go on without its agents" : "");
   }
   return first;
 }

@@ -86,6 +86,7 @@ int run_commands(int argc, char** argv) {
 #endif
   add_play(app);
   add_completion(app);
+  add_replay(app);
   // Told here, since CLI11 says only that some argument was not expected.
   std::vector<std::string> commands;
   for (const auto* c : app.get_subcommands([](CLI::App*) { return true; })) commands.push_back(c->get_name());

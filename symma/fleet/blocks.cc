@@ -19,6 +19,10 @@ std::string round_folder(int64_t round) {
   return fmt::format("{}/round-{:09}", kBlocks, round);
 }
 
+std::string block_file(int64_t round, int64_t first, int64_t last) {
+  return fmt::format("{}/agents-{}-{}.safetensors", round_folder(round), first, last);
+}
+
 // The index of the newest round that has one: its round, and where it is.
 std::optional<std::pair<int64_t, std::string>> newest_index(const RunOptions& run) {
   std::optional<std::pair<int64_t, std::string>> best;
@@ -41,9 +45,8 @@ std::optional<std::pair<int64_t, std::string>> newest_index(const RunOptions& ru
 
 std::string save_block(const Experiment& e, const RunOptions& run, const RunState& part) {
   const int64_t *first = part.learner.id.data_ptr<int64_t>(), *last = first + part.learner.size() - 1;
-  const std::string folder = round_folder(part.round);
-  make_folder(in(run, folder.c_str()));
-  const std::string file = fmt::format("{}/agents-{}-{}.safetensors", folder, *first, *last);
+  make_folder(in(run, round_folder(part.round).c_str()));
+  const std::string file = block_file(part.round, *first, *last);
   write_safetensors(in(run, file.c_str()), file_of(e, part), Readers::kOwner);
   return file;
 }
@@ -54,6 +57,29 @@ void save_index(const RunOptions& run, int64_t round, const std::vector<std::str
              Json{{"round", round}, {"files", files}}.dump(1) + "\n");
   for (const auto& entry : fs::directory_iterator(in(run, kBlocks)))
     if (entry.path().filename() != fs::path(folder).filename()) fs::remove_all(entry.path());
+}
+
+std::optional<RunState> saved_part(const Experiment& e, const RunOptions& run,
+                                   const std::vector<int64_t>& agents) {
+  const RunState fresh = part_of(e, start_run(e), agents);
+  const std::string name = fs::path(block_file(0, agents.front(), agents.back())).filename().string();
+  for (int tries = 0; tries < 3; ++tries) {
+    // The first may remove an older checkpoint meanwhile.
+    std::string newest;
+    if (fs::is_directory(in(run, kBlocks)))
+      for (const auto& entry : fs::directory_iterator(in(run, kBlocks)))
+        if (const std::string file = (entry.path() / name).string(); fs::exists(file) && file > newest)
+          newest = file;
+    if (newest.empty()) break;
+    try {
+      return run_of(e, fresh, read_safetensors(newest), newest);
+    } catch (const UserError&) {
+      if (tries == 2 || fs::exists(newest)) throw;
+    }
+  }
+  if (const std::string file = in(run, kWhole); fs::exists(file))
+    return part_of(e, load_checkpoint(file, e), agents);
+  return {};
 }
 
 bool has_checkpoint(const RunOptions& run) {

@@ -20,6 +20,10 @@ void save_index(const RunOptions&, int64_t round, const std::vector<std::string>
 // The newest whole checkpoint of a run's folder, of one process or of several; nothing where there is none.
 std::optional<RunState> saved_run(const Experiment&, const RunOptions&);
 
+// What these agents were last saved as, by their own process or with the whole fleet; nothing where they were
+// not.
+std::optional<RunState> saved_part(const Experiment&, const RunOptions&, const std::vector<int64_t>& agents);
+
 // Whether there is one.
 bool has_checkpoint(const RunOptions&);
 

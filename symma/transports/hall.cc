@@ -39,7 +39,12 @@ class Hall::Seat final : public Transport {
     auto& box = hall_.boxes_[me_];
     const auto there = [&] {
       return std::all_of(from.begin(), from.end(), [&](int64_t f) {
-        return hall_.gone_[hall_.seat_of(f)] || box.contains({kind, round, f});
+        if (hall_.gone_[hall_.seat_of(f)] || box.contains({kind, round, f})) return true;
+        // Whoever has said something later will not say this any more.
+        for (auto it = box.upper_bound({kind, round, f}); it != box.end() && std::get<0>(it->first) == kind;
+             ++it)
+          if (std::get<2>(it->first) == f) return true;
+        return false;
       });
     };
     hall_.came_.wait_for(lock, std::chrono::duration<double>(hall_.patience_), there);

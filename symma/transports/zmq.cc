@@ -11,11 +11,13 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <map>
-#include <thread>
 
 #include "symma/core/errors.h"
+#include "symma/core/record.h"
 #include "symma/core/tensor.h"
 #include "symma/transports/envelope.h"
 
@@ -23,24 +25,9 @@ namespace symma {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using Key = std::array<uint8_t, 32>;
 
 double since(Clock::time_point t) {
   return std::chrono::duration<double>(Clock::now() - t).count();
-}
-
-struct Keys {
-  Key secret{}, open{};
-};
-
-Keys keys_of(const std::string& secret) {
-  TORCH_CHECK(sodium_init() >= 0, "libsodium does not start");
-  Keys k;
-  const std::string text = "symma fleet " + secret;
-  crypto_generichash(k.secret.data(), k.secret.size(), reinterpret_cast<const uint8_t*>(text.data()),
-                     text.size(), nullptr, 0);
-  crypto_scalarmult_base(k.open.data(), k.secret.data());
-  return k;
 }
 
 struct CloseContext {
@@ -57,34 +44,6 @@ void set(const Socket& s, int option, int value) {
 }
 void set(const Socket& s, int option, const Key& value) {
   zmq_setsockopt(s.get(), option, value.data(), value.size());
-}
-
-// Lets in those who have the fleet's key (ZeroMQ RFC 27). Ends with its context.
-void guard_doors(void* door, const Key& known) {
-  const Socket socket(door);
-  for (;;) {
-    std::vector<std::string> frames;
-    int more = 1;
-    while (more != 0) {
-      zmq_msg_t m;
-      zmq_msg_init(&m);
-      if (zmq_msg_recv(&m, door, 0) < 0) {
-        zmq_msg_close(&m);
-        return;  // the context has ended
-      }
-      frames.emplace_back(static_cast<const char*>(zmq_msg_data(&m)), zmq_msg_size(&m));
-      more = zmq_msg_more(&m);
-      zmq_msg_close(&m);
-    }
-    // version, request, domain, address, identity, mechanism, key
-    const bool one = frames.size() == 7 && frames[5] == "CURVE" && frames[6].size() == known.size() &&
-                     sodium_memcmp(frames[6].data(), known.data(), known.size()) == 0;
-    const std::string request = frames.size() > 1 ? frames[1] : "";
-    const std::string answer[] = {"1.0", request, one ? "200" : "400", one ? "" : "not of this fleet",
-                                  "",    ""};
-    for (size_t i = 0; i < 6; ++i)
-      zmq_send(door, answer[i].data(), answer[i].size(), i + 1 < 6 ? ZMQ_SNDMORE : 0);
-  }
 }
 
 // The address of this machine that leads to `host`.
@@ -110,29 +69,40 @@ std::string own_address(const std::string& host, int64_t port) {
   return text;
 }
 
-class Lines final : public Transport {
+// Keys of a fleet that shares a secret.
+Keyring ring_of(const Meeting& m) {
+  if (m.keys) return *m.keys;
+  Keyring ring{key_of_place(m.secret, m.place), {}};
+  for (size_t p = 0; p < m.parts.size(); ++p)
+    ring.known.push_back(public_key(key_of_place(m.secret, static_cast<int64_t>(p))));
+  return ring;
+}
+
+constexpr int64_t kMostBytes = int64_t{1} << 32;
+constexpr size_t kRecent = 4, kRoundsAhead = 64;
+constexpr int64_t kBeforeAll = -1;  // the round of what is said before anything is
+
+class ZmqLines final : public Lines {
  public:
-  explicit Lines(const Meeting& m)
-      : meeting_(m), keys_(keys_of(m.secret)), context_(zmq_ctx_new()), peers_(m.parts.size()) {
-    for (size_t p = 0; p < m.parts.size(); ++p) {
-      for (const int64_t id : m.parts[p]) {
-        if (home_.size() <= static_cast<size_t>(id)) home_.resize(id + 1);
-        home_[id] = p;
-      }
-    }
-    home_.push_back(home_.at(0));  // the server
-    void* door = zmq_socket(context_.get(), ZMQ_REP);
-    TORCH_CHECK(zmq_bind(door, "inproc://zeromq.zap.01") == 0, zmq_strerror(zmq_errno()));
-    doorkeeper_ = std::thread(guard_doors, door, keys_.open);
+  explicit ZmqLines(const Meeting& m)
+      : meeting_(m), ring_(ring_of(m)), context_(zmq_ctx_new()), peers_(m.parts.size()) {
+    if (!m.joins.empty()) peers_.resize(1);
+    find_homes();
+    doorkeeper_.emplace(context_.get());
+    for (size_t p = 0; p < ring_.known.size(); ++p) doorkeeper_->know(ring_.known[p], p);
     try {
-      come_together();
+      if (me(0)) begin();
+      if (!me(0)) join();
     } catch (...) {
       close();
       throw;
     }
   }
 
-  ~Lines() override { close(); }
+  ~ZmqLines() override { close(); }
+
+  const std::vector<std::vector<int64_t>>& parts() const override { return meeting_.parts; }
+  int64_t place() const override { return meeting_.place; }
 
   void close() {
     for (size_t p = 0; p < peers_.size(); ++p) flush(p);
@@ -144,7 +114,7 @@ class Lines final : public Transport {
     }
     inbox_.reset();
     zmq_ctx_shutdown(context_.get());
-    doorkeeper_.join();
+    doorkeeper_->join();
   }
 
   Roster roster() override {
@@ -185,8 +155,7 @@ class Lines final : public Transport {
         const auto later = box_.upper_bound({kind, round, f});
         for (auto it = later; it != box_.end() && std::get<0>(it->first) == kind; ++it)
           if (std::get<2>(it->first) == f) return true;
-        if (peer.up) return false;
-        if (late && !peer.lost) peer.lost = true, ++epoch_;
+        if (!peer.up && late) lose(peer);
         return peer.lost;
       });
       if (open.empty()) break;
@@ -200,22 +169,82 @@ class Lines final : public Transport {
         continue;
       }
       post.came.push_back(std::move(it->second));
-      box_.erase(it);
+      drop(it);
     }
     // What came too late for its round is of no use to a later one.
     for (auto it = box_.lower_bound({kind, INT64_MIN, INT64_MIN});
          it != box_.end() && std::get<0>(it->first) == kind && std::get<1>(it->first) < round;)
-      it = box_.erase(it);
+      it = drop(it);
     return post;
   }
 
+  std::vector<int64_t> knocking() override {
+    look();
+    std::vector<int64_t> out;
+    for (const auto& [p, ask] : knocks_) out.push_back(p);
+    return out;
+  }
+
+  void let_in(int64_t place, const std::string& entry) override {
+    const auto it = knocks_.find(place);
+    if (it == knocks_.end()) return;
+    if (peers_[place].address != it->second.address) connect(place, it->second.address);
+    answered_[place] = it->second;
+    peers_[place].lost = false;
+    knocks_.erase(it);
+    send({address_of(0), {address_of(place)}, kBeforeAll, Letter::Kind::kTold, table(place, entry)});
+  }
+
+  std::string directory() const override {
+    Json out = Json::array();
+    for (const Peer& peer : peers_) out.push_back(peer.address);
+    for (const auto& [p, ask] : knocks_) out[p] = ask.address;  // where they will be
+    return out.dump();
+  }
+
+  void there(const std::vector<bool>& places, const std::string& directory) override {
+    look();
+    const Json where = parse_json(directory);
+    for (size_t p = 0; p < peers_.size() && p < places.size(); ++p) {
+      if (me(p)) continue;
+      Peer& peer = peers_[p];
+      bool fresh = false;
+      if (where.is_array() && p < where.size() && where[p].is_string()) {
+        const auto address = where[p].get<std::string>();
+        fresh = !address.empty() && address != peer.address;
+        if (fresh) connect(p, address);
+      }
+      if (!places[p]) lose(peer);
+      // One that cannot be reached from here is not waited for anew each time.
+      if (places[p] && peer.lost && (peer.up || fresh || me(0))) peer.lost = false, ++epoch_;
+    }
+  }
+
+  std::string entry() const override { return entry_; }
+
+  std::string knock() override {
+    for (auto it = box_.begin(); it != box_.end();)
+      it = std::get<0>(it->first) == Letter::Kind::kTold ? drop(it) : std::next(it);
+    ask_to_come_in();
+    return entry_;
+  }
+
  private:
+  struct Ask {
+    std::string address;  // where it listens
+    int64_t time = 0;     // how often it has asked
+    bool operator==(const Ask&) const = default;
+  };
   struct Peer {
     std::string address;
     Socket line, events;
-    Bytes out;          // letters that have not gone yet
-    bool up = false;    // it can be reached
-    bool lost = false;  // it could not for so long that nobody waits for it
+    Bytes out;                 // letters that have not gone yet
+    std::deque<Bytes> recent;  // the last messages: some may be lost where a line breaks
+    bool up = false;           // it can be reached
+    bool lost = false;         // it could not for so long, or it is not in the roster: nobody waits for it
+    bool refused = false;      // it does not know our key
+    size_t waiting = 0;        // letters of it in the box
+    bool was_up = false;       // once before, on this line
   };
 
   bool me(size_t p) const { return static_cast<int64_t>(p) == meeting_.place; }
@@ -223,27 +252,51 @@ class Lines final : public Transport {
     return address < 0 ? static_cast<size_t>(-1 - address) : home_.at(address);
   }
 
-  // As a server of CURVE, or as its client.
-  Socket socket(int type, bool server) {
+  static int64_t address_of(int64_t place) { return -1 - place; }
+
+  void find_homes() {
+    home_.clear();
+    for (size_t p = 0; p < meeting_.parts.size(); ++p) {
+      for (const int64_t id : meeting_.parts[p]) {
+        if (home_.size() <= static_cast<size_t>(id)) home_.resize(id + 1);
+        home_[id] = p;
+      }
+    }
+    home_.push_back(home_.empty() ? 0 : home_[0]);  // the server
+  }
+
+  void lose(Peer& peer) {
+    if (peer.lost) return;
+    peer.lost = true;
+    ++epoch_;
+  }
+
+  // As a server of CURVE, or as the client of a server with that key.
+  Socket socket(int type, const Key* server) {
     Socket s(zmq_socket(context_.get(), type));
     set(s, ZMQ_LINGER, 0);
-    set(s, ZMQ_HEARTBEAT_IVL, 2000);
-    set(s, ZMQ_HEARTBEAT_TIMEOUT, 10000);
+    // Who stands still is noticed before patience is over.
+    const double ms = 1000 * meeting_.patience;
+    set(s, ZMQ_HEARTBEAT_IVL, static_cast<int>(std::clamp(ms / 5, 200.0, 2000.0)));
+    set(s, ZMQ_HEARTBEAT_TIMEOUT, static_cast<int>(std::clamp(ms * 0.6, 1000.0, 10000.0)));
     set(s, ZMQ_SNDHWM, 256);
     set(s, ZMQ_RCVHWM, 256);
-    set(s, ZMQ_CURVE_SECRETKEY, keys_.secret);
-    if (server) {
+    set(s, ZMQ_CURVE_SECRETKEY, ring_.own);
+    if (server == nullptr) {
       set(s, ZMQ_CURVE_SERVER, 1);
       zmq_setsockopt(s.get(), ZMQ_ZAP_DOMAIN, "symma", 5);
+      // A frame that claims more is not read, and its line is closed.
+      const int64_t most = kMostBytes;
+      zmq_setsockopt(s.get(), ZMQ_MAXMSGSIZE, &most, sizeof(most));
     } else {
-      set(s, ZMQ_CURVE_PUBLICKEY, keys_.open);
-      set(s, ZMQ_CURVE_SERVERKEY, keys_.open);
+      set(s, ZMQ_CURVE_PUBLICKEY, public_key(ring_.own));
+      set(s, ZMQ_CURVE_SERVERKEY, *server);
     }
     return s;
   }
 
   void listen(const std::string& host, const std::string& port) {
-    inbox_ = socket(ZMQ_PULL, true);
+    inbox_ = socket(ZMQ_PULL, nullptr);
     const std::string address = "tcp://" + host + ":" + port;
     if (zmq_bind(inbox_.get(), address.c_str()) != 0)
       throw UserError("transport.first",
@@ -253,11 +306,17 @@ class Lines final : public Transport {
 
   void connect(size_t p, const std::string& address) {
     Peer& peer = peers_[p];
+    peer.events.reset();
+    peer.line.reset();
+    peer.recent.clear();
+    peer.out.clear();
+    peer.up = peer.was_up = peer.refused = false;
     peer.address = address;
-    peer.line = socket(ZMQ_PUSH, false);
-    const std::string events = fmt::format("inproc://events-{}", p);
-    zmq_socket_monitor(peer.line.get(), events.c_str(),
-                       ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+    peer.line = socket(ZMQ_PUSH, &ring_.known.at(p));
+    const std::string events = fmt::format("inproc://events-{}", ++monitors_);
+    zmq_socket_monitor(
+        peer.line.get(), events.c_str(),
+        ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED);
     peer.events.reset(zmq_socket(context_.get(), ZMQ_PAIR));
     set(peer.events, ZMQ_LINGER, 0);
     zmq_connect(peer.events.get(), events.c_str());
@@ -265,78 +324,188 @@ class Lines final : public Transport {
       throw UserError("transport.first", "\"" + address + "\" is no address", "write host:port");
   }
 
-  // Each tells the first where it listens, and hears from it where all do.
-  void come_together() {
-    const int64_t own = -1 - meeting_.place;
+  static Bytes bytes_of(const std::string& s) { return {s.begin(), s.end()}; }
+
+  // What the first tells a place: who is where, and how it takes part.
+  Bytes table(int64_t place, const std::string& entry) const {
+    std::vector<std::string> keys;
+    for (const Key& k : ring_.known) keys.push_back(text_of(k));
+    return bytes_of(Json{
+        {"place", place},
+        {"parts", meeting_.parts},
+        {"where", parse_json(directory())},
+        {"keys", keys},
+        {"entry",
+         entry}}.dump());
+  }
+
+  // The first hears from each where it listens, and tells all where all do.
+  void begin() {
     const std::string first = fmt::format("tcp://{}:{}", meeting_.host, meeting_.port);
-    const auto bytes_of = [](const std::string& s) { return Bytes(s.begin(), s.end()); };
-    const auto start = Clock::now();
-    const auto wait_for = [&](const auto& there, const auto& missing) {
-      while (!there()) {
-        if (since(start) > meeting_.start)
-          throw UserError("processes", missing(),
-                          "are all of them running, with the same key? See transport.start");
-        look();
-        if (!there()) wait(50);
-      }
-    };
-    if (meeting_.place == 0) {
-      const bool local = meeting_.host == "127.0.0.1" || meeting_.host == "localhost";
-      listen(local ? "127.0.0.1" : "*", std::to_string(meeting_.port));
-      std::vector<std::string> where(peers_.size(), first);
-      std::vector<int64_t> waited;
-      for (size_t p = 1; p < peers_.size(); ++p) waited.push_back(-1 - static_cast<int64_t>(p));
-      const auto came = [&](int64_t f) { return box_.contains({Letter::Kind::kGather, -1, f}); };
-      wait_for([&] { return std::all_of(waited.begin(), waited.end(), came); },
-               [&] {
-                 std::string names;
-                 for (const int64_t f : waited)
-                   if (!came(f)) names += fmt::format("{}{}", names.empty() ? "" : ", ", -1 - f);
-                 return fmt::format("process {} of {} did not come within {:g} s", names, peers_.size(),
-                                    meeting_.start);
-               });
-      std::string table;
-      for (size_t p = 0; p < peers_.size(); ++p) {
-        if (p > 0) {
-          const Letter& hello = box_.at({Letter::Kind::kGather, -1, -1 - static_cast<int64_t>(p)});
-          where[p] = std::string(hello.bytes.begin(), hello.bytes.end());
-          connect(p, where[p]);
-        }
-        table += where[p] + "\n";
-      }
-      box_.clear();
-      send({own, waited, -1, Letter::Kind::kTold, bytes_of(table)});
-      wait_for_lines(start);
+    const bool local = meeting_.host == "127.0.0.1" || meeting_.host == "localhost";
+    listen(local ? "127.0.0.1" : "*", std::to_string(meeting_.port));
+    peers_[0].address = first;
+    if (meeting_.stay) {
+      for (size_t p = 1; p < peers_.size(); ++p) lose(peers_[p]);
       return;
     }
+    const auto start = Clock::now();
+    while (knocks_.size() + 1 < peers_.size()) {
+      if (since(start) > meeting_.start) {
+        std::string names;
+        for (size_t p = 1; p < peers_.size(); ++p)
+          if (!knocks_.contains(p)) names += fmt::format("{}{}", names.empty() ? "" : ", ", p);
+        throw UserError(
+            "processes",
+            fmt::format("process {} of {} did not come within {:g} s", names, peers_.size(), meeting_.start),
+            "are all of them running, with the same key? See transport.start");
+      }
+      look();
+      wait(50);
+    }
+    for (const auto& [p, ask] : knocks_) connect(p, ask.address);
+    answered_ = std::exchange(knocks_, {});
+    for (Peer& peer : peers_) peer.lost = false;
+    for (const auto& [p, ask] : answered_)
+      send({address_of(0), {address_of(p)}, kBeforeAll, Letter::Kind::kTold, table(p, "")});
+    wait_for_lines(start);
+  }
+
+  void join() {
     const std::string here = own_address(meeting_.host, meeting_.port);
     listen(here, "*");
     char mine[256];
     size_t size = sizeof(mine);
     zmq_getsockopt(inbox_.get(), ZMQ_LAST_ENDPOINT, mine, &size);
-    connect(0, first);
-    send({own, {-1}, -1, Letter::Kind::kGather, bytes_of(mine)});
-    wait_for(
-        [&] {
-          return box_.contains({Letter::Kind::kTold, -1, -1});
-        },
-        [&] {
-          return fmt::format("the first process did not answer at {} within {:g} s", first, meeting_.start);
-        });
-    const Letter table = box_.at({Letter::Kind::kTold, -1, -1});
-    box_.clear();
-    std::string line;
-    size_t p = 0;
-    for (const uint8_t c : table.bytes) {
-      if (c != '\n') {
-        line += static_cast<char>(c);
-        continue;
+    here_ = mine;
+    connect(0, fmt::format("tcp://{}:{}", meeting_.host, meeting_.port));
+    const auto start = Clock::now();
+    ask_to_come_in();
+    // Of a fleet that is under way some may be gone: who cannot be reached is not waited for.
+    if (entry_.empty()) wait_for_lines(start);
+  }
+
+  // Says where it listens until the first has answered, and does as it is told.
+  void ask_to_come_in() {
+    const std::tuple answer{Letter::Kind::kTold, kBeforeAll, address_of(0)};
+    const auto start = Clock::now();
+    auto said = start - std::chrono::hours(1), heard_of = start;
+    const auto& part = meeting_.joins.empty() ? meeting_.parts[meeting_.place] : meeting_.joins;
+    const Json words{{"address", here_}, {"agents", part}, {"time", ++asked_}};
+    const Letter hello{address_of(0), {}, kBeforeAll, Letter::Kind::kGather, bytes_of(words.dump())};
+    std::vector<bool> told_to(peers_.size(), false);
+    for (;;) {
+      look();
+      if (peers_[0].refused)
+        throw UserError("transport.key",
+                        fmt::format("the fleet at {} does not know this key", peers_[0].address),
+                        "ask whoever runs it to add what `symma key` prints to its list");
+      if (const auto it = box_.find(answer); it != box_.end()) {
+        const Json told = parse_json(std::string(it->second.bytes.begin(), it->second.bytes.end()));
+        drop(it);
+        if (told.is_object() && told.contains("no") && told["no"].is_string()) {
+          // A line that has broken just now may still look whole from there.
+          if (!told.value("later", false) || since(start) > 2 * meeting_.patience + 2)
+            throw UserError(meeting_.joins.empty() ? "processes" : "symma join",
+                            "the fleet refuses: " + told["no"].get<std::string>(),
+                            "see who is there and which agents the key is of");
+        } else {
+          return do_as_told(told);
+        }
       }
-      if (p > 0 && p < peers_.size() && !me(p)) connect(p, line);
-      line.clear();
-      ++p;
+      if (peers_[0].up) heard_of = Clock::now();
+      const bool gone = asked_ > 1 && since(heard_of) > std::max(10.0, 3 * meeting_.patience);
+      if (gone || since(start) > meeting_.start)
+        throw UserError("processes",
+                        fmt::format("the first process did not answer at {} within {:g} s", peers_[0].address,
+                                    meeting_.start),
+                        "is it running, with the same key? See transport.start");
+      if (since(said) > 1) {
+        said = Clock::now();
+        // To the first until it answers. To the others once: nobody waits for one that asks to be let in.
+        for (size_t p = 0; p < peers_.size(); ++p) {
+          if (me(p) || !peers_[p].line || told_to[p] || (p > 0 && !peers_[p].up)) continue;
+          told_to[p] = p > 0;
+          Bytes letters;
+          put_letter(letters, hello);
+          const Bytes message = sealed(kWhoeverKnows, letters);
+          zmq_send(peers_[p].line.get(), message.data(), message.size(), ZMQ_DONTWAIT);
+        }
+      }
+      wait(50);
     }
-    wait_for_lines(start);
+  }
+
+  void do_as_told(const Json& told) {
+    try {
+      const auto parts = told.at("parts").get<std::vector<std::vector<int64_t>>>();
+      const auto keys = told.at("keys").get<std::vector<std::string>>();
+      const auto where = told.at("where").get<std::vector<std::string>>();
+      if (keys.size() != parts.size() || where.size() != parts.size()) throw std::out_of_range("");
+      if (!meeting_.parts.empty() && parts != meeting_.parts)
+        throw UserError("processes", "the first one has other agents, or another number of processes",
+                        "start all with the same file");
+      const std::string first = peers_[0].address;
+      if (meeting_.parts.empty()) {
+        meeting_.parts = parts;
+        meeting_.place = told.at("place").get<int64_t>();
+        peers_.resize(parts.size());
+        ring_.known.resize(parts.size());
+        find_homes();
+        for (size_t p = 1; p < keys.size(); ++p) {
+          ring_.known[p] = key_of(keys[p]).value();
+          doorkeeper_->know(ring_.known[p], p);
+        }
+      }
+      for (size_t p = 1; p < parts.size(); ++p)
+        if (!me(p) && !where[p].empty() && where[p] != peers_[p].address) connect(p, where[p]);
+      entry_ = told.at("entry").get<std::string>();
+    } catch (const UserError&) {
+      throw;
+    } catch (const std::exception&) {
+      throw UserError("processes", "what the first one said makes no sense", "is it of the same version?");
+    }
+  }
+
+  // One has said where it listens. The first knows by its key which place it is.
+  void hear_hello(int64_t place, const Letter& hello) {
+    const Json said = parse_json(std::string(hello.bytes.begin(), hello.bytes.end()));
+    if (place <= 0 || !said.is_object() || !said.contains("address") || !said["address"].is_string() ||
+        !said.contains("time") || !said["time"].is_number_integer())
+      return;
+    const auto address = said["address"].get<std::string>();
+    Peer& peer = peers_[place];
+    const bool same = address == peer.address;
+    if (!me(0)) {
+      if (same) lose(peer);
+      return;
+    }
+    const auto& agents = meeting_.parts[place];
+    if (!said.contains("agents") || said["agents"] != Json(agents))
+      return refuse(place, address,
+                    fmt::format("this key is of agents {} to {}", agents.front(), agents.back()), false);
+    if (!same && peer.up && !peer.lost)
+      return refuse(place, address,
+                    fmt::format("agents {} to {} are there already", agents.front(), agents.back()), true);
+    // It asks until it is answered, and the last time may come after that.
+    const Ask ask{address, said["time"].get<int64_t>()};
+    if (const auto it = answered_.find(place); it != answered_.end() && it->second == ask) return;
+    lose(peer);
+    knocks_[place] = ask;
+  }
+
+  void refuse(int64_t place, const std::string& address, const std::string& why, bool later) {
+    const Socket line = socket(ZMQ_PUSH, &ring_.known.at(place));
+    set(line, ZMQ_LINGER, 3000);
+    if (zmq_connect(line.get(), address.c_str()) != 0) return;
+    Bytes letters;
+    put_letter(letters, {address_of(0),
+                         {address_of(place)},
+                         kBeforeAll,
+                         Letter::Kind::kTold,
+                         bytes_of(Json{{"no", why}, {"later", later}}.dump())});
+    const Bytes message = sealed(0, letters);
+    zmq_send(line.get(), message.data(), message.size(), ZMQ_DONTWAIT);
   }
 
   void wait_for_lines(Clock::time_point start) {
@@ -356,7 +525,10 @@ class Lines final : public Transport {
   void flush(size_t p) {
     Peer& peer = peers_[p];
     if (!peer.line || peer.out.empty()) return;
-    const Bytes message = sealed(meeting_.place, std::exchange(peer.out, {}));
+    if (peer.lost && !peer.up) return peer.out.clear();
+    peer.recent.push_back(sealed(meeting_.place, std::exchange(peer.out, {})));
+    if (peer.recent.size() > kRecent) peer.recent.pop_front();
+    const Bytes& message = peer.recent.back();
     // Never waits: where a line is full, its other end is gone, or far behind.
     zmq_send(peer.line.get(), message.data(), message.size(), ZMQ_DONTWAIT);
   }
@@ -372,9 +544,12 @@ class Lines final : public Transport {
         zmq_recv(peer.events.get(), address, sizeof(address), 0);
         uint16_t what = 0;
         std::memcpy(&what, event, sizeof(what));
-        const bool up = what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
-        if (up && peer.lost) peer.lost = false, ++epoch_;
-        peer.up = up;
+        peer.refused = what == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+        peer.up = what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+        if (peer.up && std::exchange(peer.was_up, true))
+          // What was under way as it broke may not have come: it is said again, and taken once.
+          for (const Bytes& message : peer.recent)
+            zmq_send(peer.line.get(), message.data(), message.size(), ZMQ_DONTWAIT);
       }
     }
     for (;;) {
@@ -388,14 +563,32 @@ class Lines final : public Transport {
       // What is no message of ours is its sender's fault, and dropped.
       if (auto opened =
               open(bytes, static_cast<int64_t>(peers_.size()), static_cast<int64_t>(home_.size()))) {
-        for (Letter& letter : opened->letters) {
-          // Nobody speaks for another.
-          if (home_of(letter.from) != static_cast<size_t>(opened->place)) continue;
-          box_.insert_or_assign({letter.kind, letter.round, letter.from}, std::move(letter));
-        }
+        // By its key, and not by what it says.
+        const char* name = zmq_msg_gets(&m, "User-Id");
+        const int64_t place = name != nullptr ? std::atoll(name) : -1;
+        for (Letter& letter : opened->letters) take(opened->place, place, std::move(letter));
       }
       zmq_msg_close(&m);
     }
+  }
+
+  void take(int64_t said, int64_t place, Letter letter) {
+    if (place < 0 || place >= static_cast<int64_t>(peers_.size())) return;
+    if (letter.kind == Letter::Kind::kGather && letter.round == kBeforeAll) return hear_hello(place, letter);
+    // Nobody speaks for another.
+    if (said != place || home_of(letter.from) != static_cast<size_t>(place)) return;
+    Peer& peer = peers_[place];
+    const std::tuple key{letter.kind, letter.round, letter.from};
+    // A flood: nobody is so many rounds ahead of the others.
+    const size_t agents = meeting_.parts.empty() ? 0 : meeting_.parts[place].size();
+    if (!box_.contains(key) && peer.waiting >= kRoundsAhead * (agents + 4)) return;
+    peer.waiting += box_.insert_or_assign(key, std::move(letter)).second;
+  }
+
+  std::map<std::tuple<Letter::Kind, int64_t, int64_t>, Letter>::iterator drop(
+      std::map<std::tuple<Letter::Kind, int64_t, int64_t>, Letter>::iterator it) {
+    --peers_[home_of(std::get<2>(it->first))].waiting;
+    return box_.erase(it);
   }
 
   void wait(int ms) {
@@ -405,21 +598,23 @@ class Lines final : public Transport {
     zmq_poll(items.data(), static_cast<int>(items.size()), ms);
   }
 
-  const Meeting meeting_;
-  const Keys keys_;
+  Meeting meeting_;
+  Keyring ring_;
   Context context_;
   Socket inbox_;
   std::vector<Peer> peers_;
   std::vector<size_t> home_;                                          // of each agent, and of the server
   std::map<std::tuple<Letter::Kind, int64_t, int64_t>, Letter> box_;  // by kind, round, sender
-  std::thread doorkeeper_;
-  int64_t epoch_ = 0;
+  std::map<int64_t, Ask> knocks_, answered_;  // who asks to come in; whom the first has answered last
+  std::optional<Doorkeeper> doorkeeper_;
+  std::string here_, entry_;
+  int64_t epoch_ = 0, monitors_ = 0, asked_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Transport> meet(const Meeting& m) {
-  return std::make_unique<Lines>(m);
+std::unique_ptr<Lines> meet(const Meeting& m) {
+  return std::make_unique<ZmqLines>(m);
 }
 
 std::string new_secret() {

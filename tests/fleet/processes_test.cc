@@ -13,6 +13,7 @@
 #include "symma/core/parallel.h"
 #include "symma/core/record.h"
 #include "symma/fleet/blocks.h"
+#include "symma/fleet/roster.h"
 #include "symma/fleet/together.h"
 #include "symma/transports/hall.h"
 
@@ -179,15 +180,19 @@ TEST(Program, InSeveralProcessesWritesTheSameRun) {
 // Processes as a launcher that speaks PMI starts them.
 class Launched {
  public:
+  // One more of a fleet, or one again.
+  static std::unique_ptr<program::Process> one(const program::TempDir& at, const std::string& out,
+                                               int64_t place, int64_t places, const program::Words& more) {
+    program::Words words{"env", "PMI_RANK=" + std::to_string(place), "PMI_SIZE=" + std::to_string(places),
+                         "PMI_JOBID=" + at.path().string() + out, "HOME=" + at.path().string()};
+    const auto train = program::command_line({"train", "fleet.toml", "--out", out});
+    words.insert(words.end(), train.begin(), train.end());
+    words.insert(words.end(), more.begin(), more.end());
+    return std::make_unique<program::Process>(words, at.path());
+  }
+
   Launched(const program::TempDir& at, const std::string& out, int64_t places, const program::Words& more) {
-    for (int64_t p = 0; p < places; ++p) {
-      program::Words words{"env", "PMI_RANK=" + std::to_string(p), "PMI_SIZE=" + std::to_string(places),
-                           "PMI_JOBID=" + at.path().string() + out, "HOME=" + at.path().string()};
-      const auto train = program::command_line({"train", "fleet.toml", "--out", out});
-      words.insert(words.end(), train.begin(), train.end());
-      words.insert(words.end(), more.begin(), more.end());
-      all.push_back(std::make_unique<program::Process>(words, at.path()));
-    }
+    for (int64_t p = 0; p < places; ++p) all.push_back(one(at, out, p, places, more));
     // Until it is well under way.
     const std::string log = at / (out + "/metrics.jsonl");
     for (int k = 0; k < 600 && program::lines(program::slurp(log)).size() < 8; ++k)
@@ -215,6 +220,89 @@ TEST(Program, GoesOnWithoutAProcessThatIsKilled) {
   // The key that they met by is the user's alone.
   EXPECT_EQ(fs::status(at / ".config/symma/fleet.key").permissions(),
             fs::perms::owner_read | fs::perms::owner_write);
+}
+
+// Who is in the roster, by the lines that the first has written so far: agents of each epoch.
+std::vector<std::vector<int64_t>> epochs(const std::string& folder) {
+  std::vector<std::vector<int64_t>> out;
+  for (const Json& line : read_roster(folder))
+    if (line.contains("there")) out.push_back(line["there"].get<std::vector<int64_t>>());
+  return out;
+}
+
+constexpr auto kNever = "rounds=100000000";  // ends when it is asked to
+
+// A fleet of three, of which one goes and comes back; then all are asked to end.
+void expect_the_same_bits(const program::TempDir& at, const Launched& fleet, program::Process* third) {
+  // Some rows of the log with all of them.
+  const size_t rows = program::lines(program::slurp(at / "run/metrics.jsonl")).size();
+  EXPECT_TRUE(program::wait_until(
+      [&] { return program::lines(program::slurp(at / "run/metrics.jsonl")).size() > rows + 5; }));
+  fleet.all[0]->send(SIGTERM);
+  const auto first = fleet.all[0]->wait();
+  EXPECT_EQ(first.code, 128 + SIGTERM) << first.err;
+  for (program::Process* p : {fleet.all[1].get(), third}) {
+    const auto r = p->wait();
+    EXPECT_EQ(r.code, 0) << r.err;
+  }
+  EXPECT_FALSE(fs::exists(at / "run/roster"));
+  const auto said = program::run_well({"replay", "run"}, at.path());
+  EXPECT_TRUE(program::holds(said.out, "the same bits for all 6 agents")) << said.out;
+}
+
+const program::Words kShortOfPatience{"--set", kNever,
+                                      "--set", "log_every=20",
+                                      "--set", "checkpoint_every=100",
+                                      "--set", "eval.every=100000000",
+                                      "--set", "transport.patience=1"};
+
+class ComesBack : public testing::TestWithParam<program::Words> {};
+INSTANTIATE_TEST_SUITE_P(
+    Exchanges, ComesBack,
+    testing::Values(program::Words{},
+                    program::Words{"--set", "exchange.topology=full", "--set", "compression.kind=top_k",
+                                   "--set", "compression.gamma=0.5"},
+                    program::Words{"--set", "exchange.topology=star", "--set", "compression.kind=top_k"}));
+
+TEST_P(ComesBack, AfterItWasKilledWithItsShard) {
+  program::TempDir at;
+  program::spill(at / "fleet.toml", kFleet);
+  program::Words more = kShortOfPatience;
+  more.insert(more.end(), GetParam().begin(), GetParam().end());
+  const Launched fleet(at, "run", 3, more);
+  const std::string run = at / "run";
+  fleet.all[2]->send(SIGKILL);
+  fleet.all[2]->wait();
+  ASSERT_TRUE(program::wait_until([&] { return epochs(run).size() == 1; }));
+  EXPECT_EQ(epochs(run)[0], (std::vector<int64_t>{0, 1, 2, 3}));
+  const auto again = Launched::one(at, "run", 2, 3, more);
+  ASSERT_TRUE(program::wait_until([&] { return epochs(run).size() == 2; }));
+  EXPECT_EQ(epochs(run)[1], (std::vector<int64_t>{0, 1, 2, 3, 4, 5}));
+  // It took up what it had saved, and not its beginning.
+  Json shard;
+  EXPECT_TRUE(program::wait_until([&] {
+    for (const Json& line : read_roster(run))
+      if (line.contains("with")) shard = line;
+    return !shard.is_null();
+  }));
+  EXPECT_EQ(shard.value("with", ""), "file");
+  EXPECT_GT(shard.value("of", 0), 0);
+  expect_the_same_bits(at, fleet, again.get());
+}
+
+TEST_P(ComesBack, AfterItStoodStill) {
+  program::TempDir at;
+  program::spill(at / "fleet.toml", kFleet);
+  program::Words more = kShortOfPatience;
+  more.insert(more.end(), GetParam().begin(), GetParam().end());
+  const Launched fleet(at, "run", 3, more);
+  const std::string run = at / "run";
+  fleet.all[2]->send(SIGSTOP);
+  ASSERT_TRUE(program::wait_until([&] { return epochs(run).size() == 1; }));
+  fleet.all[2]->send(SIGCONT);
+  ASSERT_TRUE(program::wait_until([&] { return epochs(run).size() == 2; }));
+  EXPECT_EQ(epochs(run)[1], (std::vector<int64_t>{0, 1, 2, 3, 4, 5}));
+  expect_the_same_bits(at, fleet, fleet.all[2].get());
 }
 
 TEST(Program, KilledAsAWholeIsGoneOnWithByAnotherNumber) {

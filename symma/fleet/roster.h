@@ -1,0 +1,79 @@
+// Who was there when, written down so that it can be played again: roster.jsonl of a run's folder.
+//
+// A letter that did not come is all that a process feels of another's absence, so that is what is kept: each
+// process notes whose letters it missed, from which exchange on. The first notes who is in the roster, which
+// changes at rows of the log alone; one that comes back, with what it came back and into which round. While a
+// run lasts each process writes a file of its own, roster/process-P.jsonl; in the end the first makes
+// one file of them. docs/files.md has the form.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "symma/core/record.h"
+#include "symma/exchange/transport.h"
+#include "symma/fleet/folder.h"
+
+namespace symma {
+
+// How one comes in while a fleet is under way.
+struct Entry {
+  int64_t round = 0, exchange = 0, meeting = 0;  // that the fleet has done
+  std::vector<bool> there;
+  Json rows;  // [n, Q]: what a newcomer begins with, the mean of its neighbours; null where it has been here
+
+  static Entry read(const std::string& text);  // throws UserError
+  std::string text() const;
+};
+
+// The state of one that comes in with what it has: at the fleet's round, and bound to say all of its rows,
+// since others may have missed what they are counted from.
+void enter(RunState&, const Entry&);
+// A newcomer's rows, [n, Q] as numbers. Throws UserError where these do not fit.
+void begin_with(const Experiment&, RunState&, const Json& rows);
+// Where the server is, it says all of its row to who comes in.
+void welcome(RunState&);
+
+// What a process writes down.
+class RosterFile {
+ public:
+  RosterFile(const RunOptions&, int64_t place);
+  void add(Json line);  // with the process's number
+
+ private:
+  int64_t place_;
+  Recorder out_;
+};
+
+// Letters as they are, and whose did not come noted: a line where that changes.
+class Noted final : public Transport {
+ public:
+  Noted(Transport& letters, RosterFile& file, const RunState& run)
+      : letters_(letters), file_(file), run_(run) {}
+  Roster roster() override { return letters_.roster(); }
+  void send(Letter letter) override { letters_.send(std::move(letter)); }
+  Post collect(Letter::Kind, int64_t round, std::span<const int64_t> from) override;
+  // One that has come back begins with nobody missing.
+  void begin_anew() { gone_.clear(); }
+
+ private:
+  Transport& letters_;
+  RosterFile& file_;
+  const RunState& run_;
+  std::map<Letter::Kind, std::vector<int64_t>> gone_;
+};
+
+// Removes what is written down of an earlier run.
+void forget_roster(const RunOptions&);
+// Makes one file of those of all processes.
+void merge_roster(const RunOptions&);
+// All lines, in order for each process.
+std::vector<Json> read_roster(const std::string& folder);
+
+// Of those asked, `gone` minus who came plus who did not.
+std::vector<int64_t> gone_after(const std::vector<int64_t>& gone, std::span<const int64_t> asked,
+                                const std::vector<int64_t>& missing);
+
+}  // namespace symma
