@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "symma/core/version.h"
+#include "symma/learners/personal.h"
 #include "symma/nn/kernels/mlp.h"
 
 namespace symma {
@@ -19,7 +20,9 @@ int64_t Exported::in() const {
 
 Exported exported(const Experiment& e, const State& state, int64_t agent) {
   const Tensor whole = state.theta[agent].detach().to(at::kCPU);
-  Exported out{e,  agent, e.eval.steps.back(), whole.narrow(0, 0, e.model->layout().size()).contiguous(), {},
+  const auto* personal = dynamic_cast<const Personal*>(e.learner.get());
+  const Tensor row = personal ? personal->predicts_by(state)[agent].detach().to(at::kCPU) : whole;
+  Exported out{e,  agent, e.eval.steps.back(), row.narrow(0, 0, e.model->layout().size()).contiguous(), {},
                {}, {}};
   if (const auto* known = dynamic_cast<const HasSignature*>(e.family.get()))
     out.signature = known->signature();

@@ -7,6 +7,7 @@
 
 #include "symma/core/errors.h"
 #include "symma/core/safetensors.h"
+#include "symma/learners/personal.h"
 #include "symma/learners/restored.h"
 
 namespace symma {
@@ -42,7 +43,7 @@ RunState start_run(const Experiment& e) {
   std::vector<Rng> keys = split_keys(rng, "agent", e.fleet.agents);
   if (e.fleet.same_start && e.fleet.seeds == 1) std::fill(keys.begin(), keys.end(), keys[0]);
   run.learner = e.learner->init(keys, e.fleet.precision == "float64" ? at::kDouble : at::kFloat);
-  run.exchange = exchange_start(e.exchange, run.learner.theta);
+  run.exchange = exchange_start(e.exchange, said(*e.learner, run.learner.theta));
   if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
   run.sums["loss"] = at::zeros({e.fleet.agents}, at::kDouble);
   run.rounds = at::zeros({e.fleet.agents}, at::kDouble);
@@ -251,7 +252,8 @@ RunState run_of(const Experiment& experiment, RunState run, const Safetensors& f
   }
   // What warm starts remember, and messages under way, are there once they have begun.
   const std::string memory = "exchange.memory.";
-  const int64_t width = run.learner.theta.size(1) * (experiment.exchange.tracks() ? 2 : 1);
+  const int64_t width =
+      said(*experiment.learner, run.learner.theta).size(1) * (experiment.exchange.tracks() ? 2 : 1);
   for (const auto& [name, t] : file.tensors) {
     if (name.starts_with(memory)) check_memory(experiment, name.substr(memory.size()), t, width, doubt);
     if (name.starts_with(memory) || name.starts_with("exchange.late"))

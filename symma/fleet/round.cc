@@ -1,5 +1,6 @@
 #include "symma/fleet/round.h"
 
+#include "symma/learners/personal.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -36,8 +37,10 @@ Rng key_of(const Experiment& e, const RunState& run) {
 }  // namespace
 
 void communicate(const Experiment& e, RunState& run, Transport* elsewhere) {
-  run.learner.theta = exchange(e.exchange, run.exchange, run.learner.theta, e.exchange_key(), elsewhere);
-  if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
+  Tensor& theta = run.learner.theta;
+  theta = with_said(theta,
+                    exchange(e.exchange, run.exchange, said(*e.learner, theta), e.exchange_key(), elsewhere));
+  if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = theta;
 }
 
 Drawn draw(const Experiment& e, const RunState& run) {
@@ -75,7 +78,8 @@ Scores learn(const Experiment& e, RunState& run, const Drawn& drawn) {
   return scores;
 }
 
-Tensor counted_rows(const Experiment& e, const Tensor& t) {
+Tensor counted_rows(const Experiment& e, const Tensor& theta) {
+  const Tensor t = said(*e.learner, theta);
   const auto counted = e.counted();
   return counted.empty() ? t : t.index_select(0, index_of(counted).to(t.device()));
 }

@@ -25,6 +25,12 @@ const Line kLines[] = {
      "learns in worlds, and this task has none", "set [task] kind = \"control\", or use \"maml\""},
     {Need::kMatches, [](const LearnerSetting& s) { return s.spec.kind == Kind::kGame; }, "[learner] kind",
      "learns among rivals, and this task has none", "set [task] kind = \"games\", or use \"maml\""},
+    {Need::kPoints,
+     [](const LearnerSetting& s) {
+       return s.spec.labels && (s.spec.kind == Kind::kRegression || s.spec.kind == Kind::kClassification);
+     },
+     "[learner] kind", "learns from labelled points, and this task has none",
+     "use \"maml\", or another task"},
     {Need::kClasses, [](const LearnerSetting& s) { return s.spec.kind == Kind::kClassification; },
      "[learner] kind", "classifies, and this task has no classes", "use \"maml\", or a classification task"},
     {Need::kKept,

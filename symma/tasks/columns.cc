@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <map>
 #include <numeric>
@@ -29,16 +31,49 @@ std::string name_in(const CsvFile& csv, size_t r, size_t c, const char* role) {
   return std::string(cell);
 }
 
+// Whether a cell is empty, or holds the number that says so in its column.
+bool gone(const CsvFile& csv, const Roles& roles, size_t r, size_t c) {
+  if (csv.missing(r, c)) return true;
+  for (const std::string& one : roles.unmeasured) {
+    const size_t equals = one.rfind('=');
+    if (one.compare(0, equals, csv.header[c]) == 0 && csv.number(r, c) == std::stod(one.substr(equals + 1)))
+      return true;
+  }
+  return false;
+}
+
+// Checks what gone() reads.
+void check_unmeasured(const CsvFile& csv, const Roles& roles) {
+  for (const std::string& one : roles.unmeasured) {
+    const size_t equals = one.rfind('=');
+    const std::string number = equals == std::string::npos ? "" : one.substr(equals + 1);
+    char* end = nullptr;
+    const double value = std::strtod(number.c_str(), &end);
+    if (number.empty() || *end != 0 || !std::isfinite(value))
+      throw UserError("[task] unmeasured", "\"" + shown(one) + "\" is no column and number",
+                      "write \"COLUMN=NUMBER\", such as \"cholesterol=0\"");
+    const std::string name = one.substr(0, equals);
+    csv.column(name);
+    if (std::find(roles.features.begin(), roles.features.end(), name) == roles.features.end())
+      throw UserError("[task] unmeasured", "\"" + shown(name) + "\" is not predicted from",
+                      "name a column of features");
+  }
+}
+
 double value_in(const CsvFile& csv, const Roles& roles, size_t r, size_t c) {
-  if (!csv.missing(r, c)) return csv.number(r, c);
+  if (!gone(csv, roles, r, c)) return csv.number(r, c);
   if (roles.missing == "mean") return std::numeric_limits<double>::quiet_NaN();
-  throw UserError(csv.place(r, c), "\"" + shown(csv.rows.view(r, c)) + "\" is not a finite number",
+  throw UserError(csv.place(r, c),
+                  "\"" + shown(csv.rows.view(r, c)) +
+                      (csv.missing(r, c) ? "\" is not a finite number" : "\" was not measured"),
                   "write a number such as 0.5, or set [task] missing = \"mean\" or \"row\"");
 }
 
 double target_in(const CsvFile& csv, const Roles& roles, size_t r, size_t c) {
   if (roles.labels.empty()) return csv.number(r, c);
   const std::string cell = csv.rows[r][c];
+  if (!roles.positive.empty())
+    return std::find(roles.positive.begin(), roles.positive.end(), cell) != roles.positive.end() ? 1 : 0;
   const auto it = std::lower_bound(roles.labels.begin(), roles.labels.end(), cell);
   if (it == roles.labels.end() || *it != cell)
     throw UserError(csv.place(r, c), "\"" + shown(cell) + "\" is not a class of the training data",
@@ -121,11 +156,27 @@ void choose_columns(const CsvFile& csv, bool classes, Roles& roles, std::vector<
   for (const auto& name : roles.features)
     if (name == roles.target)
       throw UserError("[task] features", "\"" + shown(name) + "\" is the target", "leave it out");
-  if (!classes) return;
+  check_unmeasured(csv, roles);
+  if (!classes) {
+    if (!roles.positive.empty())
+      throw UserError("[task] positive", "names classes, and the target is a number",
+                      "set predict = \"classification\"");
+    return;
+  }
   std::set<std::string> seen;
   for (size_t r = 0; r < csv.rows.size(); ++r)
     if (!csv.missing(r, target)) seen.insert(name_in(csv, r, target, "class"));
-  roles.labels.assign(seen.begin(), seen.end());
+  for (const std::string& one : roles.positive) {
+    if (!seen.contains(one))
+      throw UserError("[task] positive",
+                      "\"" + shown(one) + "\" is not in column " + shown(roles.target) + " of " + csv.path,
+                      seen.size() > 20 ? "" : suggestion(shown(one), {seen.begin(), seen.end()}));
+  }
+  if (!roles.positive.empty()) {
+    roles.labels = {"no", "yes"};
+  } else {
+    roles.labels.assign(seen.begin(), seen.end());
+  }
 }
 
 TableRows read_rows(const CsvFile& csv, const Roles& roles) {
@@ -141,7 +192,7 @@ TableRows read_rows(const CsvFile& csv, const Roles& roles) {
   for (size_t r = 0; r < csv.rows.size(); ++r) {
     bool whole = true;
     if (roles.missing == "row") {
-      for (const size_t c : columns) whole = whole && !csv.missing(r, c);
+      for (const size_t c : columns) whole = whole && !gone(csv, roles, r, c);
       for (const size_t c : {target, group, holder, unit, weight})
         whole = whole && (c == SIZE_MAX || !csv.missing(r, c));
     }
@@ -226,6 +277,13 @@ Scales Scales::of(const TableRows& all, const std::vector<int64_t>& rows, bool c
   return s;
 }
 
+Scales Scales::none(const TableRows& all) {
+  if (all.x.isnan().any().item<bool>())
+    throw UserError("[task] missing", "is \"mean\", and columns that stay as they are have none",
+                    "set standardise = true, or missing = \"row\"");
+  return {at::zeros({all.x.size(1)}, at::kDouble), at::ones({all.x.size(1)}, at::kDouble), {}, 0, 1};
+}
+
 Tensor Scales::inputs(Tensor x) const {
   const Tensor gone = x.isnan();
   const Tensor whole = x.sub_(shift).div_(scale).masked_fill_(gone, 0).to(at::kFloat);
@@ -240,8 +298,8 @@ FewShot::Reading read_examples(const CsvFile& csv, const Roles& roles, const Sca
   for (size_t r = 0; r < csv.rows.size(); ++r) {
     if (csv.missing(r, target)) {
       query.push_back(r);
-    } else if (roles.missing != "row" ||
-               std::none_of(columns.begin(), columns.end(), [&](size_t c) { return csv.missing(r, c); })) {
+    } else if (roles.missing != "row" || std::none_of(columns.begin(), columns.end(),
+                                                      [&](size_t c) { return gone(csv, roles, r, c); })) {
       support.push_back(r);
     }
   }

@@ -14,7 +14,11 @@ struct Roles {
   std::string target = {}, group = {}, agent = {}, time = {}, split_by = {}, weight = {};
   std::vector<std::string> features = {};  // what is predicted from
   std::vector<std::string> labels = {};    // the classes of the target, sorted; empty: it is a number
-  std::string missing = "refuse";          // a cell that is empty: "refuse", "mean" (NaN until then), "row"
+  // Of these values of the target is made "yes", of others "no"; empty: each is a class of its own.
+  std::vector<std::string> positive = {};
+  // "COLUMN=NUMBER": that number stands for a cell that was not measured.
+  std::vector<std::string> unmeasured = {};
+  std::string missing = "refuse";  // a cell that is empty: "refuse", "mean" (NaN until then), "row"
 };
 
 // The rows of one task.
@@ -52,6 +56,8 @@ struct Scales {
   std::vector<int64_t> holes;  // columns with missing cells; each gets a column that is 1 where one is
   double target_shift = 0, target_scale = 1;
   static Scales of(const TableRows&, const std::vector<int64_t>& rows, bool classes);
+  // Columns as they are; no cell may be missing (UserError).
+  static Scales none(const TableRows&);
   // [n, features] double, in place, to [n, features + holes] float. A missing cell becomes the mean.
   Tensor inputs(Tensor x) const;
   Tensor targets(const Tensor& y) const { return ((y - target_shift) / target_scale).to(at::kFloat); }

@@ -39,6 +39,21 @@ std::pair<int64_t, int64_t> counts(int64_t n, const Fractions& f, const std::str
   return {validation, test};
 }
 
+// The split is part of the data's definition, so it has keys of its own and not the run's seed.
+std::vector<int64_t> shuffled(const std::vector<int64_t>& items, const std::string& name, int64_t key) {
+  const Rng named = Rng(0).split("split").split(name);
+  Draws draws(key == 0 ? named : named.split("key", static_cast<uint64_t>(key)));
+  std::vector<int64_t> out;
+  for (const int64_t i : draws.permutation(static_cast<int64_t>(items.size()))) out.push_back(items[i]);
+  std::reverse(out.begin(), out.end());
+  return out;
+}
+
+Parts tidy(Parts parts) {
+  for (auto* part : {&parts.train, &parts.validation, &parts.test}) std::sort(part->begin(), part->end());
+  return parts;
+}
+
 }  // namespace
 
 Parts part_in_order(const std::vector<int64_t>& items, const Fractions& fractions, const std::string& have) {
@@ -49,15 +64,24 @@ Parts part_in_order(const std::vector<int64_t>& items, const Fractions& fraction
 }
 
 Parts part_items(const std::vector<int64_t>& items, const Fractions& fractions, const std::string& name,
-                 const std::string& have) {
-  // The split is part of the data's definition, so it has a key of its own and not the run's seed.
-  Draws draws(Rng(0).split("split").split(name));
-  std::vector<int64_t> shuffled;
-  for (const int64_t i : draws.permutation(static_cast<int64_t>(items.size()))) shuffled.push_back(items[i]);
-  std::reverse(shuffled.begin(), shuffled.end());
-  Parts parts = part_in_order(shuffled, fractions, have);
-  for (auto* part : {&parts.train, &parts.validation, &parts.test}) std::sort(part->begin(), part->end());
-  return parts;
+                 const std::string& have, int64_t key) {
+  return tidy(part_in_order(shuffled(items, name, key), fractions, have));
+}
+
+Parts fold_items(const std::vector<int64_t>& items, int64_t folds, int64_t fold, double validation,
+                 const std::string& name, const std::string& have, int64_t key) {
+  const std::vector<int64_t> all = shuffled(items, name, key);
+  const auto n = static_cast<int64_t>(all.size());
+  if (folds < 2 || folds > n)
+    throw UserError("[task] folds", fmt::format("is {}, and {}", folds, have),
+                    n < 2 ? "give more of them" : fmt::format("set it to 2 to {}", n));
+  const auto begin = all.begin() + fold * n / folds, end = all.begin() + (fold + 1) * n / folds;
+  std::vector<int64_t> rest(all.begin(), begin);
+  rest.insert(rest.end(), end, all.end());
+  Parts parts = part_in_order(rest, {validation, std::nullopt},
+                              fmt::format("{}, {} of them outside fold {}", have, rest.size(), fold));
+  parts.test.assign(begin, end);
+  return tidy(std::move(parts));
 }
 
 std::vector<std::vector<int64_t>> deal_items(const std::vector<int64_t>& items, int64_t agents,

@@ -21,10 +21,16 @@ struct Fractions {
 // Items cut into three parts. Nobody is judged on what he learns from: each part that has a fraction gets
 // items of its own, at least one. `part_items` shuffles them first, in an order that `name` alone decides;
 // `part_in_order` takes the last for the test and those before them for validation. Throws UserError where a
-// fraction is 0 or the items are too few; `have` says what there is, as in "t.csv has 2 groups".
+// fraction is 0 or the items are too few; `have` says what there is, as in "t.csv has 2 groups". Another
+// `key` is another shuffle.
 Parts part_items(const std::vector<int64_t>& items, const Fractions&, const std::string& name,
-                 const std::string& have);
+                 const std::string& have, int64_t key = 0);
 Parts part_in_order(const std::vector<int64_t>& items, const Fractions&, const std::string& have);
+
+// Cross-validation: of `folds` parts of the shuffled items, as equal as can be, number `fold` is the test;
+// validation is a fraction of the others.
+Parts fold_items(const std::vector<int64_t>& items, int64_t folds, int64_t fold, double validation,
+                 const std::string& name, const std::string& have, int64_t key = 0);
 
 // Items in turn to the agents 0, 1, ... Throws UserError("have too few", ...) where an agent would get none;
 // `have` says what there is.

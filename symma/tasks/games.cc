@@ -21,11 +21,18 @@ namespace symma {
 
 void GameOptions::fields(Fields& f) {
   f.add("world", world, "the game, as a table; its payoffs alone are used");
+  f.add("poker", poker, "a game of cards, in place of world: both seats are played, each half the time")
+      .one_of({"none", "kuhn", "leduc"});
   f.add("value", value, "values are solved for, or estimated from episodes (DiCE)")
       .one_of({"exact", "sampled"});
-  f.add("rivals", rivals, "who plays: personas, the model as it starts, or the other agents of the fleet")
-      .one_of({"personas", "random", "fleet"});
-  f.add("test_rivals", test_rivals, "the same, when judged").one_of({"alike", "personas", "random", "fleet"});
+  f.add("rivals", rivals,
+        "who plays: personas, the model as it starts, or the other agents of the fleet; at poker also who "
+        "plays evenly, and what counterfactual regret minimisation comes to")
+      .one_of({"personas", "random", "fleet", "uniform", "cfr"});
+  f.add("test_rivals", test_rivals, "the same, when judged")
+      .one_of({"alike", "personas", "random", "fleet", "uniform", "cfr"});
+  f.add("cfr_rounds", cfr_rounds, "rounds of counterfactual regret minimisation, of the rival \"cfr\"")
+      .at_least(1);
   f.add("gamma", gamma, "discount of later rounds").above(0).below(1);
   f.add("rounds", rounds, "rounds of an episode, for sampled values").at_least(1);
   f.add("copies", copies, "episodes of a match that are played together, for sampled values").at_least(2);
@@ -39,6 +46,7 @@ namespace {
 
 // Every pair of actions is played once.
 RepeatedGame payoffs(const GameOptions& o) {
+  if (o.poker != "none") return {.actions = 2, .pay = {}, .gamma = o.gamma};
   if (o.world.kind() != "matrix_game")
     throw UserError("[task] world", "\"" + o.world.kind() + "\" is no matrix game",
                     "set kind = \"matrix_game\", or [task] kind = \"control\"");
@@ -51,6 +59,23 @@ RepeatedGame payoffs(const GameOptions& o) {
     actions.data_ptr<int64_t>()[2 * i] = i / n, actions.data_ptr<int64_t>()[2 * i + 1] = i % n;
   world->step(actions, frame);
   return {n, frame.reward.to(at::kDouble), o.gamma};
+}
+
+std::shared_ptr<const Hands> hands_of(const GameOptions& o) {
+  for (const auto& [key, who] : {std::pair{"rivals", &o.rivals}, {"test_rivals", &o.test_rivals}}) {
+    if (o.poker == "none" && (*who == "uniform" || *who == "cfr"))
+      throw UserError(std::string("[task] ") + key, "\"" + *who + "\" plays poker alone",
+                      "set poker = \"kuhn\" or \"leduc\"");
+  }
+  if (o.poker == "none") return nullptr;
+  if (o.value == "sampled")
+    throw UserError("[task] value", "\"sampled\" is of repeated matrix games", "set value = \"exact\"");
+  return std::make_shared<const Hands>(o.poker == "kuhn" ? kuhn() : leduc());
+}
+
+// A policy as logits [S n].
+Tensor logits_of(const Tensor& policy) {
+  return policy.clamp_min(1e-30).log().to(at::kFloat).flatten();
 }
 
 // A table of logits [S n] that favours an action in every state.
@@ -78,14 +103,15 @@ class Games : public TaskFamily {
   using Options = GameOptions;
 
   Games(const Options& o, int64_t /*agents*/)
-      : setup_(std::make_shared<GameBatch::Setup>(GameBatch::Setup{o, payoffs(o)})) {}
+      : setup_(std::make_shared<GameBatch::Setup>(GameBatch::Setup{o, payoffs(o), hands_of(o)})) {
+    if (o.rivals == "cfr" || o.test_rivals == "cfr") solved_ = logits_of(cfr(*setup_->hands, o.cfr_rounds));
+  }
 
   TaskSpec spec() const override {
-    const RepeatedGame& g = setup_->game;
-    return {.shape = {{g.states()}, g.actions},
+    return {.shape = {{setup_->states()}, setup_->actions()},
             .kind = Kind::kGame,
-            .metric = "return",
-            .higher_is_better = true,
+            .metric = setup_->hands ? "nash_conv" : "return",
+            .higher_is_better = !setup_->hands,
             .labels = false};
   }
 
@@ -100,10 +126,13 @@ class Games : public TaskFamily {
     if (who == "fleet") {
       rivals.partner = paired(asks, keys, block_size(model));
     } else {
-      rivals.tables = who == "personas";
+      rivals.tables = who != "random";
       std::vector<Tensor> rows;
       for (const Rng& key : keys)
-        rows.push_back(rivals.tables ? met(split, key) : model.init(std::array{key.split("rival")})[0]);
+        rows.push_back(who == "uniform" ? at::zeros({setup_->states() * setup_->actions()})
+                       : who == "cfr"   ? solved_
+                       : rivals.tables  ? met(split, key)
+                                        : model.init(std::array{key.split("rival")})[0]);
       rivals.rows = at::stack(rows);
     }
     return std::make_unique<GameBatch>(model, setup_, std::move(keys), std::move(rivals));
@@ -112,13 +141,13 @@ class Games : public TaskFamily {
  private:
   // The persona of a task, [S n].
   Tensor met(Split split, Rng key) const {
-    const RepeatedGame& g = setup_->game;
-    if (split == Split::kOod) return normal(key.split("rival"), {g.states() * g.actions});
+    const int64_t states = setup_->states(), actions = setup_->actions();
+    if (split == Split::kOod) return normal(key.split("rival"), {states * actions});
     const GameOptions& o = setup_->options;
     Draws d(key.split("persona"));
-    const int64_t kind = d.below(g.actions), i = d.below(split == Split::kTrain ? o.personas : o.held_out);
+    const int64_t kind = d.below(actions), i = d.below(split == Split::kTrain ? o.personas : o.held_out);
     return persona(
-        g.states(), g.actions, kind,
+        states, actions, kind,
         Rng(o.population).split("personas").split(split_name(split)).split("kind", kind).split("number", i));
   }
 
@@ -145,6 +174,7 @@ class Games : public TaskFamily {
   }
 
   std::shared_ptr<const GameBatch::Setup> setup_;
+  Tensor solved_;  // [S n] logits of the rival "cfr"
 };
 
 SYMMA_REGISTER(TaskFamily, "games", Games, "a repeated matrix game against rivals who learn too",
@@ -177,18 +207,36 @@ Tensor GameBatch::matches(const Tensor& theta) const {
   return at::cat({theta, theta.detach().index_select(0, rivals_.partner.to(theta.device()))}, 1);
 }
 
+Tensor GameBatch::log_policy(const Tensor& logits) const {
+  if (!setup_->hands) return at::log_softmax(logits, 2);
+  return at::log_softmax(logits.masked_fill(setup_->hands->legal.logical_not().to(logits.device()), -1e9), 2);
+}
+
+Tensor GameBatch::policy(const Tensor& rows) const {
+  const int64_t s = setup_->states();
+  return log_policy(
+      model_.forward(rows, at::eye(s, rows.options()).expand({rows.size(0), s, s}), Mode::kTrain));
+}
+
 std::pair<Tensor, Tensor> GameBatch::policies(const Tensor& matches) const {
-  const int64_t b = matches.size(0), s = setup_->game.states(), n = setup_->game.actions, p = player();
-  const Tensor states = at::eye(s, matches.options()).expand({b, s, s});
-  const auto of_model = [&](const Tensor& rows) { return model_.forward(rows, states, Mode::kTrain); };
+  const int64_t b = matches.size(0), p = player();
   const Tensor rival = matches.narrow(1, p, matches.size(1) - p);
-  return {at::log_softmax(of_model(matches.narrow(1, 0, p)), 2),
-          at::log_softmax(rivals_.tables ? rival.reshape({b, s, n}) : of_model(rival), 2)};
+  return {
+      policy(matches.narrow(1, 0, p)),
+      rivals_.tables ? log_policy(rival.reshape({b, setup_->states(), setup_->actions()})) : policy(rival)};
+}
+
+Tensor GameBatch::hand(const Tensor& own, const Tensor& rival) const {
+  return (values(*setup_->hands, own, rival) - values(*setup_->hands, rival, own)) / 2;
 }
 
 Tensor GameBatch::losses(const Tensor& matches, Stage stage, Rng rng) const {
   const auto [own, rival] = policies(matches);
   const GameOptions& o = setup_->options;
+  if (setup_->hands) {
+    const Tensor mine = hand(own, rival);
+    return at::stack({-mine, mine}, 1);
+  }
   if (o.value == "exact") return -exact_values(setup_->game, own.exp(), rival.exp());
   const Rng here = rng.split(stage == Stage::kSupport ? "support" : "query");
   std::vector<Rng> keys;
@@ -201,12 +249,18 @@ Tensor GameBatch::losses(const Tensor& matches, Stage stage, Rng rng) const {
 Scores GameBatch::score(const Tensor& theta, Rng) const {
   at::NoGradGuard no_grad;
   const auto [own, rival] = policies(matches(theta).to(at::kDouble));
+  if (setup_->hands) {
+    std::vector<double> open;
+    for (int64_t b = 0; b < own.size(0); ++b) open.push_back(nash_conv(*setup_->hands, own[b].exp()));
+    return {{"nash_conv", at::tensor(open, at::kDouble)}, {"return", hand(own, rival)}};
+  }
   const Tensor v = exact_values(setup_->game, own.exp(), rival.exp()) * (1 - setup_->game.gamma);
   return {{"return", v.select(1, 0)}, {"rival_return", v.select(1, 1)}};
 }
 
 int64_t GameBatch::piece() const {
   const GameOptions& o = setup_->options;
+  if (setup_->hands) return o.poker == "kuhn" ? 256 : 8;
   if (o.value == "exact") return 256;
   return std::clamp<int64_t>((int64_t{1} << 17) / (o.copies * o.rounds), 1, 256);
 }

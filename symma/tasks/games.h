@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "symma/envs/env.h"
+#include "symma/tasks/hands.h"
 #include "symma/tasks/repeated.h"
 #include "symma/tasks/task.h"
 
@@ -13,9 +14,9 @@ namespace symma {
 
 struct GameOptions {
   Choice<EnvRegistry> world{"matrix_game"};
-  std::string value = "exact", rivals = "personas", test_rivals = "alike";
+  std::string poker = "none", value = "exact", rivals = "personas", test_rivals = "alike";
   double gamma = 0.96;
-  int64_t rounds = 150, copies = 64, personas = 200, held_out = 20, population = 1;
+  int64_t rounds = 150, copies = 64, personas = 200, held_out = 20, population = 1, cfr_rounds = 100;
   void fields(Fields& f);
 };
 
@@ -31,6 +32,9 @@ class GameBatch : public TaskBatch {
   struct Setup {
     GameOptions options;
     RepeatedGame game;
+    std::shared_ptr<const Hands> hands = nullptr;  // where a game of cards is played instead
+    int64_t states() const { return hands ? hands->states : game.states(); }
+    int64_t actions() const { return hands ? hands->actions : game.actions; }
   };
   // Who the rivals are: a row for each match, tables of S n logits where `tables`, else rows of the model; or
   // the numbers of the rows of theta that a batch is given, as they are then.
@@ -48,7 +52,9 @@ class GameBatch : public TaskBatch {
   Tensor loss(const Tensor& theta, Stage stage, Rng rng) const override {
     return losses(matches(theta), stage, rng).select(1, 0);
   }
-  // "return" and "rival_return": a round's worth, (1 - gamma) V, exact also where the loss is from episodes.
+  // Of poker: "nash_conv", what both seats of the row could lose to best responses, and "return", against the
+  // rival, a hand's worth on average over the seats. Else "return" and "rival_return": a round's worth, (1 -
+  // gamma) V, exact also where the loss is from episodes.
   Scores score(const Tensor& theta, Rng) const override;
 
   // Rows with their rivals beside them, through which no gradient goes back: [B, P + R]. A match stays as it
@@ -60,10 +66,15 @@ class GameBatch : public TaskBatch {
 
   int64_t player() const { return model_.layout().size(); }  // P
   const Setup& setup() const { return *setup_; }
+  // A row's policy in every state: log probabilities [B, S, n], impossible actions far below.
+  Tensor policy(const Tensor& rows /*[B,P]*/) const;
+  // What the player gets a hand of poker, each seat in half of them, [B].
+  Tensor hand(const Tensor& own /*[B,S,n] log probabilities*/, const Tensor& rival) const;
   // How many matches make a piece of work.
   int64_t piece() const;
 
  private:
+  Tensor log_policy(const Tensor& logits /*[B,S,n]*/) const;
   // Log probabilities of both by state: [B, S, n].
   std::pair<Tensor, Tensor> policies(const Tensor& matches) const;
 

@@ -120,8 +120,10 @@ void SideOptions::fields(Fields& f) {
        "time where groups follow each other in it")
       .one_of({"auto", "groups", "time", "rows"});
   f.add("folds", folds,
-        "walk forward: test on one of so many stretches of time, train on what came before; 0: do not")
+        "test on one of so many parts: stretches of time, and train on what came before (walk forward); or "
+        "of groups or rows, where split says so (cross-validation); 0: do not")
       .at_least(0);
+  f.add("split_key", split_key, "another number, another random split; the same for every seed").at_least(0);
   f.add("fold", fold, "which of the folds is the test, from 0").at_least(0);
   f.add("gap", gap, "with time: rows between what is learned from and what is judged on").at_least(0);
 }
@@ -136,9 +138,12 @@ Sides cut_groups(const TableRows& rows, const Roles& roles, const SideOptions& o
     sides.split = timed && (o.folds > 0 || !share_a_moment(units)) ? "time" : "groups";
   if (sides.split == "time" && !timed)
     throw UserError("[task] split", "is by time, and no column has that role", "name it: time = \"COLUMN\"");
-  if (o.folds > 0 && sides.split != "time")
-    throw UserError("[task] folds", "walk forward in time, and split is \"" + sides.split + "\"",
-                    "set time = \"COLUMN\" and split = \"time\"");
+  if (o.folds > 0 && o.split == "auto" && sides.split != "time")
+    throw UserError("[task] folds", "walk forward in time, and no column has that role",
+                    "set time = \"COLUMN\"; or split = \"groups\" or \"rows\", to cross-validate");
+  if (o.folds > 0 && sides.split == "rows" && timed)
+    throw UserError("[task] folds", "are parts of rows in any order, and rows have times",
+                    "set split = \"time\" or \"groups\", or leave time out");
   if (o.folds > 0 && other_test)
     throw UserError("[task] folds", "are tests of their own, and test_path is set", "leave one of them out");
   if (o.fold > 0 && o.fold >= o.folds)
@@ -170,7 +175,8 @@ Sides cut_groups(const TableRows& rows, const Roles& roles, const SideOptions& o
   } else {
     // By their names' order in the file alone, so that a split is the same for every seed and every run
     // compares with every other.
-    parts = part_items(rest, fractions(o, other_test), "table", have);
+    parts = o.folds > 0 ? fold_items(rest, o.folds, o.fold, o.validation_fraction, "table", have, o.split_key)
+                        : part_items(rest, fractions(o, other_test), "table", have, o.split_key);
   }
   const auto groups = [&](const std::vector<int64_t>& of_units) {
     std::vector<int64_t> out;
@@ -187,7 +193,10 @@ RowSides cut_rows(const RowGroup& g, const SideOptions& o, bool ordered, bool ot
   const std::string have = fmt::format("group \"{}\" has {} rows", shown(g.name), g.rows.size());
   const Fractions kept = fractions(o, other_test);
   if (!ordered) {
-    Parts parts = part_items(g.rows, kept, "rows of " + g.name, have);
+    const std::string name = "rows of " + g.name;
+    Parts parts = o.folds > 0
+                      ? fold_items(g.rows, o.folds, o.fold, o.validation_fraction, name, have, o.split_key)
+                      : part_items(g.rows, kept, name, have, o.split_key);
     return {std::move(parts.train), std::move(parts.validation), std::move(parts.test)};
   }
   Parts parts = part_in_order(g.rows, kept, have);

@@ -13,7 +13,7 @@ namespace symma {
 struct SideOptions {
   double validation_fraction = 0.1, test_fraction = 0.2;
   std::string split = "auto";
-  int64_t folds = 0, fold = 0, gap = 0;
+  int64_t folds = 0, fold = 0, gap = 0, split_key = 0;
   std::vector<std::string> ood_groups;
   void fields(Fields&);
 };
@@ -27,9 +27,10 @@ struct Sides {
 // of their first times; training units that reach into what comes later, or nearer to it than `gap` of the
 // file's times, are left out (purged: Lopez de Prado 2018, chapter 7). With `folds`, walks forward: of folds
 // + 1 stretches of units number fold + 1 is the test, and what came before is learned from. "rows": every
-// group is on all sides, and its rows are cut (`cut_rows`). "auto" is "time" where groups have times and do
-// not all share a moment, else "groups". `other_test`: the test is a file of its own. Throws UserError where
-// too few are left; `path` is where they come from.
+// group is on all sides, and its rows are cut (`cut_rows`). With `folds`, "groups" and "rows" are
+// cross-validated instead, and folds = the number of groups leaves one out. "auto" is "time" where groups
+// have times and do not all share a moment, else "groups". `other_test`: the test is a file of its own.
+// Throws UserError where too few are left; `path` is where they come from.
 Sides cut_groups(const TableRows&, const Roles&, const SideOptions&, bool other_test, const std::string& path,
                  std::vector<std::string>& warnings);
 

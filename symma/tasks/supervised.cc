@@ -9,6 +9,22 @@ Tensor cut(const Tensor& t, int64_t begin, int64_t end) {
   return t.defined() ? t.slice(0, begin, end) : t;
 }
 
+// Expected calibration error: how far the mean confidence of the chosen class and the share of right choices
+// are apart, over ten bins of confidence by their weight [B]. Guo et al. 2017, arXiv:1706.04599.
+Tensor calibration_error(const Tensor& logits /*[B,K,n]*/, const Tensor& right /*[B,K]*/,
+                         const Tensor& weight /*[B,K], or undefined*/) {
+  const auto [confidence, chosen] = at::softmax(logits.to(at::kDouble), 2).max(2);
+  Tensor off = confidence - right.to(at::kDouble);
+  if (weight.defined()) {
+    const Tensor w = weight.to(off.options());
+    off = off * w / w.sum(1, true);
+  } else {
+    off = off / static_cast<double>(off.size(1));
+  }
+  const Tensor bin = (confidence * 10).nan_to_num(0).to(at::kLong).clamp(0, 9);
+  return at::zeros({off.size(0), 10}, off.options()).scatter_add(1, bin, off).abs().sum(1);
+}
+
 Tensor weighted_mean(const Tensor& each /*[B,K]*/, const Tensor& weight) {
   const Tensor w = weight.to(each.options());
   return (each * w).sum(1) / w.sum(1);
@@ -122,6 +138,7 @@ Scores SupervisedBatch::score(const Tensor& theta, Rng rng) const {
   const Tensor right = (output.argmax(2) == y).logical_and(output.isfinite().all(2));
   const Tensor hits = right.to(theta.scalar_type()), &weight = data_.query_weight;
   return {{"accuracy", weight.defined() ? weighted_mean(hits, weight) : hits.mean(1)},
+          {"calibration_error", calibration_error(output, right, weight).to(theta.scalar_type())},
           {"loss", supervised_loss(kind_, output, y, weight)},
           {"support_loss", loss(theta, Stage::kSupport, rng)}};
 }

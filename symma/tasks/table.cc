@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <set>
@@ -41,8 +42,9 @@ class Table : public TaskFamily,
   struct Options {
     std::string path, test_path, known, kind = "regression", short_groups = "refuse";
     Roles roles{.target = "y", .group = "task"};
-    int64_t shots = 10, queries = 10, test_queries = 100;
-    bool balanced = true;
+    int64_t shots = 10, queries = 10, test_queries = 100, skip = 0;
+    std::vector<int64_t> support;
+    bool balanced = true, standardise = true;
     SideOptions sides;
     void fields(Fields& f) {
       f.add("path", path, "CSV file with a header row, plain or gzipped");
@@ -61,12 +63,26 @@ class Table : public TaskFamily,
             "weeks");
       f.add("weight", roles.weight, "column that says how much a row counts");
       f.add("predict", kind, "what the target is").one_of({"regression", "classification"});
+      f.add("positive", roles.positive,
+            "values of the target that are \"yes\", where all others are \"no\"; empty: each is a class");
+      f.add("unmeasured", roles.unmeasured,
+            "numbers that stand for an empty cell, as \"COLUMN=NUMBER\": \"cholesterol=0\"");
       f.add("missing", roles.missing,
             "cells that are empty or NA: refused, set to the column's mean (and a column is added that says "
             "where), or "
             "their rows left out")
           .one_of({"refuse", "mean", "row"});
+      f.add(
+          "standardise", standardise,
+          "columns and target are centred and scaled by what is trained on; else they stay as they are, for "
+          "models that know their units");
       f.add("shots", shots, "rows of a task to learn from; for classification, of each class").at_least(1);
+      f.add("support", support,
+            "places of the rows of a group that are learned from when judged, from 1, in the order of time "
+            "or of "
+            "the file; empty, and while training: shots are drawn")
+          .at_least(1);
+      f.add("skip", skip, "rows at the beginning of each group that are left out").at_least(0);
       f.add("balanced", balanced, "shots are of each class, for classification; else as the rows come");
       f.add("queries", queries, "rows of a task to be judged on, while training").at_least(1);
       f.add("test_queries", test_queries, "the most rows of a task to be judged on when evaluated")
@@ -78,6 +94,11 @@ class Table : public TaskFamily,
 
   Table(const Options& o, int64_t agents) : o_(o), agents_(agents) {
     if (o.path.empty()) throw UserError("[task] path", "is missing", "name a CSV file");
+    if (!o.support.empty() && o.sides.split == "rows")
+      throw UserError("[task] support", "names rows of a group, and split = \"rows\" cuts them",
+                      "leave one of them out");
+    if (std::set(o.support.begin(), o.support.end()).size() != o.support.size())
+      throw UserError("[task] support", "names a row twice", "name each once");
     if (o.known.empty())
       load(o.path, o.test_path);
     else
@@ -188,6 +209,7 @@ class Table : public TaskFamily,
     Roles roles = o_.roles;
     const CsvFile csv = CsvFile::load(path);
     TableRows rows = read_rows(csv, roles);
+    skip_first(rows);
     std::erase_if(rows.groups, [&](const RowGroup& g) { return !long_enough(rows, g, path); });
     count_left_out(rows, path);
     const auto known = learned_rows();
@@ -242,6 +264,7 @@ class Table : public TaskFamily,
     choose_columns(csv, o_.kind == "classification", o_.roles, warnings_);
     TableRows rows = read_rows(csv, o_.roles);
     // What is too short is left out before groups are split, and is then no side's.
+    skip_first(rows);
     std::erase_if(rows.groups, [&](const RowGroup& g) { return !long_enough(rows, g, path); });
     count_left_out(rows, path);
     const bool other = !test_path.empty();
@@ -253,7 +276,7 @@ class Table : public TaskFamily,
       const auto& own = by_rows_ ? cut_rows(group, o_.sides, ordered(), other).train : group.rows;
       learned.insert(learned.end(), own.begin(), own.end());
     }
-    scales_ = Scales::of(rows, learned, classes());
+    scales_ = o_.standardise ? Scales::of(rows, learned, classes()) : Scales::none(rows);
     add(rows, path, false);
     pool_ = {sides.train, sides.validation, sides.test, sides.ood};
     deal();
@@ -333,8 +356,18 @@ class Table : public TaskFamily,
     return full == taken.size() ? std::optional(rows.size()) : std::nullopt;
   }
 
+  void skip_first(TableRows& rows) const {
+    for (RowGroup& g : rows.groups)
+      g.rows.erase(g.rows.begin(), g.rows.begin() + std::min<int64_t>(o_.skip, std::ssize(g.rows)));
+  }
+
   // How many queries are left of `rows` when the support is taken from them; -1 where that cannot be filled.
-  int64_t queries_of(const std::vector<int64_t>& rows, const auto& y) const {
+  int64_t queries_of(const std::vector<int64_t>& rows, const auto& y, bool judged) const {
+    if (judged && !o_.support.empty()) {
+      const auto n = std::ssize(rows);
+      const bool there = *std::max_element(o_.support.begin(), o_.support.end()) <= n;
+      return there ? n - std::ssize(o_.support) : -1;
+    }
     std::vector<int64_t> support, rest;
     const auto end = fill(rows, y, support, ordered() ? nullptr : &rest);
     if (!end) return -1;
@@ -346,11 +379,18 @@ class Table : public TaskFamily,
   bool long_enough(const TableRows& rows, const RowGroup& g, const std::string& path) {
     const double* of = rows.y.data_ptr<double>();
     const auto y = [&](int64_t r) { return of[r]; };
-    if (queries_of(g.rows, y) > 0) return true;
+    const bool named = queries_of(g.rows, y, true) > 0;
+    if (named && queries_of(g.rows, y, false) > 0) return true;
     if (o_.short_groups == "skip") {
       ++skipped_;
       return false;
     }
+    if (!named && !o_.support.empty())
+      throw UserError(
+          path,
+          fmt::format("group \"{}\" has {} rows, and support names row {}", shown(g.name), g.rows.size(),
+                      *std::max_element(o_.support.begin(), o_.support.end())),
+          "name rows that every group has, and leave one to judge, or set short_groups = \"skip\"");
     const std::string need = o_.sides.gap > 0 ? fmt::format(" after a gap of {}", o_.sides.gap) : "";
     const char* remedy = "lower [task] shots, or leave the group out (short_groups = \"skip\")";
     if (by_class()) {
@@ -447,7 +487,8 @@ class Table : public TaskFamily,
       fewest = SIZE_MAX, most = 0;
       for (const int64_t number : pool_[at(split)]) {
         const Group& g = groups_[number];
-        const int64_t of_training = queries_of(apart(g, split) ? g.side.train : rows_of(g, split), y);
+        const int64_t of_training =
+            queries_of(apart(g, split) ? g.side.train : rows_of(g, split), y, split != Split::kTrain);
         const int64_t n = apart(g, split) && of_training >= 0 ? static_cast<int64_t>(rows_of(g, split).size())
                                                               : of_training;
         if (n <= 0)
@@ -500,6 +541,15 @@ class Table : public TaskFamily,
       (void)fill(known, y, out.support, nullptr);
       if (ordered()) std::reverse(out.support.begin(), out.support.end());
       out.query = ordered() ? rows : shuffled(rows);
+      return out;
+    }
+    if (!o_.support.empty() && split != Split::kTrain) {
+      std::vector<int64_t> rest;
+      for (size_t i = 0; i < rows.size(); ++i) {
+        const bool named = std::ranges::find(o_.support, static_cast<int64_t>(i) + 1) != o_.support.end();
+        (named ? out.support : rest).push_back(rows[i]);
+      }
+      out.query = shuffled(rest);
       return out;
     }
     if (!ordered()) {

@@ -237,7 +237,7 @@ TEST(Adapt, NamesTheClassOfARow) {
 
 // kind -> the parts that issue 2 names
 const std::map<std::string, Words> kParts{
-    {"Learner", {"maml", "reptile", "protonet", "imaml", "scratch", "pretrain"}},
+    {"Learner", {"maml", "reptile", "protonet", "imaml", "scratch", "pretrain", "r2d2", "alpaca"}},
     {"Model", {"mlp", "conv"}},
     {"TaskFamily", {"sinusoid", "images", "table", "blobs"}},
     {"Topology", {"none", "full", "star", "ring", "torus", "random", "edges"}}};

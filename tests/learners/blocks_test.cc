@@ -56,6 +56,7 @@ std::vector<Setting> settings() {
        "gru",
        {{"hidden", 6}, {"memory", true}}},
       {"games", "games", {{"world", game}}, "tabular", Json::object()},
+      {"poker", "games", {{"poker", "kuhn"}, {"rivals", "random"}}, "tabular", Json::object()},
       {"games_among_agents", "games", {{"world", game}, {"rivals", "fleet"}}, "tabular", Json::object()},
   };
 }

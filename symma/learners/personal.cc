@@ -1,0 +1,26 @@
+#include "symma/learners/personal.h"
+
+namespace symma {
+
+Tensor said(const Learner& learner, const Tensor& theta) {
+  const auto* personal = dynamic_cast<const Personal*>(&learner);
+  return personal && personal->said() < theta.size(1) ? theta.narrow(1, 0, personal->said()) : theta;
+}
+
+Tensor with_said(const Tensor& theta, const Tensor& mixed) {
+  const int64_t q = theta.size(1), s = mixed.size(1);
+  return s == q ? mixed : at::cat({mixed, theta.narrow(1, s, q - s)}, 1);
+}
+
+Gradients local_gradient(const State& state, const Model& model, const TaskBatch& batch, Rng rng) {
+  return gather(state, batch, pieces_of(state, model, batch.size()), rng,
+                [](const Tensor& rows, const TaskBatch& tasks, Rng own) {
+                  const Tensor at = leaf(rows);
+                  const Tensor loss = (tasks.loss(at, Stage::kSupport, own.split("support")) +
+                                       tasks.loss(at, Stage::kQuery, own.split("query"))) /
+                                      2;
+                  return Gradients{row_gradient(loss, at, false), loss.detach()};
+                });
+}
+
+}  // namespace symma

@@ -1,0 +1,155 @@
+// A Bayesian last layer over learned features, its prior and its noise learned with them. Harrison et al.
+// 2018, arXiv:1807.08912 (ALPaCA).
+//
+//   W ~ MN(W_0, S, N),  y = W^T z + e,  e ~ N(0, N)              section 3.1; N is diagonal here
+//   W | support ~ MN(W_k, S_k, N),   S_k = (Z^T Z + S^-1)^-1,   W_k = S_k (Z^T Y + S^-1 W_0)      eq. 8 and 9
+//   y | z, support ~ N(W_k^T z, (1 + z^T S_k z) N)                eq. 10
+//
+// and what is learned by is the query's log likelihood under the last line. The paper's prior is a factor of
+// S^-1; here it is one of S = A A^T, A lower triangular, so that a weight which is the same in all tasks has
+// a plain 0, and the solution is ridge regression on Z A with penalty 1. W_0 is the row's head, whose bias is
+// the weight of one more feature, 1: a row that has not adapted predicts by the prior's mean.
+//
+// Classes, of which the paper has none: labels are one-hot vectors with the same prior and noise, and a
+// class's probability goes as its vector's density under N(W_k^T z, N), so logits are linear in z. The head
+// of a row is kept in logits.
+//
+// A row is [model, A (by rows, the diagonal's logarithms), log of N's square roots (one for all classes)];
+// agents share all of it.
+#include <cmath>
+
+#include "symma/learners/needs.h"
+#include "symma/learners/outer.h"
+#include "symma/learners/points/ridge.h"
+
+namespace symma {
+namespace {
+
+class Alpaca : public Learner, public Guarded {
+ public:
+  struct Options {
+    double spread = 1, noise = 0.3;
+    std::string prior = "full";
+    OuterOptions outer;
+    void fields(Fields& f) {
+      f.add("spread", spread,
+            "standard deviation of the last layer's weights, in those of the noise; where learning of it "
+            "begins")
+          .above(0);
+      f.add("noise", noise, "standard deviation of a target about its mean; where learning of it begins")
+          .above(0);
+      f.add("prior", prior, "whether weights of the last layer go together from task to task")
+          .one_of({"full", "diagonal"});
+      outer.fields(f);
+    }
+  };
+
+  Alpaca(const Options& o, const LearnerSetting& setting)
+      : o_(o), model_(setting.model), guard_(setting.guard), regression_(setting) {
+    need(setting, "alpaca", {Need::kPoints, Need::kFeatures});
+  }
+
+  State init(std::span<const Rng> keys, at::ScalarType type) const override {
+    const Tensor theta = model_.init(split_each(keys, "model")).to(type);
+    const auto n = static_cast<int64_t>(keys.size());
+    const int64_t d = regression_.inputs();
+    const Tensor diagonal = at::full({d}, std::log(o_.spread), at::kDouble);
+    const Tensor a = full() ? at::diag(diagonal).masked_select(at::ones({d, d}, at::kBool).tril()) : diagonal;
+    const Tensor noise = at::full({noises()}, std::log(o_.noise), at::kDouble);
+    const Tensor more = at::cat({a, noise}).to(type);
+    State state = State::of(at::cat({theta, more.expand({n, more.size(0)})}, 1));
+    outer_init(o_.outer, state);
+    return state;
+  }
+
+  Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
+    return outer_update(o_.outer, model_, guard_, state, batch, rng,
+                        [&](const Tensor& rows, const TaskBatch& tasks, Rng) {
+                          const Tensor at = leaf(rows);
+                          const Tensor loss = surprise(at, need<SupervisedBatch>(tasks, "alpaca"));
+                          return Gradients{row_gradient(loss, at, false), loss.detach().to(rows.options())};
+                        });
+  }
+
+  // There is nothing to descend: one step is the posterior mean, and further steps change nothing.
+  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
+                            Rng) const override {
+    at::NoGradGuard no_grad;
+    const Tensor rows = hand_out(state.theta, batch.size());
+    const Tensor set =
+        regression_.with_head(rows, posterior(rows, need<SupervisedBatch>(batch, "alpaca")).mean);
+    std::vector<Tensor> out;
+    for (const int64_t s : steps) out.push_back(s == 0 ? rows.narrow(1, 0, model_.layout().size()) : set);
+    return out;
+  }
+
+  bool guards_examples() const override { return false; }
+
+ private:
+  struct Posterior {
+    Tensor mean;   // [b, D, C] double; for classes in logits
+    Tensor a;      // [b, D, D] double: the prior's factor
+    Ridge narrow;  // what the support says in the coordinates of `a`
+  };
+
+  bool full() const { return o_.prior == "full"; }
+  int64_t noises() const { return regression_.classes() ? 1 : regression_.outputs(); }
+
+  Tensor factor(const Tensor& rows) const {
+    const int64_t d = regression_.inputs(), entries = full() ? d * (d + 1) / 2 : d;
+    const Tensor flat = rows.narrow(1, model_.layout().size(), entries).to(at::kDouble);
+    if (!full()) return at::diag_embed(flat.exp());
+    const Tensor where = at::ones({d, d}, at::TensorOptions(rows.device()).dtype(at::kBool)).tril();
+    const Tensor places = where.flatten().nonzero().squeeze(1);  // [entries]
+    const Tensor a =
+        at::zeros({rows.size(0), d * d}, flat.options()).index_copy(1, places, flat).view({-1, d, d});
+    return a.tril(-1) + at::diag_embed(a.diagonal(0, 1, 2).exp());
+  }
+
+  Tensor log_noise(const Tensor& rows) const {  // [b, 1, C or 1] double
+    return rows.narrow(1, rows.size(1) - noises(), noises()).to(at::kDouble).unsqueeze(1);
+  }
+
+  Posterior posterior(const Tensor& rows, const SupervisedBatch& points) const {
+    const Tensor z = regression_.features(rows, points, Stage::kSupport), a = factor(rows);
+    const Tensor weight = regression_.root_weight(points, rows);
+    const Tensor counted = weight.defined() ? z * weight : z;
+    Tensor y = regression_.targets(points, Stage::kSupport, rows), prior = regression_.head(rows);
+    // From a density to logits: |y - m|^2 / (2 N) leaves y m / N.
+    const Tensor logits = regression_.classes() ? (-2 * log_noise(rows)).exp() : Tensor();
+    if (logits.defined()) prior = prior / logits;
+    y = y - at::bmm(z, prior);
+    Ridge narrow(at::bmm(counted, a));
+    Tensor mean = prior + at::bmm(a, narrow.weights(weight.defined() ? y * weight : y));
+    if (logits.defined()) mean = mean * logits;
+    return {mean, a, std::move(narrow)};
+  }
+
+  // Minus the mean log likelihood of the query, [b].
+  Tensor surprise(const Tensor& rows, const SupervisedBatch& points) const {
+    const Posterior of = posterior(rows, points);
+    const Tensor z = regression_.features(rows, points, Stage::kQuery), mean = at::bmm(z, of.mean),
+                 counts = points.weight(Stage::kQuery);
+    if (regression_.classes())
+      return supervised_loss(Kind::kClassification, mean, points.y(Stage::kQuery).to(rows.device()), counts);
+    const Tensor log_variance =
+        2 * log_noise(rows) + (1 + of.narrow.spread(at::bmm(z, of.a))).log().unsqueeze(2);  // [b, K, C]
+    const Tensor off = (regression_.targets(points, Stage::kQuery, rows) - mean).square();
+    const Tensor each = 0.5 * (std::log(2 * M_PI) + log_variance + off * (-log_variance).exp()).sum(2);
+    if (!counts.defined()) return each.mean(1);
+    const Tensor w = counts.to(each.options());
+    return (each * w).sum(1) / w.sum(1);
+  }
+
+  Options o_;
+  const Model& model_;
+  Guard guard_;
+  HeadRegression regression_;
+};
+
+SYMMA_REGISTER(Learner, "alpaca", Alpaca,
+               "a Bayesian last layer on learned features, with a learned prior and noise",
+               "Harrison et al. 2018, arXiv:1807.08912");
+
+}  // namespace
+}  // namespace symma

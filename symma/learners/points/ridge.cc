@@ -1,0 +1,71 @@
+#include "symma/learners/points/ridge.h"
+
+#include <limits>
+
+namespace symma {
+namespace {
+
+// The lower factor of x x^T + I over the last two dimensions.
+Tensor factor_of(const Tensor& x) {
+  const Tensor square = at::bmm(x, x.transpose(1, 2)) + at::eye(x.size(1), x.options());
+  const auto [l, info] = at::linalg_cholesky_ex(square);
+  const Tensor fault =
+      at::zeros({square.size(0), 1, 1}, x.options())
+          .masked_fill(info.ne(0).view({-1, 1, 1}), std::numeric_limits<double>::quiet_NaN());
+  return l + fault;
+}
+
+}  // namespace
+
+Ridge::Ridge(const Tensor& z) : z_(z.to(at::kDouble)), dual_(z.size(1) < z.size(2)) {
+  factor_ = factor_of(dual_ ? z_ : z_.transpose(1, 2));
+}
+
+Tensor Ridge::weights(const Tensor& r) const {
+  const Tensor zt = z_.transpose(1, 2), y = r.to(at::kDouble);
+  return dual_ ? at::bmm(zt, at::cholesky_solve(y, factor_)) : at::cholesky_solve(at::bmm(zt, y), factor_);
+}
+
+Tensor Ridge::spread(const Tensor& v) const {
+  const Tensor vt = v.to(at::kDouble).transpose(1, 2);  // [B, D, Q]
+  const auto length = [&](const Tensor& t) {
+    return at::linalg_solve_triangular(factor_, t, /*upper=*/false).square().sum(1);
+  };
+  return dual_ ? (vt.square().sum(1) - length(at::bmm(z_, vt))).clamp_min(0) : length(vt);
+}
+
+HeadRegression::HeadRegression(const LearnerSetting& s)
+    : model_(s.model),
+      features_(s.model.layout().at("head.weight").shape[0]),
+      out_(s.spec.shape.out),
+      classes_(s.spec.kind == Kind::kClassification) {}
+
+Tensor HeadRegression::features(const Tensor& rows, const SupervisedBatch& points, Stage stage) const {
+  const Tensor f = model_
+                       .features(rows.narrow(1, 0, model_.layout().size()),
+                                 points.x(stage).to(rows.options()), points.mode())
+                       .to(at::kDouble);
+  return at::cat({f, at::ones({f.size(0), f.size(1), 1}, f.options())}, 2);
+}
+
+Tensor HeadRegression::targets(const SupervisedBatch& points, Stage stage, const Tensor& like) const {
+  const Tensor y = points.y(stage).to(like.device());
+  return (classes_ ? at::one_hot(y, out_) : y).to(at::kDouble);
+}
+
+Tensor HeadRegression::root_weight(const SupervisedBatch& points, const Tensor& like) const {
+  const Tensor w = points.weight(Stage::kSupport);
+  return w.defined() ? w.to(like.device(), at::kDouble).sqrt().unsqueeze(2) : w;
+}
+
+Tensor HeadRegression::head(const Tensor& rows) const {
+  const auto& w = model_.layout().at("head.weight");
+  return rows.narrow(1, w.offset, inputs() * out_).reshape({rows.size(0), inputs(), out_}).to(at::kDouble);
+}
+
+Tensor HeadRegression::with_head(const Tensor& rows, const Tensor& weights) const {
+  const int64_t body = model_.layout().at("head.weight").offset;
+  return at::cat({rows.narrow(1, 0, body), weights.flatten(1).to(rows.options())}, 1);
+}
+
+}  // namespace symma
