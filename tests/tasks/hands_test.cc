@@ -134,19 +134,5 @@ TEST(PokerTasks, SayWhatDoesNotGoTogether) {
   says({{"poker", "omaha"}}, "poker");
 }
 
-// Against its own past the average comes near to a solution; uniform play is at .917.
-TEST(Fictitious, SelfPlayWithAPoolEndsNearASolution) {
-  const Made m = made({{"poker", "kuhn"}, {"rivals", "random"}});
-  const auto l =
-      make<LearnerRegistry>("fictitious", {{"meta_lr", 0.05}}, LearnerSetting{*m.model, m.family->spec()});
-  State s = l->init(split_keys(Rng(1), "agent", 3), at::kFloat);
-  const std::vector<int64_t> who{0, 1, 2}, none{0};
-  for (int i = 0; i < 3000; ++i)
-    l->step(s, *m.family->sample(*m.model, asks_for(who, Rng(i)), Split::kTrain), Rng(i));
-  const auto batch = m.family->sample(*m.model, asks_for(who, Rng(9)), Split::kTest);
-  const Tensor open = batch->score(l->adapt(s, *batch, none, Rng(1))[0], Rng(1)).at("nash_conv");
-  EXPECT_LT(open.max().item<double>(), .05) << open;
-}
-
 }  // namespace
 }  // namespace symma
