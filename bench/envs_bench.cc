@@ -24,8 +24,10 @@ void play(benchmark::State& bench, const char* name, const char* options) {
   std::vector<Tensor> actions;
   for (int64_t i = 0; i < kPool; ++i) {
     const Rng own = Rng(2).split("actions", i);
+    const auto drawn = [&] { return uniform(own, {copies, s.agents}, 0, 1) * s.actions; };
+    // Of float32 numbers just below 1 the product may round to what is no action.
     actions.push_back(s.continuous ? uniform(own, {copies, s.agents, s.actions}, -1, 1)
-                                   : (uniform(own, {copies, s.agents}, 0, 1) * s.actions).to(at::kLong));
+                                   : drawn().to(at::kLong).clamp_max_(s.actions - 1));
   }
   int64_t t = 0;
   for (auto _ : bench) {
@@ -33,6 +35,8 @@ void play(benchmark::State& bench, const char* name, const char* options) {
     benchmark::ClobberMemory();
   }
   bench.SetItemsProcessed(bench.iterations() * copies);
+  bench.counters["decisions"] = benchmark::Counter(
+      static_cast<double>(bench.iterations() * copies * s.agents), benchmark::Counter::kIsRate);
 }
 
 // Where actions are masked they are drawn as the world goes on, among those that are allowed: the drawing is
@@ -111,6 +115,11 @@ BENCHMARK_CAPTURE(decide, market_12, "market", "")->Arg(64);
 BENCHMARK_CAPTURE(decide, market_1_of_12, "market", "players = 1\nquotes = 100")->Arg(64);
 BENCHMARK_CAPTURE(play, box_pushing, "box_pushing", "")->Arg(64);
 BENCHMARK_CAPTURE(play, payloads, "payloads", "")->Arg(64);
+
+BENCHMARK_CAPTURE(play, roads_grid, "roads", "network = \"grid\"")->Arg(64);
+BENCHMARK_CAPTURE(play, roads_grid_tolls, "roads", "network = \"grid\"\nreward = \"toll\"")->Arg(64);
+BENCHMARK_CAPTURE(play, ring, "ring", "")->Arg(64);
+BENCHMARK_CAPTURE(play, intersection, "intersection", "")->Arg(64);
 
 }  // namespace
 }  // namespace symma

@@ -46,6 +46,14 @@ std::vector<Rules> all_rules() {
   out.push_back({"market_making_levels", "market_making", "levels = 5\nlimit = 30\n"});
   out.push_back({"execution_two", "execution", "sellers = 2\nnoise = true\nlimit = 9\n"});
   out.push_back({"trading_variance", "trading", "decides = \"variance\"\nlimit = 30\nlevels = 5\n"});
+  out.push_back(
+      {"roads_tolls", "roads",
+       "network = \"grid\"\nplatoon = 8\nroutes = 3\nreward = \"toll\"\nchoices = \"used\"\nstart = "
+       "\"usual\"\nsee = \"log\"\nsee_demand = true\n"});
+  out.push_back({"ring_levels", "ring",
+                 "limit = 60\nlevels = 5\nautomated = 3\nevery = 2\nrecall = true\nbrake = 6\n"});
+  out.push_back({"intersection_leaves", "intersection", "leaves = true\nown_pay = true\nlimit = 25\n"});
+  out.push_back({"roads_common", "roads", "reward = \"common\"\n"});
   out.push_back({"climbing", "matrix_game", "game = \"climbing\"\n"});
   out.push_back(
       {"rock_paper_scissors_memory", "matrix_game", "game = \"rock_paper_scissors\"\nmemory = 3\n"});

@@ -308,5 +308,11 @@ TEST(Homes, BadInputIsOneClearLine) {
             std::string::npos);
 }
 
+// It used to be a home made up, under the file's name.
+TEST(Homes, AFileWithoutItsWeatherIsRefused) {
+  const std::string said = error_of([] { make_world("homes", 1, "file = \"mine.csv\""); });
+  EXPECT_NE(said.find("[task.world] file"), std::string::npos) << said;
+}
+
 }  // namespace
 }  // namespace symma

@@ -216,6 +216,9 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
     }
     if (o.file.empty() && std::find(o.homes.begin(), o.homes.end(), 0) != o.homes.end())
       throw UserError("[task.world] homes", "home 0 is that of a file, and none is named", "set file");
+    if (!o.file.empty() && o.data.empty())
+      throw UserError("[task.world] file", "has a home, and data has no weather and prices of its hours",
+                      "set data to the folder of weather.csv, pricing.csv and carbon_intensity.csv");
     EnvSpec s;
     s.name = "homes";
     s.variant = fmt::format("CityLearn 1.3.6, {} home{}{}, {} steps, reward {}{}", o.homes.size(),

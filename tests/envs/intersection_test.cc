@@ -1,0 +1,159 @@
+// The intersection against HighwayEnv 1.12.1: golden episodes step by step, and returns of rules.
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "envs/worlds.h"
+#include "symma/core/files.h"
+#include "symma/core/options.h"
+#include "symma/envs/roads/crossing.h"
+#include "symma/envs/script.h"
+
+namespace symma {
+namespace {
+
+const std::string kTrace = SYMMA_SOURCE_DIR "/../shared/data/intersection/intersection_trace.json.gz";
+
+Json golden() {
+  FILE* pipe = ::popen(("zcat " + kTrace).c_str(), "r");
+  std::string text;
+  char buffer[65536];
+  for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) text.append(buffer, n);
+  ::pclose(pipe);
+  return Json::parse(text);
+}
+
+int node(const std::string& name) {
+  const int kind = name[0] == 'o' ? 0 : name[1] == 'r' ? 1 : 2;
+  return 4 * kind + (name.back() - '0');
+}
+int lane(const Json& ends) {
+  const auto& lanes = crossing_lanes();
+  for (int k = 0; k < kLanes; ++k)
+    if (lanes[k].from == node(ends[0]) && lanes[k].to == node(ends[1])) return k;
+  ADD_FAILURE() << "no lane " << ends.dump();
+  return 0;
+}
+
+constexpr int64_t kEach = 25;
+
+TEST(Intersection, AgreesStepByStepWithTheOriginal) {
+  if (!std::filesystem::exists(kTrace))
+    GTEST_SKIP() << "the golden episodes are absent: ../shared/data/intersection is not there";
+  int64_t decisions = 0, crashes = 0;
+  double worst = 0;
+  const Json all = golden();
+  for (const Json& episode : all["episodes"]) {
+    auto env = make_world("intersection", 1, "auto_reset = false");
+    auto& restorable = dynamic_cast<Restorable&>(*env);
+    auto& tasks = dynamic_cast<HasTasks&>(*env);
+    Tensor t = at::tensor({10., 0., 1.5, 0., 6.}, at::kDouble).view({1, 5});  // nobody comes
+    tasks.set_tasks(t);
+    Frame f;
+    env->reset(Rng(1), f);
+    Tensor saved = restorable.save(0);
+    double* own = saved.data_ptr<double>() + saved.numel() - restorable.world_size();
+    std::fill_n(own, restorable.world_size(), 0.0);
+    own[0] = static_cast<double>(episode["first"].size()), own[1] = episode["road_steps"];
+    for (size_t k = 0; k < episode["first"].size(); ++k) {
+      const Json& c = episode["first"][k];
+      double* to = own + 2 + kEach * static_cast<int64_t>(k);
+      to[0] = c["x"], to[1] = c["y"], to[2] = c["heading"], to[3] = c["speed"], to[4] = c["target_speed"],
+      to[5] = c["delta"];
+      to[11] = c["crashed"].get<bool>(), to[12] = c["controlled"].get<bool>(),
+      to[13] = c["yielding"].get<bool>();
+      to[16] = lane(c["lane"]), to[17] = lane(c["target_lane"]),
+      to[18] = static_cast<double>(c["route"].size());
+      for (size_t i = 0; i < c["route"].size(); ++i) to[19 + i] = lane(c["route"][i]);
+    }
+    restorable.restore(0, saved, f);
+    for (const Json& step : episode["steps"]) {
+      Tensor a = at::zeros({1, 2}, at::kLong);
+      for (int i : {0, 1}) a[0][i] = step["action"][i].get<int64_t>();
+      env->step(a, f);
+      EXPECT_NEAR(f.reward[0][0].item<double>(), step["reward"].get<double>(), 1e-6) << decisions;
+      EXPECT_EQ(f.terminated.item<bool>(), step["terminated"].get<bool>()) << decisions;
+      for (int i : {0, 1}) {
+        for (int r = 0; r < 15; ++r) {
+          for (int c = 0; c < 7; ++c) {
+            const double due = step["obs"][i][r][c], found = f.obs[0][i][r * 7 + c].item<double>();
+            worst = std::max(worst, std::abs(due - found));
+            ASSERT_NEAR(found, due, 1e-5)
+                << "decision " << decisions << ", player " << i << ", row " << r << ", column " << c;
+          }
+        }
+      }
+      // Then cars that leave are gone, so states are compared where the trace has as many.
+      const Tensor after = restorable.save(0);
+      const double* is = after.data_ptr<double>() + after.numel() - restorable.world_size();
+      if (static_cast<size_t>(is[0]) == step["vehicles"].size()) {
+        for (size_t k = 0; k < step["vehicles"].size(); ++k) {
+          const double* c = is + 2 + kEach * static_cast<int64_t>(k);
+          for (int j = 0; j < 5; ++j)
+            EXPECT_NEAR(c[j], step["vehicles"][k][j].get<double>(), 1e-5) << decisions << ", car " << k;
+          EXPECT_EQ(c[11], step["vehicles"][k][5].get<double>());
+          crashes += c[11] > 0;
+        }
+      }
+      ++decisions;
+    }
+  }
+  EXPECT_EQ(decisions, 52);
+  EXPECT_GT(crashes, 0) << "the trace shows cars that collide";
+  RecordProperty("largest_difference", fmt::format("{:.1e}", worst));
+}
+
+struct Played {
+  double mean = 0, ci = 0, crashed = 0, arrived = 0, length = 0;
+};
+
+Played play(const std::string& script, int64_t copies = 2000) {
+  auto env = make_world("intersection", copies, "auto_reset = false");
+  const auto rival = ScriptRegistry::instance().draft(script, "test")->build();
+  Frame f;
+  env->reset(Rng(5), f);
+  Tensor sum = at::zeros({copies});
+  for (int64_t t = 0; t < 13; ++t) {
+    env->step(rival->act(*env, f, Rng(t)), f);
+    sum += f.reward.select(1, 0);
+  }
+  Played p;
+  p.mean = sum.mean().item<double>();
+  p.ci = 1.96 * sum.std().item<double>() / std::sqrt(static_cast<double>(copies));
+  for (int64_t e = 0; e < copies; ++e) {
+    const auto s = dynamic_cast<const Judged&>(*env).scores(e);
+    p.crashed += s[0] / static_cast<double>(copies), p.arrived += s[1] / static_cast<double>(copies),
+        p.length += s[2] / static_cast<double>(copies);
+  }
+  return p;
+}
+
+// The sheet's are of 50 episodes; each interval is theirs and ours.
+TEST(Intersection, RulesEarnWhatTheyDoInTheOriginal) {
+  const Played faster = play("faster"), chance = play("random"), slower = play("idle"),
+               yields = play("give_way");
+  EXPECT_NEAR(faster.mean, 7.53, .87 + faster.ci);
+  EXPECT_NEAR(faster.crashed, .26, .14);
+  EXPECT_NEAR(chance.mean, 3.98, .81 + chance.ci);
+  EXPECT_NEAR(chance.crashed, .32, .14);
+  EXPECT_NEAR(slower.mean, 0, .05);
+  EXPECT_NEAR(yields.mean, 6.77, .92 + yields.ci);
+  EXPECT_NEAR(yields.crashed, .38, .15);
+}
+
+TEST(Intersection, ImpossibleTrafficIsOneClearLine) {
+  auto env = make_world("intersection", 1);
+  const std::string said = error_of([&] {
+    dynamic_cast<HasTasks&>(*env).set_tasks(at::tensor({10., 1.5, 1.5, 0., 6.}, at::kDouble).view({1, 5}));
+  });
+  EXPECT_NE(said.find("spawn: is 1.5; 0 to 1"), std::string::npos) << said;
+  EXPECT_NE(error_of([] { make_world("intersection", 1, "players = 9"); }).find("players"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace symma
