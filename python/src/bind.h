@@ -2,7 +2,8 @@
 //
 // at::Tensor is torch.Tensor: the extension is linked to the libtorch that the user's torch brings, so
 // nothing is copied and autograd goes through. Settings and rows of the log are JSON here and dicts there.
-#pragma once
+#ifndef SYMMA_PYTHON_BIND_H  // not by #pragma once: a precompiled copy out of a cache counts as another file
+#define SYMMA_PYTHON_BIND_H
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -79,3 +80,5 @@ void bind_worlds(nb::module_&);
 void bind_parts(nb::module_&);
 
 }  // namespace symma::python
+
+#endif
