@@ -252,7 +252,8 @@ Scores GameBatch::score(const Tensor& theta, Rng) const {
   if (setup_->hands) {
     std::vector<double> open;
     for (int64_t b = 0; b < own.size(0); ++b) open.push_back(nash_conv(*setup_->hands, own[b].exp()));
-    return {{"nash_conv", at::tensor(open, at::kDouble)}, {"return", hand(own, rival)}};
+    const Tensor won = hand(own, rival);  // what one wins the other loses
+    return {{"nash_conv", at::tensor(open, at::kDouble)}, {"return", won}, {"rival_return", -won}};
   }
   const Tensor v = exact_values(setup_->game, own.exp(), rival.exp()) * (1 - setup_->game.gamma);
   return {{"return", v.select(1, 0)}, {"rival_return", v.select(1, 1)}};

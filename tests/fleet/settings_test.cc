@@ -79,6 +79,7 @@ TEST(Schema, HoldsForEveryExample) {
   const Json schema = experiment_schema();
   int64_t files = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(SYMMA_SOURCE_DIR "/examples")) {
+    if (entry.path().filename() == "pyproject.toml") continue;  // of an app of Flower's
     if (entry.path().extension() != ".toml") continue;
     ++files;
     EXPECT_TRUE(valid(schema, filled_in(Settings::read(Config::load(entry.path()))))) << entry.path();
