@@ -140,8 +140,12 @@ TEST(Privacy, WhatWasSaidTwiceAfterAKillCountsTwice) {
   EXPECT_TRUE(holds(r.err, "noise is drawn anew")) << r.err;
   run_well({"eval", "run"}, at.path());
   const Json summary = json_file(at / "run/summary.json");
-  EXPECT_EQ(summary["privacy"]["steps"].get<int64_t>(), summary["rounds"].get<int64_t>() + 25);
-  EXPECT_TRUE(holds(summary["privacy"]["statement"], "25 rounds were played again"));
+  // 25, and one more where the signal came within the first round: it was cut short, and may have said all.
+  const auto twice = summary["privacy"]["steps"].get<int64_t>() - summary["rounds"].get<int64_t>();
+  EXPECT_TRUE(twice == 25 || (twice == 26 && summary["rounds"] == saved))
+      << twice << " " << summary["rounds"];
+  EXPECT_TRUE(holds(summary["privacy"]["statement"], std::to_string(twice) + " rounds were played again"))
+      << summary["privacy"]["statement"];
 }
 
 }  // namespace
