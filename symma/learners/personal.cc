@@ -16,9 +16,7 @@ Gradients local_gradient(const State& state, const Model& model, const TaskBatch
   return gather(state, batch, pieces_of(state, model, batch.size()), rng,
                 [](const Tensor& rows, const TaskBatch& tasks, Rng own) {
                   const Tensor at = leaf(rows);
-                  const Tensor loss = (tasks.loss(at, Stage::kSupport, own.split("support")) +
-                                       tasks.loss(at, Stage::kQuery, own.split("query"))) /
-                                      2;
+                  const Tensor loss = loss_on_all(at, tasks, own);
                   return Gradients{row_gradient(loss, at, false), loss.detach()};
                 });
 }

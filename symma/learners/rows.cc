@@ -121,6 +121,12 @@ Scores in_blocks(State& state, const Model& model, const TaskBatch& batch,
   return join(told);
 }
 
+Tensor loss_on_all(const Tensor& rows, const TaskBatch& tasks, Rng rng) {
+  return (tasks.loss(rows, Stage::kSupport, rng.split("support")) +
+          tasks.loss(rows, Stage::kQuery, rng.split("query"))) /
+         2;
+}
+
 Gradients gather(const State& state, const TaskBatch& batch, const std::vector<Piece>& pieces, Rng rng,
                  const std::function<Gradients(const Tensor&, const TaskBatch&, Rng)>& work,
                  const Guard& guard) {

@@ -25,12 +25,13 @@ Tensor calibration_error(const Tensor& logits /*[B,K,n]*/, const Tensor& right /
   return at::zeros({off.size(0), 10}, off.options()).scatter_add(1, bin, off).abs().sum(1);
 }
 
-Tensor weighted_mean(const Tensor& each /*[B,K]*/, const Tensor& weight) {
+}  // namespace
+
+Tensor weighted_mean(const Tensor& each, const Tensor& weight) {
+  if (!weight.defined()) return each.mean(1);
   const Tensor w = weight.to(each.options());
   return (each * w).sum(1) / w.sum(1);
 }
-
-}  // namespace
 
 Tensor supervised_loss(Kind kind, const Tensor& output, const Tensor& target, const Tensor& weight) {
   if (!weight.defined()) {
@@ -137,7 +138,7 @@ Scores SupervisedBatch::score(const Tensor& theta, Rng rng) const {
   // A row of NaN has no largest logit; argmax would still name one, and might be right by chance.
   const Tensor right = (output.argmax(2) == y).logical_and(output.isfinite().all(2));
   const Tensor hits = right.to(theta.scalar_type()), &weight = data_.query_weight;
-  return {{"accuracy", weight.defined() ? weighted_mean(hits, weight) : hits.mean(1)},
+  return {{"accuracy", weighted_mean(hits, weight)},
           {"calibration_error", calibration_error(output, right, weight).to(theta.scalar_type())},
           {"loss", supervised_loss(kind_, output, y, weight)},
           {"support_loss", loss(theta, Stage::kSupport, rng)}};

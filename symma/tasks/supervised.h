@@ -69,6 +69,9 @@ class SupervisedBatch : public TaskBatch, public Portable, public Named {
 // [B]. With `weight` [B, K], the weighted mean.
 Tensor supervised_loss(Kind, const Tensor& output, const Tensor& target, const Tensor& weight = {});
 
+// The mean over points of each [B, K], by `weight` [B, K] where it is defined: [B].
+Tensor weighted_mean(const Tensor& each, const Tensor& weight);
+
 // Optional: a family that can read a handful of examples of a new task from a CSV file, for `symma adapt`.
 // Rows without a target become the query, with a target of zero.
 class FewShot {

@@ -34,7 +34,7 @@ class Ditto : public Learner, public Personal {
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    State home = personal(state);
+    State home{state.id, predicts_by(state), state.steps, {}};
     const Gradients own = local_gradient(home, model_, batch, rng.split("personal"));
     const Gradients common = local_gradient(state, model_, batch, rng.split("common"));
     const Tensor& v = home.theta;
@@ -56,8 +56,6 @@ class Ditto : public Learner, public Personal {
   Tensor predicts_by(const State& state) const override { return state.own.at("personal"); }
 
  private:
-  static State personal(const State& s) { return {s.id, s.own.at("personal"), s.steps, {}}; }
-
   Options o_;
   const Model& model_;
 };

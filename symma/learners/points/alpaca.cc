@@ -18,14 +18,12 @@
 // agents share all of it.
 #include <cmath>
 
-#include "symma/learners/needs.h"
-#include "symma/learners/outer.h"
 #include "symma/learners/points/ridge.h"
 
 namespace symma {
 namespace {
 
-class Alpaca : public Learner, public Guarded {
+class Alpaca : public SolvedHead {
  public:
   struct Options {
     double spread = 1, noise = 0.3;
@@ -44,46 +42,14 @@ class Alpaca : public Learner, public Guarded {
     }
   };
 
-  Alpaca(const Options& o, const LearnerSetting& setting)
-      : o_(o), model_(setting.model), guard_(setting.guard), regression_(setting) {
-    need(setting, "alpaca", {Need::kPoints, Need::kFeatures});
-  }
+  Alpaca(const Options& o, const LearnerSetting& setting) : SolvedHead("alpaca", o.outer, setting), o_(o) {}
 
   State init(std::span<const Rng> keys, at::ScalarType type) const override {
-    const Tensor theta = model_.init(split_each(keys, "model")).to(type);
-    const auto n = static_cast<int64_t>(keys.size());
     const int64_t d = regression_.inputs();
     const Tensor diagonal = at::full({d}, std::log(o_.spread), at::kDouble);
     const Tensor a = full() ? at::diag(diagonal).masked_select(at::ones({d, d}, at::kBool).tril()) : diagonal;
-    const Tensor noise = at::full({noises()}, std::log(o_.noise), at::kDouble);
-    const Tensor more = at::cat({a, noise}).to(type);
-    State state = State::of(at::cat({theta, more.expand({n, more.size(0)})}, 1));
-    outer_init(o_.outer, state);
-    return state;
+    return start(keys, type, at::cat({a, at::full({noises()}, std::log(o_.noise), at::kDouble)}));
   }
-
-  Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    return outer_update(o_.outer, model_, guard_, state, batch, rng,
-                        [&](const Tensor& rows, const TaskBatch& tasks, Rng) {
-                          const Tensor at = leaf(rows);
-                          const Tensor loss = surprise(at, need<SupervisedBatch>(tasks, "alpaca"));
-                          return Gradients{row_gradient(loss, at, false), loss.detach().to(rows.options())};
-                        });
-  }
-
-  // There is nothing to descend: one step is the posterior mean, and further steps change nothing.
-  std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
-                            Rng) const override {
-    at::NoGradGuard no_grad;
-    const Tensor rows = hand_out(state.theta, batch.size());
-    const Tensor set =
-        regression_.with_head(rows, posterior(rows, need<SupervisedBatch>(batch, "alpaca")).mean);
-    std::vector<Tensor> out;
-    for (const int64_t s : steps) out.push_back(s == 0 ? rows.narrow(1, 0, model_.layout().size()) : set);
-    return out;
-  }
-
-  bool guards_examples() const override { return false; }
 
  private:
   struct Posterior {
@@ -97,7 +63,7 @@ class Alpaca : public Learner, public Guarded {
 
   Tensor factor(const Tensor& rows) const {
     const int64_t d = regression_.inputs(), entries = full() ? d * (d + 1) / 2 : d;
-    const Tensor flat = rows.narrow(1, model_.layout().size(), entries).to(at::kDouble);
+    const Tensor flat = rows.narrow(1, model_size(), entries).to(at::kDouble);
     if (!full()) return at::diag_embed(flat.exp());
     const Tensor where = at::ones({d, d}, at::TensorOptions(rows.device()).dtype(at::kBool)).tril();
     const Tensor places = where.flatten().nonzero().squeeze(1);  // [entries]
@@ -113,20 +79,23 @@ class Alpaca : public Learner, public Guarded {
   Posterior posterior(const Tensor& rows, const SupervisedBatch& points) const {
     const Tensor z = regression_.features(rows, points, Stage::kSupport), a = factor(rows);
     const Tensor weight = regression_.root_weight(points, rows);
-    const Tensor counted = weight.defined() ? z * weight : z;
     Tensor y = regression_.targets(points, Stage::kSupport, rows), prior = regression_.head(rows);
     // From a density to logits: |y - m|^2 / (2 N) leaves y m / N.
     const Tensor logits = regression_.classes() ? (-2 * log_noise(rows)).exp() : Tensor();
     if (logits.defined()) prior = prior / logits;
     y = y - at::bmm(z, prior);
-    Ridge narrow(at::bmm(counted, a));
-    Tensor mean = prior + at::bmm(a, narrow.weights(weight.defined() ? y * weight : y));
+    Ridge narrow(at::bmm(z * weight, a));
+    Tensor mean = prior + at::bmm(a, narrow.weights(y * weight));
     if (logits.defined()) mean = mean * logits;
     return {mean, a, std::move(narrow)};
   }
 
-  // Minus the mean log likelihood of the query, [b].
-  Tensor surprise(const Tensor& rows, const SupervisedBatch& points) const {
+  Tensor solution(const Tensor& rows, const SupervisedBatch& points) const override {
+    return posterior(rows, points).mean;
+  }
+
+  // Minus the mean log likelihood.
+  Tensor query_loss(const Tensor& rows, const SupervisedBatch& points) const override {
     const Posterior of = posterior(rows, points);
     const Tensor z = regression_.features(rows, points, Stage::kQuery), mean = at::bmm(z, of.mean),
                  counts = points.weight(Stage::kQuery);
@@ -136,15 +105,10 @@ class Alpaca : public Learner, public Guarded {
         2 * log_noise(rows) + (1 + of.narrow.spread(at::bmm(z, of.a))).log().unsqueeze(2);  // [b, K, C]
     const Tensor off = (regression_.targets(points, Stage::kQuery, rows) - mean).square();
     const Tensor each = 0.5 * (std::log(2 * M_PI) + log_variance + off * (-log_variance).exp()).sum(2);
-    if (!counts.defined()) return each.mean(1);
-    const Tensor w = counts.to(each.options());
-    return (each * w).sum(1) / w.sum(1);
+    return weighted_mean(each, counts);
   }
 
   Options o_;
-  const Model& model_;
-  Guard guard_;
-  HeadRegression regression_;
 };
 
 SYMMA_REGISTER(Learner, "alpaca", Alpaca,

@@ -60,9 +60,7 @@ class Pretrain : public Learner, public Guarded, public Descends {
         [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
           const Tensor at = leaf(rows);
           const Tensor loss = classes_ > 0 ? classify(at, need<SupervisedBatch>(tasks, "pretrain"))
-                                           : (tasks.loss(at, Stage::kSupport, own.split("support")) +
-                                              tasks.loss(at, Stage::kQuery, own.split("query"))) /
-                                                 2;
+                                           : loss_on_all(at, tasks, own);
           return Gradients{row_gradient(loss, at, false), loss.detach()};
         },
         guard_);

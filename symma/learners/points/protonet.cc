@@ -52,9 +52,7 @@ class Protonet : public Learner {
     const auto [weight, bias] = head(rows, need<SupervisedBatch>(batch, "protonet"));
     const int64_t body = model_.layout().at("head.weight").offset;
     const Tensor set = at::cat({rows.narrow(1, 0, body), weight.flatten(1), bias}, 1);
-    std::vector<Tensor> out;
-    for (int64_t s : steps) out.push_back(s == 0 ? rows : set);
-    return out;
+    return walk(rows, steps, [&](const Tensor&, int64_t) { return set; });
   }
 
  private:

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "symma/learners/needs.h"
+
 namespace symma {
 namespace {
 
@@ -13,6 +15,12 @@ Tensor factor_of(const Tensor& x) {
       at::zeros({square.size(0), 1, 1}, x.options())
           .masked_fill(info.ne(0).view({-1, 1, 1}), std::numeric_limits<double>::quiet_NaN());
   return l + fault;
+}
+
+// Looked at before the model's head is.
+const LearnerSetting& that_fits(const std::string& learner, const LearnerSetting& setting) {
+  need(setting, learner, {Need::kPoints, Need::kFeatures});
+  return setting;
 }
 
 }  // namespace
@@ -55,7 +63,8 @@ Tensor HeadRegression::targets(const SupervisedBatch& points, Stage stage, const
 
 Tensor HeadRegression::root_weight(const SupervisedBatch& points, const Tensor& like) const {
   const Tensor w = points.weight(Stage::kSupport);
-  return w.defined() ? w.to(like.device(), at::kDouble).sqrt().unsqueeze(2) : w;
+  return w.defined() ? w.to(like.device(), at::kDouble).sqrt().unsqueeze(2)
+                     : at::ones({1, 1, 1}, at::TensorOptions(like.device()).dtype(at::kDouble));
 }
 
 Tensor HeadRegression::head(const Tensor& rows) const {
@@ -66,6 +75,37 @@ Tensor HeadRegression::head(const Tensor& rows) const {
 Tensor HeadRegression::with_head(const Tensor& rows, const Tensor& weights) const {
   const int64_t body = model_.layout().at("head.weight").offset;
   return at::cat({rows.narrow(1, 0, body), weights.flatten(1).to(rows.options())}, 1);
+}
+
+SolvedHead::SolvedHead(const std::string& name, const OuterOptions& outer, const LearnerSetting& setting)
+    : regression_(that_fits(name, setting)),
+      name_(name),
+      outer_(outer),
+      model_(setting.model),
+      guard_(setting.guard) {}
+
+State SolvedHead::start(std::span<const Rng> keys, at::ScalarType type, const Tensor& more) const {
+  const Tensor theta = model_.init(split_each(keys, "model")).to(type);
+  State state = State::of(at::cat({theta, more.to(type).expand({theta.size(0), more.size(0)})}, 1));
+  outer_init(outer_, state);
+  return state;
+}
+
+Scores SolvedHead::step(State& state, const TaskBatch& batch, Rng rng) const {
+  return outer_update(outer_, model_, guard_, state, batch, rng,
+                      [&](const Tensor& rows, const TaskBatch& tasks, Rng) {
+                        const Tensor at = leaf(rows);
+                        const Tensor loss = query_loss(at, need<SupervisedBatch>(tasks, name_));
+                        return Gradients{row_gradient(loss, at, false), loss.detach().to(rows.options())};
+                      });
+}
+
+std::vector<Tensor> SolvedHead::adapt(const State& state, const TaskBatch& batch,
+                                      std::span<const int64_t> steps, Rng) const {
+  at::NoGradGuard no_grad;
+  const Tensor rows = hand_out(state.theta, batch.size());
+  const Tensor set = regression_.with_head(rows, solution(rows, need<SupervisedBatch>(batch, name_)));
+  return walk(rows.narrow(1, 0, model_size()), steps, [&](const Tensor&, int64_t) { return set; });
 }
 
 }  // namespace symma

@@ -1,7 +1,7 @@
 // Ridge regression in closed form, many at once, for learners that set the last layer by a formula.
 #pragma once
 
-#include "symma/learners/learner.h"
+#include "symma/learners/outer.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -37,8 +37,8 @@ class HeadRegression {
   Tensor features(const Tensor& rows /*[B, >= P]*/, const SupervisedBatch&, Stage) const;
   // Numbers, or labels as one-hot vectors: [B, K, C] double.
   Tensor targets(const SupervisedBatch&, Stage, const Tensor& like) const;
-  // What a point of the support counts, as a factor of its equation: [B, K, 1] double, undefined where all
-  // count alike.
+  // What a point of the support counts, as a factor of its equation: [B, K, 1] double; one 1 where all count
+  // alike.
   Tensor root_weight(const SupervisedBatch&, const Tensor& like) const;
 
   Tensor head(const Tensor& rows) const;                              // [B, D, C] double
@@ -48,6 +48,34 @@ class HeadRegression {
   const Model& model_;
   int64_t features_, out_;
   bool classes_;
+};
+
+// A learner whose last layer is a solution, and whose row is learned through it: [model, more].
+class SolvedHead : public Learner, public Guarded {
+ public:
+  Scores step(State&, const TaskBatch&, Rng) const override;
+  // There is nothing to descend: one step is the solution, and further steps change nothing.
+  std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,
+                            Rng) const override;
+  bool guards_examples() const override { return false; }
+
+ protected:
+  SolvedHead(const std::string& name, const OuterOptions&, const LearnerSetting&);
+
+  // The last layer that the support makes: [b, D, C] double; for classes in logits.
+  virtual Tensor solution(const Tensor& rows, const SupervisedBatch&) const = 0;
+  virtual Tensor query_loss(const Tensor& rows, const SupervisedBatch&) const = 0;  // [b]
+
+  State start(std::span<const Rng> keys, at::ScalarType, const Tensor& more /*[M]*/) const;
+  int64_t model_size() const { return model_.layout().size(); }
+
+  const HeadRegression regression_;
+
+ private:
+  const std::string name_;
+  const OuterOptions outer_;
+  const Model& model_;
+  const Guard guard_;
 };
 
 }  // namespace symma
