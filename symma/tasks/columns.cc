@@ -31,28 +31,30 @@ std::string name_in(const CsvFile& csv, size_t r, size_t c, const char* role) {
   return std::string(cell);
 }
 
+// "COLUMN=NUMBER", taken apart.
+std::pair<std::string, double> unmeasured_in(const std::string& one) {
+  const size_t equals = one.rfind('=');
+  const std::string number = equals == std::string::npos ? "" : one.substr(equals + 1);
+  char* end = nullptr;
+  const double value = std::strtod(number.c_str(), &end);
+  if (number.empty() || *end != 0 || !std::isfinite(value))
+    throw UserError("[task] unmeasured", "\"" + shown(one) + "\" is no column and number",
+                    "write \"COLUMN=NUMBER\", such as \"cholesterol=0\"");
+  return {one.substr(0, equals), value};
+}
+
 // Whether a cell is empty, or holds the number that says so in its column.
 bool gone(const CsvFile& csv, const Roles& roles, size_t r, size_t c) {
   if (csv.missing(r, c)) return true;
-  for (const std::string& one : roles.unmeasured) {
-    const size_t equals = one.rfind('=');
-    if (one.compare(0, equals, csv.header[c]) == 0 && csv.number(r, c) == std::stod(one.substr(equals + 1)))
-      return true;
-  }
-  return false;
+  return std::any_of(roles.unmeasured.begin(), roles.unmeasured.end(), [&](const std::string& one) {
+    const auto [name, value] = unmeasured_in(one);
+    return name == csv.header[c] && csv.number(r, c) == value;
+  });
 }
 
-// Checks what gone() reads.
 void check_unmeasured(const CsvFile& csv, const Roles& roles) {
   for (const std::string& one : roles.unmeasured) {
-    const size_t equals = one.rfind('=');
-    const std::string number = equals == std::string::npos ? "" : one.substr(equals + 1);
-    char* end = nullptr;
-    const double value = std::strtod(number.c_str(), &end);
-    if (number.empty() || *end != 0 || !std::isfinite(value))
-      throw UserError("[task] unmeasured", "\"" + shown(one) + "\" is no column and number",
-                      "write \"COLUMN=NUMBER\", such as \"cholesterol=0\"");
-    const std::string name = one.substr(0, equals);
+    const std::string name = unmeasured_in(one).first;
     csv.column(name);
     if (std::find(roles.features.begin(), roles.features.end(), name) == roles.features.end())
       throw UserError("[task] unmeasured", "\"" + shown(name) + "\" is not predicted from",

@@ -387,11 +387,21 @@ Behaviour ControlBatch::judged() const {
 
 namespace {
 
-// The k-th score of a world's episodes, their mean.
-double mean_score(const Env& env, size_t k) {
-  double sum = 0;
-  for (int64_t e = 0; e < env.spec().copies; ++e) sum += dynamic_cast<const Judged&>(env).scores(e)[k];
-  return sum / static_cast<double>(env.spec().copies);
+// Puts the scores of task b's world, means over its copies, into [tasks] each.
+void put_scores(const Env& env, int64_t b, int64_t tasks, const std::string& prefix, Scores& out) {
+  const auto* judge = dynamic_cast<const Judged*>(&env);
+  if (!judge) return;
+  const auto& named = judge->score_names();
+  std::vector<double> sum(named.size(), 0);
+  for (int64_t e = 0; e < env.spec().copies; ++e) {
+    const auto scores = judge->scores(e);
+    for (size_t k = 0; k < sum.size(); ++k) sum[k] += scores[k];
+  }
+  for (size_t k = 0; k < sum.size(); ++k) {
+    Tensor& of_tasks = out[prefix + named[k].name];
+    if (!of_tasks.defined()) of_tasks = at::zeros({tasks}, at::kDouble);
+    of_tasks[b] = sum[k] / static_cast<double>(env.spec().copies);
+  }
 }
 
 }  // namespace
@@ -409,11 +419,9 @@ Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
     for (int64_t a = 0; a < net.players(); ++a)
       out[fmt::format("return_{}", a)] = o.earned.select(2, a).mean(1);
   }
-  const auto* judge = dynamic_cast<const Judged*>(&play.world(0));
-  for (size_t k = 0; judge && k < judge->score_names().size(); ++k) {
-    Tensor& of_tasks = out[judge->score_names()[k].name] = at::zeros({size()}, at::kDouble);
-    for (int64_t b = 0; b < size(); ++b) of_tasks[b] = mean_score(play.world(b), k);
-  }
+  Scores judged_by;
+  for (int64_t b = 0; b < size(); ++b) put_scores(play.world(b), b, size(), "", judged_by);
+  for (const auto& [name, x] : judged_by) out[name] = x;
   if (options_->rival.script && options_->rival.players.empty()) judge_rival(out, rng.split("score"));
   return out;
 }
@@ -421,7 +429,7 @@ Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
 void ControlBatch::judge_rival(Scores& out, Rng rng) const {
   const int64_t copies = options_->eval_copies;
   Tensor earned = at::zeros({size()}, at::kDouble);
-  std::map<std::string, Tensor> scores;
+  Scores scores;
   for (int64_t b = 0; b < size(); ++b) {
     const auto env = world(b, copies);
     const Rng own = rng.split("task", keys_[b].key());
@@ -433,12 +441,7 @@ void ControlBatch::judge_rival(Scores& out, Rng rng) const {
       earned[b] += team_reward(env->spec(), frame.reward).to(at::kDouble).mean();
       if ((frame.terminated | frame.truncated).all().item<bool>()) break;
     }
-    const auto* judge = dynamic_cast<const Judged*>(env.get());
-    for (size_t k = 0; judge && k < judge->score_names().size(); ++k) {
-      Tensor& of_tasks = scores["rival_" + judge->score_names()[k].name];
-      if (!of_tasks.defined()) of_tasks = at::zeros({size()}, at::kDouble);
-      of_tasks[b] = mean_score(*env, k);
-    }
+    put_scores(*env, b, size(), "rival_", scores);
   }
   out["rival_return"] = earned;
   for (const auto& [name, x] : scores) out[name] = x;

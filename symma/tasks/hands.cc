@@ -10,8 +10,7 @@ namespace {
 
 using NodeKind = Hands::Node::Kind;
 
-// Builds a tree by depth: states are numbered as they are met, so that a state comes after the seat's own
-// before it.
+// Builds a tree by depth: states are numbered as they are met.
 class Builder {
  public:
   explicit Builder(int64_t actions) { hands_.actions = actions; }
@@ -34,18 +33,15 @@ class Builder {
       ++hands_.states;
       hands_.names.push_back(name);
       hands_.seat.push_back(seat);
-      hands_.last.push_back(last_[seat]);
       legal_.push_back(legal);
     }
-    const int64_t at = node(NodeKind::kDecision), state = it->second, before = last_[seat];
+    const int64_t at = node(NodeKind::kDecision), state = it->second;
     hands_.nodes[at].state = state;
     for (const int64_t a : legal) {
-      last_[seat] = state * hands_.actions + a;
       const int64_t next = play(a);
       hands_.nodes[at].next.push_back(next);
       hands_.nodes[at].action.push_back(a);
     }
-    last_[seat] = before;
     return at;
   }
   int64_t chance(const std::vector<int64_t>& cards, const std::function<int64_t(int64_t)>& deal) {
@@ -103,7 +99,6 @@ class Builder {
   Hands hands_;
   std::map<std::string, int64_t> number_;
   std::vector<std::vector<int64_t>> legal_;
-  int64_t last_[2] = {-1, -1};
 };
 
 // A policy as numbers, [S n].
@@ -329,23 +324,6 @@ Tensor cfr(const Hands& h, int64_t rounds) {
   Cfr solver(h);
   for (int64_t i = 0; i < rounds; ++i) solver.round();
   return solver.average();
-}
-
-Tensor average_policy(const Hands& h, const Tensor& policies) {
-  const int64_t k = policies.size(0), s = h.states, n = h.actions;
-  const std::vector<double> p = numbers(policies);
-  std::vector<double> sum(s * n, 0), reach(s);
-  for (int64_t i = 0; i < k; ++i) {
-    const double* of = p.data() + i * s * n;
-    for (int64_t state = 0; state < s; ++state) {
-      const int64_t last = h.last[state];
-      reach[state] = last < 0 ? 1 : reach[last / n] * of[last];
-      for (int64_t a = 0; a < n; ++a) sum[state * n + a] += reach[state] * of[state * n + a];
-    }
-  }
-  const Tensor out = at::tensor(sum, at::kDouble).view({s, n});
-  const Tensor total = out.sum(1, true), legal = h.legal.to(at::kDouble);
-  return at::where(total > 0, out / total.clamp_min(1e-300), legal / legal.sum(1, true));
 }
 
 }  // namespace symma

@@ -19,7 +19,6 @@ struct Hands {
   int64_t states = 0, actions = 0;  // S, n
   Tensor legal;                     // [S, n] bool
   std::vector<int64_t> seat;        // [S]: who acts there, 0 or 1
-  std::vector<int64_t> last;        // [S]: its own action before, as (state) n + (action); -1: none
   std::vector<std::string> names;   // [S]: seat, card, and what was seen, as "0:Kcr/Q"
 
   struct Node {
@@ -52,8 +51,5 @@ double nash_conv(const Hands&, const Tensor& policy);
 // Counterfactual regret minimisation: the average policy after so many rounds, seats updated by turns,
 // [S, n] float64. Zinkevich et al. 2007.
 Tensor cfr(const Hands&, int64_t rounds);
-
-// The policy that plays as each of K policies [K, S, n] float64 in an even share of games: [S, n].
-Tensor average_policy(const Hands&, const Tensor& policies);
 
 }  // namespace symma

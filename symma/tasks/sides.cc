@@ -105,6 +105,12 @@ Parts by_time(const std::vector<Unit>& units, std::vector<int64_t> rest, const T
   return parts;
 }
 
+Parts shuffled_parts(const std::vector<int64_t>& items, const SideOptions& o, bool other_test,
+                     const std::string& name, const std::string& have) {
+  return o.folds > 0 ? fold_items(items, o.folds, o.fold, o.validation_fraction, name, have, o.split_key)
+                     : part_items(items, fractions(o, other_test), name, have, o.split_key);
+}
+
 }  // namespace
 
 void SideOptions::fields(Fields& f) {
@@ -175,8 +181,7 @@ Sides cut_groups(const TableRows& rows, const Roles& roles, const SideOptions& o
   } else {
     // By their names' order in the file alone, so that a split is the same for every seed and every run
     // compares with every other.
-    parts = o.folds > 0 ? fold_items(rest, o.folds, o.fold, o.validation_fraction, "table", have, o.split_key)
-                        : part_items(rest, fractions(o, other_test), "table", have, o.split_key);
+    parts = shuffled_parts(rest, o, other_test, "table", have);
   }
   const auto groups = [&](const std::vector<int64_t>& of_units) {
     std::vector<int64_t> out;
@@ -189,22 +194,15 @@ Sides cut_groups(const TableRows& rows, const Roles& roles, const SideOptions& o
   return sides;
 }
 
-RowSides cut_rows(const RowGroup& g, const SideOptions& o, bool ordered, bool other_test) {
+Parts cut_rows(const RowGroup& g, const SideOptions& o, bool ordered, bool other_test) {
   const std::string have = fmt::format("group \"{}\" has {} rows", shown(g.name), g.rows.size());
-  const Fractions kept = fractions(o, other_test);
-  if (!ordered) {
-    const std::string name = "rows of " + g.name;
-    Parts parts = o.folds > 0
-                      ? fold_items(g.rows, o.folds, o.fold, o.validation_fraction, name, have, o.split_key)
-                      : part_items(g.rows, kept, name, have, o.split_key);
-    return {std::move(parts.train), std::move(parts.validation), std::move(parts.test)};
-  }
-  Parts parts = part_in_order(g.rows, kept, have);
+  if (!ordered) return shuffled_parts(g.rows, o, other_test, "rows of " + g.name, have);
+  Parts parts = part_in_order(g.rows, fractions(o, other_test), have);
   for (auto* early : {&parts.train, &parts.validation}) {
     const bool last = early == &parts.validation && parts.test.empty();
     if (!last) early->resize(std::max<int64_t>(0, static_cast<int64_t>(early->size()) - o.gap));
   }
-  return {std::move(parts.train), std::move(parts.validation), std::move(parts.test)};
+  return parts;
 }
 
 }  // namespace symma

@@ -36,9 +36,6 @@ Sides cut_groups(const TableRows&, const Roles&, const SideOptions&, bool other_
 
 // The rows of one group on each side, for split = "rows": in the order of time with a gap between, or by a
 // fixed shuffle.
-struct RowSides {
-  std::vector<int64_t> train, validation, test;
-};
-RowSides cut_rows(const RowGroup&, const SideOptions&, bool ordered, bool other_test);
+Parts cut_rows(const RowGroup&, const SideOptions&, bool ordered, bool other_test);
 
 }  // namespace symma

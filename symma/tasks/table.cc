@@ -206,12 +206,7 @@ class Table : public TaskFamily,
         elsewhere_ = true;  // its own data aren't here, and it can do without
       }
     }
-    Roles roles = o_.roles;
-    const CsvFile csv = CsvFile::load(path);
-    TableRows rows = read_rows(csv, roles);
-    skip_first(rows);
-    std::erase_if(rows.groups, [&](const RowGroup& g) { return !long_enough(rows, g, path); });
-    count_left_out(rows, path);
+    TableRows rows = usable(CsvFile::load(path));
     const auto known = learned_rows();
     const auto first = static_cast<int64_t>(groups_.size());
     add(rows, path, true);
@@ -259,14 +254,21 @@ class Table : public TaskFamily,
     return {t.data_ptr<double>(), t.data_ptr<double>() + t.numel()};
   }
 
+  // A file's rows, in groups that a task can be made of. What is too short is left out before groups are
+  // split, and is then no side's.
+  TableRows usable(const CsvFile& csv) {
+    TableRows rows = read_rows(csv, o_.roles);
+    for (RowGroup& g : rows.groups)
+      g.rows.erase(g.rows.begin(), g.rows.begin() + std::min<int64_t>(o_.skip, std::ssize(g.rows)));
+    std::erase_if(rows.groups, [&](const RowGroup& g) { return !long_enough(rows, g, csv.path); });
+    count_left_out(rows, csv.path);
+    return rows;
+  }
+
   void load(const std::string& path, const std::string& test_path) {
     const CsvFile csv = CsvFile::load(path);
     choose_columns(csv, o_.kind == "classification", o_.roles, warnings_);
-    TableRows rows = read_rows(csv, o_.roles);
-    // What is too short is left out before groups are split, and is then no side's.
-    skip_first(rows);
-    std::erase_if(rows.groups, [&](const RowGroup& g) { return !long_enough(rows, g, path); });
-    count_left_out(rows, path);
+    TableRows rows = usable(csv);
     const bool other = !test_path.empty();
     const Sides sides = cut_groups(rows, o_.roles, o_.sides, other, path, warnings_);
     by_rows_ = sides.split == "rows";
@@ -321,7 +323,7 @@ class Table : public TaskFamily,
 
   struct Group {
     RowGroup of;
-    RowSides side;       // for split = "rows"
+    Parts side;          // for split = "rows"
     bool whole = false;  // of another file: all its rows are a task's, whatever the split
   };
   struct Rows {
@@ -354,11 +356,6 @@ class Table : public TaskFamily,
       }
     }
     return full == taken.size() ? std::optional(rows.size()) : std::nullopt;
-  }
-
-  void skip_first(TableRows& rows) const {
-    for (RowGroup& g : rows.groups)
-      g.rows.erase(g.rows.begin(), g.rows.begin() + std::min<int64_t>(o_.skip, std::ssize(g.rows)));
   }
 
   // How many queries are left of `rows` when the support is taken from them; -1 where that cannot be filled.
