@@ -9,14 +9,20 @@
 namespace symma {
 namespace {
 
-void play(benchmark::State& bench, const char* name, const char* options) {
+std::unique_ptr<Env> world(const char* name, const char* options, int64_t copies) {
   set_threads(1);
-  const int64_t copies = bench.range(0);
-  auto draft = EnvRegistry::instance().draft(name, "bench");
+  const auto draft = EnvRegistry::instance().draft(name, "bench");
   Fields fields;
   draft->fields(fields);
   Config::parse(std::string("[env]\n") + options, "bench").read("env", fields);
-  auto env = draft->build(copies);
+  return draft->build(copies);
+}
+
+// Numbers that players set are drawn between `least` and `most`.
+void play(benchmark::State& bench, const char* name, const char* options, double least = -1,
+          double most = 1) {
+  const int64_t copies = bench.range(0);
+  const auto env = world(name, options, copies);
   const EnvSpec& s = env->spec();
   Frame frame;
   env->reset(Rng(1), frame);
@@ -26,7 +32,7 @@ void play(benchmark::State& bench, const char* name, const char* options) {
     const Rng own = Rng(2).split("actions", i);
     const auto drawn = [&] { return uniform(own, {copies, s.agents}, 0, 1) * s.actions; };
     // Of float32 numbers just below 1 the product may round to what is no action.
-    actions.push_back(s.continuous ? uniform(own, {copies, s.agents, s.actions}, -1, 1)
+    actions.push_back(s.continuous ? uniform(own, {copies, s.agents, s.actions}, least, most)
                                    : drawn().to(at::kLong).clamp_max_(s.actions - 1));
   }
   int64_t t = 0;
@@ -42,13 +48,8 @@ void play(benchmark::State& bench, const char* name, const char* options) {
 // Where actions are masked they are drawn as the world goes on, among those that are allowed: the drawing is
 // counted too. An item is one decision, of a player who has a choice.
 void decide(benchmark::State& bench, const char* name, const char* options) {
-  set_threads(1);
   const int64_t copies = bench.range(0);
-  auto draft = EnvRegistry::instance().draft(name, "bench");
-  Fields fields;
-  draft->fields(fields);
-  Config::parse(std::string("[env]\n") + options, "bench").read("env", fields);
-  auto env = draft->build(copies);
+  const auto env = world(name, options, copies);
   const EnvSpec& s = env->spec();
   Frame frame;
   env->reset(Rng(1), frame);
@@ -86,24 +87,7 @@ BENCHMARK_CAPTURE(play, spread_openai, "simple_spread", "variant = \"openai\"")-
 BENCHMARK_CAPTURE(play, tag, "simple_tag", "")->Arg(64);
 BENCHMARK_CAPTURE(play, matrix_climbing, "matrix_game", "game = \"climbing\"")->Arg(64);
 // Rates by chance would end an episode at once: the pump is given what keeps a patient alive.
-void dose(benchmark::State& bench) {
-  set_threads(1);
-  auto draft = EnvRegistry::instance().draft("diabetes", "bench");
-  auto env = draft->build(bench.range(0));
-  Frame frame;
-  env->reset(Rng(1), frame);
-  std::vector<Tensor> actions;
-  for (int64_t i = 0; i < 512; ++i)
-    actions.push_back(uniform(Rng(2).split("actions", i), {bench.range(0), 1, 2}, 0, 0.02));
-  int64_t t = 0;
-  for (auto _ : bench) {
-    env->step(actions[t++ % 512], frame);
-    benchmark::ClobberMemory();
-  }
-  bench.SetItemsProcessed(bench.iterations() * bench.range(0));
-}
-
-BENCHMARK(dose)->Name("diabetes")->Arg(64);
+BENCHMARK_CAPTURE(play, diabetes, "diabetes", "", 0, 0.02)->Arg(64);
 BENCHMARK_CAPTURE(play, search_rescue, "search_rescue", "")->Arg(64);
 BENCHMARK_CAPTURE(play, kitchen_cramped_room, "kitchen", "")->Arg(64);
 BENCHMARK_CAPTURE(decide, assembly_20x10, "assembly", "")->Arg(64);
@@ -115,7 +99,6 @@ BENCHMARK_CAPTURE(decide, market_12, "market", "")->Arg(64);
 BENCHMARK_CAPTURE(decide, market_1_of_12, "market", "players = 1\nquotes = 100")->Arg(64);
 BENCHMARK_CAPTURE(play, box_pushing, "box_pushing", "")->Arg(64);
 BENCHMARK_CAPTURE(play, payloads, "payloads", "")->Arg(64);
-
 BENCHMARK_CAPTURE(play, roads_grid, "roads", "network = \"grid\"")->Arg(64);
 BENCHMARK_CAPTURE(play, roads_grid_tolls, "roads", "network = \"grid\"\nreward = \"toll\"")->Arg(64);
 BENCHMARK_CAPTURE(play, ring, "ring", "")->Arg(64);

@@ -5,14 +5,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <filesystem>
 #include <limits>
-#include <map>
-#include <mutex>
 #include <string_view>
 
 #include "symma/core/csv.h"
 #include "symma/core/errors.h"
+#include "symma/core/kept.h"
 
 namespace symma {
 namespace {
@@ -32,39 +30,23 @@ double number_in(const CsvFile& csv, size_t row, size_t column) {
   return x;
 }
 
-struct Kept {
-  std::filesystem::file_time_type changed;
-  uintmax_t size;
-  std::weak_ptr<const Series> series;
-};
-
 }  // namespace
 
 std::shared_ptr<const Series> Series::load(const std::string& path) {
-  // What a file holds does not depend on who asked first, so that it is kept changes no result.
-  static std::mutex lock;
-  static std::map<std::string, Kept> kept;
-  const std::lock_guard guard(lock);
-  std::error_code ec;
-  const auto changed = std::filesystem::last_write_time(path, ec);
-  const uintmax_t size = ec ? 0 : std::filesystem::file_size(path, ec);
-  if (const auto it = kept.find(path);
-      !ec && it != kept.end() && it->second.changed == changed && it->second.size == size) {
-    if (auto series = it->second.series.lock()) return series;
-  }
-  const CsvFile csv = CsvFile::load(path);
-  if (csv.rows.size() == 0) throw UserError(path, "has no rows", "give it a header and rows of numbers");
-  auto series = std::make_shared<Series>();
-  series->path_ = path;
-  series->names_ = csv.header;
-  series->lines_ = csv.lines;
-  series->length_ = static_cast<int64_t>(csv.rows.size());
-  for (size_t c = 0; c < csv.header.size(); ++c) {
-    std::vector<double>& column = series->columns_.emplace_back(csv.rows.size());
-    for (size_t r = 0; r < csv.rows.size(); ++r) column[r] = number_in(csv, r, c);
-  }
-  kept[path] = {changed, size, series};
-  return series;
+  return kept<Series>(path, {path}, [&] {
+    const CsvFile csv = CsvFile::load(path);
+    if (csv.rows.size() == 0) throw UserError(path, "has no rows", "give it a header and rows of numbers");
+    auto series = std::make_shared<Series>();
+    series->path_ = path;
+    series->names_ = csv.header;
+    series->lines_ = csv.lines;
+    series->length_ = static_cast<int64_t>(csv.rows.size());
+    for (size_t c = 0; c < csv.header.size(); ++c) {
+      std::vector<double>& column = series->columns_.emplace_back(csv.rows.size());
+      for (size_t r = 0; r < csv.rows.size(); ++r) column[r] = number_in(csv, r, c);
+    }
+    return series;
+  });
 }
 
 bool Series::has(const std::string& name) const {

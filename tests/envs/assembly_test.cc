@@ -17,11 +17,7 @@
 namespace symma {
 namespace {
 
-const std::string kData = SYMMA_SOURCE_DIR "/../shared/data/assembly/";
-
-#define NEEDS_SHOPS()                                      \
-  if (!std::filesystem::exists(kData + "jobshop_dev.txt")) \
-  GTEST_SKIP() << "the shops are absent: ../shared/data/assembly is not there"
+const std::string kData = SHARED_DATA "assembly/";
 
 std::string unpacked(const std::string& path) {
   std::string out(1 << 24, '\0');
@@ -37,26 +33,8 @@ std::string written(const std::string& name, const std::string& text) {
   return path.string();
 }
 
-void set_task(Env& env, const std::map<std::string, double>& values) {
-  auto& tasks = dynamic_cast<HasTasks&>(env);
-  const auto& p = tasks.task_parameters();
-  Tensor t = at::zeros({env.spec().copies, static_cast<int64_t>(p.size())}, at::kDouble);
-  for (size_t k = 0; k < p.size(); ++k)
-    t.select(1, static_cast<int64_t>(k))
-        .fill_(values.contains(p[k].name) ? values.at(p[k].name) : p[k].value);
-  tasks.set_tasks(t);
-}
-
-double score(const Env& env, const std::string& name, int64_t copy = 0) {
-  const auto& judge = dynamic_cast<const Judged&>(env);
-  for (size_t k = 0; k < judge.score_names().size(); ++k)
-    if (judge.score_names()[k].name == name) return judge.scores(copy)[k];
-  ADD_FAILURE() << name;
-  return 0;
-}
-
 TEST(Assembly, AgreesStepByStepWithTheOriginal) {
-  NEEDS_SHOPS();
+  NEEDS_SHARED("assembly/jobshop_dev.txt");
   const Json golden = Json::parse(unpacked(kData + "jobshop_trace.json.gz"));
   int64_t steps = 0;
   for (const auto& episode : golden["episodes"]) {
@@ -93,7 +71,7 @@ TEST(Assembly, AgreesStepByStepWithTheOriginal) {
       }
       EXPECT_EQ(f.terminated.item<bool>(), step["last"].get<bool>());
     }
-    EXPECT_EQ(score(*env, "makespan"), static_cast<double>(episode["steps"].size()));
+    EXPECT_EQ(judged(*env).at("makespan"), static_cast<double>(episode["steps"].size()));
   }
   EXPECT_EQ(steps, 176);
 }
@@ -123,7 +101,7 @@ double played(Env& env, const Script& script, int64_t seed = 0) {
 }
 
 TEST(Assembly, RulesReachTheSheetsMakespans) {
-  NEEDS_SHOPS();
+  NEEDS_SHARED("assembly/jobshop_dev.txt");
   std::ifstream in(kData + "rules_dev.csv");
   std::string line;
   std::getline(in, line);
@@ -138,7 +116,7 @@ TEST(Assembly, RulesReachTheSheetsMakespans) {
     for (const auto& rule : rules) {
       double want = 0;
       words >> want;
-      const auto script = ScriptRegistry::instance().draft(rule, "")->build();
+      const auto script = make_script(rule);
       // By units of time and by events, with all jobs to choose from.
       for (const std::string clock : {"unit", "event"}) {
         auto env = make_world("assembly", 1,
@@ -146,8 +124,8 @@ TEST(Assembly, RulesReachTheSheetsMakespans) {
                                           "false\nlimit = 2000\nwait = false\nclock = \"{}\"\n",
                                           kData, number, number, clock));
         EXPECT_EQ(-played(*env, *script), want) << name << " " << rule << " " << clock;
-        EXPECT_EQ(score(*env, "makespan"), want);
-        EXPECT_NEAR(score(*env, "gap"), 100 * (want / optimum - 1), 1e-9);
+        EXPECT_EQ(judged(*env).at("makespan"), want);
+        EXPECT_NEAR(judged(*env).at("gap"), 100 * (want / optimum - 1), 1e-9);
       }
     }
   }
@@ -173,8 +151,8 @@ Made made_of(const Env& env, int64_t jobs, int64_t machines, int64_t operations,
 // Whatever anybody does: jobs keep their order, machines do one thing at a time, parts are made before what
 // is made of them, and no makespan is below the proven optimum.
 TEST(Assembly, NoScheduleBeatsTheOptimum) {
-  NEEDS_SHOPS();
-  const auto random = ScriptRegistry::instance().draft("random", "")->build();
+  NEEDS_SHARED("assembly/jobshop_dev.txt");
+  const auto random = make_script("random");
   for (int64_t number = 1; number <= 25; ++number) {
     auto env =
         make_world("assembly", 20,
@@ -184,12 +162,12 @@ TEST(Assembly, NoScheduleBeatsTheOptimum) {
     played(*env, *random, number);
     const auto& shop = (*read_shops(kData + "jobshop_dev.txt"))[number - 1];
     EXPECT_LE(shop.lower_bound(), shop.optimum) << shop.name;
-    for (int64_t e = 0; e < 20; ++e) EXPECT_GE(score(*env, "makespan", e), shop.optimum) << shop.name;
+    for (int64_t e = 0; e < 20; ++e) EXPECT_GE(judged(*env, e).at("makespan"), shop.optimum) << shop.name;
   }
 }
 
 TEST(Assembly, KeepsOrderMachinesAndJoins) {
-  const auto random = ScriptRegistry::instance().draft("random", "")->build();
+  const auto random = make_script("random");
   int64_t joined = 0;
   for (int64_t seed = 0; seed < 60; ++seed) {
     const std::string clock = seed % 2 ? "unit" : "event", routes = seed % 3 ? "any" : "permutation";
@@ -230,7 +208,7 @@ TEST(Assembly, KeepsOrderMachinesAndJoins) {
       ++joined;
     }
     EXPECT_EQ(-returned, last);
-    EXPECT_EQ(score(*env, "makespan"), last);
+    EXPECT_EQ(judged(*env).at("makespan"), last);
   }
   EXPECT_EQ(joined, 60 * 6);
 }
@@ -243,8 +221,8 @@ TEST(Assembly, JoinsOfAFile) {
     auto env = make_world(
         "assembly", 1,
         fmt::format("file = \"{}\"\ntrain = [1, 1]\nauto_reset = false\nclock = \"{}\"\n", path, clock));
-    EXPECT_EQ(played(*env, *ScriptRegistry::instance().draft("mwkr", "")->build()), -9);
-    EXPECT_EQ(score(*env, "gap"), 0);
+    EXPECT_EQ(played(*env, *make_script("mwkr")), -9);
+    EXPECT_EQ(judged(*env).at("gap"), 0);
   }
 }
 
@@ -252,8 +230,8 @@ TEST(Assembly, JoinsOfAFile) {
 TEST(Assembly, RewardIsTheGap) {
   auto env = make_world(
       "assembly", 1, "reward = \"gap\"\nauto_reset = false\nwait = false\nchoices = 4\nclock = \"event\"\n");
-  const double returned = played(*env, *ScriptRegistry::instance().draft("fifo", "")->build());
-  EXPECT_NEAR(-returned - 100, score(*env, "gap"), 1e-3);
+  const double returned = played(*env, *make_script("fifo"));
+  EXPECT_NEAR(-returned - 100, judged(*env).at("gap"), 1e-3);
 }
 
 // 300 draws of the default generator, measured for the sheet: a lower bound of 50.5 +- 1.0. (Its means of

@@ -12,20 +12,8 @@
 namespace symma {
 namespace {
 
-std::unique_ptr<Env> world(const std::string& name, const std::string& options,
-                           const std::map<std::string, double>& task, int64_t copies) {
-  auto env = make_world(name, copies, options + "auto_reset = false\n");
-  auto& tasks = dynamic_cast<HasTasks&>(*env);
-  const auto& p = tasks.task_parameters();
-  Tensor t = at::zeros({copies, static_cast<int64_t>(p.size())}, at::kDouble);
-  for (size_t k = 0; k < p.size(); ++k)
-    t.select(1, static_cast<int64_t>(k)).fill_(task.contains(p[k].name) ? task.at(p[k].name) : p[k].value);
-  tasks.set_tasks(t);
-  return env;
-}
-
 Tensor play(Env& env, const std::string& kind, int64_t seed = 3) {
-  const auto script = ScriptRegistry::instance().draft(kind, "")->build();
+  const auto script = make_script(kind);
   Frame f;
   env.reset(Rng(seed), f);
   Tensor sum = at::zeros_like(f.reward);
@@ -58,7 +46,7 @@ TEST(MarketMaking, AvellanedaAndStoikovsTable) {
     double risk, spread, pnl, sd;
   };
   for (const Row& r : {Row{.1, 1.492, 64.9, 6.5}, Row{.01, 1.349, 68.3, 8.9}, Row{.5, 2.1507, 0, 0}}) {
-    auto env = world("market_making", "", {{"risk", r.risk}}, 2000);
+    auto env = make_world_of("market_making", "", {{"risk", r.risk}}, 2000);
     play(*env, "avellaneda_stoikov");
     const auto pnl = column(*env, 0);
     // The mean spread over time is risk sigma^2 / 2 + 2 / risk ln(1 + risk / depth), to the time grid.
@@ -82,9 +70,9 @@ TEST(Execution, AlmgrenAndChrissTable) {
                                {1, {541955.6, 289854.2, 147897.5, 62141.8, 0}, 911226.99, 603430.67},
                                {2, {428598.8, 182932.8, 76295.7, 27643.4, 0}, 1140715.17, 449367.65},
                                {10, {177868.3, 31636.2, 5621.6, 969.2, 0}, 1845211.26, 171712.41}};
-  const auto script = ScriptRegistry::instance().draft("almgren_chriss", "")->build();
+  const auto script = make_script("almgren_chriss");
   for (const Row& r : table) {
-    auto env = world("execution", "", {{"risk", r.risk}}, 1);
+    auto env = make_world_of("execution", "", {{"risk", r.risk}}, 1);
     Frame f;
     env->reset(Rng(0), f);
     double returned = 0;
@@ -100,19 +88,19 @@ TEST(Execution, AlmgrenAndChrissTable) {
     EXPECT_NEAR(scores[1], r.sd, 1);
     EXPECT_NEAR(-1e6 * returned, scores[2], 1) << "the return is E + lambda V";
     // No other way to sell is better: a few hundred at random.
-    auto others = world("execution", "", {{"risk", r.risk}}, 300);
+    auto others = make_world_of("execution", "", {{"risk", r.risk}}, 300);
     play(*others, "random");
     for (double x : column(*others, 2)) EXPECT_GE(x, scores[2] - 1);
   }
 }
 
 TEST(Execution, NoiseMovesNoExpectationAndImpactAddsUp) {
-  auto env = world("execution", "noise = true\n", {}, 4000);
+  auto env = make_world_of("execution", "noise = true\n", {}, 4000);
   play(*env, "almgren_chriss");
   const auto cost = column(*env, 0);
   EXPECT_NEAR(mean(cost), 911226.99, 3 * deviation(cost) / std::sqrt(4000.0));
   EXPECT_NEAR(deviation(cost), 603430.67, 0.05 * 603430.67);
-  auto two = world("execution", "sellers = 2\n", {}, 1);
+  auto two = make_world_of("execution", "sellers = 2\n", {}, 1);
   play(*two, "almgren_chriss");
   EXPECT_GT(column(*two, 0)[0], 1.5 * 911226.99) << "each pays for the other";
 }
@@ -126,7 +114,7 @@ TEST(Dealers, BadInputIsOneClearLine) {
                                          {"execution", "eta", 0.1},
                                          {"execution", "sigma", 1e9},
                                          {"execution", "gamma", -2.0}}) {
-    const std::string said = error_of([&] { world(name, "", {{key, value}}, 1); });
+    const std::string said = error_of([&] { make_world_of(name, "", {{key, value}}, 1); });
     EXPECT_NE(said.find(key), std::string::npos) << said;
     EXPECT_EQ(said.find('\n'), std::string::npos);
   }

@@ -19,16 +19,7 @@
 namespace symma {
 namespace {
 
-const std::string kData = SYMMA_SOURCE_DIR "/../shared/data/diabetes";
-
-#define NEEDS_PATIENTS()                                 \
-  if (!std::filesystem::exists(kData + "/patients.csv")) \
-  GTEST_SKIP() << "the virtual patients are absent: ../shared/data/diabetes is not there"
-
-std::unique_ptr<Script> script(const std::string& name) {
-  auto draft = ScriptRegistry::instance().draft(name, "test");
-  return draft->build();
-}
+const std::string kData = SHARED_DATA "diabetes";
 
 // All patients of the data, one a copy, in the file's order.
 std::unique_ptr<Env> everyone(const std::string& more) {
@@ -47,7 +38,7 @@ std::unique_ptr<Env> everyone(const std::string& more) {
 
 std::map<std::string, std::array<double, 5>> played(Env& env, const std::string& rule,
                                                     double* returned = nullptr) {
-  const auto rival = script(rule);
+  const auto rival = make_script(rule);
   Frame f;
   env.reset(Rng(0), f);
   double sum = 0;
@@ -73,10 +64,10 @@ std::map<std::string, std::array<double, 5>> played(Env& env, const std::string&
 }
 
 TEST(Diabetes, GoldenDayOfAllPatients) {
-  NEEDS_PATIENTS();
+  NEEDS_SHARED("diabetes/patients.csv");
   const auto golden = Series::load(kData + "/day_basal_bolus.csv.gz");
   auto env = everyone("");
-  const auto rival = script("own_dose");
+  const auto rival = make_script("own_dose");
   const auto& clinic = dynamic_cast<const ClinicView&>(*env);
   const auto& saving = dynamic_cast<const Restorable&>(*env);
   Frame f;
@@ -103,10 +94,10 @@ TEST(Diabetes, GoldenDayOfAllPatients) {
 // The package itself, whose sensor holds its reading: glucose, readings, reward and doses of its own
 // controller.
 TEST(Diabetes, AgreesStepByStepWithTheOriginal) {
-  NEEDS_PATIENTS();
+  NEEDS_SHARED("diabetes/patients.csv");
   const Safetensors golden = read_safetensors(SYMMA_SOURCE_DIR "/tests/golden/diabetes.safetensors");
   auto env = everyone("hold = true\nreward = \"change\"\n");
-  const auto rival = script("own_dose");
+  const auto rival = make_script("own_dose");
   const auto& clinic = dynamic_cast<const ClinicView&>(*env);
   const auto& saving = dynamic_cast<const Restorable&>(*env);
   Frame f;
@@ -137,7 +128,7 @@ TEST(Diabetes, AgreesStepByStepWithTheOriginal) {
 // Means of the sheet are over ten patients a group, of whom seven, seven and five are here: the others' mean
 // must be possible. What is here was checked by the original, patient by patient, above.
 TEST(Diabetes, RulesAreThoseOfTheSheet) {
-  NEEDS_PATIENTS();
+  NEEDS_SHARED("diabetes/patients.csv");
   struct Row {
     std::string rule, group;
     std::array<double, 5> sheet;  // in range, below, above, risk, mean
@@ -181,7 +172,7 @@ TEST(Diabetes, RulesAreThoseOfTheSheet) {
 
 // Meals are doses of the same rule, whether each step is asked for or each meal.
 TEST(Diabetes, MealsAndStepsAreOneDay) {
-  NEEDS_PATIENTS();
+  NEEDS_SHARED("diabetes/patients.csv");
   auto steps = everyone(""), meals = everyone("dose = \"meals\"\n");
   EXPECT_EQ(meals->spec().limit, 5);
   for (const std::string rule : {"own_dose", "population_dose"}) {
@@ -317,7 +308,7 @@ TEST(Diabetes, BadInputIsOneClearLine) {
   says(with(1, 0), {"vmx", "0"});
   says(with(5, -1), {"portion", "-1"});
   says(with(6, 0.5), {"ill", "0.5"});
-  NEEDS_PATIENTS();
+  NEEDS_SHARED("diabetes/patients.csv");
   const auto file = [&](const std::string& column, const std::string& value) {
     return made(fmt::format("test_data = \"{}\"", spoiled("patients_spoiled.csv", column, value)));
   };

@@ -16,27 +16,15 @@
 namespace symma {
 namespace {
 
-const std::string kData = SYMMA_SOURCE_DIR "/../shared/data/";
-
-#define NEEDS_HOMES()                                        \
-  if (!std::filesystem::exists(kData + "homes/weather.csv")) \
-  GTEST_SKIP() << "the homes of the challenge are absent: ../shared/data/homes is not there"
+const std::string kData = SHARED_DATA;
 
 std::string options(const std::string& homes, int64_t limit, const std::string& more = "") {
   return fmt::format("data = \"{}homes\"\nhomes = {}\nlimit = {}\nauto_reset = false\n{}", kData, homes,
                      limit, more);
 }
 
-std::map<std::string, double> judged(const Env& env) {
-  const auto& judge = dynamic_cast<const Judged&>(env);
-  std::map<std::string, double> out;
-  for (size_t k = 0; k < judge.score_names().size(); ++k)
-    out[judge.score_names()[k].name] = judge.scores(0)[k];
-  return out;
-}
-
 TEST(Homes, AgreeStepByStepWithTheOriginal) {
-  NEEDS_HOMES();
+  NEEDS_SHARED("homes/weather.csv");
   const auto golden = Series::load(kData + "homes_golden/random_600h.csv.gz");
   ASSERT_EQ(golden->length(), 599 * 5);
   auto env = make_world("homes", 1, options("[1, 2, 3, 4, 5]", 599));
@@ -82,11 +70,7 @@ struct Year {
 std::map<std::string, double> play_year(const std::string& homes, const std::string& script,
                                         const std::string& settings, double* returned = nullptr) {
   auto env = make_world("homes", 1, options(homes, 8759));
-  auto draft = ScriptRegistry::instance().draft(script, "test");
-  Fields fields;
-  draft->fields(fields);
-  Config::parse("[rival]\n" + settings, "test").read("rival", fields);
-  const auto rival = draft->build();
+  const auto rival = make_script(script, settings);
   rival->check(*env);
   Frame f;
   env->reset(Rng(0), f);
@@ -101,7 +85,7 @@ std::map<std::string, double> play_year(const std::string& homes, const std::str
 
 // The sheet's table, to the digits that it gives.
 TEST(Homes, KeyFiguresOfAYearAreThoseOfTheSheet) {
-  NEEDS_HOMES();
+  NEEDS_SHARED("homes/weather.csv");
   const std::string first = "[1, 2, 3, 4, 5]", second = "[6, 7, 8, 9, 10]",
                     all = "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]";
   const std::vector<Year> table{
@@ -143,7 +127,7 @@ TEST(Homes, KeyFiguresOfAYearAreThoseOfTheSheet) {
 }
 
 TEST(Homes, NeighboursWhoTradeSaveWhatPoolingIsWorth) {
-  NEEDS_HOMES();
+  NEEDS_SHARED("homes/weather.csv");
   for (const auto& [homes, pooled, alone] : {std::tuple("[1, 2, 3, 4, 5]", 8277.733, 8780.67),
                                              std::tuple("[6, 7, 8, 9, 10]", 9007.700, 9772.82)}) {
     auto env = make_world("homes", 1, options(homes, 8759, "market = \"mid_market\"\nreward = \"bill\"\n"));
@@ -256,7 +240,7 @@ std::string spoilt(const std::string& file, const std::function<std::string(cons
 }
 
 TEST(Homes, BadInputIsOneClearLine) {
-  NEEDS_HOMES();
+  NEEDS_SHARED("homes/weather.csv");
   const auto without_line = [](const std::string& text, size_t number) {
     size_t at = 0;
     while (number-- > 1) at = text.find('\n', at) + 1;
@@ -302,10 +286,7 @@ TEST(Homes, BadInputIsOneClearLine) {
     EXPECT_NE(error_of([&] { tasks.set_tasks(t); }).find(names[k].name), std::string::npos) << names[k].name;
   }
   auto other = make_world("foraging", 1);
-  EXPECT_NE(error_of([&] {
-              ScriptRegistry::instance().draft("rule_based", "")->build()->check(*other);
-            }).find("foraging"),
-            std::string::npos);
+  EXPECT_NE(error_of([&] { make_script("rule_based")->check(*other); }).find("foraging"), std::string::npos);
 }
 
 // It used to be a home made up, under the file's name.

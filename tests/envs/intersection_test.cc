@@ -16,7 +16,7 @@
 namespace symma {
 namespace {
 
-const std::string kTrace = SYMMA_SOURCE_DIR "/../shared/data/intersection/intersection_trace.json.gz";
+const std::string kTrace = SHARED_DATA "intersection/intersection_trace.json.gz";
 
 Json golden() {
   FILE* pipe = ::popen(("zcat " + kTrace).c_str(), "r");
@@ -42,8 +42,7 @@ int lane(const Json& ends) {
 constexpr int64_t kEach = 25;
 
 TEST(Intersection, AgreesStepByStepWithTheOriginal) {
-  if (!std::filesystem::exists(kTrace))
-    GTEST_SKIP() << "the golden episodes are absent: ../shared/data/intersection is not there";
+  NEEDS_SHARED("intersection/intersection_trace.json.gz");
   int64_t decisions = 0, crashes = 0;
   double worst = 0;
   const Json all = golden();
@@ -113,7 +112,7 @@ struct Played {
 
 Played play(const std::string& script, int64_t copies = 2000) {
   auto env = make_world("intersection", copies, "auto_reset = false");
-  const auto rival = ScriptRegistry::instance().draft(script, "test")->build();
+  const auto rival = make_script(script);
   Frame f;
   env->reset(Rng(5), f);
   Tensor sum = at::zeros({copies});

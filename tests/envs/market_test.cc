@@ -44,21 +44,9 @@ const std::vector<Case>& cases() {
   return all;
 }
 
-std::unique_ptr<Env> session(const std::string& options, const std::map<std::string, double>& task,
-                             int64_t copies) {
-  auto env = make_world("market", copies, options + "auto_reset = false\n");
-  auto& tasks = dynamic_cast<HasTasks&>(*env);
-  const auto& p = tasks.task_parameters();
-  Tensor t = at::zeros({copies, static_cast<int64_t>(p.size())}, at::kDouble);
-  for (size_t k = 0; k < p.size(); ++k)
-    t.select(1, static_cast<int64_t>(k)).fill_(task.contains(p[k].name) ? task.at(p[k].name) : p[k].value);
-  tasks.set_tasks(t);
-  return env;
-}
-
 // Plays until all sessions are over: returns by player [E, A].
 Tensor play(Env& env, const std::string& kind, int64_t seed) {
-  const auto script = ScriptRegistry::instance().draft(kind, "")->build();
+  const auto script = make_script(kind);
   Frame f;
   env.reset(Rng(seed), f);
   Tensor sum = at::zeros_like(f.reward);
@@ -93,8 +81,9 @@ std::map<std::string, Mean> scores(const Env& env) {
 TEST(Market, ZeroIntelligenceIsAsEfficientAsMeasured) {
   for (const Case& c : cases()) {
     for (const std::string actions : {"prices", "offsets"}) {
-      auto env = session(c.options + "quotes = 4000\nlimit = 4000\nactions = \"" + actions + "\"\n", c.task,
-                         actions == "prices" ? 400 : 50);
+      auto env =
+          make_world_of("market", c.options + "quotes = 4000\nlimit = 4000\nactions = \"" + actions + "\"\n",
+                        c.task, actions == "prices" ? 400 : 50);
       play(*env, "zi_c", 7);
       const auto found = scores(*env);
       if (actions == "offsets") {  // a coarser grid of prices: near, but another trader
@@ -111,7 +100,8 @@ TEST(Market, ZeroIntelligenceIsAsEfficientAsMeasured) {
 
 TEST(Market, ZeroIntelligenceUnconstrainedEndsAtANumber) {
   for (const Case& c : cases()) {
-    auto env = session(c.options + "quotes = 4000\nlimit = 4000\nactions = \"prices\"\n", c.task, 300);
+    auto env = make_world_of("market", c.options + "quotes = 4000\nlimit = 4000\nactions = \"prices\"\n",
+                             c.task, 300);
     play(*env, "zi_u", 11);
     const auto& judge = dynamic_cast<const Judged&>(*env);
     for (int64_t e = 0; e < 300; ++e) EXPECT_DOUBLE_EQ(judge.scores(e)[0], c.random_efficiency) << c.name;
@@ -140,13 +130,15 @@ TEST(Market, KeepsCashAndUnits) {
   int64_t traded = 0;
   for (int64_t seed = 0; seed < 40; ++seed) {
     const int64_t players = seed % 4 == 0 ? 0 : 1 + seed % 5;
-    auto env = session(fmt::format("traders = 5\nunits = 2\nplayers = {}\nquotes = 300\nactions = "
-                                   "\"{}\"\nimprove = {}\nclear = {}\n",
-                                   players, seed % 2 ? "offsets" : "prices", seed % 3 == 0, seed % 3 != 1),
-                       {{"mix", static_cast<double>(seed % 7)},
-                        {"shock", static_cast<double>(seed % 5 * 10 - 20)},
-                        {"zi_u", 1}},
-                       4);
+    auto env =
+        make_world_of("market",
+                      fmt::format("traders = 5\nunits = 2\nplayers = {}\nquotes = 300\nactions = "
+                                  "\"{}\"\nimprove = {}\nclear = {}\n",
+                                  players, seed % 2 ? "offsets" : "prices", seed % 3 == 0, seed % 3 != 1),
+                      {{"mix", static_cast<double>(seed % 7)},
+                       {"shock", static_cast<double>(seed % 5 * 10 - 20)},
+                       {"zi_u", 1}},
+                      4);
     Frame f;
     env->reset(Rng(seed), f);
     Tensor earned = at::zeros_like(f.reward);
@@ -187,8 +179,9 @@ TEST(Market, KeepsCashAndUnits) {
 // By price, then by time: buyer 2 bids 60 before buyer 4 does; a seller who takes 60 trades with buyer 2.
 TEST(Market, ServesByPriceAndThenByTime) {
   for (const bool later_is_higher : {false, true}) {
-    auto env = session("traders = 3\nactions = \"prices\"\nimprove = false\nclear = false\nshuffle = false\n",
-                       {}, 1);
+    auto env = make_world_of(
+        "market", "traders = 3\nactions = \"prices\"\nimprove = false\nclear = false\nshuffle = false\n", {},
+        1);
     Frame f;
     env->reset(Rng(1), f);
     bool early = false, late = false, sold = false;
@@ -216,8 +209,8 @@ TEST(Market, ZipFindsTheEquilibrium) {
   for (const Case& c : cases()) {
     std::map<std::string, std::map<std::string, Mean>> found;
     for (const std::string kind : {"zip", "zi_c"}) {
-      auto env =
-          session(c.options + "quotes = 400\ndays = 8\nlimit = 3200\nactions = \"prices\"\n", c.task, 60);
+      auto env = make_world_of(
+          "market", c.options + "quotes = 400\ndays = 8\nlimit = 3200\nactions = \"prices\"\n", c.task, 60);
       play(*env, kind, 5);
       found[kind] = scores(*env);
     }
@@ -242,7 +235,7 @@ TEST(Market, BadInputIsOneClearLine) {
                                                                  {"zi_c", 0},
                                                                  {"zip", -1},
                                                                  {"sniper", -0.5}}) {
-    const std::string said = error_of([&] { session("", {{name, value}}, 2); });
+    const std::string said = error_of([&] { make_world_of("market", "", {{name, value}}, 2); });
     EXPECT_NE(said.find(name), std::string::npos) << said;
     EXPECT_EQ(said.find('\n'), std::string::npos);
   }

@@ -11,15 +11,6 @@
 namespace symma {
 namespace {
 
-void set_task(Env& env, const std::map<std::string, double>& task) {
-  auto& tasks = dynamic_cast<HasTasks&>(env);
-  const auto& p = tasks.task_parameters();
-  Tensor t = at::zeros({env.spec().copies, static_cast<int64_t>(p.size())}, at::kDouble);
-  for (size_t k = 0; k < p.size(); ++k)
-    t.select(1, static_cast<int64_t>(k)).fill_(task.contains(p[k].name) ? task.at(p[k].name) : p[k].value);
-  tasks.set_tasks(t);
-}
-
 // The world's own numbers: middle, right, home; then x, y, load, limit, speed, said of all robots.
 std::vector<double> saved(const Env& env, int64_t e, int64_t robots) {
   const Tensor s = dynamic_cast<const Restorable&>(env).save(e);
@@ -55,7 +46,7 @@ TEST(Payloads, TheRuleBringsMostHomeAndChanceLittle) {
   auto env = make_world("payloads", 200, "auto_reset = false\n");
   std::map<std::string, double> home;
   for (const std::string kind : {"carry", "random"}) {
-    const auto script = ScriptRegistry::instance().draft(kind, "")->build();
+    const auto script = make_script(kind);
     Frame f;
     env->reset(Rng(1), f);
     for (int64_t t = 0; t < 70; ++t) env->step(script->act(*env, f, Rng(4).split("act", t)), f);

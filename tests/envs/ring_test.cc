@@ -24,11 +24,7 @@ Measured drive(const std::string& options, const std::string& script, const std:
   Tensor t = at::zeros({copies, 3}, at::kDouble);
   t.select(1, 0).fill_(length), t.select(1, 1).fill_(1), t.select(1, 2).fill_(.2);
   tasks.set_tasks(t);
-  auto draft = ScriptRegistry::instance().draft(script, "test");
-  Fields fields;
-  draft->fields(fields);
-  Config::parse("[rival]\n" + settings, "test").read("rival", fields);
-  const auto rival = draft->build();
+  const auto rival = make_script(script, settings);
   Frame f;
   env->reset(Rng(3), f);
   Measured out;

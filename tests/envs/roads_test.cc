@@ -17,11 +17,7 @@
 namespace symma {
 namespace {
 
-const std::string kData = SYMMA_SOURCE_DIR "/../shared/data/roads/";
-
-#define NEEDS_ROADS()                                           \
-  if (!std::filesystem::exists(kData + "siouxfalls_links.csv")) \
-  GTEST_SKIP() << "Sioux Falls is absent: ../shared/data/roads is not there"
+const std::string kData = SHARED_DATA "roads/";
 
 RoadNetwork town(const std::string& name) {
   return read_network(kData + name + "_links.csv", kData + name + "_trips.csv", "");
@@ -47,7 +43,7 @@ TEST(Assignment, SolvesBraess) {
 }
 
 TEST(Assignment, SolvesSiouxFallsAtEveryDemandOfTheSheet) {
-  NEEDS_ROADS();
+  NEEDS_SHARED("roads/siouxfalls_links.csv");
   const RoadNetwork n = town("siouxfalls");
   ASSERT_EQ(n.links.size(), 76u);
   ASSERT_EQ(n.trips.size(), 528u);
@@ -69,7 +65,7 @@ TEST(Assignment, SolvesSiouxFallsAtEveryDemandOfTheSheet) {
 }
 
 TEST(Assignment, FlowsOfSiouxFallsAreThoseOfTheFile) {
-  NEEDS_ROADS();
+  NEEDS_SHARED("roads/siouxfalls_links.csv");
   const RoadNetwork n = town("siouxfalls");
   const auto file = Series::load(kData + "siouxfalls_links.csv");
   const Assignment settled = assign(n, Aim::kEquilibrium), best = assign(n, Aim::kOptimum);
@@ -84,7 +80,7 @@ TEST(Assignment, FlowsOfSiouxFallsAreThoseOfTheFile) {
 }
 
 TEST(Assignment, TotalsOfTheTenTasksAreThoseOfTheFile) {
-  NEEDS_ROADS();
+  NEEDS_SHARED("roads/siouxfalls_links.csv");
   std::ifstream file(kData + "tasks_dev.csv");
   std::string line;
   std::getline(file, line);
@@ -159,23 +155,11 @@ TEST(Routes, AreTheShortestInOrder) {
   }
 }
 
-std::map<std::string, double> judged(const Env& env) {
-  const auto& judge = dynamic_cast<const Judged&>(env);
-  std::map<std::string, double> out;
-  for (size_t k = 0; k < judge.score_names().size(); ++k)
-    out[judge.score_names()[k].name] = judge.scores(0)[k];
-  return out;
-}
-
 std::map<std::string, double> drive(const std::string& options, const std::string& script,
                                     const std::string& settings, Tensor tasks = {}) {
   auto env = make_world("roads", 1, options + "\nauto_reset = false\n");
   if (tasks.defined()) dynamic_cast<HasTasks&>(*env).set_tasks(tasks);
-  auto draft = ScriptRegistry::instance().draft(script, "test");
-  Fields fields;
-  draft->fields(fields);
-  Config::parse("[rival]\n" + settings, "test").read("rival", fields);
-  const auto rival = draft->build();
+  const auto rival = make_script(script, settings);
   rival->check(*env);
   Frame f;
   env->reset(Rng(0), f);
@@ -188,7 +172,7 @@ const std::string kPlatoons = fmt::format(
     kData);
 
 TEST(Roads, AgentsOfAHundredTripsComeToTheSheetsGranularBounds) {
-  NEEDS_ROADS();
+  NEEDS_SHARED("roads/siouxfalls_links.csv");
   auto env = make_world("roads", 1, kPlatoons);
   EXPECT_EQ(env->spec().agents, 3606);
   EXPECT_NEAR(drive(kPlatoons, "best_response", "").at("total_time") / 7594362, 1, .001);
@@ -202,7 +186,7 @@ TEST(Roads, AgentsOfAHundredTripsComeToTheSheetsGranularBounds) {
 // Selfish agents end at the equilibrium and agents who pay tolls at the optimum, by what they read of
 // yesterday alone.
 TEST(Roads, DaysOfLearningEndAtTheEquilibriumOrWithTollsAtTheOptimum) {
-  NEEDS_ROADS();
+  NEEDS_SHARED("roads/siouxfalls_links.csv");
   const auto selfish = drive(kPlatoons + "limit = 400\n", "yesterday", "settling = true");
   EXPECT_NEAR(selfish.at("total_time") / 7594362, 1, .01);
   const auto tolls = drive(kPlatoons + "limit = 400\nreward = \"toll\"\n", "yesterday", "settling = true");
@@ -231,7 +215,7 @@ TEST(Roads, RewardsAreTimesTollsAndTotals) {
 }
 
 TEST(Roads, TasksChangeTheNetwork) {
-  NEEDS_ROADS();
+  NEEDS_SHARED("roads/siouxfalls_links.csv");
   const auto parameters = [] {
     return dynamic_cast<HasTasks&>(*make_world("roads", 1, kPlatoons)).task_parameters();
   }();

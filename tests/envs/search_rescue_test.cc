@@ -76,11 +76,7 @@ Estimate played(const std::string& rule, const std::string& settings = "", doubl
                 const std::string& world = "") {
   constexpr int64_t kCopies = 256;
   auto env = make_world("search_rescue", kCopies, "auto_reset = false\n" + world);
-  auto draft = ScriptRegistry::instance().draft(rule, "test");
-  Fields fields;
-  draft->fields(fields);
-  Config::parse("[rival]\n" + settings, "test").read("rival", fields);
-  const auto script = draft->build();
+  const auto script = make_script(rule, settings);
   script->check(*env);
   Frame f;
   env->reset(Rng(1), f);

@@ -15,7 +15,7 @@
 namespace symma {
 namespace {
 
-const std::string kPrices = SYMMA_SOURCE_DIR "/../shared/data/market/sp500.csv.gz";
+const std::string kPrices = SHARED_DATA "market/sp500.csv.gz";
 
 void set_task(Env& env, double start, double cost = 1) {
   Tensor t = at::zeros({env.spec().copies, 2}, at::kDouble);
@@ -23,28 +23,15 @@ void set_task(Env& env, double start, double cost = 1) {
   dynamic_cast<HasTasks&>(env).set_tasks(t);
 }
 
-std::unique_ptr<Script> rule(const std::string& kind, const std::string& settings) {
-  auto draft = ScriptRegistry::instance().draft(kind, "test");
-  Fields fields;
-  draft->fields(fields);
-  Config::parse("[rival]\n" + settings, "test").read("rival", fields);
-  return draft->build();
-}
-
 std::map<std::string, double> play(Env& env, const Script& script) {
   Frame f;
   env.reset(Rng(0), f);
   for (int64_t t = 0; t < env.spec().limit; ++t) env.step(scripted(script, env, f, Rng(t)), f);
-  const auto& judge = dynamic_cast<const Judged&>(env);
-  const auto scores = judge.scores(0);
-  std::map<std::string, double> out;
-  for (size_t k = 0; k < scores.size(); ++k) out[judge.score_names()[k].name] = scores[k];
-  return out;
+  return judged(env);
 }
 
 TEST(Trading, RulesReachTheSheetsTable) {
-  if (!std::filesystem::exists(kPrices))
-    GTEST_SKIP() << "prices are absent: ../shared/data/market is not there";
+  NEEDS_SHARED("market/sp500.csv.gz");
   struct Row {
     std::string kind, settings;
     double annual, volatility, sharpe, drawdown, turnover;
@@ -57,7 +44,7 @@ TEST(Trading, RulesReachTheSheetsTable) {
         Row{"momentum", "bars = 252\n", .0119, .168, .07, .67, 10}}) {
     auto env = make_world("trading", 1, options);
     set_task(*env, 2500);
-    const auto found = play(*env, *rule(r.kind, r.settings));
+    const auto found = play(*env, *make_script(r.kind, r.settings));
     EXPECT_NEAR(found.at("annual"), r.annual, 5.1e-5) << r.kind << r.settings;
     EXPECT_NEAR(found.at("volatility"), r.volatility, 5.1e-4);
     EXPECT_NEAR(found.at("sharpe"), r.sharpe, 5.1e-3);
@@ -72,7 +59,7 @@ TEST(Trading, RulesReachTheSheetsTable) {
   }
   auto env = make_world("trading", 1, options + "decides = \"variance\"\n");
   set_task(*env, 2500);
-  EXPECT_NEAR(play(*env, *rule("idle", "")).at("qlike"), 1.719, 5.1e-4) << "EWMA";
+  EXPECT_NEAR(play(*env, *make_script("idle", "")).at("qlike"), 1.719, 5.1e-4) << "EWMA";
 }
 
 // Point one of the protocol: later bars are altered, and positions and what is seen stay.
@@ -100,7 +87,7 @@ TEST(Trading, LaterBarsMoveNothing) {
       set_task(*worlds.back(), 400);
       worlds.back()->reset(Rng(0), frames[worlds.size() - 1]);
     }
-    const auto script = rule(kind, "");
+    const auto script = make_script(kind, "");
     // Price t is of bar t - 1: position for bar 499 is set when price 499 is known, and 500 is altered.
     for (int64_t bar = 400; bar < 500; ++bar) {
       const Tensor one = script->act(*worlds[0], frames[0], Rng(0)),
@@ -142,7 +129,8 @@ TEST(Trading, BadInputIsOneClearLine) {
   EXPECT_NE(error_of([&] { set_task(*env, 0); }).find("start"), std::string::npos);
   EXPECT_NE(error_of([&] { set_task(*env, 300, -1); }).find("cost"), std::string::npos);
   auto forecasts = make_world("trading", 1, "decides = \"variance\"\n");
-  EXPECT_NE(error_of([&] { rule("hold", "")->check(*forecasts); }).find("variance"), std::string::npos);
+  EXPECT_NE(error_of([&] { make_script("hold", "")->check(*forecasts); }).find("variance"),
+            std::string::npos);
 }
 
 }  // namespace

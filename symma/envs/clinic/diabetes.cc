@@ -209,7 +209,7 @@ class Diabetes final : public ContinuousCopies, public Judged, public ClinicView
   }
 
  private:
-  enum Part { kPatient, kVmx, kKp3, kF, kKabs, kPortion, kIll, kParts };
+  enum Part { kPatient, kVmx, kKp3, kF, kKabs, kPortion, kIll };
 
   struct Ward {
     Patient patient;  // as the task alters it; what follows changes
@@ -227,7 +227,7 @@ class Diabetes final : public ContinuousCopies, public Judged, public ClinicView
 
   Diabetes(const Options& o, int64_t copies, std::shared_ptr<const Roster> roster)
       : ContinuousCopies(make_spec(o, copies), limited(o), make_parameters(o, *roster),
-                         static_cast<int64_t>(16 + 12 + 7 + 7 + 14 + 9 + 3 * kMarks * o.days)),
+                         static_cast<int64_t>(16 + 12 + 7 + 6 + 14 + 9 + 3 * kMarks * o.days)),
         o_(o),
         by_meal_(o.dose == "meals"),
         total_(static_cast<double>(o.days * kStepsADay)),
@@ -462,9 +462,9 @@ class Diabetes final : public ContinuousCopies, public Judged, public ClinicView
     cargo(w.body.x.data(), 13), cargo(w.body.planned), cargo(w.body.before), cargo(w.body.eaten);        // 16
     cargo(w.meals.minute.data(), 6), cargo(w.meals.grams.data(), 6);                                     // 12
     cargo(w.sensor.e), cargo(w.sensor.knots.data(), 4), cargo(w.sensor.drawn), cargo(w.sensor.reading);  // 7
-    for (double* x : {&w.course.steps, &w.course.within, &w.course.below, &w.course.above, &w.course.risk,
-                      &w.course.sum, &w.course.last_risk})
-      cargo(*x);                                                                          // 7
+    for (double* x :
+         {&w.course.steps, &w.course.within, &w.course.below, &w.course.above, &w.course.risk, &w.course.sum})
+      cargo(*x);                                                                          // 6
     cargo(w.body.eating), cargo(w.minute), cargo(w.reading), cargo(w.sensed.data(), 11);  // 14
     for (double* x :
          {&w.announced, &w.active, &w.read_risk, &w.highest, &w.lowest, &w.sum, &w.count, &w.last_a})

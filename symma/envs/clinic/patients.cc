@@ -5,10 +5,10 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
-#include <mutex>
 
 #include "symma/core/csv.h"
 #include "symma/core/errors.h"
+#include "symma/core/kept.h"
 #include "symma/envs/clinic/patient.h"
 
 namespace symma {
@@ -124,20 +124,11 @@ std::shared_ptr<const std::vector<Patient>> read(const std::string& path) {
 }  // namespace
 
 std::shared_ptr<const std::vector<Patient>> read_patients(const std::string& path) {
-  static std::mutex lock;
-  static std::map<std::string,
-                  std::pair<std::filesystem::file_time_type, std::weak_ptr<const std::vector<Patient>>>>
-      kept;
   std::error_code ec;
-  const auto file = std::filesystem::is_directory(path, ec) ? std::filesystem::path(path) / "patients.csv"
-                                                            : std::filesystem::path(path);
-  const auto written = std::filesystem::last_write_time(file, ec);
-  const std::lock_guard guard(lock);
-  auto& [time, there] = kept[path];
-  if (auto patients = there.lock(); patients && !ec && time == written) return patients;
-  const auto made = read(path);
-  time = written, there = made;
-  return made;
+  const bool folder = std::filesystem::is_directory(path, ec);
+  const auto file = folder ? std::filesystem::path(path) / "patients.csv" : std::filesystem::path(path);
+  return kept<std::vector<Patient>>(path, {file.string(), (file.parent_path() / "clinic.csv").string()},
+                                    [&] { return read(path); });
 }
 
 // Ranges are about the middle half of the published population's; what follows from them at rest is computed.

@@ -58,8 +58,7 @@ void Course::add(double mg_dl, double times) {
   below += mg_dl < 70 ? times : 0;
   above += mg_dl > 180 ? times : 0;
   sum += mg_dl * times;
-  last_risk = glucose_risk(mg_dl);
-  risk += last_risk * times;
+  risk += glucose_risk(mg_dl) * times;
 }
 
 }  // namespace symma

@@ -31,7 +31,7 @@ struct SensorNoise {
 
 // Of the steps lived so far, by their mean glucose below the skin.
 struct Course {
-  double steps = 0, within = 0, below = 0, above = 0, risk = 0, sum = 0, last_risk = 0;
+  double steps = 0, within = 0, below = 0, above = 0, risk = 0, sum = 0;
   void add(double mg_dl, double times = 1);
 };
 

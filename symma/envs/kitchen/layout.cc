@@ -56,7 +56,6 @@ void find_ways(FloorPlan& p) {
 
 FloorPlan parse(const std::string& place, const std::string& name, const std::vector<std::string>& lines) {
   FloorPlan p;
-  p.name = name;
   p.rows = static_cast<int>(lines.size());
   for (const auto& line : lines) p.columns = std::max(p.columns, static_cast<int>(line.size()));
   const auto no = [&](const std::string& wrong, const std::string& right) {

@@ -4,14 +4,12 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
 namespace symma {
 
 struct FloorPlan {
-  std::string name;
   int rows = 0, columns = 0;
   std::vector<char> cell;               // [rows columns]
   std::array<int, 2> start{};           // where the cooks stand

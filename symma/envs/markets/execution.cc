@@ -68,7 +68,7 @@ class Execution final : public ContinuousCopies, public Judged {
                            .train = {0.1, 0.5},
                            .test = {0.1, 0.5},
                            .ood = {0.5, 1}}},
-                         3 + 3 * o.sellers),
+                         1 + 3 * o.sellers),
         tau_(o.days / static_cast<double>(o.limit)),
         noise_(o.noise),
         a_(o.sellers),
@@ -91,6 +91,7 @@ class Execution final : public ContinuousCopies, public Judged {
   }
 
   double held(int64_t e, int64_t i) const { return desks_[e].held[i]; }
+  int64_t period(int64_t e) const { return steps(e); }
 
   // What is held after period j by who is alone.
   double planned(int64_t e, int64_t j) const {
@@ -126,7 +127,7 @@ class Execution final : public ContinuousCopies, public Judged {
 
  private:
   struct Desk {
-    double price = 0, sold = 0, wandered = 0;
+    double price = 0;
     std::vector<double> held, cost, square;  // [A]; square: of what was held, summed over periods
   };
 
@@ -161,7 +162,7 @@ class Execution final : public ContinuousCopies, public Judged {
 
   void begin(int64_t e, Rng) override {
     Desk& d = desks_[e];
-    d.price = d.sold = d.wandered = 0;
+    d.price = 0;
     std::fill(d.held.begin(), d.held.end(), kShares);
     for (auto* v : {&d.cost, &d.square}) std::fill(v->begin(), v->end(), 0.0);
   }
@@ -183,11 +184,8 @@ class Execution final : public ContinuousCopies, public Judged {
       const double risk = 1e-6 * t[kRisk] * t[kSigma] * t[kSigma] * tau_ * d.held[i] * d.held[i];
       reward[i] = static_cast<float>(-(cost + risk) / kShares);
     }
-    d.price = after, d.sold += all;
-    if (noise_) {
-      const double step = t[kSigma] * std::sqrt(tau_) * Draws(episode.split("step", now)).normal();
-      d.price += step, d.wandered += step;
-    }
+    d.price = after;
+    if (noise_) d.price += t[kSigma] * std::sqrt(tau_) * Draws(episode.split("step", now)).normal();
     return last;
   }
 
@@ -212,7 +210,7 @@ class Execution final : public ContinuousCopies, public Judged {
 
   void visit(int64_t e, Cargo& cargo) override {
     Desk& d = desks_[e];
-    cargo(d.price), cargo(d.sold), cargo(d.wandered);
+    cargo(d.price);
     for (auto* v : {&d.held, &d.cost, &d.square}) cargo(v->data(), a_);
     if (!cargo.loading()) return;
     for (double x : d.held)
@@ -231,18 +229,16 @@ class AlmgrenChriss final : public Script {
   using Options = NoOptions;
   explicit AlmgrenChriss(const Options&) {}
   void check(const Env& env) const override { world(env); }
-  Tensor act(const Env& env, const Frame& f, Rng) const override {
+  Tensor act(const Env& env, const Frame&, Rng) const override {
     const Execution& w = world(env);
     const EnvSpec& s = env.spec();
     Tensor out = at::ones({s.copies, s.agents, 1});
     for (int64_t e = 0; e < s.copies; ++e) {
-      const double left = f.obs.data_ptr<float>()[e * s.state];
-      const auto now = std::llround((1 - left) * static_cast<double>(s.limit));
       for (int64_t i = 0; i < s.agents; ++i) {
         const double held = w.held(e, i);
         if (held > 0)
           out.data_ptr<float>()[e * s.agents + i] =
-              static_cast<float>(std::clamp(1 - w.planned(e, now + 1) / held, 0.0, 1.0));
+              static_cast<float>(std::clamp(1 - w.planned(e, w.period(e) + 1) / held, 0.0, 1.0));
       }
     }
     return out;

@@ -63,7 +63,7 @@ class Market final : public Copies, public Judged, public MarketView {
   };
 
   Market(const Options& o, int64_t copies)
-      : Copies(make_spec(o, copies), o, make_parameters(o), 11 + kSeenTrades + a_of(o) * (12 + o.units)),
+      : Copies(make_spec(o, copies), o, make_parameters(o), 10 + kSeenTrades + a_of(o) * (12 + o.units)),
         o_(o),
         a_(a_of(o)),
         players_(spec().agents),
@@ -207,7 +207,7 @@ class Market final : public Copies, public Judged, public MarketView {
     int64_t day = 0, all = 0, earlier = 0;                   // quotes of all days; trades of earlier days
     bool over = false;
     double square = 0;                        // of prices from p*, summed
-    double price = 0, surplus = 0;            // p*, and the greatest that there is
+    double price = 0;                         // p*
     std::array<int64_t, kSeenTrades> last{};  // prices, the newest first
     std::vector<int64_t> limits;              // [A, units]
     std::vector<int64_t> done, quote, stamp;  // [A] units traded; price that stands, or 0; since when
@@ -307,14 +307,13 @@ class Market final : public Copies, public Judged, public MarketView {
     within("shock", t[kShock], -most, most), within("mix", t[kMix], 0, 1e15);
     double sum = 0;
     for (int k = 0; k < kKinds; ++k) {
-      within(parameters_name(k), t[kWeights + k], 0, 1e6);
+      within(task_parameters()[kWeights + k].name.c_str(), t[kWeights + k], 0, 1e6);
       sum += t[kWeights + k];
     }
     if (sum <= 0 && t[kMix] == 0)
       throw UserError(place + ", zi_c", "no kind of trader has a weight",
                       "give one of them some, or set mix");
   }
-  const char* parameters_name(int k) const { return task_parameters()[kWeights + k].name.c_str(); }
 
   int64_t limit_of(const Session& s, int64_t i) const {
     return s.limits[i * o_.units + std::min(s.done[i], o_.units - 1)];
@@ -383,7 +382,7 @@ class Market final : public Copies, public Judged, public MarketView {
                   0};
     }
     const Balance b = balance(s);
-    s.price = b.price, s.surplus = b.surplus;
+    s.price = b.price;
     next_turn(s, episode);
     play_crowd(e, episode);
   }
@@ -582,7 +581,7 @@ class Market final : public Copies, public Judged, public MarketView {
   void visit(int64_t e, Cargo& cargo) override {
     Session& s = sessions_[e];
     cargo(s.quotes), cargo(s.turn), cargo(s.trades), cargo(s.shifted), cargo(s.day), cargo(s.all),
-        cargo(s.earlier), cargo(s.over), cargo(s.square), cargo(s.price), cargo(s.surplus);
+        cargo(s.earlier), cargo(s.over), cargo(s.square), cargo(s.price);
     cargo(s.last.data(), kSeenTrades);
     cargo(s.limits.data(), a_ * o_.units);
     for (auto* v : {&s.done, &s.quote, &s.stamp, &s.cash, &s.kind}) cargo(v->data(), a_);

@@ -16,10 +16,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
-#include <mutex>
 
 #include "symma/core/csv.h"
+#include "symma/core/kept.h"
 #include "symma/envs/copies.h"
 #include "symma/envs/drawing.h"
 #include "symma/envs/script.h"
@@ -62,34 +61,31 @@ std::vector<double> made_up_prices() {
   return out;
 }
 
-std::shared_ptr<const PriceSeries> prices_of(const std::string& path, const std::string& column) {
-  static std::mutex lock;
-  static std::map<std::string, std::weak_ptr<const PriceSeries>> kept;
-  const std::lock_guard guard(lock);
-  auto& there = kept[path + "|" + column];
-  if (auto made = there.lock()) return made;
+std::vector<double> prices_in(const CsvFile& file, const std::string& column) {
   std::vector<double> prices;
-  if (path.empty()) {
-    prices = made_up_prices();
-  } else {
-    const CsvFile file = CsvFile::load(path);
-    const size_t c = file.column(column);
-    for (size_t i = 0; i < file.rows.size(); ++i) {
-      if (file.missing(i, c))
-        throw UserError(file.place(i, c), "has no price", "give every bar one, or leave the row out");
-      const double x = file.number(i, c);
-      if (!(x > 0))
-        throw UserError(file.place(i, c), fmt::format("a price of {:g}", x), "prices are above 0");
-      prices.push_back(x);
-      if (i > 0 && std::abs(std::log(prices[i] / prices[i - 1])) > 1)
-        throw UserError(file.place(i, c),
-                        fmt::format("the price goes from {:g} to {:g} in one bar", prices[i - 1], x),
-                        "mend the price, or adjust for splits");
-    }
+  const size_t c = file.column(column);
+  for (size_t i = 0; i < file.rows.size(); ++i) {
+    if (file.missing(i, c))
+      throw UserError(file.place(i, c), "has no price", "give every bar one, or leave the row out");
+    const double x = file.number(i, c);
+    if (!(x > 0)) throw UserError(file.place(i, c), fmt::format("a price of {:g}", x), "prices are above 0");
+    prices.push_back(x);
+    if (i > 0 && std::abs(std::log(prices[i] / prices[i - 1])) > 1)
+      throw UserError(file.place(i, c),
+                      fmt::format("the price goes from {:g} to {:g} in one bar", prices[i - 1], x),
+                      "mend the price, or adjust for splits");
   }
-  const auto made = std::make_shared<const PriceSeries>(std::move(prices));
-  there = made;
-  return made;
+  return prices;
+}
+
+// Prices made up where `path` is empty.
+std::shared_ptr<const PriceSeries> prices_of(const std::string& path, const std::string& column) {
+  std::vector<std::string> files;
+  if (!path.empty()) files.push_back(path);
+  return kept<PriceSeries>(path + "|" + column, files, [&] {
+    return std::make_shared<const PriceSeries>(path.empty() ? made_up_prices()
+                                                            : prices_in(CsvFile::load(path), column));
+  });
 }
 
 class TradingWorld final : public ContinuousCopies, public Judged {

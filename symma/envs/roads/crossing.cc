@@ -25,15 +25,6 @@ double not_zero(double x) {
 double heading_at(const Lane& l, double s) {
   return l.round ? l.turn * s / l.radius + l.phase + kPi / 2 * l.turn : l.heading;
 }
-void place_at(const Lane& l, double s, double& x, double& y) {
-  if (!l.round) {
-    x = l.x + s * l.cos, y = l.y + s * l.sin;
-    return;
-  }
-  const double phi = l.turn * s / l.radius + l.phase;
-  x = l.x + l.radius * std::cos(phi), y = l.y + l.radius * std::sin(phi);
-}
-
 std::array<Lane, kLanes> made() {
   std::array<Lane, kLanes> out;
   constexpr double kRight = kLaneWidth + 5, kLeft = kRight + kLaneWidth, kOuter = kRight + kLaneWidth / 2,
@@ -151,18 +142,6 @@ struct Point {
   double x, y;
 };
 
-// Where a car at constant speed will be, by its route.
-void foresee(const Car& c, double t, Point& at, double& heading) {
-  const auto& lanes = crossing_lanes();
-  double s = along(lanes[c.lane], c.x, c.y).s + c.speed * t;
-  int k = 0;
-  const int n = c.left > 0 ? c.left : 1;
-  const auto lane = [&](int i) { return c.left > 0 ? c.route[i] : c.lane; };
-  while (k + 1 < n && s > lanes[lane(k)].length) s -= lanes[lane(k++)].length;
-  place_at(lanes[lane(k)], s, at.x, at.y);
-  heading = heading_at(lanes[lane(k)], s);
-}
-
 // Whether a corner, the centre or the middle of an edge of one rectangle is in the other. The original turns
 // the offset by +heading, where -heading is meant; so does this.
 bool point_inside(const Point& a, double heading_a, const Point& b, double heading_b, double length,
@@ -186,9 +165,20 @@ struct Path {
   double heading[11];
 };
 
+// By its route, at constant speed.
 Path path_of(const Car& c) {
+  const auto& lanes = crossing_lanes();
+  const double from = along(lanes[c.lane], c.x, c.y).s;
+  const int n = c.left > 0 ? c.left : 1;
+  const auto lane = [&](int i) -> const Lane& { return lanes[c.left > 0 ? c.route[i] : c.lane]; };
   Path p;
-  for (int k = 0; k < 11; ++k) foresee(c, .25 * (k + 1), p.at[k], p.heading[k]);
+  for (int j = 0; j < 11; ++j) {
+    double s = from + c.speed * (.25 * (j + 1));
+    int k = 0;
+    while (k + 1 < n && s > lane(k).length) s -= lane(k++).length;
+    place_at(lane(k), s, p.at[j].x, p.at[j].y);
+    p.heading[j] = heading_at(lane(k), s);
+  }
   return p;
 }
 
@@ -258,6 +248,15 @@ void collide(Car& a, Car& b, double dt) {
 }
 
 }  // namespace
+
+void place_at(const Lane& l, double s, double& x, double& y) {
+  if (!l.round) {
+    x = l.x + s * l.cos, y = l.y + s * l.sin;
+    return;
+  }
+  const double phi = l.turn * s / l.radius + l.phase;
+  x = l.x + l.radius * std::cos(phi), y = l.y + l.radius * std::sin(phi);
+}
 
 const std::array<Lane, kLanes>& crossing_lanes() {
   static const std::array<Lane, kLanes> lanes = made();
@@ -362,7 +361,7 @@ void rule(std::vector<Car>& cars) {
   }
   thread_local std::vector<Path> paths;
   paths.clear();
-  for (const Car& c : cars) paths.push_back(path_of(c));
+  for (const Car& c : cars) paths.push_back(c.gone ? Path{} : path_of(c));
   for (size_t i = 0; i < cars.size(); ++i) {
     for (size_t j = i + 1; j < cars.size(); ++j) {
       if (cars[i].gone || cars[j].gone || !meet(paths[i], paths[j])) continue;

@@ -54,6 +54,7 @@ struct Along {
   double s, lateral;
 };
 Along along(const Lane&, double x, double y);
+void place_at(const Lane&, double s, double& x, double& y);  // in the middle of the lane
 bool on_road(const Car&);
 bool has_arrived(const Car&);                 // 25 m into an exit
 double way_to(const Car&, const Car& other);  // along the present lane of the first

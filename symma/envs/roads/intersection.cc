@@ -96,11 +96,8 @@ class Intersection final : public Copies, public Judged, public CrossingView {
       constexpr int kPieces = 8;
       for (int k = 0; k <= kPieces; ++k) {
         const double s = l.length * k / kPieces;
-        double x = l.x + s * l.cos, y = l.y + s * l.sin;
-        if (l.round) {
-          const double phi = l.turn * s / l.radius + l.phase;
-          x = l.x + l.radius * std::cos(phi), y = l.y + l.radius * std::sin(phi);
-        }
+        double x, y;
+        place_at(l, s, x, y);
         if (k > 0) p.line(scale(x1), scale(y1), scale(x), scale(y), "#dddddd", 13);
         x1 = x, y1 = y;
       }
@@ -311,7 +308,6 @@ class Intersection final : public Copies, public Judged, public CrossingView {
     cargo(n), cargo(r.ticks);
     if (n < 0 || n > kMostCars)
       throw UserError(place(e), fmt::format("{} cars", n), fmt::format("0 to {} fit", kMostCars));
-    r.cars.resize(n);
     std::vector<Car> all = r.cars;
     all.resize(kMostCars);
     int64_t players = 0;

@@ -1,6 +1,7 @@
 // What a script of the intersection may look at.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -21,6 +21,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <numbers>
@@ -158,8 +159,11 @@ class Roads final : public Copies, public Judged, public RoadsView {
   int64_t last_choice(int64_t e, int64_t i) const override { return days_[e].choice[i]; }
   const std::vector<double>& flow(int64_t e) const override { return days_[e].flow; }
   bool tolls() const override { return o_.reward == "toll"; }
-  std::vector<int64_t> planned(int64_t e, Aim aim) const override {
-    return dealt(assign(days_[e].network, aim, 1e-9, &town_.routes));
+  int64_t day(int64_t e) const override { return steps(e); }
+  const std::vector<int64_t>& planned(int64_t e, Aim aim) const override {
+    std::vector<int64_t>& plan = days_[e].plans[static_cast<int>(aim)];
+    if (plan.empty()) plan = dealt(assign(days_[e].network, aim, 1e-9, &town_.routes));
+    return plan;
   }
 
   std::string text(int64_t e) const override {
@@ -235,11 +239,12 @@ class Roads final : public Copies, public Judged, public RoadsView {
     double equilibrium = 0, optimum = 0;
   };
   struct Day {
-    RoadNetwork network;          // with today's capacities and trips
-    std::vector<double> scale;    // [trips]: of their number
-    std::vector<double> flow;     // [links], of yesterday
-    std::vector<int64_t> choice;  // [A], -1 before the first
-    std::vector<int64_t> advice;  // [A], where drivers are advised
+    RoadNetwork network;                                // with today's capacities and trips
+    std::vector<double> scale;                          // [trips]: of their number
+    std::vector<double> flow;                           // [links], of yesterday
+    std::vector<int64_t> choice;                        // [A], -1 before the first
+    std::vector<double> made_for;                       // the task that the network is as
+    mutable std::array<std::vector<int64_t>, 2> plans;  // [A] by aim, once asked for
     double total = 0, third = 0;
     mutable std::shared_ptr<const Anchors> anchors;  // once they are asked for
   };
@@ -331,8 +336,13 @@ class Roads final : public Copies, public Judged, public RoadsView {
   void settle(int64_t e) {
     Day& d = days_[e];
     const double* t = task(e);
+    if (std::vector<double> now(t, t + task_parameters().size()); d.made_for != now)
+      d.made_for = std::move(now);
+    else
+      return;
     if (d.network.links.empty()) d.network = town_.network;
     d.anchors.reset();
+    for (auto& plan : d.plans) plan.clear();
     const size_t links = d.network.links.size();
     for (size_t l = 0; l < links; ++l) d.network.links[l].capacity = town_.network.links[l].capacity;
     std::array<int64_t, 3> named;
@@ -354,8 +364,6 @@ class Roads final : public Copies, public Judged, public RoadsView {
       if (t[kMap] > 0) d.scale[g] *= std::exp(t[kSpread] * draw.normal());
       d.network.trips[g].number = town_.network.trips[g].number * d.scale[g];
     }
-    d.advice.clear();
-    if (t[kAdvised] > 0) d.advice = planned(e, Aim::kOptimum);
   }
 
   // Routes dealt out to the agents of each group in the shares of a solution.
@@ -409,11 +417,13 @@ class Roads final : public Copies, public Judged, public RoadsView {
     Day& d = days_[e];
     const size_t agents = town_.group.size(), links = d.flow.size();
     std::fill(d.flow.begin(), d.flow.end(), 0.0);
+    const double advised = task(e)[kAdvised];
+    const std::vector<int64_t>* const advice = advised > 0 ? &planned(e, Aim::kOptimum) : nullptr;
     for (size_t i = 0; i < agents; ++i) {
       // Drivers are advised in an order that spreads them over all groups.
       const double rank = static_cast<double>(i) * std::numbers::phi;
-      const bool told = !d.advice.empty() && rank - std::floor(rank) < task(e)[kAdvised];
-      d.choice[i] = told ? d.advice[i] : actions[i];
+      const bool told = advice && rank - std::floor(rank) < advised;
+      d.choice[i] = told ? (*advice)[i] : actions[i];
       const int64_t g = town_.group[i];
       const double w = town_.weight[i] * d.scale[g];
       for (int32_t l : town_.routes[g][d.choice[i]]) d.flow[l] += w;

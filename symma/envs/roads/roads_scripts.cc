@@ -83,7 +83,7 @@ class Yesterday final : public Script {
   };
   explicit Yesterday(const Options& o) : o_(o) {}
   void check(const Env& env) const override { roads_of(env, "yesterday"); }
-  Tensor act(const Env& env, const Frame& frame, Rng rng) const override {
+  Tensor act(const Env& env, const Frame&, Rng rng) const override {
     const RoadsView& roads = roads_of(env, "yesterday");
     const EnvSpec& s = env.spec();
     Tensor out = at::zeros({s.copies, s.agents}, at::kLong);
@@ -91,10 +91,7 @@ class Yesterday final : public Script {
       const RoadNetwork& n = roads.network(e);
       const std::vector<double>& flow = roads.flow(e);
       Draws draw(rng.split("copy", e));
-      // The day over the limit stands behind the last choice of what agents see.
-      const int64_t at = s.actions * (roads.tolls() ? 3 : 2);
-      const double day = frame.obs.data_ptr<float>()[e * s.state + at] * static_cast<double>(s.limit);
-      const double share = o_.settling ? o_.share / (1 + std::round(day)) : o_.share;
+      const double share = o_.settling ? o_.share / (1 + static_cast<double>(roads.day(e))) : o_.share;
       std::vector<double> cost(n.links.size());
       for (size_t l = 0; l < cost.size(); ++l)
         cost[l] = n.links[l].time(flow[l]) + (roads.tolls() ? n.links[l].harm(flow[l]) : 0);
@@ -136,7 +133,7 @@ class Planned final : public Script {
     const EnvSpec& s = env.spec();
     Tensor out = at::zeros({s.copies, s.agents}, at::kLong);
     for (int64_t e = 0; e < s.copies; ++e) {
-      const auto told = roads.planned(e, o_.aim == "optimum" ? Aim::kOptimum : Aim::kEquilibrium);
+      const auto& told = roads.planned(e, o_.aim == "optimum" ? Aim::kOptimum : Aim::kEquilibrium);
       std::copy(told.begin(), told.end(), out.data_ptr<int64_t>() + e * s.agents);
     }
     return out;

@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <map>
-#include <mutex>
 #include <sstream>
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
+#include "symma/core/kept.h"
 
 namespace symma {
 namespace {
@@ -215,18 +214,8 @@ Shop make_shop(const ShopKind& kind, Rng rng) {
 }
 
 std::shared_ptr<const std::vector<Shop>> read_shops(const std::string& path) {
-  static std::mutex lock;
-  static std::map<std::string,
-                  std::pair<std::filesystem::file_time_type, std::weak_ptr<const std::vector<Shop>>>>
-      kept;
-  const std::lock_guard guard(lock);
-  std::error_code ec;
-  const auto when = std::filesystem::last_write_time(path, ec);
-  auto& [written, there] = kept[path];
-  if (auto shops = there.lock(); shops && !ec && written == when) return shops;
-  const auto made = std::make_shared<const std::vector<Shop>>(read(path));
-  there = made, written = when;
-  return made;
+  return kept<std::vector<Shop>>(path, {path},
+                                 [&] { return std::make_shared<const std::vector<Shop>>(read(path)); });
 }
 
 }  // namespace symma

@@ -129,7 +129,7 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
   }
 
  private:
-  enum Part { kTargets, kClusters, kDrift, kSmoke, kFails, kParts };
+  enum Part { kTargets, kClusters, kDrift, kSmoke, kFails };
 
   struct Searcher {
     double x, y, heading, speed;
