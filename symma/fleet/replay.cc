@@ -9,7 +9,6 @@
 #include <thread>
 
 #include "symma/core/errors.h"
-#include "symma/fleet/calendar.h"
 #include "symma/fleet/roster.h"
 #include "symma/fleet/round.h"
 #include "symma/transports/hall.h"
@@ -115,8 +114,10 @@ class Played final : public Transport {
 
 // One process, as it went. Where it was gone it plays on, and nobody hears it.
 RunState played(const Experiment& e, RunState run, Part part, const Score& score, Transport& letters) {
-  const Calendar calendar(e, score.end);
   const RunState start = run;
+  // Of what it saved, what it came back with or was judged by.
+  std::set<int64_t> asked{part.stands};
+  for (const Comeback& back : part.comebacks) asked.insert(back.of);
   std::map<int64_t, RunState> saved{{0, run}};
   const auto come_back = [&] {
     const Comeback back = part.comebacks.front();
@@ -130,7 +131,7 @@ RunState played(const Experiment& e, RunState run, Part part, const Score& score
   };
   while (run.round < score.end) {
     run_round(e, run, &letters);
-    if (calendar.saves(run.round)) saved[run.round] = run;
+    if (asked.contains(run.round)) saved[run.round] = run;
     if (score.welcomes.contains(run.round)) welcome(run);
     while (!part.comebacks.empty() &&
            run.round ==

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <set>
 
 #include "symma/core/errors.h"
 #include "symma/core/record.h"
@@ -96,11 +97,13 @@ class Overview {
       }
       TensorDict now = of_safetensors(parcels[p], "a letter").tensors;
       stop = stop || now.at("counts").data_ptr<int64_t>()[2] != 0;
-      for (const int64_t a : shares_[p]) heard_[a] = true;
+      heard_.insert(shares_[p].begin(), shares_[p].end());
       if (log) last = std::move(now);
     }
     return stop;
   }
+
+  const TensorDict& last(size_t place) const { return last_[place]; }
 
   // Rows as they were last known, [N, Q].
   Tensor theta() const { return joined("theta"); }
@@ -134,15 +137,15 @@ class Overview {
     out.learner.theta = joined("theta");
     if (last_[0].contains("env_steps")) out.learner.own["env_steps"] = joined("env_steps");
     out.rounds = joined("rounds");
-    std::map<std::string, int> names;
+    std::set<std::string> names;
     int64_t bits = 0;
     for (const TensorDict& part : last_) {
       for (const auto& [name, t] : part)
-        if (name.starts_with("sum.")) ++names[name];
+        if (name.starts_with("sum.")) names.insert(name);
       out.tasks += part.at("counts").data_ptr<int64_t>()[0];
       bits += part.at("counts").data_ptr<int64_t>()[1];
     }
-    for (const auto& [name, n] : names) out.sums[name.substr(4)] = joined(name);
+    for (const auto& name : names) out.sums[name.substr(4)] = joined(name);
     out.exchange.bits = {bits};
     return out;
   }
@@ -157,7 +160,7 @@ class Overview {
   const Experiment& e_;
   const std::vector<std::vector<int64_t>>& shares_;
   std::vector<TensorDict> last_;
-  std::map<int64_t, bool> heard_;
+  std::set<int64_t> heard_;
 };
 
 // Who has been there, as the first sees it.
@@ -394,7 +397,8 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
   const Calendar calendar(e, last_round);
   double score = std::nan(""), loss = std::nan("");
   std::vector<std::string> files(party.places());
-  Overview overview(e, party.shares());
+  std::optional<Overview> overview;
+  if (first) overview.emplace(e, party.shares());
   Company company(party.places());
   bool stopped = false;
   while (run.round < last_round && !stopped) {
@@ -408,17 +412,16 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
       std::vector<std::string> answers(party.places());
       std::vector<int64_t> coming;
       if (first) {
-        stopped = overview.add(all, log);
+        stopped = overview->add(all, log);
         if (log) {
-          const RunState fleet = overview.run(run);
+          const RunState fleet = overview->run(run);
           loss = mean_of(e, fleet, "loss");
           Json validation;
           if (judged) {
             std::vector<EvalResult> parts;
-            for (const std::string& parcel : all)
-              if (!parcel.empty())
-                parts.push_back(take_scores(of_safetensors(parcel, "a letter").tensors, "validation.", e,
-                                            Split::kValidation));
+            for (size_t p = 0; p < all.size(); ++p)
+              if (!all[p].empty())
+                parts.push_back(take_scores(overview->last(p), "validation.", e, Split::kValidation));
             validation = validation_row(e, join(e, parts));
             score = score_of(validation);
           }
@@ -448,7 +451,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
       if (!coming.empty()) roster.add({{"round", run.round}, {"comes", coming}});
       for (const int64_t p : coming) {
         const Entry entry{run.round, run.exchange.rounds, party.meetings(), answer->there,
-                          company.knows(p) ? Json() : overview.beside(p)};
+                          company.knows(p) ? Json() : overview->beside(p)};
         party.comings()->let_in(p, entry.text());
       }
       if (party.comings() != nullptr) party.comings()->there(answer->there, answer->directory);
@@ -481,12 +484,14 @@ std::vector<EvalResult> judge_together(const Experiment& e, Party& party, const 
   for (const auto& [name, split] : splits) put_scores(mine, name, judge(e, own, split));
   const std::vector<std::string> all = party.gather(letter_of(mine));
   std::vector<EvalResult> out;
+  if (!party.first()) return out;
+  std::vector<TensorDict> told;
+  for (const std::string& parcel : all)
+    if (!parcel.empty()) told.push_back(of_safetensors(parcel, "a letter").tensors);
   for (const auto& [name, split] : splits) {
     std::vector<EvalResult> parts;
-    for (const std::string& parcel : all)
-      if (!parcel.empty())
-        parts.push_back(take_scores(of_safetensors(parcel, "a letter").tensors, name, e, split));
-    if (party.first()) out.push_back(join(e, parts));
+    for (const TensorDict& one : told) parts.push_back(take_scores(one, name, e, split));
+    out.push_back(join(e, parts));
   }
   return out;
 }

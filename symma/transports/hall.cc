@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 
 #include "symma/core/tensor.h"
 
@@ -38,13 +39,13 @@ class Hall::Seat final : public Transport {
     std::unique_lock lock(hall_.mutex_);
     auto& box = hall_.boxes_[me_];
     const auto there = [&] {
+      // Whoever has said something later will not say this any more.
+      std::set<int64_t> past;
+      for (auto it = box.upper_bound({kind, round, INT64_MAX});
+           it != box.end() && std::get<0>(it->first) == kind; ++it)
+        past.insert(std::get<2>(it->first));
       return std::all_of(from.begin(), from.end(), [&](int64_t f) {
-        if (hall_.gone_[hall_.seat_of(f)] || box.contains({kind, round, f})) return true;
-        // Whoever has said something later will not say this any more.
-        for (auto it = box.upper_bound({kind, round, f}); it != box.end() && std::get<0>(it->first) == kind;
-             ++it)
-          if (std::get<2>(it->first) == f) return true;
-        return false;
+        return hall_.gone_[hall_.seat_of(f)] || box.contains({kind, round, f}) || past.contains(f);
       });
     };
     hall_.came_.wait_for(lock, std::chrono::duration<double>(hall_.patience_), there);
