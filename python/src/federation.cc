@@ -151,7 +151,7 @@ class Server {
 
 class Agent {
  public:
-  Agent(SharedExperiment e, int64_t id) : e_(std::move(e)), id_(id) {
+  Agent(SharedExperiment e, int64_t id) : e_(std::move(e)) {
     check(*e_);
     const int64_t n = e_->fleet.agents;
     if (id < 0 || id >= n)
@@ -210,7 +210,6 @@ class Agent {
     for (auto& [name, sum] : sums) sum = sum / static_cast<double>(e_->exchange.options.every);
     Mailbox mail;
     mail.waits = true;
-    const std::vector<int64_t> bits = s.bits;
     try {
       exchange(e_->exchange, s, run_.learner.theta, e_->exchange_key(), &mail);
     } catch (const NotYet&) {
@@ -222,7 +221,6 @@ class Agent {
 
   nb::dict judge(const std::string& split, int64_t tasks) {
     EvalResult r;
-    Json verdict;
     {
       nb::gil_scoped_release free;
       r = evaluate({*e_->learner, *e_->model, *e_->family, run_.learner, {}}, split_of(split),
@@ -248,7 +246,6 @@ class Agent {
 
  private:
   SharedExperiment e_;
-  int64_t id_;
   RunState run_, fresh_;
 };
 

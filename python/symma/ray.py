@@ -24,6 +24,7 @@ except ImportError:
     raise ImportError("symma.ray needs ray: pip install 'symma[ray]'") from None
 
 from . import _engine
+from ._checks import whole
 from ._settings import experiment as _experiment, lay, nested, over as _over
 from .errors import UserError
 from .parts import registered, take_up
@@ -170,12 +171,6 @@ class _Log:
                 listener(row)
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < least:
-        raise UserError(name, f"is {value!r}", f"give a whole number of {least} or more")
-    return int(value)
-
-
 def train(experiment: Any = None, *, num_workers: int = 2, out: Any = None, resume: bool = False, force: bool = False, progress: Any = True,
           loggers: Iterable[Callable] = (), threads: int = 1, max_failures: int = 3, silence: float = 60, wait: float = 300,
           address: Optional[str] = None, worker_options: Optional[dict] = None, **settings: Any) -> Run:
@@ -192,9 +187,9 @@ def train(experiment: Any = None, *, num_workers: int = 2, out: Any = None, resu
 
     Raises UserError; RuntimeError where workers died too often. What a part of one's own raises arrives as itself.
     """
-    places = _whole("num_workers", num_workers, 1)
-    cores = _whole("threads", threads, 1)
-    failures = _whole("max_failures", max_failures, 0)
+    places = whole(num_workers, "num_workers", 1)
+    cores = whole(threads, "threads", 1)
+    failures = whole(max_failures, "max_failures", 0)
     origin = "symma.ray.train"
     if experiment is None and resume:
         if out is None:
@@ -349,12 +344,12 @@ def sweep(experiment: Any = None, over: Any = (), *, out: Any = None, force: boo
 
     task_options: more for Ray's `.options(...)` of each task. Raises UserError.
     """
-    cores = _whole("threads", threads, 1)
+    cores = whole(threads, "threads", 1)
     plan = Plan(experiment, over, out, force, settings)
     due = plan.due()
     tell = teller(progress, len(plan.all), len(plan.all) - len(due))
     start(address)
-    task = ray.remote(_one_of_a_sweep).options(**{"num_cpus": cores, "max_retries": _whole("max_failures", max_failures, 0), **(task_options or {})})
+    task = ray.remote(_one_of_a_sweep).options(**{"num_cpus": cores, "max_retries": whole(max_failures, "max_failures", 0), **(task_options or {})})
     refs: dict[Any, str] = {}
     why: dict[str, str] = {}
     for c in due:
@@ -396,7 +391,7 @@ def trainable(experiment: Any = None, *, threads: int = 1, loggers: Iterable[Cal
     loggers have. The last report is the run's judgement on unseen tasks: `score`, with `done_rounds`, and `finished` 1. Whether more
     is better, `trainable.mode` says ("min" or "max"). The run's folder is `run` in the trial's. Raises UserError.
     """
-    _whole("threads", threads, 1)
+    whole(threads, "threads", 1)
     e = _experiment(experiment, settings, "symma.ray.trainable")  # what is wrong is told here, not in each trial
     order, listeners = _order(experiment, settings, "symma.ray.trainable", e), list(loggers)
 

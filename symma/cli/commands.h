@@ -30,6 +30,9 @@ void add_play(CLI::App&);
 void add_completion(CLI::App&);
 void add_replay(CLI::App&);
 
+// A word of a command, in quotes where a shell would read it otherwise.
+std::string shell_word(const std::string&);
+
 // The experiment of a run folder, with settings laid over it. Throws UserError where the folder holds no run.
 Experiment open_experiment(const std::string& folder, const std::vector<std::string>& settings);
 

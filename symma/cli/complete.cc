@@ -26,10 +26,10 @@ std::vector<std::string> flags_of(const CLI::App& c) {
   return out;
 }
 
-std::string quoted(const std::string& s, char quote = '\'') {
-  std::string out(1, quote);
-  for (char c : s) out += c == quote ? std::string("'\\''") : std::string(1, c);
-  return out + quote;
+std::string quoted(const std::string& s) {
+  std::string out = "'";
+  for (char c : s) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
 }
 
 std::string bash(const CLI::App& app) {

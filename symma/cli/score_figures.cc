@@ -154,13 +154,6 @@ Json gap_json(const Found& a, const Found& b, const std::string& to, bool higher
   return gap_json(to, x.mean - y.mean, std::hypot(x.ci95, y.ci95), "unpaired tasks");
 }
 
-std::string shell_word(const std::string& s) {
-  if (s.find_first_of(" []\"'*?,;&|<>()$\\{}") == std::string::npos) return s;
-  std::string out = "'";
-  for (char c : s) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 // What makes the figure again: a sweep over the seeds, or where runs are judged in a way of the scorecard's
 // own, the scorecard with this figure alone.
 std::string command_of(const ScoreRuns& r, const Item& item) {

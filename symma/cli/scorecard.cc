@@ -212,15 +212,8 @@ void run_all(const ScoreArguments& a, ScorePlan& plan, Json& failed) {
   const int each = std::max<int>(1, threads());
   const Batch batch{.file = a.file, .folder = a.folder, .jobs = a.jobs, .quiet = a.quiet, .threads = each};
   const auto begin = std::chrono::steady_clock::now();
-  const auto note = [&](const std::vector<Planned>& runs, const std::vector<Outcome>& outcomes) {
-    for (size_t i = 0; i < runs.size(); ++i)
-      if (outcomes[i].fate == Fate::kFailed)
-        failed.push_back({{"run", runs[i].name}, {"why", outcomes[i].why}});
-  };
   if (!plan.settled) {
-    const auto first = runs_of(a, plan, true);
-    const auto outcomes = run_batch(batch, first);
-    note(first, outcomes);
+    const auto outcomes = run_batch(batch, runs_of(a, plan, true));
     const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     const double turns = static_cast<double>(a.seeds) / static_cast<double>(a.jobs);
     double planned = 0;
@@ -246,8 +239,10 @@ void run_all(const ScoreArguments& a, ScorePlan& plan, Json& failed) {
     keep(a, plan);
   }
   const auto all = runs_of(a, plan, false);
+  const auto outcomes = run_batch(batch, all);
   failed = Json::array();
-  note(all, run_batch(batch, all));
+  for (size_t i = 0; i < all.size(); ++i)
+    if (outcomes[i].fate == Fate::kFailed) failed.push_back({{"run", all[i].name}, {"why", outcomes[i].why}});
 }
 
 void run_scorecard(ScoreArguments a) {

@@ -63,15 +63,6 @@ std::string duration(double seconds) {
   return fmt::format("{}:{:02}", s / 60, s % 60);
 }
 
-// In quotes where a shell would read it otherwise.
-std::string shell_word(const std::string& s) {
-  const auto plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("_-./+,:@%=", c); };
-  if (!s.empty() && std::all_of(s.begin(), s.end(), plain)) return s;
-  std::string out = "'";
-  for (char c : s) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 // One line that rewrites itself on a terminal; a plain line now and then elsewhere.
 class ProgressLine {
  public:

@@ -15,12 +15,12 @@ const char* const kImages =
 class Alone : public testing::Test {
  protected:
   void SetUp() override {
-    write_drawings(at / "work/drawings", 4, 4, 4);
-    spill(at / "work/i.toml", kImages);
-    run_well({"train", "i.toml", "--out", "../runs/i"}, at.path() / "work");
+    write_drawings(at / "study/drawings", 4, 4, 4);
+    spill(at / "study/i.toml", kImages);
+    run_well({"train", "i.toml", "--out", "../runs/i"}, at.path() / "study");
     for (int i = 0; i < 4; ++i) {
       const std::string n = std::to_string(i);
-      fs::copy(at / ("work/drawings/alphabet0/character" + n + "/0.png"), at / ("few" + n + ".png"));
+      fs::copy(at / ("study/drawings/alphabet0/character" + n + "/0.png"), at / ("few" + n + ".png"));
     }
     spill(at / "few.csv", "file,label\nfew0.png,a\nfew1.png,b\nfew2.png,\nfew3.png,\n");
     fs::create_directory(at / "elsewhere");
@@ -45,10 +45,10 @@ TEST_F(Alone, ItIsJudgedFromAnyFolder) {
 
 TEST_F(Alone, ItPredictsWithoutItsData) {
   const std::string before = adapted();
-  fs::rename(at / "work/drawings", at / "work/gone");
+  fs::rename(at / "study/drawings", at / "study/gone");
   EXPECT_EQ(adapted(), before);
   run_well({"export", "../runs/i", "--to", "bin"}, at.path() / "elsewhere");
-  run_well({"eval", "../runs/i", "--data", "../work/gone"}, at.path() / "elsewhere");
+  run_well({"eval", "../runs/i", "--data", "../study/gone"}, at.path() / "elsewhere");
   expect_refusal(run({"eval", "../runs/i"}, at.path() / "elsewhere"),
                  {"drawings", "are not there", "eval --data"});
   expect_refusal(
@@ -58,21 +58,21 @@ TEST_F(Alone, ItPredictsWithoutItsData) {
 
 TEST_F(Alone, DataThatChangedAreNoticed) {
   const std::string before = adapted();
-  spill(at / "work/drawings/alphabet1/character1/0.png", slurp(at / "few3.png"));
+  spill(at / "study/drawings/alphabet1/character1/0.png", slurp(at / "few3.png"));
   const Result r = run_well({"adapt", "../runs/i", "--data", "../few.csv"}, at.path() / "elsewhere");
   EXPECT_TRUE(holds(r.err, "drawings has changed since training")) << r.err;
   EXPECT_EQ(slurp(at / "runs/i/adapted/predictions.csv") + slurp(at / "runs/i/adapted/adapted.safetensors"),
             before);
   expect_refusal(run({"eval", "runs/i"}, at.path()), {"has changed", "put it back", "new run"});
   expect_refusal(
-      run({"train", "i.toml", "--resume", "--out", "../runs/i", "--set", "rounds=5"}, at.path() / "work"),
+      run({"train", "i.toml", "--resume", "--out", "../runs/i", "--set", "rounds=5"}, at.path() / "study"),
       {"has changed"}, true);
   EXPECT_EQ(json_file(at / "runs/i/summary.json")["rounds"], 3);
   // Other data in the place from which the shell looks are not taken for those of the run.
   write_drawings(at / "elsewhere/drawings", 4, 4, 4);
   spill(at / "elsewhere/drawings/alphabet0/character0/0.png", slurp(at / "few3.png"));
   expect_refusal(run({"eval", "../runs/i"}, at.path() / "elsewhere"), {"has changed"});
-  run_well({"train", "i.toml", "--force", "--out", "../runs/i"}, at.path() / "work");
+  run_well({"train", "i.toml", "--force", "--out", "../runs/i"}, at.path() / "study");
   run_well({"eval", "../runs/i"}, at.path() / "elsewhere");
 }
 
@@ -93,7 +93,7 @@ TEST_F(Alone, ListedEpisodesRunAsTheyAre) {
   for (int e = 0; e < 6; ++e) {
     for (int c = 0; c < 3; ++c) {
       const std::string drawing =
-          "work/drawings/alphabet" + std::to_string(e % 4) + "/character" + std::to_string(c) + "/";
+          "study/drawings/alphabet" + std::to_string(e % 4) + "/character" + std::to_string(c) + "/";
       list += std::to_string(e) + "," + drawing + "0.png,support,l" + std::to_string(c) + "\n";
       list += std::to_string(e) + "," + drawing + "1.png,query,l" + std::to_string(c) + "\n";
     }

@@ -5,19 +5,6 @@ namespace {
 
 using namespace program;
 
-const std::string kFew = R"(agents = 2
-rounds = 20
-tasks = 2
-[task]
-kind = "sinusoid"
-[model]
-hidden = [6]
-[eval]
-tasks = 6
-steps = [0, 1]
-validation_tasks = 3
-)";
-
 TEST(Terminal, CompletionAndManAreOfTheParser) {
   TempDir at;
   const std::string bash = run_well({"completion", "bash"}, at.path()).out;
@@ -55,7 +42,7 @@ TEST(Terminal, ATeamPlays) {
   const auto rows = lines(slurp(at / "w/played/episodes.csv"));
   EXPECT_EQ(rows[0], "episode,step,earned");
   EXPECT_EQ(files_named(at / "w/played", ".svg").size(), rows.size() - 1);
-  spill(at / "e.toml", kFew);
+  spill(at / "e.toml", kSines);
   run_well({"train", "e.toml", "--out", "e", "--quiet"}, at.path());
   expect_refusal(run({"play", "e"}, at.path()), {"is no world"});
   expect_refusal(run({"play", "w", "--agent", "5"}, at.path()), {"--agent", "no agent 5"});

@@ -7,19 +7,6 @@ namespace {
 
 using namespace program;
 
-const std::string kFew = R"(agents = 2
-rounds = 20
-tasks = 2
-[task]
-kind = "sinusoid"
-[model]
-hidden = [6]
-[eval]
-tasks = 6
-steps = [0, 1]
-validation_tasks = 3
-)";
-
 class Watch : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -57,7 +44,7 @@ class Watch : public ::testing::Test {
 };
 
 TEST_F(Watch, ServesItsFolderToWhoHasTheToken) {
-  spill(at_ / "e.toml", kFew);
+  spill(at_ / "e.toml", kSines);
   run_well({"train", "e.toml", "--out", "runs/a", "--quiet"}, at_.path());
   run_well({"train", "e.toml", "--out", "elsewhere", "--quiet"}, at_.path());
   fs::create_directory_symlink(at_.path() / "elsewhere", at_.path() / "runs/link");
