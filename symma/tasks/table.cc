@@ -144,12 +144,10 @@ class Table : public TaskFamily,
   TaskSpec spec() const override {
     const auto d = static_cast<int64_t>(o_.roles.features.size() + scales_.holes.size());
     if (!classes()) return {.shape = {{d}, 1}, .kind = Kind::kRegression, .metric = "mse"};
-    const auto n = static_cast<int64_t>(o_.roles.labels.size());
-    return {.shape = {{d}, n},
+    return {.shape = {{d}, static_cast<int64_t>(o_.roles.labels.size())},
             .kind = Kind::kClassification,
             .metric = "accuracy",
-            .higher_is_better = true,
-            .classes = n};
+            .higher_is_better = true};
   }
 
   std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,

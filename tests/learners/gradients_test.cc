@@ -192,7 +192,8 @@ TEST(Gradients, PretrainOnPooledPoints) {
   expect_close(gradient_of_step(*l, s, *w.batch), numeric(pooled, s.theta), 1e-8);
 }
 
-TEST(Gradients, PretrainOnAllClasses) {
+// Three classes by two numbers, the same in every task.
+World classes_of_rows() {
   const std::string path = testing::TempDir() + "classes.csv";
   {
     std::ofstream csv(path);
@@ -204,10 +205,35 @@ TEST(Gradients, PretrainOnAllClasses) {
             << "xyz"[i % 3] << "\n";
     }
   }
-  const World w =
-      world("table", {{"path", path}, {"predict", "classification"}, {"shots", 2}, {"queries", 6}}, "mlp",
-            {{"hidden", {4}}, {"activation", "tanh"}}, 2);
+  return world("table", {{"path", path}, {"predict", "classification"}, {"shots", 2}, {"queries", 6}}, "mlp",
+               {{"hidden", {4}}, {"activation", "tanh"}}, 2);
+}
+
+// On a table an output is the same class everywhere: there is no classifier to throw away.
+TEST(Gradients, PretrainKeepsItsHeadWhereClassesStay) {
+  const World w = classes_of_rows();
   const auto l = learner(w, "pretrain", {});
+  const State s = start(*l);
+  ASSERT_EQ(s.theta.size(1), w.model->layout().size());
+  const auto pooled = [&](const Tensor& theta) {
+    const Tensor rows = theta.expand({2, theta.size(1)});
+    return ((2 * w.batch->loss(rows, Stage::kSupport, Rng(7)) +
+             2 * w.batch->loss(rows, Stage::kQuery, Rng(7))) /
+            4)
+        .mean()
+        .item<double>();
+  };
+  expect_close(gradient_of_step(*l, s, *w.batch), numeric(pooled, s.theta), 1e-8);
+  const auto rows = l->adapt(s, *w.batch, std::vector<int64_t>{0}, Rng(7));
+  EXPECT_TRUE(at::equal(rows[0][1], s.theta[0].to(rows[0].options())));
+}
+
+TEST(Gradients, PretrainOnAllClasses) {
+  const World w = classes_of_rows();
+  TaskSpec spec = w.family->spec();
+  spec.classes = 3;  // as of drawings, where a task names classes of its own
+  const auto l = make<LearnerRegistry>("pretrain", Json{{"optimizer", "sgd"}, {"meta_lr", 1.0}},
+                                       LearnerSetting{*w.model, spec});
   const State s = start(*l);
   const auto& batch = dynamic_cast<const SupervisedBatch&>(*w.batch);
   const int64_t p = w.model->layout().size(), f = 4, classes = 3;
