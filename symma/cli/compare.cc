@@ -1,7 +1,8 @@
 // symma compare RUN RUN ...: a table in the terminal. With --paired, two runs on the same tasks, task by
-// task.
+// task; with --columns, a meta-learner beside its rivals.
 #include <fmt/format.h>
 
+#include "symma/cli/columns.h"
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
 #include "symma/eval/standing.h"
@@ -14,7 +15,7 @@ struct CompareArguments {
   std::vector<std::string> runs;
   std::string metric;
   int64_t steps = 0;
-  bool paired = false, one_number = false, json = false;
+  bool paired = false, columns = false, one_number = false, json = false;
 };
 
 std::vector<Judgement> judged(const std::string& run) {
@@ -96,6 +97,14 @@ std::string paired_table(const Json& p) {
 }
 
 void run_compare(const CompareArguments& a) {
+  if (a.columns) {
+    const Json all = columns_of(a.runs);
+    if (a.json)
+      fmt::print("{}\n", all.dump());
+    else
+      fmt::print("{}", columns_table(all));
+    return;
+  }
   if (!a.paired) {
     if (a.json)
       fmt::print("{}\n", comparison_json(a.runs).dump());
@@ -118,6 +127,9 @@ void add_compare(CLI::App& app) {
   auto* c = app.add_subcommand("compare", "scores of several runs, side by side or task by task");
   c->add_option("runs", a->runs, "folders of runs")->required();
   auto* paired = c->add_flag("--paired", a->paired, "two runs on the same tasks: what they differ by");
+  c->add_flag("--columns", a->columns,
+              "scratch, pooled, transfer, meta, oracle, told by the runs' learners or as NAME=RUN")
+      ->excludes(paired);
   c->add_option("--metric", a->metric, "a score, by its name; the task's own unless given")->needs(paired);
   auto* steps = c->add_option("--steps", a->steps, "after this number of steps alone")->needs(paired);
   c->add_flag("--json", a->json, "as JSON");

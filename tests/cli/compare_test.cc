@@ -97,6 +97,56 @@ TEST_F(Pair, NetworksOfOtherSizesAreJudgedOnTheSameTasks) {
   EXPECT_TRUE(holds(said, "the same 100 test tasks")) << said;
 }
 
+// Each run stands in the column of its learner; pretrain in two: as it is, and fine-tuned.
+TEST_F(Pair, ColumnsAreToldByLearners) {
+  for (const std::string kind : {"scratch", "pretrain"})
+    run_well({"train", "e.toml", "--out", kind, "--set", "learner.kind=" + kind}, at.path());
+  run_well({"train", "e.toml", "--out", "long", "--set", "rounds=60", "--set", "eval.steps=[0]"}, at.path());
+  const Words line{"compare", "a", "scratch", "pretrain", "oracle=long", "--columns"};
+  Words as_json = line;
+  as_json.push_back("--json");
+  const Json said = Json::parse(run_well(as_json, at.path()).out);
+  EXPECT_EQ(said["columns"], Json({"scratch", "pooled", "transfer", "meta", "oracle"}));
+  ASSERT_EQ(said["rows"].size(), 2u);
+  const auto of = [&](const std::string& run) { return json_file(at / (run + "/summary.json"))["eval"]; };
+  for (size_t k = 0; k < 2; ++k) {
+    const Json& row = said["rows"][k];
+    EXPECT_EQ(row["scratch"]["mean"], of("scratch")["mean"][k]);
+    EXPECT_EQ(row["transfer"]["ci95"], of("pretrain")["ci95"][k]);
+    EXPECT_EQ(row["meta"]["mean"], of("a")["mean"][k]);
+    // Neither adapts: one score for all lines.
+    EXPECT_EQ(row["pooled"]["mean"], of("pretrain")["mean"][0]);
+    EXPECT_EQ(row["oracle"]["mean"], of("long")["mean"][0]);
+  }
+  const Json pairs = Json::parse(run_well({"compare", "a", "scratch", "--paired", "--json"}, at.path()).out);
+  for (const Json& g : said["gaps"]) {
+    if (g["rival"] != "scratch") continue;
+    const Json& pair = pairs["rows"][g["steps"].get<size_t>()];
+    EXPECT_NEAR(g["difference"].get<double>(), pair["difference"].get<double>(), 1e-12);
+    EXPECT_NEAR(g["ci95"].get<double>(), pair["ci95"].get<double>(), 1e-12);
+  }
+  const std::string text = run_well(line, at.path()).out;
+  for (const std::string word :
+       {"scratch", "pooled", "transfer", "meta", "oracle", "meta less transfer after 1 step"})
+    EXPECT_TRUE(holds(text, word)) << text;
+}
+
+// Runs of one column that differ by the seed are pooled, by Student's t.
+TEST_F(Pair, ColumnsPoolSeeds) {
+  run_well({"train", "e.toml", "--out", "c", "--set", "seed=2"}, at.path());
+  const Json said =
+      Json::parse(run_well({"compare", "meta=a", "meta=c", "--columns", "--json"}, at.path()).out);
+  const double x = json_file(at / "a/summary.json")["eval"]["mean"][1],
+               y = json_file(at / "c/summary.json")["eval"]["mean"][1];
+  EXPECT_NEAR(said["rows"][1]["meta"]["mean"].get<double>(), (x + y) / 2, 1e-12);
+  EXPECT_NEAR(said["rows"][1]["meta"]["ci95"].get<double>(), 12.706204736 * std::abs(x - y) / 2, 1e-6);
+  refused({"best=a", "--columns"}, {"best", "scratch, pooled"});
+  refused({"gone", "--columns"}, {"gone", "symma train"});
+  refused({"a", "--columns", "--paired"}, {"--columns", "--paired"});
+  run_well({"train", "e.toml", "--out", "d", "--set", "task.kind=blobs"}, at.path());
+  refused({"a", "d", "--columns"}, {"d", "accuracy", "mse"});
+}
+
 TEST_F(Pair, WhatIsNotThereIsRefused) {
   refused({"a", "gone", "--paired"}, {"gone", "symma train"});
   refused({"a", "--paired"}, {"1 runs", "two"});

@@ -1,0 +1,185 @@
+#include "symma/cli/columns.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "symma/core/errors.h"
+#include "symma/core/files.h"
+#include "symma/core/record.h"
+#include "symma/eval/standing.h"
+#include "symma/eval/statistics.h"
+
+namespace symma {
+namespace {
+
+const std::vector<std::string> kColumns{"scratch", "pooled", "transfer", "meta", "oracle"};
+
+struct Run {
+  std::string folder;
+  Json eval;
+  // The mean after so many steps; of a run that does not adapt, after any.
+  std::optional<std::pair<double, double>> at(int64_t steps) const {
+    const Json& s = eval["steps"];
+    size_t k = 0;
+    while (k < s.size() && s[k] != steps) ++k;
+    if (k == s.size()) {
+      if (s.size() != 1 || s[0] != 0) return {};
+      k = 0;
+    }
+    const auto number = [](const Json& x) { return x.is_number() ? x.get<double>() : std::nan(""); };
+    return std::pair(number(eval["mean"][k]), number(eval["ci95"][k]));
+  }
+  bool adapts() const { return eval["steps"].size() > 1; }
+};
+
+struct Columns {
+  std::map<std::string, std::vector<Run>> of;
+  std::set<int64_t> steps;
+};
+
+std::string learner_of(const std::string& folder) {
+  const std::string path = folder + "/summary.json";
+  const Json summary = is_there(path) ? parse_json(read_file(path)) : Json();
+  return summary.is_object() ? summary.value("learner", "") : "";
+}
+
+Columns sort_out(const std::vector<std::string>& words) {
+  Columns out;
+  std::string metric, whose;
+  for (const std::string& word : words) {
+    const size_t mark = word.find('=');
+    const std::string name = mark == std::string::npos ? "" : word.substr(0, mark);
+    const std::string folder = mark == std::string::npos ? word : word.substr(mark + 1);
+    if (mark != std::string::npos && std::find(kColumns.begin(), kColumns.end(), name) == kColumns.end())
+      throw UserError("symma compare --columns", "there is no column " + name,
+                      fmt::format("choose among {}", fmt::join(kColumns, ", ")));
+    const auto judged = judgements(folder);
+    if (judged.empty())
+      throw UserError(folder, "has no scores of single tasks",
+                      "symma eval " + folder + " judges the run and writes them");
+    const Run run{folder, judged.front().eval};
+    const std::string mine = run.eval["metric"];
+    if (!metric.empty() && mine != metric)
+      throw UserError(folder, "is judged by " + mine + ", and " + whose + " by " + metric,
+                      "compare runs of one kind of task");
+    metric = mine, whose = folder;
+    for (const Json& s : run.eval["steps"]) out.steps.insert(s.get<int64_t>());
+    const std::string learner = learner_of(folder);
+    if (!name.empty()) {
+      out.of[name].push_back(run);
+    } else if (learner == "pretrain") {
+      Run pooled = run;  // before it adapts
+      pooled.eval["steps"] = {0};
+      if (run.eval["steps"][0] == 0) out.of["pooled"].push_back(pooled);
+      if (run.adapts()) out.of["transfer"].push_back(run);
+    } else {
+      out.of[learner == "scratch" ? "scratch" : "meta"].push_back(run);
+    }
+  }
+  return out;
+}
+
+// The mean over seeds with Student's t; of one run its own, over its tasks.
+std::pair<double, double> joined(const std::vector<std::pair<double, double>>& of) {
+  if (of.size() == 1) return of[0];
+  std::vector<double> means;
+  for (const auto& [mean, ci95] : of) means.push_back(mean);
+  const Summary s = summarise(means, false);
+  return {s.mean, s.ci95};
+}
+
+Json number(double x) {
+  return std::isfinite(x) ? Json(x) : Json(nullptr);
+}
+
+}  // namespace
+
+Json columns_of(const std::vector<std::string>& runs) {
+  const Columns c = sort_out(runs);
+  const Json& first = c.of.begin()->second[0].eval;
+  const bool higher = first["higher_is_better"].get<bool>();
+  const std::string metric = first["metric"];
+  Json names = Json::array(), folders = Json::object(), rows = Json::array(), gaps = Json::array();
+  for (const std::string& name : kColumns) {
+    if (!c.of.contains(name)) continue;
+    names.push_back(name);
+    for (const Run& run : c.of.at(name)) folders[name].push_back(run.folder);
+  }
+  ScoreFiles files;
+  for (const int64_t steps : c.steps) {
+    Json row{{"steps", steps}};
+    std::map<std::string, Contender> there;
+    for (const auto& [name, of] : c.of) {
+      std::vector<std::pair<double, double>> known;
+      for (const Run& run : of)
+        if (const auto at = run.at(steps)) known.push_back(*at);
+      if (known.size() < of.size()) continue;
+      const auto [mean, ci95] = joined(known);
+      row[name] = {{"mean", number(mean)}, {"ci95", number(ci95)}};
+      Contender who{.name = name, .run = "", .mean = mean, .ci95 = ci95, .of_seeds = {}};
+      // Only a run that has these steps can be paired task by task.
+      const bool here = of[0].eval["steps"].end() !=
+                        std::find(of[0].eval["steps"].begin(), of[0].eval["steps"].end(), Json(steps));
+      if (of.size() == 1 && here) who.run = of[0].folder;
+      if (of.size() > 1)
+        for (const auto& [m, _] : known) who.of_seeds.push_back(m);
+      there[name] = who;
+    }
+    rows.push_back(row);
+    if (!there.contains("meta")) continue;
+    for (const auto& [name, rival] : there) {
+      if (name == "meta" || !std::isfinite(rival.mean) || !std::isfinite(there["meta"].mean)) continue;
+      const Gap g = gap(files, there["meta"], rival, metric, steps, higher);
+      gaps.push_back({{"steps", steps},
+                      {"rival", name},
+                      {"difference", number(g.difference)},
+                      {"ci95", number(g.ci95)},
+                      {"over", g.over},
+                      {"told_apart", g.apart()}});
+    }
+  }
+  return {{"metric", metric}, {"higher_is_better", higher},
+          {"columns", names}, {"runs", folders},
+          {"rows", rows},     {"gaps", gaps}};
+}
+
+std::string columns_table(const Json& all) {
+  const auto show = [](const Json& x) {
+    return x.is_null() ? std::string("-") : fmt::format("{:.4g}", x.get<double>());
+  };
+  bool seeds = false;
+  for (const auto& [name, of] : all["runs"].items()) seeds = seeds || of.size() > 1;
+  std::string out =
+      fmt::format("{} on test tasks, {} is better; ± is a 95% interval over {}\n",
+                  all["metric"].get<std::string>(), all["higher_is_better"].get<bool>() ? "higher" : "lower",
+                  seeds ? "seeds where there are several, else tasks" : "tasks");
+  out += fmt::format("  {:>5}", "steps");
+  for (const Json& name : all["columns"]) out += fmt::format("  {:>20}", name.get<std::string>());
+  out += "\n";
+  for (const Json& row : all["rows"]) {
+    out += fmt::format("  {:>5}", row["steps"].get<int64_t>());
+    for (const Json& name : all["columns"]) {
+      const Json cell = row.value(name.get<std::string>(), Json());
+      out += fmt::format("  {:>20}",
+                         cell.is_null() ? std::string("") : show(cell["mean"]) + " ± " + show(cell["ci95"]));
+    }
+    out += "\n";
+  }
+  const int64_t last = all["rows"].empty() ? 0 : all["rows"].back()["steps"].get<int64_t>();
+  for (const Json& g : all["gaps"]) {
+    if (g["steps"] != last) continue;
+    out += fmt::format(
+        "meta less {} after {} step{}: {} ± {}{}{}\n", g["rival"].get<std::string>(), last,
+        last == 1 ? "" : "s", show(g["difference"]), show(g["ci95"]),
+        g["over"].get<std::string>().empty() ? "" : ", in pairs over " + g["over"].get<std::string>(),
+        g["told_apart"].get<bool>() ? "" : ": not told apart");
+  }
+  return out;
+}
+
+}  // namespace symma
