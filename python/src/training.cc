@@ -4,6 +4,7 @@
 
 #include "bind.h"
 #include "symma/core/errors.h"
+#include "symma/fleet/hidden_rows.h"
 #include "symma/fleet/sweep.h"
 #include "symma/fleet/together.h"
 #include "symma/fleet/train.h"
@@ -84,7 +85,9 @@ Ended train_run(const Experiment& e, const RunOptions& options, const nb::object
 
 std::vector<std::vector<int64_t>> shares(const Experiment& e, int64_t places) {
   check_together(e, {});
-  return shares_of(e.fleet.agents, block_size(*e.model), places);
+  std::vector<std::vector<int64_t>> out = shares_of(e.fleet.agents, block_size(*e.model), places);
+  check_crowd(e, out);
+  return out;
 }
 
 // One process of several: trains, and judges its own agents; the first writes what all came to. Returns the

@@ -19,6 +19,7 @@
 #include "symma/core/parallel.h"
 #include "symma/fleet/account.h"
 #include "symma/fleet/blocks.h"
+#include "symma/fleet/hidden_rows.h"
 #include "symma/fleet/together.h"
 #include "symma/fleet/train.h"
 #include "symma/report/format.h"
@@ -152,6 +153,7 @@ void run_train(TrainArguments a) {
   if (places > 1) {
     check_together(e, a.run);
     shares = shares_of(e.fleet.agents, block_size(*e.model), places);
+    check_crowd(e, shares);
     e.exchange.letters_may_be_lost = true;
   }
   if (!launch && places > 1)

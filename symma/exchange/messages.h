@@ -75,9 +75,15 @@ Tensor plainly_among_neighbours(const Exchange&, ExchangeState&, const Tensor& t
 Tensor plainly_at_server(const Exchange&, ExchangeState&, const Tensor& theta /*[n,Q]*/,
                          Transport* elsewhere);
 
-// Secure aggregation: the sum of the rows of `who`, as far as `arrived` says that an agent stayed to the end,
-// and the bits that each of the protocol's messages took, counted in `state`. Undefined where too few stayed.
-Tensor secure_sum(const Exchange&, ExchangeState&, const Tensor& rows /*[N,Q]*/,
-                  const std::vector<int64_t>& who, const std::vector<bool>& arrived /*[N]*/, Rng);
+// Secure aggregation (secure_sides.h): the sum of the rows of those of `who` who stayed to the end, where the
+// server is; undefined where too few did, and elsewhere. `stays` says of each agent of here whether its
+// vector arrives. What the protocol's messages took is counted in the state.
+struct SecureSum {
+  Tensor sum = {};  // [Q] double
+  int64_t of = 0;   // how many rows it is of
+};
+SecureSum secure_sum(const Exchange&, ExchangeState&, const Tensor& rows /*[n,Q]*/,
+                     const std::vector<int64_t>& who, const std::vector<bool>& stays /*[n]*/, Rng,
+                     Transport* elsewhere);
 
 }  // namespace symma

@@ -1,18 +1,9 @@
 // Secure aggregation: a server that learns the sum of vectors and nothing else of them, though agents drop
-// out.
+// out. What both sides are made of; the sides themselves are in secure_sides.h.
 //
-// Bonawitz et al. 2017, "Practical secure aggregation for privacy-preserving machine learning" (CCS), figure
-// 4, for a server that follows the protocol (there is no consistency check by signatures), on libsodium:
-// X25519, ChaCha20, ChaCha20-Poly1305, BLAKE2b. Four messages go up, each followed by one down:
-//
-//   advertise   two public keys, and a commitment to the self-mask's seed
-//   share       Shamir shares of the mask key and of the seed, sealed for each peer
-//   masked      y_u = x_u + PRG(b_u) + sum_{v > u} PRG(s_uv) - sum_{v < u} PRG(s_uv), modulo 2^bits
-//   reveal      for each agent that sent its vector a share of its seed; for each that dropped out one of its
-//   mask key
-//
-// An agent never gives both shares of one peer. The sum comes out as long as `threshold` agents reveal.
-// Agents are 0..agents-1. Sets of agents are ascending. A peer's wrong message is a fault, and a value.
+// Bonawitz et al. 2017, "Practical secure aggregation for privacy-preserving machine learning" (CCS), on
+// libsodium: X25519, Ed25519, ChaCha20, ChaCha20-Poly1305, BLAKE2b. Agents are 0..agents-1. Sets of agents
+// are ascending. A peer's wrong message is a fault, and a value.
 #pragma once
 
 #include <array>
@@ -62,8 +53,13 @@ struct Setting {
   int64_t size = 1;       // P
   int bits = 32;          // numbers are modulo 2^bits
   uint64_t round = 0;     // keys of different rounds have nothing in common
+  int64_t crowd = 2;      // the fewest vectors whose sum anybody may learn; of two each gives away the other
   // ceil(2 agents / 3): a third may be gone.
   static int64_t two_thirds(int64_t agents) { return (2 * agents + 2) / 3; }
+  bool sound() const {
+    return 2 * threshold > agents && threshold <= agents && crowd <= agents && bits >= 1 && bits <= 64 &&
+           size >= 1;
+  }
 };
 
 template <class T>
@@ -84,32 +80,30 @@ struct Revealed {
   std::map<int64_t, Share> seed_shares, key_shares;  // of survivors; of those who dropped out
 };
 
-class Agent {
- public:
-  // All secrets follow from `seed`; a seed is used for one agent in one round.
-  Agent(const Setting&, int64_t me, const Key& seed);
-  Advert advertise() const;
-  // Sealed shares for each other agent that advertised.
-  Result<Sealed> share(const Adverts&) const;
-  // The masked vector, packed, for the agents that shared (this one among them).
-  Result<Bytes> mask(const Adverts&, const Agents& sharing, const std::vector<uint64_t>& values) const;
-  // What the server needs once it says whose vectors came. `received` are the shares others sealed for this
-  // agent. Refuses where fewer than the threshold are left.
-  Result<Revealed> reveal(const Adverts&, const Agents& sharing, const Agents& survivors,
-                          const Sealed& received) const;
-
- private:
-  Setting setting_;
-  int64_t me_;
-  Key seal_secret_, mask_secret_, self_seed_, share_seed_;
-};
-
-// The sum over `masked` of the vectors, modulo 2^bits. `masked` came from agents of `sharing`, `revealed`
-// from those of `masked`.
-Result<std::vector<uint64_t>> unmask(const Setting&, const Adverts&, const Agents& sharing,
-                                     const Sealed& masked, const std::map<int64_t, Revealed>& revealed);
-
 // The packed numbers of a masked message.
 Result<std::vector<uint64_t>> unpack(const Setting&, const Bytes&);
+
+// ---- What the sides do with keys.
+
+void start();  // libsodium, before anything of it that is not called here
+std::array<uint8_t, 8> bytes_of(uint64_t);
+uint64_t low_bits(int bits);
+Key public_of(const Key& secret);
+Key commitment_of(const Key& self_seed);
+// Adds the stream of `key` to the numbers, or takes it away, modulo 2^64; the caller cuts to its bits.
+void add_stream(const Key& key, bool minus, std::vector<uint64_t>& numbers);
+// The key that two agents share, bound to the round and to what it is for. False for a public key of small
+// order.
+bool agree(const Key& secret, const Key& theirs, const char* purpose, uint64_t round, uint64_t a, uint64_t b,
+           Key& out);
+bool mask_key(const Key& secret, const Key& theirs, uint64_t round, int64_t u, int64_t v, Key& out);
+
+// The two shares that an agent gives each other one, under a key that seals this one message.
+struct Shares {
+  Share key{}, seed{};
+};
+constexpr size_t kSealedBytes = 2 * 5 * 8 + 16;
+Bytes seal(const Shares&, const Key&);
+bool open(const Bytes&, const Key&, Shares&);
 
 }  // namespace symma::secure

@@ -113,24 +113,22 @@ std::vector<Up> gathered(const Exchange& x, ExchangeState& s, const Said& said,
 }
 
 // The mean of what came, as the settings have it; undefined where the server learned nothing.
-Tensor mean_of_arrived(const Exchange& x, ExchangeState& s, const Said& said, const std::vector<int64_t>& who,
-                       const std::vector<Tensor>& rows, const std::vector<bool>& arrived, int64_t within,
-                       Rng own, Rng rng) {
+Tensor mean_of_arrived(const Exchange& x, ExchangeState& s, int64_t counted, const std::vector<Tensor>& rows,
+                       int64_t within, Rng own, Rng rng) {
   const Tensor& server = s.server.row;
-  const bool noisy = x.privacy.agents() && x.privacy.where == "server";
-  if (!x.server.secure && !noisy) {
+  if (!x.privacy.at_server()) {
     const Tensor centre = x.updates() ? at::zeros_like(server) : server;
     return rows.empty() ? Tensor() : combine(x, rows, centre, own.split("combine"));
   }
-  Tensor sum = at::zeros_like(server);
-  if (x.server.secure) {
-    sum = secure_sum(x, s, said.rows, who, arrived, own.split("secure"));
-  } else if (!rows.empty()) {
-    sum = clip_rows(at::stack(rows), s.clip).rows.sum(0);
-  }
-  if (!sum.defined()) return {};
-  return noisy ? private_mean(x, s, sum, within, static_cast<int64_t>(who.size()), rng)
-               : sum / static_cast<double>(std::max<size_t>(1, rows.size()));
+  const Tensor sum = rows.empty() ? at::zeros_like(server) : clip_rows(at::stack(rows), s.clip).rows.sum(0);
+  return private_mean(x, s, sum, within, counted, rng);
+}
+
+// Under secure aggregation, of which the server sees the sum: norms stay hidden.
+Tensor mean_of_sum(const Exchange& x, ExchangeState& s, int64_t counted, const SecureSum& secure, Rng rng) {
+  if (!secure.sum.defined()) return {};
+  return x.privacy.at_server() ? private_mean(x, s, secure.sum, 0, counted, rng)
+                               : secure.sum / static_cast<double>(secure.of);
 }
 
 // The server's row, as an agent elsewhere hears of it; undefined where no answer came.
@@ -163,7 +161,6 @@ Tensor handed_back(const Exchange& x, ExchangeState& s, const Tensor& theta, con
 Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng, Transport* elsewhere) {
   const Reach& r = *s.reach;
   const int64_t q = theta.size(1), number = s.rounds + 1;
-  TORCH_CHECK(r.whole() || !x.server.secure, "secure aggregation is within one process");
   const Rng own = rng.split("period", s.rounds);
   const std::vector<int64_t> who = participants(x, s, s.rounds, rng);
   const Tensor wanted = x.updates() ? theta - s.reference.to(at::kCPU, at::kDouble) : theta;
@@ -172,11 +169,20 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
   const auto waiting = [&](int64_t edge) {
     return s.receiver.late.empty() ? nullptr : &s.receiver.late[edge];
   };
-  for (int64_t id : who) {
+  SecureSum secure;
+  if (x.server.secure) {
+    // The protocol's own messages are sent and counted instead.
+    std::vector<bool> stays(r.ids.size(), false);
+    for (size_t i = 0; i < r.ids.size(); ++i) {
+      const Arrival sent = said.form[i] == Form::kNothing ? Arrival{} : Arrival{number, false, {}};
+      stays[i] = arrive(journey_of(x.faults, r.ids[i], r.agents, up), sent, nullptr).number > 0;
+    }
+    secure = secure_sum(x, s, said.rows, who, stays, own.split("secure"), elsewhere);
+  }
+  for (int64_t id : x.server.secure ? std::vector<int64_t>() : who) {
     const int64_t i = r.place(id);
     if (i < 0) continue;
-    // The secure protocol's own messages are counted instead.
-    if (!x.server.secure && said.form[i] != Form::kNothing)
+    if (said.form[i] != Form::kNothing)
       s.bits[2 * id] += sent_bits(journey_of(x.faults, id, r.agents, up), said.bits[i]);
     if (!r.server)
       elsewhere->send({id, {r.agents}, number, Letter::Kind::kSaid, pack(said.content(i), s.type)});
@@ -184,19 +190,23 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
 
   Tensor told;  // undefined where no answer came
   if (r.server) {
-    const std::vector<Up> all = gathered(x, s, said, who, elsewhere);
-    std::vector<Tensor> rows;
-    std::vector<bool> arrived(r.agents, false);
-    int64_t within = 0;
-    for (size_t k = 0; k < who.size(); ++k) {
-      const int64_t id = who[k];
-      within += all[k].within;
-      const Arrival sent = all[k].form == Form::kNothing ? Arrival{} : Arrival{number, false, all[k].row};
-      const Arrival got = arrive(journey_of(x.faults, id, r.agents, up), sent, waiting(2 * id));
-      arrived[id] = got.number > 0;
-      if (arrived[id]) rows.push_back(got.row);
+    const auto counted = static_cast<int64_t>(who.size());
+    Tensor mean;
+    if (x.server.secure) {
+      mean = mean_of_sum(x, s, counted, secure, rng);
+    } else {
+      const std::vector<Up> all = gathered(x, s, said, who, elsewhere);
+      std::vector<Tensor> rows;
+      int64_t within = 0;
+      for (size_t k = 0; k < who.size(); ++k) {
+        const int64_t id = who[k];
+        within += all[k].within;
+        const Arrival sent = all[k].form == Form::kNothing ? Arrival{} : Arrival{number, false, all[k].row};
+        const Arrival got = arrive(journey_of(x.faults, id, r.agents, up), sent, waiting(2 * id));
+        if (got.number > 0) rows.push_back(got.row);
+      }
+      mean = mean_of_arrived(x, s, counted, rows, within, own, rng);
     }
-    const Tensor mean = mean_of_arrived(x, s, said, who, rows, arrived, within, own, rng);
     if (mean.defined()) s.server.row = x.updates() ? optimise(x.server, s.server, mean) : mean;
     const Answer a = answer(x, s, own.split("answer"));
     told = a.row;

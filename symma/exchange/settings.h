@@ -58,7 +58,7 @@ struct ServerOptions {
   double lr = 1, beta1 = 0.9, beta2 = 0.99, eps = 1e-3;
   bool secure = false;
   double range = 8;
-  int64_t precision = 24;
+  int64_t precision = 24, crowd = 3;
   void fields(Fields& f) {
     f.add("share", share, "of the agents that take part from one exchange to the next").above(0).at_most(1);
     f.add("sampling", sampling, "each by a coin of its own, the same number each time, or by turns")
@@ -72,6 +72,7 @@ struct ServerOptions {
     f.add("secure", secure, "secure aggregation: the server learns the sum and no single row");
     f.add("range", range, "secure aggregation: values beyond it are clipped").above(0);
     f.add("precision", precision, "secure aggregation: bits of a value").at_least(2).at_most(48);
+    f.add("crowd", crowd, "secure aggregation: the fewest rows whose sum the server may learn").at_least(3);
   }
 };
 
@@ -101,35 +102,10 @@ struct PrivacyOptions {
   double quantile = 0.5, count_noise = 10;
   std::string adjacency = "auto", mechanism = "gaussian", noise_key = "system";
   int64_t restart = 0;
-  void fields(Fields& f) {
-    f.add("unit", unit, "what is protected").one_of({"none", "example", "task", "agent"});
-    f.add("where", where, "unit agent: who adds the noise, each agent or a trusted server")
-        .one_of({"local", "server"});
-    f.add("clip", clip, "largest norm of a unit's gradient, or of an agent's update").above(0);
-    f.add("adaptive", adaptive, "the bound follows a quantile of the norms (Andrew et al. 2021)");
-    f.add("quantile", quantile, "of the norms that the bound follows").above(0).below(1);
-    f.add("count_noise", count_noise, "standard deviation of the noise on how many were within the bound")
-        .above(0);
-    f.add("noise", noise, "sigma: standard deviation of the noise, in bounds").above(0);
-    f.add("delta", delta, "chance that epsilon does not hold").above(0).below(1);
-    f.add("budget", budget, "largest epsilon: the run stops before it is passed; 0: no limit").at_least(0);
-    f.add(
-         "adjacency", adjacency,
-         "what epsilon tells apart: a unit that is there or not, that is another, or that counts as nothing; "
-         "auto: what fits how units are drawn")
-        .one_of({"auto", "add-remove", "replace", "zero-out"});
-    f.add("mechanism", mechanism,
-          "unit agent, at a server: noise of its own in each sum, or of a tree in the sum of all so far "
-          "(DP-FTRL)")
-        .one_of({"gaussian", "tree"});
-    f.add("restart", restart, "exchanges from one tree to the next; 0: one tree").at_least(0);
-    f.add("noise_key", noise_key,
-          "where noise, coins and keys come from; what follows from the seed is repeatable and protects "
-          "nothing")
-        .one_of({"system", "seed"});
-  }
+  void fields(Fields& f);
   bool agents() const { return unit == "agent"; }
   bool at_server() const { return agents() && where == "server"; }
+  bool distributed() const { return agents() && where == "distributed"; }
   bool seeded() const { return noise_key == "seed"; }
   bool learners() const { return unit == "task" || unit == "example"; }
   bool on() const { return agents() || learners(); }

@@ -21,7 +21,20 @@ struct Letter {
     kAnswer,  // what the server hands back
     kGather,  // from a process to the first: what it makes known of itself
     kTold,    // from the first process to the others
+    // Secure aggregation (secure_sum.cc), in the order in which they go. Up from each agent, but for the
+    // first, which goes straight to all the others; down to all.
+    kKnown,
+    kAdvert,
+    kAdverts,
+    kShares,
+    kInbox,
+    kMasked,
+    kSurvivors,
+    kConsent,
+    kConsents,
+    kReveal,
   };
+  static constexpr Kind kLast = Kind::kReveal;
   int64_t from = 0;
   std::vector<int64_t> to;
   int64_t round = 0;

@@ -197,6 +197,17 @@ std::vector<Rule> privacy_rules() {
                   "nobody clips "
                   "them"),
               "leave them out, or set server.secure to false"),
+      talking(
+          "a sum is of a crowd", "server", "secure",
+          [](E e) {
+            return secure(e) && e.exchange.expected() < static_cast<double>(e.sharing.server.crowd);
+          },
+          [](E e) {
+            return fmt::format(
+                "a sum is of server.crowd = {} rows at least, and in the mean {:.4g} agents take part",
+                e.sharing.server.crowd, e.exchange.expected());
+          },
+          "let more agents take part, or set it to false"),
       talking("only a server sees norms", "privacy", "adaptive",
               agents([=](E e) { return e.sharing.privacy.adaptive && !by_server(e); }),
               say("only a server sees the share of updates that are within the bound"),

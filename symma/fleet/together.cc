@@ -11,6 +11,7 @@
 #include "symma/core/tensorboard.h"
 #include "symma/fleet/blocks.h"
 #include "symma/fleet/calendar.h"
+#include "symma/fleet/hidden_rows.h"
 
 namespace symma {
 namespace {
@@ -60,12 +61,13 @@ EvalResult take_scores(const TensorDict& from, const std::string& prefix, const 
   return r;
 }
 
-// What a process makes known for a row of the log.
-TensorDict account_of(const RunState& run, bool log, bool stop) {
+// What a process makes known for a row of the log. Under secure aggregation no row: the first process is the
+// server's.
+TensorDict account_of(const Experiment& e, const RunState& run, bool log, bool stop) {
   TensorDict out;
   out["counts"] = at::tensor({run.tasks, run.exchange.total_bits(), int64_t{stop}}, at::kLong);
   if (!log) return out;
-  out["theta"] = run.learner.theta;
+  if (!e.exchange.server.secure) out["theta"] = run.learner.theta;
   out["rounds"] = run.rounds;
   for (const auto& [name, sum] : run.sums) out["sum." + name] = sum;
   if (const auto it = run.learner.own.find("env_steps"); it != run.learner.own.end())
@@ -82,7 +84,7 @@ class Overview {
     // Before anything is known of them they stand as they start.
     const RunState start = start_run(e);
     for (size_t p = 0; p < shares.size(); ++p)
-      last_[p] = account_of(part_of(e, start, shares[p]), true, false);
+      last_[p] = account_of(e, part_of(e, start, shares[p]), true, false);
   }
 
   // Returns whether some process has been asked to stop.
@@ -134,7 +136,7 @@ class Overview {
     RunState out;
     out.round = own.round;
     out.exchange.rounds = own.exchange.rounds;
-    out.learner.theta = joined("theta");
+    out.learner.theta = e_.exchange.server.secure ? rows_as_told(e_, own) : joined("theta");
     if (last_[0].contains("env_steps")) out.learner.own["env_steps"] = joined("env_steps");
     out.rounds = joined("rounds");
     std::set<std::string> names;
@@ -233,8 +235,12 @@ RunState open_together(const Experiment& e, const RunOptions& options, Party& pa
     const std::string told = said_by_first(party.tell({}));
     if (told == "no") throw ToldElsewhere{};
     const RunState fresh = part_of(e, start_run(e), party.agents());
-    return told == "fresh" ? fresh
-                           : run_of(e, fresh, of_safetensors(told, "the first process"), "the first process");
+    if (told == "fresh") return fresh;
+    const RunState part = run_of(e, fresh, of_safetensors(told, "the first process"), "the first process");
+    if (!e.exchange.server.secure) return part;
+    // The first may not have been shown all that is in it.
+    const std::optional<RunState> own = saved_part(e, options, party.agents());
+    return own && own->round == part.round ? *own : part;
   }
   RunState whole;
   try {
@@ -291,14 +297,18 @@ void save_together(const Experiment& e, const RunOptions& options, Party& party,
 // The whole fleet at the first process; `stands` at which round each part of it is.
 RunState whole_at_first(const Experiment& e, const RunOptions& options, Party& party, const RunState& run,
                         const std::vector<std::string>& files, Json& stands) {
-  const std::vector<std::string> parts = party.gather(to_safetensors(file_of(e, run)));
+  const bool secure = e.exchange.server.secure;
+  const std::vector<std::string> parts =
+      party.gather(secure ? save_block(e, options, run) : to_safetensors(file_of(e, run)));
   if (!party.first()) return run;
   const RunState fresh = start_run(e);
   std::vector<RunState> all;
   for (int64_t p = 0; p < party.places(); ++p) {
     const RunState start = part_of(e, fresh, party.shares()[p]);
     const std::string saved = files[p].empty() ? "" : in(options, files[p].c_str());
-    if (!parts[p].empty()) {
+    if (secure && !parts[p].empty()) {
+      all.push_back(part_shown(e, options, run, start, parts[p]));
+    } else if (!parts[p].empty()) {
       all.push_back(run_of(e, start, of_safetensors(parts[p], "a letter"), "a letter"));
     } else {
       all.push_back(!saved.empty() && std::filesystem::exists(saved)
@@ -363,8 +373,9 @@ void check_together(const Experiment& e, const RunOptions& options) {
   };
   if (e.population.on())
     no("agents of a population copy each other whole", "start one, or set population.settings to []");
-  if (e.exchange.server.secure)
-    no("secure aggregation is within one process so far", "start one, or set server.secure to false");
+  if (e.exchange.server.secure && e.exchange.attack)
+    no("hostile agents see what the others say, which secure aggregation hides from all",
+       "start one, or set server.secure to false or faults.agents to []");
   if (e.exchange.privacy.on() && !e.exchange.privacy.seeded())
     no("what noise of the system spends is counted in one process so far",
        "start one, or set privacy.noise_key to seed, which protects nothing");
@@ -406,7 +417,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
     const bool log = calendar.logs(run.round), save = calendar.saves(run.round),
                judged = log && calendar.judges(run.round);
     if (log || save) {
-      TensorDict mine = account_of(run, log, hooks.stop());
+      TensorDict mine = account_of(e, run, log, hooks.stop());
       if (judged) put_scores(mine, "validation.", judge_on_validation(e, run.learner));
       const std::vector<std::string> all = party.gather(letter_of(mine));
       std::vector<std::string> answers(party.places());
@@ -450,8 +461,12 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
       // Whether or not they live to take part.
       if (!coming.empty()) roster.add({{"round", run.round}, {"comes", coming}});
       for (const int64_t p : coming) {
+        const auto beginning = [&](int64_t place) {
+          return e.exchange.server.secure ? rows_to_begin_with(run, party.shares()[place].size())
+                                          : overview->beside(place);
+        };
         const Entry entry{run.round, run.exchange.rounds, party.meetings(), answer->there,
-                          company.knows(p) ? Json() : overview->beside(p)};
+                          company.knows(p) ? Json() : beginning(p)};
         party.comings()->let_in(p, entry.text());
       }
       if (party.comings() != nullptr) party.comings()->there(answer->there, answer->directory);

@@ -74,7 +74,7 @@ std::optional<Opened> open(std::span<const uint8_t> message, int64_t places, int
     uint32_t receivers = 0;
     uint64_t length = 0;
     if (!in.get(letter.from) || !in.get(letter.round) || !in.get(kind) || !in.get(receivers)) return {};
-    if (!known(letter.from) || kind > static_cast<uint8_t>(Letter::Kind::kTold)) return {};
+    if (!known(letter.from) || kind > static_cast<uint8_t>(Letter::kLast)) return {};
     letter.kind = static_cast<Letter::Kind>(kind);
     std::span<const uint8_t> list, bytes;
     if (!in.take(uint64_t{receivers} * sizeof(int64_t), list) || !in.get(length) || !in.take(length, bytes))

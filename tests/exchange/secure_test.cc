@@ -1,9 +1,10 @@
 // Secure sums equal plain sums with agents gone at every stage; single messages look like noise.
-#include "symma/exchange/secure.h"
+#include "symma/exchange/secure_wire.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
 #include "symma/core/rng.h"
 
@@ -26,48 +27,94 @@ std::vector<std::vector<uint64_t>> inputs(const Setting& s, uint64_t seed) {
   return x;
 }
 
+// The round of `seed`: who is who, and both sides.
+struct Party {
+  Setting setting;
+  std::vector<Identity> identities;
+  Roster roster;
+  std::vector<AgentSide> agents;
+
+  Party(const Setting& s, uint64_t seed) : setting(s) {
+    for (int64_t a = 0; a < s.agents; ++a) {
+      identities.push_back({derive(key_of(seed), "identity", a)});
+      roster[a] = identities.back().known_as();
+      agents.emplace_back(s, a, identities.back(), key_of(1000 * seed + a));
+    }
+  }
+  ServerSide server() const { return {setting, roster}; }
+};
+
+// What a server saw, and what it made of it.
 struct Round {
-  Adverts adverts;
+  SignedAdverts adverts;
   Agents sharing, survivors;
   std::map<int64_t, Sealed> inbox;
   Sealed masked;
   std::map<int64_t, Revealed> revealed;
+  Agents liars;
   Result<std::vector<uint64_t>> sum;
 };
 
-// The protocol with agents gone before each of its four messages.
-Round run(const Setting& s, const std::vector<std::vector<uint64_t>>& x, const std::array<Agents, 4>& gone,
-          uint64_t seed) {
+// The protocol with agents gone before each of its five messages. `spoil` may change what is revealed.
+Round run(const Setting& s, const std::vector<std::vector<uint64_t>>& x, const std::array<Agents, 5>& gone,
+          uint64_t seed, const std::function<void(int64_t, Revealed&)>& spoil = {}) {
   Round r;
-  std::vector<Agent> agents;
-  for (int64_t a = 0; a < s.agents; ++a) agents.emplace_back(s, a, key_of(1000 * seed + a));
+  Party p(s, seed);
+  ServerSide server = p.server();
   const auto here = [&](int64_t a, int stage) {
     for (int i = 0; i <= stage; ++i)
       if (gone[i].count(a)) return false;
     return true;
   };
   for (int64_t a = 0; a < s.agents; ++a)
-    if (here(a, 0)) r.adverts[a] = agents[a].advertise();
+    if (here(a, 0)) {
+      EXPECT_EQ(server.advertised(a, p.agents[a].advertise().value), "");
+    }
+  const auto adverts = server.adverts();
+  if (!adverts.ok()) return r.sum.fault = adverts.fault, r;
+  r.adverts = adverts.value;
+  const auto checked = CheckedAdverts::check(s, p.roster, r.adverts);
+  EXPECT_TRUE(checked.ok()) << checked.fault;
   for (int64_t a = 0; a < s.agents; ++a) {
     if (!here(a, 1)) continue;
-    const auto sealed = agents[a].share(r.adverts);
+    const auto sealed = p.agents[a].share(checked.value);
     EXPECT_TRUE(sealed.ok()) << sealed.fault;
-    for (const auto& [to, bytes] : sealed.value) r.inbox[to][a] = bytes;
+    EXPECT_EQ(server.shared(a, sealed.value), "");
     r.sharing.insert(a);
   }
+  const auto inbox = server.shares();
+  if (!inbox.ok()) return r.sum.fault = inbox.fault, r;
+  r.inbox = inbox.value;
   for (int64_t a = 0; a < s.agents; ++a) {
     if (!here(a, 2)) continue;
-    const auto masked = agents[a].mask(r.adverts, r.sharing, x[a]);
+    const auto masked = p.agents[a].mask(r.inbox[a], x[a]);
     EXPECT_TRUE(masked.ok()) << masked.fault;
+    EXPECT_EQ(server.masked(a, masked.value), "");
     r.masked[a] = masked.value;
-    r.survivors.insert(a);
   }
-  for (int64_t a = 0; a < s.agents; ++a) {
+  const auto survivors = server.survivors();
+  if (!survivors.ok()) return r.sum.fault = survivors.fault, r;
+  r.survivors = survivors.value;
+  for (int64_t a : r.survivors) {
     if (!here(a, 3)) continue;
-    const auto revealed = agents[a].reveal(r.adverts, r.sharing, r.survivors, r.inbox[a]);
-    if (revealed.ok()) r.revealed[a] = revealed.value;
+    const auto signature = p.agents[a].consent(r.survivors);
+    EXPECT_TRUE(signature.ok()) << signature.fault;
+    EXPECT_EQ(server.consented(a, signature.value), "");
   }
-  r.sum = unmask(s, r.adverts, r.sharing, r.masked, r.revealed);
+  const auto consents = server.consents();
+  if (!consents.ok()) return r.sum.fault = consents.fault, r;
+  const auto agreed = CheckedConsents::check(s, p.roster, r.survivors, consents.value);
+  EXPECT_TRUE(agreed.ok()) << agreed.fault;
+  for (int64_t a : r.survivors) {
+    if (!here(a, 4)) continue;
+    auto revealed = p.agents[a].reveal(agreed.value);
+    EXPECT_TRUE(revealed.ok()) << revealed.fault;
+    if (spoil) spoil(a, revealed.value);
+    EXPECT_EQ(server.revealed(a, revealed.value), "");
+    r.revealed[a] = revealed.value;
+  }
+  r.sum = server.sum();
+  r.liars = server.liars();
   return r;
 }
 
@@ -77,9 +124,9 @@ TEST(SecureSum, IsExactWithAThirdGoneAtAnyStage) {
       const int64_t n = 3 + static_cast<int64_t>(seed) % 4 * 3;
       const Setting s{n, Setting::two_thirds(n), 37, bits, seed};
       const auto x = inputs(s, seed);
-      std::array<Agents, 4> gone;
+      std::array<Agents, 5> gone;
       Draws d(Rng(seed).split("gone"));
-      for (int64_t a : d.choose(n, n - s.threshold)) gone[seed < 4 ? seed : d.below(4)].insert(a);
+      for (int64_t a : d.choose(n, n - s.threshold)) gone[seed < 5 ? seed : d.below(5)].insert(a);
       const Round r = run(s, x, gone, seed);
       ASSERT_TRUE(r.sum.ok()) << r.sum.fault;
       for (int64_t i = 0; i < s.size; ++i) {
@@ -97,7 +144,7 @@ TEST(SecureSum, OfRealNumbersIsTheSumOfTheirFixedPoints) {
   const Tensor rows = normal(Rng(1), {n, 500}, at::kDouble);
   std::vector<std::vector<uint64_t>> x;
   for (int64_t a = 0; a < n; ++a) x.push_back(f.encode(rows[a], n));
-  const Round r = run(s, x, {Agents{}, Agents{2}, Agents{4, 5}, Agents{}}, 7);
+  const Round r = run(s, x, {Agents{}, Agents{2}, Agents{4, 5}}, 7);
   ASSERT_TRUE(r.sum.ok()) << r.sum.fault;
   Tensor plain = at::zeros({500}, at::kDouble);
   for (int64_t a : r.survivors) plain += rows[a].clamp(-4, 4);
@@ -155,46 +202,321 @@ TEST(SecureSum, SingleMessagesAreUniformWhateverTheyHold) {
   }
 }
 
-TEST(SecureSum, EachMaskIsNeeded) {
-  // Once all shares of seeds are known, a message is still masked pairwise: subtracting the self-mask alone
-  // leaves noise.
-  const Setting s{4, 3, 40000, 32, 4};
-  const std::vector<std::vector<uint64_t>> x(4, std::vector<uint64_t>(s.size, 5));
-  const Round r = run(s, x, {}, 21);
+TEST(SecureSum, AnAgentNeverGivesBothSharesOfOnePeer) {
+  const Setting s{4, 3, 10, 32, 4};
+  const Round r = run(s, inputs(s, 1), {Agents{}, Agents{}, Agents{2}}, 21);
   ASSERT_TRUE(r.sum.ok());
-  // A server that pretends agents 1..3 dropped out, to lay agent 0 bare, meets with a refusal.
-  const Agent one(s, 1, key_of(1000 * 21 + 1));
-  EXPECT_FALSE(one.reveal(r.adverts, r.sharing, {0}, r.inbox.at(1)).ok());
-  // What agents do reveal never has both shares of one peer.
-  for (const auto& [a, revealed] : r.revealed)
+  for (const auto& [a, revealed] : r.revealed) {
     for (const auto& [v, share] : revealed.seed_shares) EXPECT_EQ(revealed.key_shares.count(v), 0u);
-  // A sum in which one vector is missing, though its agent shared, cannot be opened with the shares that were
-  // revealed.
-  Sealed fewer = r.masked;
-  fewer.erase(2);
-  EXPECT_FALSE(unmask(s, r.adverts, r.sharing, fewer, r.revealed).ok());
+    EXPECT_EQ(revealed.key_shares.count(2), 1u);
+  }
 }
 
 TEST(SecureSum, TooFewAgentsOrWrongMessagesAreFaults) {
   const Setting s{6, 4, 10, 32, 5};
   const auto x = inputs(s, 5);
-  EXPECT_FALSE(run(s, x, {Agents{}, Agents{}, Agents{}, Agents{0, 1, 2}}, 31).sum.ok());
-  Round r = run(s, x, {}, 32);
-  const Agent one(s, 1, key_of(32001));
-  auto inbox = r.inbox.at(1);
-  inbox[3][5] ^= 1;
-  EXPECT_NE(one.reveal(r.adverts, r.sharing, r.survivors, inbox).fault.find("agent 3"), std::string::npos);
-  inbox.erase(3);
-  EXPECT_FALSE(one.reveal(r.adverts, r.sharing, r.survivors, inbox).ok());
-  auto wrong = r.revealed;
-  wrong.begin()->second.seed_shares[2][0] ^= 1;
-  EXPECT_NE(unmask(s, r.adverts, r.sharing, r.masked, wrong).fault.find("agent 2"), std::string::npos);
-  auto cut = r.masked;
-  cut[4].pop_back();
-  EXPECT_NE(unmask(s, r.adverts, r.sharing, cut, r.revealed).fault.find("agent 4"), std::string::npos);
-  Adverts low = r.adverts;
-  low[2].mask_key = Key{};
-  EXPECT_NE(one.mask(low, r.sharing, x[1]).fault.find("agent 2"), std::string::npos);
+  for (size_t stage = 0; stage < 5; ++stage) {
+    std::array<Agents, 5> gone;
+    gone[stage] = {0, 1, 2};
+    EXPECT_FALSE(run(s, x, gone, 31).sum.ok()) << stage;
+  }
+  // A crowd that is smaller than was asked for.
+  Setting crowd = s;
+  crowd.crowd = 6;
+  EXPECT_FALSE(run(crowd, x, {Agents{}, Agents{}, Agents{1}}, 31).sum.ok());
+  EXPECT_TRUE(run(crowd, x, {}, 31).sum.ok());
+}
+
+TEST(SecureSum, WrongSharesAreMadeUpForOrAFault) {
+  const Setting s{6, 4, 10, 32, 5};
+  const auto x = inputs(s, 5);
+  const Round right = run(s, x, {}, 32);
+  const auto spoil = [](const Agents& who) {
+    return [who](int64_t a, Revealed& r) {
+      if (who.count(a)) r.seed_shares[2][0] ^= 1;
+    };
+  };
+  for (const Agents& who : {Agents{0}, Agents{3}, Agents{0, 2}}) {
+    const Round r = run(s, x, {}, 32, spoil(who));
+    ASSERT_TRUE(r.sum.ok()) << r.sum.fault;
+    EXPECT_EQ(r.sum.value, right.sum.value);
+    EXPECT_EQ(r.liars, who);
+  }
+  const Round lost = run(s, x, {}, 32, spoil({0, 1, 2}));
+  EXPECT_NE(lost.sum.fault.find("agent 2"), std::string::npos);
+}
+
+// ---- A server that lies.
+
+struct Lying : testing::Test {
+  Setting s{5, 4, 3, 32, 9};
+  Party p{s, 41};
+  SignedAdverts adverts;
+  std::vector<std::vector<uint64_t>> x = inputs(s, 9);
+  Lying() {
+    for (int64_t a = 0; a < s.agents; ++a) adverts[a] = p.agents[a].advertise().value;
+  }
+  std::string refused(const SignedAdverts& a) const { return CheckedAdverts::check(s, p.roster, a).fault; }
+  // As far as before the masked vectors.
+  std::map<int64_t, Sealed> share() {
+    std::map<int64_t, Sealed> inbox;
+    const auto checked = CheckedAdverts::check(s, p.roster, adverts);
+    for (int64_t a = 0; a < s.agents; ++a)
+      for (const auto& [to, bytes] : p.agents[a].share(checked.value).value) inbox[to][a] = bytes;
+    return inbox;
+  }
+};
+
+TEST_F(Lying, ItsOwnKeysInThePlaceOfOthersAreRefused) {
+  // Without signatures a server that knew the keys of all but one took every mask off that one's vector.
+  Party own(s, 99);
+  SignedAdverts swapped = adverts;
+  for (int64_t a = 1; a < s.agents; ++a) swapped[a] = own.agents[a].advertise().value;
+  EXPECT_NE(refused(swapped).find("not signed by it"), std::string::npos);
+  // Nor another's advert, nor one of another round, nor one key twice.
+  swapped = adverts;
+  swapped[1] = adverts[2];
+  EXPECT_NE(refused(swapped).find("agent 1"), std::string::npos);
+  Setting later = s;
+  later.round = 10;
+  EXPECT_FALSE(CheckedAdverts::check(later, p.roster, adverts).ok());
+  EXPECT_EQ(refused(adverts), "");
+}
+
+TEST_F(Lying, NumbersThatNobodyHasAreRefused) {
+  // On the old code an advert numbered 1,000,000 crashed, and one numbered 5 of 5 sealed what lay on the
+  // heap.
+  for (int64_t number : {int64_t{5}, int64_t{1000000}, int64_t{-1}, INT64_MAX}) {
+    SignedAdverts more = adverts;
+    more[number] = adverts[1];
+    EXPECT_NE(refused(more).find("there is no agent"), std::string::npos) << number;
+    ServerSide server = p.server();
+    EXPECT_NE(server.advertised(number, adverts[1]).find("there is no agent"), std::string::npos);
+  }
+  const auto inbox = share();
+  Sealed more = inbox.at(1);
+  more[1000000] = more.at(0);
+  EXPECT_FALSE(p.agents[1].mask(more, x[1]).ok());
+  EXPECT_TRUE(p.agents[1].mask(inbox.at(1), x[1]).ok());
+  EXPECT_FALSE(p.agents[1].consent({0, 1, 2, 3, 7}).ok());
+}
+
+TEST_F(Lying, EachStageIsAnsweredOnce) {
+  EXPECT_FALSE(p.agents[0].advertise().ok());
+  EXPECT_FALSE(p.agents[0].mask({}, x[0]).ok());
+  const auto inbox = share();
+  EXPECT_FALSE(p.agents[0].share(CheckedAdverts::check(s, p.roster, adverts).value).ok());
+  for (int64_t a = 0; a < s.agents; ++a) {
+    EXPECT_TRUE(p.agents[a].mask(inbox.at(a), x[a]).ok());
+    EXPECT_FALSE(p.agents[a].mask(inbox.at(a), x[a]).ok());
+  }
+  // Asked twice with other survivors, an agent would have given both shares of agent 4, and its vector whole.
+  Consents all, fewer;
+  const Agents everyone{0, 1, 2, 3, 4}, others{0, 1, 2, 3};
+  for (int64_t a : everyone) {
+    all[a] = p.agents[a].consent(everyone).value;
+    EXPECT_FALSE(p.agents[a].consent(others).ok());
+  }
+  const auto agreed = CheckedConsents::check(s, p.roster, everyone, all);
+  EXPECT_TRUE(p.agents[0].reveal(agreed.value).ok());
+  EXPECT_FALSE(p.agents[0].reveal(agreed.value).ok());
+}
+
+TEST_F(Lying, TwoListsOfSurvivorsGiveNoSum) {
+  const auto inbox = share();
+  for (int64_t a = 0; a < s.agents; ++a) EXPECT_TRUE(p.agents[a].mask(inbox.at(a), x[a]).ok());
+  // Three are told that agent 4 dropped out, two that all are there.
+  const Agents everyone{0, 1, 2, 3, 4}, others{0, 1, 2, 3};
+  Consents first, second;
+  for (int64_t a : {0, 1, 2}) first[a] = p.agents[a].consent(others).value;
+  for (int64_t a : {3, 4}) second[a] = p.agents[a].consent(everyone).value;
+  Consents mixed = first;
+  mixed[3] = second.at(3);
+  EXPECT_FALSE(CheckedConsents::check(s, p.roster, others, first).ok());  // too few
+  EXPECT_FALSE(CheckedConsents::check(s, p.roster, others, mixed).ok());  // a signature under another list
+  EXPECT_FALSE(CheckedConsents::check(s, p.roster, everyone, second).ok());
+  // And a list that is agreed on, but is not the one that an agent was told.
+  Party again(s, 41);
+  Consents forged;
+  for (int64_t a : everyone) forged[a] = second.at(4);
+  EXPECT_FALSE(CheckedConsents::check(s, p.roster, everyone, forged).ok());
+}
+
+TEST_F(Lying, ItLeavesNobodyOut) {
+  SignedAdverts without = adverts;
+  without.erase(0);
+  const auto checked = CheckedAdverts::check(s, p.roster, without);
+  ASSERT_TRUE(checked.ok());
+  EXPECT_FALSE(p.agents[0].share(checked.value).ok());
+  // A sum of one: a crowd must be there at each stage.
+  const auto inbox = share();
+  EXPECT_FALSE(p.agents[1].mask({{0, inbox.at(1).at(0)}}, x[1]).ok());
+  EXPECT_TRUE(p.agents[1].mask(inbox.at(1), x[1]).ok());
+  EXPECT_FALSE(p.agents[1].consent({1}).ok());
+  EXPECT_FALSE(p.agents[1].consent({0, 2, 3, 4}).ok());
+}
+
+TEST_F(Lying, AgentsThatSendTheServerGarbageAreNamed) {
+  ServerSide server = p.server();
+  SignedAdvert bad = adverts.at(3);
+  bad.keys.mask_key[0] ^= 1;
+  EXPECT_NE(server.advertised(3, bad), "");
+  for (const auto& [a, advert] : adverts) EXPECT_EQ(server.advertised(a, advert), "");
+  EXPECT_NE(server.advertised(2, adverts.at(2)), "");  // a second time
+  EXPECT_NE(server.masked(2, {}), "");                 // before its time
+  ASSERT_TRUE(server.adverts().ok());
+  const auto checked = CheckedAdverts::check(s, p.roster, adverts);
+  for (int64_t a = 0; a < s.agents; ++a) {
+    const Sealed sealed = p.agents[a].share(checked.value).value;
+    Sealed other = sealed;
+    other.begin()->second.pop_back();
+    EXPECT_NE(server.shared(a, other), "");
+    other = sealed;
+    other[a] = sealed.begin()->second;
+    EXPECT_NE(server.shared(a, other), "");
+    EXPECT_EQ(server.shared(a, sealed), "");
+  }
+  auto inbox = server.shares().value;
+  inbox[1][3][5] ^= 1;  // the server spoils one
+  for (int64_t a = 0; a < s.agents; ++a) {
+    Bytes masked = p.agents[a].mask(inbox.at(a), x[a]).value, cut = masked;
+    cut.pop_back();
+    EXPECT_NE(server.masked(a, cut).find(std::to_string(a)), std::string::npos);
+    EXPECT_EQ(server.masked(a, masked), "");
+  }
+  const Agents everyone = server.survivors().value;
+  for (int64_t a : everyone) {
+    const Signature right = p.agents[a].consent(everyone).value;
+    Signature wrong = right;
+    wrong[7] ^= 1;
+    EXPECT_NE(server.consented(a, wrong), "");
+    EXPECT_EQ(server.consented(a, right), "");
+  }
+  const auto agreed = CheckedConsents::check(s, p.roster, everyone, server.consents().value);
+  const auto spoiled = p.agents[1].reveal(agreed.value);
+  EXPECT_EQ(p.agents[1].unopened(), Agents{3});
+  EXPECT_EQ(spoiled.value.seed_shares.count(3), 0u);
+  EXPECT_EQ(spoiled.value.seed_shares.size(), 4u);
+  EXPECT_EQ(server.revealed(1, spoiled.value), "");
+  Revealed r = p.agents[0].reveal(agreed.value).value;
+  Revealed more = r;
+  more.key_shares[1] = r.seed_shares.at(1);
+  EXPECT_NE(server.revealed(0, more), "");
+  more.seed_shares.erase(1);
+  EXPECT_NE(server.revealed(0, more), "");
+  EXPECT_EQ(server.revealed(0, r), "");
+  EXPECT_FALSE(server.sum().ok());  // two of five
+}
+
+// What would make everybody else refuse the round costs the one who sends it.
+TEST_F(Lying, AgentsWithKeysThatAreNoneAreLeftOut) {
+  ServerSide server = p.server();
+  EXPECT_EQ(server.advertised(0, adverts.at(0)), "");
+  const auto signed_by = [&](int64_t who, const Advert& keys) {
+    return sign(s, who, p.identities[who], keys);
+  };
+  Advert low = adverts.at(1).keys, same = adverts.at(1).keys;
+  low.mask_key = Key{};
+  EXPECT_NE(server.advertised(1, signed_by(1, low)).find("small order"), std::string::npos);
+  low = adverts.at(1).keys, low.seal_key = Key{1};
+  EXPECT_NE(server.advertised(1, signed_by(1, low)).find("small order"), std::string::npos);
+  same.mask_key = adverts.at(0).keys.mask_key;
+  EXPECT_NE(server.advertised(1, signed_by(1, same)).find("a key of agent 0"), std::string::npos);
+  for (int64_t a = 1; a < s.agents; ++a) EXPECT_EQ(server.advertised(a, adverts.at(a)), "");
+  EXPECT_FALSE(server.shares().ok());  // before its time
+  EXPECT_TRUE(server.adverts().ok());
+  EXPECT_FALSE(server.adverts().ok());  // nor twice
+}
+
+// ---- Letters as bytes.
+
+TEST(Wire, ReadsWhatWasWrittenAndNothingElse) {
+  const Setting s{5, 4, 3, 32, 9};
+  Party p(s, 77);
+  SignedAdverts adverts;
+  for (int64_t a = 0; a < s.agents; ++a) adverts[a] = p.agents[a].advertise().value;
+  const auto checked = CheckedAdverts::check(s, p.roster, adverts);
+  Inboxes inboxes;
+  for (int64_t a = 0; a < s.agents; ++a)
+    for (const auto& [to, bytes] : p.agents[a].share(checked.value).value) inboxes[to][a] = bytes;
+  const Introduction hello{true, 3, p.roster.at(1)};
+  Consents consents;
+  for (int64_t a : {0, 2, 4}) consents[a] = adverts.at(a).signature;
+  Revealed revealed;
+  for (int64_t a : {0, 1, 3}) revealed.seed_shares[a] = {1, 2, 3, 4, static_cast<uint64_t>(a)};
+  revealed.key_shares[2] = {5, 6, 7, 8, 9};
+  const int64_t n = s.agents;
+  // Each kind: its bytes, and whether bytes are read as it, and then written as the same.
+  const std::vector<std::pair<Bytes, std::function<bool(const Bytes&)>>> kinds{
+      {write(hello),
+       [](const Bytes& b) {
+         const auto x = read_introduction(b);
+         return x && write(*x) == b;
+       }},
+      {write(adverts.at(2)),
+       [](const Bytes& b) {
+         const auto x = read_advert(b);
+         return x && write(*x) == b;
+       }},
+      {write(adverts),
+       [=](const Bytes& b) {
+         const auto x = read_adverts(b, n);
+         return x && write(*x) == b;
+       }},
+      {write(inboxes.at(3)),
+       [=](const Bytes& b) {
+         const auto x = read_shares(b, n);
+         return x && write(*x) == b;
+       }},
+      {write(inboxes),
+       [=](const Bytes& b) {
+         const auto x = read_inboxes(b, n);
+         return x && write(*x) == b;
+       }},
+      {write(Agents{0, 2, 4}, n),
+       [=](const Bytes& b) {
+         const auto x = read_survivors(b, n);
+         return x && write(*x, n) == b;
+       }},
+      {write(consents.at(2)),
+       [](const Bytes& b) {
+         const auto x = read_consent(b);
+         return x && write(*x) == b;
+       }},
+      {write(consents),
+       [=](const Bytes& b) {
+         const auto x = read_consents(b, n);
+         return x && write(*x) == b;
+       }},
+      {write(revealed), [=](const Bytes& b) {
+         const auto x = read_revealed(b, n);
+         return x && x->seed_shares.size() + x->key_shares.size() <= 2 * size_t(n);
+       }}};
+  Draws d(Rng(3));
+  for (const auto& [bytes, reads] : kinds) {
+    EXPECT_TRUE(reads(bytes));
+    for (int k = 0; k < 3000; ++k) {
+      Bytes bent = bytes;
+      if (d.below(3) == 0) bent.resize(d.below(static_cast<int64_t>(bent.size()) + 9));
+      for (int64_t m = d.below(4); m > 0 && !bent.empty(); --m)
+        bent[d.below(static_cast<int64_t>(bent.size()))] = d.word() & 255;
+      reads(bent);  // and is not read past its end (asan)
+    }
+    Bytes longer = bytes;
+    longer.push_back(0);
+    EXPECT_FALSE(reads(longer));
+  }
+  EXPECT_EQ(read_revealed(write(revealed), n)->key_shares, revealed.key_shares);
+  EXPECT_EQ(read_revealed(write(revealed), n)->seed_shares, revealed.seed_shares);
+  // A number that nobody has, one twice, and out of order.
+  for (const auto& who : std::vector<std::vector<uint32_t>>{{5}, {1, 1}, {2, 1}, {0xFFFFFFFF}}) {
+    Bytes b;
+    for (uint32_t a : who) {
+      for (int i = 0; i < 4; ++i) b.push_back(static_cast<uint8_t>(a >> 8 * i));
+      b.insert(b.end(), 64, 7);
+    }
+    EXPECT_FALSE(read_consents(b, n)) << who.back();
+  }
 }
 
 TEST(Shamir, ThresholdSharesGiveTheKeyAndFewerGiveAnother) {

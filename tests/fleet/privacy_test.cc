@@ -58,9 +58,10 @@ TEST(Server, SecureSumWithoutThoseWhoDroppedOut) {
       arrived[i] = d.uniform() > 0.25;
       if (arrived[i]) expected += rows[i], ++stayed;
     }
-    const Tensor sum = secure_sum(e.exchange, s, rows, who, arrived, Rng(3));
+    const auto [sum, of] = secure_sum(e.exchange, s, rows, who, arrived, Rng(3), nullptr);
     EXPECT_EQ(sum.defined(), stayed >= 4) << stayed;
     if (sum.defined()) {
+      EXPECT_EQ(of, stayed);
       EXPECT_LE(apart(sum, expected), 5 * 8.0 / (1 << 22));
     }
     partial += stayed == 4;

@@ -61,7 +61,6 @@ TEST_P(EveryWay, InThreePartsIsTheWhole) {
   sections["log_every"] = 2;
   sections["checkpoint_every"] = 3;
   Experiment e = fleet(sections);
-  if (e.exchange.server.secure) GTEST_SKIP() << "secure aggregation is within one process";
   const BlocksOf two(2);
   program::TempDir at;
   const RunOptions one{at / "one"}, many{at / "many"};
@@ -78,7 +77,12 @@ TEST_P(EveryWay, InThreePartsIsTheWhole) {
   expect_same(had, has);
   const auto rows = read_records(at / "one/metrics.jsonl"), others = read_records(at / "many/metrics.jsonl");
   ASSERT_EQ(rows.size(), others.size());
-  for (size_t k = 0; k < rows.size(); ++k) EXPECT_EQ(without_times(rows[k]), without_times(others[k]));
+  for (size_t k = 0; k < rows.size(); ++k) {
+    Json had_row = without_times(rows[k]), has_row = without_times(others[k]);
+    // Where the server has just told all the same, it knows how far they are apart; else it does not.
+    if (e.exchange.server.secure && had_row["disagreement"] != 0.0) had_row["disagreement"] = nullptr;
+    EXPECT_EQ(had_row, has_row);
+  }
   EXPECT_EQ(without_times(conclude(e, one, whole)),
             without_times(conclude(e, many, parts.run, parts.judged)));
   EXPECT_EQ(program::slurp(at / "one/scores.csv"), program::slurp(at / "many/scores.csv"));
@@ -177,6 +181,90 @@ TEST(Program, InSeveralProcessesWritesTheSameRun) {
   expect_same_run(at, "one", "three");
 }
 
+// Secure sums: the bits of one process, in any number of them, and rows neither in what the first hears nor
+// lost to the run.
+TEST(Program, InSeveralProcessesSumsSecurelyTheSameRun) {
+  program::TempDir at;
+  program::spill(at / "fleet.toml", kFleet);
+  const auto train = [&](const std::string& out, const program::Words& more) {
+    program::Words words{"train", "fleet.toml",        "--out", out, "--set", "exchange.topology=star",
+                         "--set", "server.secure=true"};
+    words.insert(words.end(), more.begin(), more.end());
+    program::run_well(words, at.path());
+  };
+  const program::Words updates{"--set", "exchange.payload=updates", "--set", "server.optimizer=adam"};
+  train("one", {}), train("updates", updates);
+  for (const char* processes : {"2", "3", "6"}) {
+    program::Words more{"--processes", processes};
+    const bool plain = *processes != '3';
+    if (!plain) more.insert(more.end(), updates.begin(), updates.end());
+    train(processes, more);
+    expect_same_run(at, plain ? "one" : "updates", processes);
+  }
+}
+
+// What the first process hears of the others for the log and in the end holds none of their rows.
+TEST(Parts, ShowTheServersProcessNoRows) {
+  const Experiment e = fleet(Json{{"rounds", 5},
+                                  {"log_every", 1},
+                                  {"checkpoint_every", 2},
+                                  {"exchange", {{"topology", "star"}, {"every", 2}}},
+                                  {"server", {{"secure", true}}},
+                                  {"eval", {{"every", 2}}}});
+  program::TempDir at;
+  const RunOptions options{at / "run"};
+  const std::vector<std::vector<int64_t>> shares{{0}, {1, 2}, {3, 4}};
+  struct Keeps final : Transport {
+    Keeps(std::unique_ptr<Transport> t, std::vector<Letter>& to) : letters(std::move(t)), heard(to) {}
+    Roster roster() override { return letters->roster(); }
+    void send(Letter letter) override { letters->send(std::move(letter)); }
+    Post collect(Letter::Kind kind, int64_t round, std::span<const int64_t> from) override {
+      Post post = letters->collect(kind, round, from);
+      heard.insert(heard.end(), post.came.begin(), post.came.end());
+      return post;
+    }
+    std::unique_ptr<Transport> letters;
+    std::vector<Letter>& heard;
+  };
+  Hall hall(shares, 60);
+  std::vector<Ended> ended(shares.size());
+  std::vector<std::vector<Letter>> heard(shares.size());
+  std::vector<std::thread> threads;
+  for (size_t p = 0; p < shares.size(); ++p)
+    threads.emplace_back([&, p] {
+      at::set_num_threads(1);
+      Keeps letters(hall.seat(p), heard[p]);
+      Party party(static_cast<int64_t>(p), shares, letters);
+      RunState& run = ended[p].run;
+      train_together(e, options, {}, party, run);
+      ended[p].judged = judge_together(e, party, p == 0 ? run.learner.rows(shares[0]) : run.learner);
+    });
+  for (auto& t : threads) t.join();
+  EXPECT_GT(heard[0].size(), 40u);
+  // Some numbers of a row, as they lie in memory.
+  const auto holds = [&](const Tensor& numbers) {
+    const std::string bytes(static_cast<const char*>(numbers.contiguous().data_ptr()), numbers.nbytes());
+    return std::any_of(heard[0].begin(), heard[0].end(), [&](const Letter& l) {
+      return std::string(l.bytes.begin(), l.bytes.end()).find(bytes) != std::string::npos;
+    });
+  };
+  // Rounds are odd in the end, so that the last rows are the agents' own.
+  for (const size_t p : {1, 2}) {
+    const State& own = ended[p].run.learner;
+    EXPECT_FALSE(own.theta[0].equal(own.theta[1]));
+    for (int64_t i = 0; i < own.size(); ++i) EXPECT_FALSE(holds(own.theta[i].narrow(0, 0, 4)));
+    for (const auto& [name, t] : own.own)
+      if (t.dim() == 2 && t.size(1) >= 4) {
+        EXPECT_FALSE(holds(t[0].narrow(0, 0, 4))) << name;
+      }
+    // They are in the run all the same: this folder is one that all share.
+    const State& whole = ended[0].run.learner;
+    EXPECT_TRUE(same(whole.theta.index_select(0, own.id), own.theta));
+  }
+  for (const Json& row : read_records(at / "run/metrics.jsonl"))
+    EXPECT_EQ(row["disagreement"].is_null(), row["round"].get<int64_t>() % 2 == 1) << row;
+}
+
 // Processes as a launcher that speaks PMI starts them.
 class Launched {
  public:
@@ -262,7 +350,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(program::Words{},
                     program::Words{"--set", "exchange.topology=full", "--set", "compression.kind=top_k",
                                    "--set", "compression.gamma=0.5"},
-                    program::Words{"--set", "exchange.topology=star", "--set", "compression.kind=top_k"}));
+                    program::Words{"--set", "exchange.topology=star", "--set", "compression.kind=top_k"},
+                    program::Words{"--set", "exchange.topology=star", "--set", "server.secure=true"}));
 
 TEST_P(ComesBack, AfterItWasKilledWithItsShard) {
   program::TempDir at;
@@ -324,9 +413,16 @@ TEST(Program, KilledAsAWholeIsGoneOnWithByAnotherNumber) {
 TEST(Program, RefusesMoreProcessesThanAgentsAndWhatTheyCannotDo) {
   program::TempDir at;
   program::spill(at / "fleet.toml", kFleet);
+  const auto secure = [](const char* processes, const program::Words& more) {
+    program::Words words{"--processes", processes,           "--set", "exchange.topology=star",
+                         "--set",       "server.secure=true"};
+    for (const auto& s : more) words.insert(words.end(), {"--set", s});
+    return words;
+  };
   for (const program::Words& more : {program::Words{"--processes", "7"},
-                                     program::Words{"--processes", "2", "--set", "exchange.topology=star",
-                                                    "--set", "server.secure=true"}}) {
+                                     // One of two beside the server's own, whose row a sum would give away.
+                                     secure("2", {"agents=4", "faults.lost=0.1"}),
+                                     secure("2", {"server.share=0.5"}), secure("3", {"faults.agents=[5]"})}) {
     program::Words words{"train", "fleet.toml", "--out", "no"};
     words.insert(words.end(), more.begin(), more.end());
     const auto r = program::run(words, at.path());

@@ -84,6 +84,7 @@ const std::map<std::string, std::string>& broken() {
        kStarUpdates + "[server]\nsecure = true\n[faults]\nagents = [0]\n[privacy]\nunit = \"agent\"\nwhere = "
                       "\"server\"\n"},
       {"what is normalised by is counted", "[task]\nkind = \"sinusoid\"\n[model]\nkind = \"normalised\"\n"},
+      {"a sum is of a crowd", "agents = 2\n" + kStar + "[server]\nsecure = true\n"},
       {"the adjacency can be stated", kUpdates + "[privacy]\nunit = \"agent\"\nadjacency = \"add-remove\"\n"},
       {"a population is of several", "agents = 1\n" + kPopulation},
       {"copies are not protected", kPopulation + "[privacy]\nunit = \"task\"\n"},

@@ -222,7 +222,7 @@ def test_wrong_calls(tmp_path, wrong):
     wrong(lambda: symma.ray.train(num_workers=2), "symma.ray.train", "no experiment")
     wrong(lambda: symma.ray.train(resume=True), "symma.ray.train", "no run to resume")
     wrong(lambda: symma.ray.train(FLEET, loggers=[3], out=out), "loggers", "not callable")
-    wrong(lambda: symma.ray.train(FLEET, server={"secure": True}, exchange="star", compression={"kind": "none"}, out=out), "processes", "secure aggregation")
+    wrong(lambda: symma.ray.train(FLEET, server={"secure": True, "share": 0.5}, exchange="star", compression={"kind": "none"}, out=out), "server.crowd", "of its own")
     held = Lines()
     held.lock = threading.Lock()
     wrong(lambda: symma.ray.train(FLEET, task=held, out=out), "symma.ray.train", "cannot be sent", "locks")
