@@ -10,6 +10,7 @@
 #include "symma/fleet/train.h"
 #include "symma/nn/model.h"
 #include "symma/report/report.h"
+#include "symma/report/sweep_folder.h"
 #include "symma/transports/zmq.h"
 
 namespace symma::python {
@@ -160,19 +161,26 @@ void bind_training(nb::module_& m) {
       },
       "over"_a, "Every combination: its name, and its settings by their dotted keys.");
   m.def(
-      "sweep_result",
-      [](const std::string& folder, const std::vector<std::string>& failed) {
-        const SweepResult r = [&] {
-          nb::gil_scoped_release free;
-          return sweep_result(folder, failed);
-        }();
-        return to_python(Json{{"page", r.page},
-                              {"table", r.table},
-                              {"csv", r.csv},
-                              {"arms", r.arms},
-                              {"standing", r.standing}});
+      "claim_sweep",
+      [](const std::string& folder, nb::handle common, bool force) {
+        claim_sweep(folder, from_python(common, "sweep"), force,
+                    {"experiment", "choose another out=", "replace it with force=True"});
       },
-      "folder"_a, "failed"_a);
+      "folder"_a, "common"_a, "force"_a);
+  m.def("is_done", &is_done, "folder"_a,
+        "Whether a folder holds a run that is trained, judged and reported.");
+  m.def(
+      "end_sweep",
+      [](const std::string& folder, nb::handle common, const std::vector<std::string>& over,
+         nb::handle runs) {
+        const Json given = from_python(common, "sweep"), all = from_python(runs, "sweep");
+        std::vector<SweptRun> swept;
+        for (const Json& r : all)
+          swept.push_back({r["name"], r["values"], r.contains("why"), r.value("why", "")});
+        const nb::gil_scoped_release free;
+        end_sweep(folder, given, over, swept, {}, "mend what the first says");
+      },
+      "folder"_a, "common"_a, "over"_a, "runs"_a);
 }
 
 }  // namespace symma::python

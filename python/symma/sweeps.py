@@ -7,7 +7,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import sys
 from typing import Any, Callable, Mapping, Optional, Sequence, Union
 
@@ -106,7 +105,7 @@ class Plan:
             with open(file, encoding="utf-8") as words:
                 text = words.read()
         self.claimed = {"experiment": text, "set": _dotted(laid) if file else []}
-        self._claim(force)
+        _engine.claim_sweep(self.folder, self.claimed, force)
 
     def of(self, combination: Mapping[str, Any]) -> dict[str, Any]:
         return _over(self.settings, nested(combination["values"]))
@@ -115,55 +114,13 @@ class Plan:
         return os.path.join(self.folder, "runs", combination["name"])
 
     def due(self) -> list[dict]:
-        return [c for c in self.all if not done(self.run_folder(c))]
-
-    def _claim(self, force: bool) -> None:
-        path = os.path.join(self.folder, "sweep.json")
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as text:
-                old = json.load(text)
-            if all(old.get(k) == v for k, v in self.claimed.items()):
-                return
-            if not force:
-                raise UserError(self.folder, "holds a sweep of another experiment or other settings", "choose another out=, or replace it with force=True")
-            for name in ("runs", "logs"):
-                shutil.rmtree(os.path.join(self.folder, name), ignore_errors=True)
-            for name in ("sweep.json", "sweep.csv", "report.html"):
-                if os.path.exists(os.path.join(self.folder, name)):
-                    os.remove(os.path.join(self.folder, name))
-        elif os.path.exists(os.path.join(self.folder, "experiment.toml")):
-            raise UserError(self.folder, "holds a run", "choose another out=")
-        os.makedirs(self.folder, exist_ok=True)
-        self._write("sweep.json", json.dumps(self.claimed, indent=1) + "\n")
-
-    def _write(self, name: str, text: str) -> None:
-        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as out:
-            out.write(text)
+        return [c for c in self.all if not _engine.is_done(self.run_folder(c))]
 
     def conclude(self, why: Mapping[str, str]) -> Sweep:
         """Judges and writes what the runs came to; `why` says of those that failed what they said."""
-        failed = [f"{name}: {words}" for name, words in why.items()]
-        runs = []
-        for c in self.all:
-            bad = c["name"] in why
-            runs.append({"folder": c["name"], "values": c["values"], "state": "failed" if bad else "done", **({"why": why[c["name"]]} if bad else {})})
-        written = {**self.claimed, "over": self.lines, "runs": runs, "failed": failed, "stopped_early": []}
-        if len(failed) == len(self.all):
-            raise UserError(self.folder, f"all runs failed: {failed[0]}", "mend what the first says")
-        result = _engine.sweep_result(self.folder, failed)
-        self._write("sweep.json", json.dumps({**written, "arms": result["arms"], "standing": result["standing"]}, indent=1) + "\n")
-        self._write("sweep.csv", result["csv"])
-        self._write("report.html", result["page"])
+        runs = [{"name": c["name"], "values": c["values"], **({"why": why[c["name"]]} if c["name"] in why else {})} for c in self.all]
+        _engine.end_sweep(self.folder, self.claimed, self.lines, runs)
         return Sweep(self.folder)
-
-
-def done(folder: str) -> bool:
-    """Whether a folder holds a run that is trained, judged and reported."""
-    try:
-        with open(os.path.join(folder, "summary.json"), encoding="utf-8") as text:
-            return bool(json.load(text).get("finished")) and os.path.exists(os.path.join(folder, "report.html"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return False
 
 
 def _dotted(laid: Mapping[str, Any], before: str = "") -> list[str]:

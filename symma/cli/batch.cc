@@ -20,6 +20,7 @@
 #include "symma/core/files.h"
 #include "symma/core/parallel.h"
 #include "symma/report/format.h"
+#include "symma/report/sweep_folder.h"
 
 namespace symma {
 namespace {
@@ -70,15 +71,6 @@ int code_of(int status) {
 }
 
 }  // namespace
-
-bool is_done(const std::string& folder) {
-  std::error_code ec;
-  // The report comes last.
-  if (!std::filesystem::exists(in_folder(folder, "report.html"), ec)) return false;
-  if (!std::filesystem::exists(in_folder(folder, "summary.json"), ec)) return false;
-  const Json summary = parse_json(read_file(in_folder(folder, "summary.json")));
-  return summary.is_object() && summary.value("finished", false);
-}
 
 std::vector<Outcome> run_batch(const Batch& batch, const std::vector<Planned>& plan) {
   make_folder(in_folder(batch.folder, "runs"));

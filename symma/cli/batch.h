@@ -33,9 +33,6 @@ struct Batch {
   int threads = 0;  // of each run; 0: this program's, shared out
 };
 
-// Whether a run's folder holds a run that is trained, judged and reported.
-bool is_done(const std::string& folder);
-
 // Runs what is not done yet, goes on with what was begun, `jobs` at a time, and says on standard error how
 // far it is. Outcomes stand in the order of the plan. Where this program is told to end (SIGINT, SIGTERM),
 // the runs under way save and end, and it exits with 130 or 143; where it is killed, they are too.

@@ -26,6 +26,7 @@ void add_bench(CLI::App&);
 void add_sweep(CLI::App&);
 void add_scorecard(CLI::App&);
 void add_watch(CLI::App&);  // where cpp-httplib was there to build it
+void add_init(CLI::App&);
 void add_play(CLI::App&);
 void add_completion(CLI::App&);
 void add_replay(CLI::App&);

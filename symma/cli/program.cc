@@ -84,6 +84,7 @@ int run_commands(int argc, char** argv) {
 #ifdef SYMMA_WATCH
   add_watch(app);
 #endif
+  add_init(app);
   add_play(app);
   add_completion(app);
   add_replay(app);

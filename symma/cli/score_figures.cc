@@ -12,6 +12,7 @@
 #include "symma/fleet/checkpoint.h"
 #include "symma/fleet/summary.h"
 #include "symma/report/data.h"
+#include "symma/report/sweep_folder.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {

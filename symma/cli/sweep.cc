@@ -13,7 +13,7 @@
 #include "symma/core/files.h"
 #include "symma/core/record.h"
 #include "symma/fleet/sweep.h"
-#include "symma/report/report.h"
+#include "symma/report/sweep_folder.h"
 
 namespace symma {
 namespace {
@@ -26,27 +26,6 @@ struct SweepArguments {
   int64_t jobs = 0;
   bool halve = false, force = false, quiet = false, json = false, dry_run = false;
 };
-
-// The sweep that a folder holds is of one file with one set of settings laid over it; its axes may grow.
-void claim(const SweepArguments& a) {
-  const std::string path = in_folder(a.folder, "sweep.json");
-  const Json mine{{"experiment", read_file(a.file)}, {"set", a.settings}};
-  if (fs::exists(path)) {
-    const Json old = parse_json(read_file(path));
-    const bool same = old.is_object() && old.value("experiment", "") == mine["experiment"] &&
-                      old.value("set", Json()) == mine["set"];
-    if (same) return;
-    if (!a.force)
-      throw UserError(a.folder, "holds a sweep of another file or other settings",
-                      "choose another --out, or replace it with --force");
-    for (const char* name : {"runs", "logs", "sweep.json", "sweep.csv", "report.html"})
-      fs::remove_all(in_folder(a.folder, name));
-  } else if (fs::exists(in_folder(a.folder, "experiment.toml"))) {
-    throw UserError(a.folder, "holds a run", "choose another --out");
-  }
-  make_folder(a.folder);
-  write_file(path, mine.dump(1) + "\n");
-}
 
 // The last validation of a run, after the most steps of adaptation; NaN where there is none.
 double validated(const std::string& folder) {
@@ -152,42 +131,26 @@ void run_sweep(SweepArguments a) {
     fmt::print("{} runs in {}\n", plan.size(), a.folder);
     return;
   }
-  claim(a);
+  const Json common{{"experiment", read_file(a.file)}, {"set", a.settings}};
+  claim_sweep(a.folder, common, a.force, {"file", "choose another --out", "replace it with --force"});
   const Batch batch{a.file, a.folder, a.jobs, 1, a.quiet};
-  std::vector<std::string> early, failed;
+  std::vector<std::string> early;
   const auto due = a.halve ? halved(batch, config, all, plan, &early) : plan;
   const auto outcomes = run_batch(batch, due);
-  Json runs = Json::array();
-  for (size_t i = 0; i < due.size(); ++i) {
-    const bool bad = outcomes[i].fate == Fate::kFailed;
-    if (bad) failed.push_back(due[i].name + ": " + outcomes[i].why);
-    runs.push_back({{"folder", due[i].name}, {"values", due[i].values}, {"state", bad ? "failed" : "done"}});
-    if (bad) runs.back()["why"] = outcomes[i].why;
-  }
-  Json out{{"experiment", read_file(a.file)},
-           {"set", a.settings},
-           {"over", a.over},
-           {"runs", runs},
-           {"failed", failed},
-           {"stopped_early", early}};
-  if (failed.size() == due.size())
-    throw UserError(a.folder, "all runs failed: " + failed.front(), "logs/ has what each said");
-  const SweepResult result = sweep_result(a.folder, failed);
-  out["arms"] = result.arms;
-  out["standing"] = result.standing;
-  write_file(in_folder(a.folder, "sweep.json"), out.dump(1) + "\n");
-  write_file(in_folder(a.folder, "sweep.csv"), result.csv);
-  write_file(in_folder(a.folder, "report.html"), result.page);
+  std::vector<SweptRun> runs;
+  for (size_t i = 0; i < due.size(); ++i)
+    runs.push_back({due[i].name, due[i].values, outcomes[i].fate == Fate::kFailed, outcomes[i].why});
+  const SweepEnd end = end_sweep(a.folder, common, a.over, runs, early, "logs/ has what each said");
   if (a.json) {
-    fmt::print("{}\n", out.dump());
+    fmt::print("{}\n", end.written.dump());
   } else if (!a.quiet) {
-    fmt::print("{}", result.table);
+    fmt::print("{}", end.table);
     for (const auto& line : early) fmt::print("{}\n", line);
-    for (const auto& line : failed) fmt::print("failed: {}\n", line);
+    for (const auto& line : end.failed) fmt::print("failed: {}\n", line);
     fmt::print("report: {}\n", in_folder(a.folder, "report.html"));
   }
-  if (!failed.empty())
-    throw UserError(a.folder, fmt::format("{} of {} runs failed", failed.size(), due.size()),
+  if (!end.failed.empty())
+    throw UserError(a.folder, fmt::format("{} of {} runs failed", end.failed.size(), due.size()),
                     "logs/ has what each said; the same command tries them again");
 }
 

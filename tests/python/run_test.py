@@ -280,8 +280,17 @@ def test_a_sweep_is_the_programs(program, tmp_path, wrong):
     # Each goes on with the other's: nothing is left to do, and more seeds are as many runs more.
     subprocess.run([*words, tmp_path / "python"], check=True, capture_output=True)
     told.clear()
+    # A reader of what was there reads on, whole: files are replaced, never written over.
+    names = ["sweep.json", "sweep.csv", "report.html"]
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for name in names:
+        os.link(tmp_path / "program" / name, kept / name)
+    before = {name: (kept / name).read_bytes() for name in names}
     more = symma.sweep(file, ["exchange.topology=none,ring", "seed=1..3"], out=tmp_path / "program", progress=told.append, learner={"order": 1})
     assert len(told) == 2 and len(more.runs) == 6
+    for name in names:
+        assert (kept / name).read_bytes() == before[name] != (tmp_path / "program" / name).read_bytes(), name
     wrong(lambda: symma.sweep(file, over, out=tmp_path / "program", learner={"order": 2}), str(tmp_path / "program"), "another experiment", "force=True")
     wrong(lambda: symma.sweep(file, {}), "symma.sweep", "nothing to go over")
     wrong(lambda: symma.sweep(file, {"seed": []}), "seed", "empty")

@@ -1,0 +1,78 @@
+#include "symma/report/sweep_folder.h"
+
+#include <filesystem>
+
+#include "symma/core/errors.h"
+#include "symma/core/files.h"
+#include "symma/core/record.h"
+#include "symma/report/report.h"
+
+namespace symma {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string inside(const std::string& folder, const char* file) {
+  return (fs::path(folder) / file).string();
+}
+
+}  // namespace
+
+void claim_sweep(const std::string& folder, const Json& common, bool force, const SweepWords& words) {
+  const std::string path = inside(folder, "sweep.json");
+  if (is_there(path)) {
+    const Json old = parse_json(read_file(path));
+    const bool same = old.is_object() && old.value("experiment", Json()) == common["experiment"] &&
+                      old.value("set", Json()) == common["set"];
+    if (same) return;
+    if (!force)
+      throw UserError(folder, "holds a sweep of another " + words.experiment + " or other settings",
+                      words.other + ", or " + words.replace);
+    for (const char* name : {"runs", "logs", "sweep.json", "sweep.csv", "report.html"})
+      fs::remove_all(inside(folder, name));
+  } else if (is_there(inside(folder, "experiment.toml"))) {
+    throw UserError(folder, "holds a run", words.other);
+  }
+  make_folder(folder);
+  write_file(path, common.dump(1) + "\n");
+}
+
+bool is_done(const std::string& folder) {
+  std::error_code ec;
+  // The report comes last.
+  if (!fs::exists(inside(folder, "report.html"), ec)) return false;
+  if (!fs::exists(inside(folder, "summary.json"), ec)) return false;
+  const Json summary = parse_json(read_file(inside(folder, "summary.json")));
+  return summary.is_object() && summary.value("finished", false);
+}
+
+SweepEnd end_sweep(const std::string& folder, const Json& common, const std::vector<std::string>& over,
+                   const std::vector<SweptRun>& runs, const std::vector<std::string>& stopped_early,
+                   const std::string& remedy) {
+  SweepEnd end;
+  Json all = Json::array();
+  for (const SweptRun& r : runs) {
+    all.push_back({{"folder", r.name}, {"values", r.values}, {"state", r.failed ? "failed" : "done"}});
+    if (!r.failed) continue;
+    all.back()["why"] = r.why;
+    end.failed.push_back(r.name + ": " + r.why);
+  }
+  if (end.failed.size() == runs.size())
+    throw UserError(folder, "all runs failed: " + end.failed.front(), remedy);
+  SweepResult result = sweep_result(folder, end.failed);
+  end.written = {{"experiment", common["experiment"]},
+                 {"set", common["set"]},
+                 {"over", over},
+                 {"runs", std::move(all)},
+                 {"failed", end.failed},
+                 {"stopped_early", stopped_early},
+                 {"arms", std::move(result.arms)},
+                 {"standing", std::move(result.standing)}};
+  write_file(inside(folder, "sweep.csv"), result.csv);
+  write_file(inside(folder, "report.html"), result.page);
+  write_file(inside(folder, "sweep.json"), end.written.dump(1) + "\n");
+  end.table = std::move(result.table);
+  return end;
+}
+
+}  // namespace symma

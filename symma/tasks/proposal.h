@@ -1,0 +1,29 @@
+// What the columns of a table may be, told by their names and their cells: where a file of one's own begins.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "symma/tasks/columns.h"
+
+namespace symma {
+
+// A `table` task for a file, to be looked through by a person. Of each choice it says why.
+struct Proposal {
+  Roles roles;  // group, target, time, features, missing
+  bool classes = false;
+  int64_t groups = 0, fewest = 0, most = 0;  // groups, and the rows that the smallest and the largest have
+  int64_t shots = 1, queries = 1;
+  bool balanced = true;  // shots are of each class
+  bool skip = false;     // some groups have too few rows for a task
+  std::string split = "auto";
+  std::vector<std::pair<std::string, std::string>> why;       // role: reason
+  std::vector<std::pair<std::string, std::string>> left_out;  // column: reason
+};
+
+// Roles that `given` names stay as they are, the others are chosen. Throws UserError for a column that isn't
+// there, and where none can name groups, be predicted, or be predicted from.
+Proposal propose(const CsvFile&, const Roles& given);
+
+}  // namespace symma
