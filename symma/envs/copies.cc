@@ -27,15 +27,19 @@ std::string sizes(const Tensor& t) {
 
 // A 64-bit key is more than a double holds, so it travels as three numbers of at most 24 bits.
 void carry(Cargo& cargo, Rng& rng) {
-  double words[3];
-  for (int i = 0; i < 3; ++i) words[i] = static_cast<double>(rng.key() >> (24 * i) & 0xffffff);
-  for (double& w : words) cargo(w);
-  uint64_t key = 0;
-  for (int i = 0; i < 3; ++i) key |= static_cast<uint64_t>(words[i]) << (24 * i);
-  rng = Rng(key);
+  uint64_t words[3];
+  for (int i = 0; i < 3; ++i) words[i] = rng.key() >> (24 * i) & 0xffffff;
+  for (int i = 0; i < 3; ++i) cargo(words[i], {"a word of a random stream", 0, i < 2 ? 0xffffff : 0xffff});
+  rng = Rng(words[0] | words[1] << 24 | words[2] << 48);
 }
 
 }  // namespace
+
+void Cargo::refuse(const Bounds& bounds, bool whole) const {
+  throw UserError(place_, fmt::format("{} is {:.17g} in what was saved", bounds.what, *at_),
+                  fmt::format("{}{:.17g} to {:.17g} would be right", whole ? "a whole number from " : "",
+                              bounds.low, bounds.high));
+}
 
 template <class Action>
 CopiesOf<Action>::CopiesOf(EnvSpec spec, const CopyOptions& options, std::vector<TaskParameter> parameters,
@@ -406,17 +410,26 @@ void CopiesOf<Action>::set_tasks(const Tensor& tasks) {
   }
   const Tensor t = tasks.cpu().contiguous();
   const double* p = t.data_ptr<double>();
-  for (int64_t e = 0; e < spec_.copies; ++e) {
-    for (int64_t i = 0; i < k; ++i) {
-      const double x = p[e * k + i];
-      const std::string at = fmt::format("{}, copy {}, {}", spec_.name, e, parameters_[i].name);
-      if (!std::isfinite(x)) throw UserError(at, fmt::format("is {}", x), "give a finite number");
-      if (parameters_[i].whole && x != std::floor(x))
-        throw UserError(at, fmt::format("is {}", x), "give a whole number");
-    }
-    check_task(p + e * k, place(e));
-  }
+  for (int64_t e = 0; e < spec_.copies; ++e) check_whole_task(p + e * k, place(e));
   next_tasks_.assign(p, p + spec_.copies * k);
+}
+
+template <class Action>
+void CopiesOf<Action>::check_whole_task(const double* task, const std::string& place) const {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const TaskParameter& p = parameters_[i];
+    const auto no = [&](const std::string& right) {
+      throw UserError(place + ", " + p.name, fmt::format("is {:g}", task[i]), right);
+    };
+    const double x = task[i], low = p.whole ? std::max(p.may[0], -kMostCounted) : p.may[0],
+                 high = p.whole ? std::min(p.may[1], kMostCounted) : p.may[1];
+    if (!std::isfinite(x)) no("give a finite number");
+    if (p.whole && x != std::floor(x)) no("give a whole number");
+    if (x <= high && (p.above ? x > low : x >= low)) continue;
+    no(fmt::format("{}{:g} {} {:g} would be right", p.above ? "above " : "", low,
+                   p.above ? "and at most" : "to", high));
+  }
+  check_task(task, place);
 }
 
 template <class Action>
@@ -424,16 +437,37 @@ Tensor CopiesOf<Action>::save(int64_t copy) const {
   TORCH_CHECK(copy >= 0 && copy < spec_.copies, spec_.name, ": copy ", copy, " of ", spec_.copies);
   const auto k = static_cast<int64_t>(parameters_.size());
   Tensor out = at::zeros({kHeader + 2 * k + world_size_}, at::kDouble);
-  Cargo cargo(out.data_ptr<double>(), false);
-  Clock c = clocks_[copy];
-  cargo(c.steps), cargo(c.episodes), cargo(c.terminated), cargo(c.truncated);
-  carry(cargo, c.stream), carry(cargo, c.episode);
-  auto& self = const_cast<CopiesOf&>(*this);  // a cargo that is not loading only reads
-  cargo(&self.tasks_[copy * k], k), cargo(&self.next_tasks_[copy * k], k);
-  self.visit(copy, cargo);
+  Cargo cargo = Cargo::out(out.data_ptr<double>());
+  const_cast<CopiesOf&>(*this).load(copy, cargo);  // a cargo that is not loading only reads
   TORCH_CHECK(cargo.at() == out.data_ptr<double>() + out.numel(), spec_.name,
               ": visit handles another number of values");
   return out;
+}
+
+template <class Action>
+void CopiesOf<Action>::load(int64_t copy, Cargo& cargo) {
+  const auto k = static_cast<int64_t>(parameters_.size());
+  const double most = std::numeric_limits<double>::max();
+  Clock& c = clocks_[copy];
+  cargo(c.steps, {"the number of steps", 0, spec_.limit}),
+      cargo(c.episodes, {"the number of episodes", 0, kMostCounted});
+  cargo(c.terminated), cargo(c.truncated);
+  carry(cargo, c.stream), carry(cargo, c.episode);
+  // What a task may be is said by its parameters, here as in set_tasks.
+  cargo(&tasks_[copy * k], k, {"a number of the task", -most, most});
+  cargo(&next_tasks_[copy * k], k, {"a number of the next task", -most, most});
+  if (cargo.loading()) {
+    if (c.terminated && c.truncated)
+      throw UserError(place(copy), "a saved episode ended by itself and was cut off too", "it can't be both");
+    if (!ended(copy) && c.steps >= spec_.limit)
+      throw UserError(place(copy), fmt::format("a saved episode goes on after {} steps", c.steps),
+                      fmt::format("it ends with step {}", spec_.limit));
+    if (ended(copy) && auto_reset_)
+      throw UserError(place(copy), "a saved episode has ended, and this world starts the next at once",
+                      "restore it where auto_reset is false");
+    check_whole_task(&tasks_[copy * k], place(copy)), check_whole_task(&next_tasks_[copy * k], place(copy));
+  }
+  visit(copy, cargo);
 }
 
 template <class Action>
@@ -448,13 +482,16 @@ void CopiesOf<Action>::restore(int64_t copy, const Tensor& saved, Frame& frame) 
     throw UserError(place(copy), fmt::format("the saved state has sizes {}", sizes(saved)),
                     fmt::format("[{}] float64 would be right", kHeader + 2 * k + world_size_));
   }
-  Tensor s = saved.cpu().contiguous().clone();
-  Cargo cargo(s.data_ptr<double>(), true);
-  Clock& c = clocks_[copy];
-  cargo(c.steps), cargo(c.episodes), cargo(c.terminated), cargo(c.truncated);
-  carry(cargo, c.stream), carry(cargo, c.episode);
-  cargo(&tasks_[copy * k], k), cargo(&next_tasks_[copy * k], k);
-  visit(copy, cargo);
+  Tensor s = saved.cpu().contiguous().clone(), own = save(copy);
+  try {
+    Cargo cargo = Cargo::in(s.data_ptr<double>(), place(copy));
+    load(copy, cargo);
+  } catch (...) {
+    Cargo back = Cargo::back(own.data_ptr<double>());
+    load(copy, back);
+    throw;
+  }
+  const Clock& c = clocks_[copy];
   const Shown to = shown(frame);
   show(copy, to);
   attended(copy, to);

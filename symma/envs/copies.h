@@ -3,9 +3,11 @@
 // A world says what happens in one copy; episodes, limits, checks, threads and saving are done here.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "symma/core/errors.h"
@@ -36,13 +38,34 @@ struct CopyOptions {
   }
 };
 
-// Numbers on their way out of a world or into it.
+// What a saved number is, and where it may lie: both ends are included.
+struct Bounds {
+  const char* what;
+  double low, high;
+  template <class L, class H>
+  Bounds(const char* what, L low, H high)
+      : what(what), low(static_cast<double>(low)), high(static_cast<double>(high)) {}
+};
+// Of counts that have no end of their own: a double counts to here.
+constexpr double kMostCounted = 9007199254740992;  // 2^53
+// Of real numbers that have none: past this nothing that a world measures can be seen in float32.
+constexpr double kFarthestReal = 1e15;
+
+// Numbers on their way out of a world or into it. Files are made by anyone, so what comes in is a number
+// that the world could have had, or a UserError: each whole number says its bounds, as does a real one that
+// becomes an index, and all others are finite.
 class Cargo {
  public:
-  Cargo(double* at, bool loading) : at_(at), loading_(loading) {}
+  static Cargo out(double* at) { return {at, false, false, ""}; }
+  static Cargo in(double* at, std::string place) { return {at, true, true, std::move(place)}; }
+  // Of the world's own, a moment ago.
+  static Cargo back(double* at) { return {at, true, false, ""}; }
+
   template <class T>
   requires std::is_arithmetic_v<T>
-  void operator()(T& x) {
+  void operator()(T& x, const Bounds& bounds) {
+    if (checked_ && !(*at_ >= bounds.low && *at_ <= bounds.high)) refuse(bounds, false);
+    if (checked_ && std::is_integral_v<T> && *at_ != std::floor(*at_)) refuse(bounds, true);
     if (loading_)
       x = static_cast<T>(*at_);
     else
@@ -51,6 +74,15 @@ class Cargo {
   }
   template <class T>
   requires std::is_arithmetic_v<T>
+  void operator()(T* x, int64_t n, const Bounds& bounds) {
+    for (int64_t i = 0; i < n; ++i) (*this)(x[i], bounds);
+  }
+  void operator()(bool& x) { (*this)(x, {"a truth value", 0, 1}); }
+  template <class T>
+  requires std::is_floating_point_v<T>
+  void operator()(T& x) { (*this)(x, {"a number", -kFarthestReal, kFarthestReal}); }
+  template <class T>
+  requires std::is_floating_point_v<T>
   void operator()(T* x, int64_t n) {
     for (int64_t i = 0; i < n; ++i) (*this)(x[i]);
   }
@@ -58,8 +90,13 @@ class Cargo {
   const double* at() const { return at_; }
 
  private:
+  Cargo(double* at, bool loading, bool checked, std::string place)
+      : at_(at), loading_(loading), checked_(checked), place_(std::move(place)) {}
+  [[noreturn]] void refuse(const Bounds&, bool whole) const;
+
   double* at_;
-  bool loading_;
+  bool loading_, checked_;
+  std::string place_;
 };
 
 // Action is int64_t where an agent does one of n things, and float where it sets n numbers. A world of
@@ -97,13 +134,16 @@ class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable
   // `begin` and each `advance`; all are there unless this says otherwise.
   virtual void attend(int64_t copy, bool* present /*[A]*/) const {}
   // Hands the copy's state to the cargo, in one order. What is derived is made anew where the cargo is
-  // loading; a state that cannot be is a UserError.
+  // loading; the task, the clock and who has ended are there by then. A state that cannot be is a UserError,
+  // also where only its numbers together cannot.
   virtual void visit(int64_t copy, Cargo&) = 0;
-  // A task that the world cannot have is a UserError. Nothing else happens here: `begin` reads the task.
+  // A task whose numbers are what each may be, but which the world cannot have, is a UserError. Nothing else
+  // happens here: `begin` reads the task.
   virtual void check_task(const double* task, const std::string& place) const {}
 
   const double* task(int64_t copy) const { return &tasks_[copy * parameters_.size()]; }  // [K]
   int64_t steps(int64_t copy) const { return clocks_[copy].steps; }
+  bool ended(int64_t copy) const { return clocks_[copy].terminated || clocks_[copy].truncated; }
   std::string place(int64_t copy) const;  // "foraging, copy 3"
 
  private:
@@ -114,6 +154,8 @@ class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable
   };
 
   void start(int64_t copy);
+  void check_whole_task(const double* task, const std::string& place) const;
+  void load(int64_t copy, Cargo&);
   // A frame's memory, looked up once for all copies.
   struct Shown {
     float* obs;     // [E, A, D]

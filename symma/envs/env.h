@@ -100,6 +100,10 @@ struct TaskParameter {
   std::array<double, 2> train,
       test;                   // low and high, both included. Where whole numbers name things (maps), the two
   std::array<double, 2> ood;  // share none; where they measure, test draws anew from the range of train
+  // What it may be at all, both included; all else is a UserError. A whole number is then no larger than a
+  // double counts to. The ranges to draw from lie within.
+  std::array<double, 2> may{-std::numeric_limits<float>::max(), std::numeric_limits<float>::max()};
+  bool above = false;  // the lower end is not included
 };
 
 enum class TaskRange { kTrain, kTest, kOod };
@@ -126,8 +130,8 @@ class Restorable {
   // those before are the episode's: steps taken, ended or not, the random stream, the task.
   virtual Tensor save(int64_t copy) const = 0;
   virtual int64_t world_size() const = 0;
-  // Puts the copy into a saved state and writes its rows of the frame. Throws UserError where the size is
-  // wrong or the world's own part is impossible.
+  // Puts the copy into a saved state and writes its rows of the frame. Throws UserError, and leaves the copy
+  // as it was, where the size is wrong or a number is one that no copy of this world can have.
   virtual void restore(int64_t copy, const Tensor& saved /*[K] float64*/, Frame&) = 0;
 };
 

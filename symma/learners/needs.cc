@@ -50,8 +50,13 @@ const Line kLines[] = {
     {Need::kFeedback, [](const LearnerSetting& s) { return s.spec.feedback; }, "[task] feedback",
      "learns from what it did and earned, and is not shown it", "set feedback = true"},
     {Need::kFeatures,
-     [](const LearnerSetting& s) { return s.model.layout().entries().back().name == "head.bias"; },
-     "[model] kind", "works on features, and this model is a table", "use \"mlp\" or \"conv\""},
+     [](const LearnerSetting& s) {
+       const auto& last = s.model.layout().entries().back();
+       return last.name == "head.bias" && last.shape == std::vector<int64_t>{s.spec.shape.out};
+     },
+     "[model] kind",
+     "works on the features of a last layer, and this model has none that makes all its outputs",
+     "use \"mlp\" or \"conv\""},
     {Need::kMemory, [](const LearnerSetting& s) { return remembers_in_its_row(s.model); }, "[model] kind",
      "needs a policy whose row holds its memory", "set [model] kind = \"gru\" and memory = true"},
 };

@@ -20,7 +20,7 @@ enum class Need {
   kWholeTeams,  // worlds whose players stay to the end
   kAdvantages,  // [task] baseline = "linear"
   kFeedback,    // [task] feedback = true
-  kFeatures,    // a model with a body and a head
+  kFeatures,    // a model with a body and a head that makes all outputs
   kMemory,      // a model whose row holds what it remembers
 };
 

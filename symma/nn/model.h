@@ -47,8 +47,8 @@ class Layout {
 // Whether a forward pass belongs to learning or to being judged. Only batch norm tells them apart.
 enum class Mode { kTrain, kEval };
 
-// Every layout ends with "head.weight" [F, out] and, but for tables, "head.bias" [out]: the last linear layer
-// over F features.
+// Every layout ends with "head.weight" [F, out] and, but for `tabular` and `compartment`, "head.bias" [out]:
+// the last linear layer over F features. That of `ranking` makes the outputs beyond its things alone.
 class Model {
  public:
   virtual ~Model() = default;

@@ -256,8 +256,11 @@ class Table : public TaskFamily,
   // split, and is then no side's.
   TableRows usable(const CsvFile& csv) {
     TableRows rows = read_rows(csv, o_.roles);
-    for (RowGroup& g : rows.groups)
+    for (RowGroup& g : rows.groups) {
       g.rows.erase(g.rows.begin(), g.rows.begin() + std::min<int64_t>(o_.skip, std::ssize(g.rows)));
+      // A group begins with what is left of it.
+      if (!rows.time.empty() && !g.rows.empty()) g.first = rows.time[g.rows.front()];
+    }
     std::erase_if(rows.groups, [&](const RowGroup& g) { return !long_enough(rows, g, csv.path); });
     count_left_out(rows, csv.path);
     return rows;

@@ -26,8 +26,22 @@ class Writer {
     const auto usual = models.find(task);
     const std::string model = usual == models.end() || d_.one_in(5) ? some("Model") : d_.of(usual->second);
     if (!d_.one_in(6)) section("model", "Model", model, 3);
-    section("learner", "Learner", some("Learner"), 3);
-    if (d_.one_in(2))
+    const std::map<std::string, std::vector<std::string>> learners{
+        {"control",
+         {"ippo", "mappo", "ia2c", "maa2c", "iql", "vdn", "qmix", "coma", "maml", "promp", "maml_trpo", "rl2",
+          "cma_es", "snes"}},
+        {"games", {"naive", "lola", "meta_pg", "meta_mapg", "snes"}}};
+    const auto taken = learners.find(task);
+    static const std::vector<std::string> of_points{"maml",    "reptile", "imaml",  "pretrain", "protonet",
+                                                    "r2d2",    "alpaca",  "fedrep", "ditto",    "apfl",
+                                                    "scratch", "cma_es",  "snes",   "pgpe"};
+    const std::string learner = d_.one_in(5)              ? some("Learner")
+                                : taken == learners.end() ? d_.of(of_points)
+                                                          : d_.of(taken->second);
+    section("learner", "Learner", learner, 3);
+    // What is said of messages is mostly said where there are some.
+    const bool talks = d_.one_in(2), all = talks || d_.one_in(6);
+    if (talks)
       section("exchange", "Topology", some("Topology"), 2, "topology", [&] {
         if (d_.one_in(3))
           line("strategy",
@@ -35,19 +49,19 @@ class Writer {
         if (d_.one_in(2)) line("payload", word({"parameters", "updates"}));
         if (d_.one_in(4)) line("every", whole(1, 3));
       });
-    if (d_.one_in(3))
+    if (all && d_.one_in(3))
       section("aggregator", "Aggregator", some("Aggregator"), 2, "kind", [&] {
         if (d_.one_in(2)) line("bad", whole(0, 2));
         if (d_.one_in(3)) line("before", "[\"" + some("PreAggregator") + "\"]");
       });
-    if (d_.one_in(3)) section("compression", "Compressor", some("Compressor"), 2);
-    if (d_.one_in(5))
+    if (all && d_.one_in(3)) section("compression", "Compressor", some("Compressor"), 2);
+    if (all && d_.one_in(5))
       section("faults", "Attack", some("Attack"), 2, "kind", [&] {
         line("agents", "[" + whole(0, 2) + "]");
         if (d_.one_in(3)) line("lost", "0.2");
         if (d_.one_in(3)) line("late", "0.2");
       });
-    if (d_.one_in(6)) {
+    if (all && d_.one_in(6)) {
       out_ += "[server]\n";
       if (d_.one_in(2)) line("share", "0.5");
       if (d_.one_in(2)) line("optimizer", word({"none", "sgd", "adam", "yogi", "adagrad"}));
@@ -153,6 +167,7 @@ class Writer {
             (named == "ways" || named == "shots" || named == "queries" || named == "test_queries"))
           chosen[named] = named == "ways" ? "2" : "1";
         if (named == "from" || named == "test_path" || named == "edges") chosen.erase(named);
+        if (named == "world" && d_.one_in(2)) chosen[named] = value(o);
         if (named == "copies" || named == "personas" || named == "rounds") chosen.emplace(named, whole(2, 4));
         if (named == "population" || named == "perturbations") chosen.emplace(named, whole(2, 6));
       }

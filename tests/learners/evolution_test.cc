@@ -71,6 +71,30 @@ TEST_P(EveryStrategy, DescendsTheSphere) {
   EXPECT_LT(sphere(s.theta).max().item<double>(), 0.02);
 }
 
+// What a search keeps may come from a file, or have diverged: it is the others' loss in no way.
+TEST_P(EveryStrategy, ASearchThatHasDivergedIsNoOthersEnd) {
+  const auto es = make<StrategyRegistry>(GetParam(), Json::object());
+  for (const double wild : {static_cast<double>(NAN), static_cast<double>(INFINITY), 1e200, -1e200}) {
+    State sound = es->start(at::full({2, 4}, 2.0, at::kDouble));
+    const auto play = [&](State& s, int first, int last) {
+      for (int i = first; i < last; ++i) {
+        const Tensor x = es->ask(s, Rng(6).split("ask", i));
+        es->tell(s, x, sphere(x));
+      }
+    };
+    play(sound, 0, 3);
+    State broken = sound;
+    for (auto& [name, t] : broken.own) {
+      if (!t.is_floating_point()) continue;
+      t = t.clone();
+      t[0].fill_(wild);
+    }
+    play(sound, 3, 20);
+    ASSERT_NO_THROW(play(broken, 3, 20)) << wild;
+    EXPECT_TRUE(at::equal(broken.theta[1], sound.theta[1])) << wild;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Registry, EveryStrategy, testing::ValuesIn(StrategyRegistry::instance().names()),
                          [](const auto& info) { return info.param; });
 

@@ -332,5 +332,30 @@ INSTANTIATE_TEST_SUITE_P(Learners, ByFormula,
                                   info.param.second.front().template get<std::string>();
                          });
 
+// A head that makes some of the outputs is no head to set: `ranking` has one, a table and a few rates have
+// none. Each is refused while the learner is built, also by those that put a classifier in its place.
+TEST(Features, AreOfALastLayerThatMakesAllOutputs) {
+  const ModelShape shape{{6}, 3};
+  TaskSpec spec{.shape = shape, .kind = Kind::kClassification, .metric = "accuracy"};
+  spec.classes = 3;
+  const auto ranking = make<ModelRegistry>("ranking", {{"context", 2}, {"thing", 2}}, shape);
+  const auto mlp = make<ModelRegistry>("mlp", {{"hidden", {4}}}, shape);
+  for (const char* kind : {"protonet", "r2d2", "pretrain", "fedrep"}) {
+    std::string said;
+    try {
+      make<LearnerRegistry>(kind, Json::object(), LearnerSetting{*ranking, spec});
+    } catch (const UserError& e) {
+      said = e.what();
+    }
+    EXPECT_NE(said.find("[model] kind"), std::string::npos) << kind << ": " << said;
+    EXPECT_NO_THROW(make<LearnerRegistry>(kind, Json::object(), LearnerSetting{*mlp, spec})) << kind;
+  }
+  const auto rates = make<ModelRegistry>("compartment", Json::object(), ModelShape{{2}, 1});
+  const TaskSpec doses{.shape = {{2}, 1}, .kind = Kind::kRegression, .metric = "mse"};
+  for (const char* kind : {"alpaca", "r2d2", "fedrep"})
+    EXPECT_THROW(make<LearnerRegistry>(kind, Json::object(), LearnerSetting{*rates, doses}), UserError)
+        << kind;
+}
+
 }  // namespace
 }  // namespace symma

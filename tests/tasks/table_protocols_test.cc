@@ -108,6 +108,23 @@ TEST(CrossValidation, OfRowsEveryRowIsTestedOnce) {
   EXPECT_EQ(std::set(tested.begin(), tested.end()).size(), 24u);
 }
 
+// Each group has a row of one moment that all share, and others of its own time: without the first, groups
+// follow each other.
+TEST(Skip, GroupsBeginInTimeWithWhatIsLeftOfThem) {
+  std::string text = "task,t,a,y\n";
+  for (const int g : {4, 0, 9, 2, 7, 5, 1, 8, 3, 6})
+    for (int i = 0; i < 8; ++i)
+      text += "g" + std::to_string(g) + "," + std::to_string(i == 0 ? 0 : 100 * (g + 1) + i) + "," +
+              std::to_string(10 * g + i) + "," + std::to_string(g * i) + "\n";
+  Made m = table(file_of(text), {{"time", "t"}, {"skip", 1}, {"shots", 3}});
+  const auto train = m.names(Split::kTrain), validation = m.names(Split::kValidation),
+             test = m.names(Split::kTest);
+  ASSERT_FALSE(train.empty() || validation.empty() || test.empty());
+  EXPECT_LT(*train.rbegin(), *validation.begin()) << "who is learned from is earlier";
+  EXPECT_LT(*validation.rbegin(), *test.begin());
+  EXPECT_EQ(*test.rbegin(), "g9");
+}
+
 TEST(CrossValidation, SaysWhatCannotBe) {
   const std::string path = file_of(groups(3, 9));
   const auto with = [](Json more) {

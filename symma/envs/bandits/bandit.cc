@@ -74,18 +74,10 @@ class Bandit final : public Copies {
                      .value = static_cast<double>(i + 1) / static_cast<double>(o.arms + 1),
                      .train = {0, 1},
                      .test = {0, 1},
-                     .ood = {0, 0.3}});
+                     .ood = {0, 0.3},
+                     .may = {0, 1}});
     }
     return out;
-  }
-
-  void check_task(const double* task, const std::string& place) const override {
-    for (int64_t i = 0; i < spec().actions; ++i) {
-      if (task[i] < 0 || task[i] > 1) {
-        throw UserError(fmt::format("{}, arm_{}", place, i), fmt::format("is {:g}", task[i]),
-                        "give a probability, from 0 to 1");
-      }
-    }
   }
 
   void begin(int64_t e, Rng) override { last_[e] = -1, paid_[e] = 0; }
@@ -100,11 +92,7 @@ class Bandit final : public Copies {
   void observe(int64_t, float* obs, bool*) const override { obs[0] = 0; }
 
   void visit(int64_t e, Cargo& cargo) override {
-    cargo(last_[e]), cargo(paid_[e]);
-    if (!cargo.loading()) return;
-    if (last_[e] < -1 || last_[e] >= spec().actions)
-      throw UserError(place(e), fmt::format("the saved state has an arm {}", last_[e]),
-                      fmt::format("arms are 0..{}", spec().actions - 1));
+    cargo(last_[e], {"the arm that was pulled", -1, spec().actions - 1}), cargo(paid_[e], {"its pay", 0, 1});
   }
 
   std::vector<int64_t> last_, paid_;  // [E]: the arm pulled last, -1 before the first, and what it paid

@@ -94,21 +94,15 @@ class TabularMdp final : public Copies {
              .whole = true,
              .train = {0, 1e9 - 1},
              .test = {1e9, 2e9 - 1},
-             .ood = {2e9, 3e9 - 1}},
+             .ood = {2e9, 3e9 - 1},
+             .may = {0, 9e15}},
             {.name = "concentration",
              .doc = "of the Dirichlet distribution that transitions are drawn from",
              .value = 1,
              .train = {1, 1},
              .test = {1, 1},
-             .ood = {0.1, 0.3}}};
-  }
-
-  void check_task(const double* task, const std::string& place) const override {
-    if (task[0] < 0 || task[0] > 9e15)
-      throw UserError(place + ", number", fmt::format("is {:g}", task[0]), "give one from 0 to 9e15");
-    if (task[1] < 0.01 || task[1] > 1e6)
-      throw UserError(place + ", concentration", fmt::format("is {:g}", task[1]),
-                      "give one from 0.01 to 1e6");
+             .ood = {0.1, 0.3},
+             .may = {0.01, 1e6}}};
   }
 
   void make_tables(int64_t e) {
@@ -156,12 +150,8 @@ class TabularMdp final : public Copies {
   }
 
   void visit(int64_t e, Cargo& cargo) override {
-    cargo(at_[e]);
-    if (!cargo.loading()) return;
-    if (at_[e] < 0 || at_[e] >= s_)
-      throw UserError(place(e), fmt::format("the saved state is state {}", at_[e]),
-                      fmt::format("states are 0..{}", s_ - 1));
-    make_tables(e);
+    cargo(at_[e], {"the state", 0, s_ - 1});
+    if (cargo.loading()) make_tables(e);
   }
 
   const int64_t s_, a_;

@@ -279,7 +279,8 @@ class Diabetes final : public ContinuousCopies, public Judged, public ClinicView
                    .whole = true,
                    .train = {0, train - 1},
                    .test = {train, all - 1},
-                   .ood = {train, all - 1}});
+                   .ood = {train, all - 1},
+                   .may = {0, all - 1}});
     const std::array<std::pair<const char*, const char*>, 4> scaled{
         {{"vmx", "how much insulin lets tissue take up"},
          {"kp3", "how much it holds back the liver"},
@@ -291,35 +292,25 @@ class Diabetes final : public ContinuousCopies, public Judged, public ClinicView
                      .value = 1,
                      .train = {1 - o.spread, 1 + o.spread},
                      .test = {1 - o.test_spread, 1 + o.test_spread},
-                     .ood = {1 + o.spread, 1 + 2 * o.spread}});
+                     .ood = {1 + o.spread, 1 + 2 * o.spread},
+                     .may = {0, 5},
+                     .above = true});
     out.push_back({.name = "portion",
                    .doc = "what meals are multiplied by",
                    .value = 1,
                    .train = {0.7, 1.3},
                    .test = {0.7, 1.3},
-                   .ood = {1.3, 1.6}});
+                   .ood = {1.3, 1.6},
+                   .may = {0, 5}});
     out.push_back({.name = "ill",
                    .doc = "1: a day of illness, with vmx at .7",
                    .value = 0,
                    .whole = true,
                    .train = {0, 0},
                    .test = {0, 0},
-                   .ood = {1, 1}});
+                   .ood = {1, 1},
+                   .may = {0, 1}});
     return out;
-  }
-
-  void check_task(const double* t, const std::string& place) const override {
-    const auto no = [&](Part k, const std::string& right) {
-      throw UserError(place + ", " + task_parameters()[k].name, fmt::format("is {:g}", t[k]), right);
-    };
-    const auto most = static_cast<double>(roster_->patients.size()) - 1;
-    if (t[kPatient] < 0 || t[kPatient] > most || t[kPatient] != std::floor(t[kPatient]))
-      no(kPatient, fmt::format("0 to {:g} are there", most));
-    for (const Part k : {kVmx, kKp3, kF, kKabs}) {
-      if (t[k] <= 0 || t[k] > 5) no(k, "above 0 and at most 5 times would be right");
-    }
-    if (t[kPortion] < 0 || t[kPortion] > 5) no(kPortion, "0 to 5 times would be right");
-    if (t[kIll] != 0 && t[kIll] != 1) no(kIll, "0 or 1 would be right");
   }
 
   void settle(int64_t e) {
@@ -459,13 +450,19 @@ class Diabetes final : public ContinuousCopies, public Judged, public ClinicView
 
   void visit(int64_t e, Cargo& cargo) override {
     Ward& w = wards_[e];
-    cargo(w.body.x.data(), 13), cargo(w.body.planned), cargo(w.body.before), cargo(w.body.eaten);        // 16
-    cargo(w.meals.minute.data(), 6), cargo(w.meals.grams.data(), 6);                                     // 12
-    cargo(w.sensor.e), cargo(w.sensor.knots.data(), 4), cargo(w.sensor.drawn), cargo(w.sensor.reading);  // 7
+    cargo(w.body.x.data(), 13), cargo(w.body.planned), cargo(w.body.before), cargo(w.body.eaten);  // 16
+    cargo(w.meals.minute.data(), 6), cargo(w.meals.grams.data(), 6);                               // 12
+    cargo(w.sensor.e, {"the sensor's error", -100, 100}), cargo(w.sensor.knots.data(), 4);
+    cargo(w.sensor.drawn, {"the sensor's knots", 0, kMostCounted}),
+        cargo(w.sensor.reading, {"the sensor's readings", 0, 4});  // 7
     for (double* x :
          {&w.course.steps, &w.course.within, &w.course.below, &w.course.above, &w.course.risk, &w.course.sum})
-      cargo(*x);                                                                          // 6
-    cargo(w.body.eating), cargo(w.minute), cargo(w.reading), cargo(w.sensed.data(), 11);  // 14
+      cargo(*x);  // 6
+    // A patient who lives has a step before it.
+    const int64_t day_ends = o_.days * kMinutesADay;
+    cargo(w.body.eating);
+    cargo(w.minute, {"the minute", 0, by_meal_ || ended(e) ? day_ends : day_ends - kStepMinutes});
+    cargo(w.reading), cargo(w.sensed.data(), 11);  // 14
     for (double* x :
          {&w.announced, &w.active, &w.read_risk, &w.highest, &w.lowest, &w.sum, &w.count, &w.last_a})
       cargo(*x);  // 8
@@ -473,13 +470,10 @@ class Diabetes final : public ContinuousCopies, public Judged, public ClinicView
     const int64_t marks = kMarks * o_.days;
     for (auto* m : {&w.glucose_marks, &w.meal_marks, &w.dose_marks}) cargo(m->data(), marks);
     if (!cargo.loading()) return;
+    if (w.minute % kStepMinutes != 0)
+      throw UserError(place(e), fmt::format("minute {} is within a step", w.minute),
+                      fmt::format("a step is {} minutes", kStepMinutes));
     settle(e);
-    if (w.minute < 0 || w.minute > o_.days * kMinutesADay)
-      throw UserError(place(e), fmt::format("minute {} is not there", w.minute),
-                      fmt::format("0 to {} are", o_.days * kMinutesADay));
-    for (double x : w.body.x) {
-      if (!std::isfinite(x)) throw UserError(place(e), "a mass is no number", "restore what was saved");
-    }
   }
 
   const Options o_;

@@ -249,7 +249,8 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
                      .whole = true,
                      .train = {number(o.train[0]), number(o.train[1])},
                      .test = test,
-                     .ood = test});
+                     .ood = test,
+                     .may = {0, 1e6}});
     } else {
       out.push_back({.name = "group",
                      .doc = "0: the homes that were named; 1: as many that follow",
@@ -257,7 +258,8 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
                      .whole = true,
                      .train = {0, 0},
                      .test = {1, 1},
-                     .ood = {1, 1}});
+                     .ood = {1, 1},
+                     .may = {0, 1}});
     }
     const double last =
         std::max<double>(0, std::floor((8760.0 - number((1 + o.judged_windows) * (o.limit + 1))) / 24));
@@ -267,45 +269,53 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
                    .whole = true,
                    .train = {0, last},
                    .test = {0, last},
-                   .ood = {0, last}});
+                   .ood = {0, last},
+                   .may = {0, 1e6}});
     out.push_back({.name = "tariff",
                    .doc = "what prices are multiplied by",
                    .value = 1,
                    .train = {0.7, 1.3},
                    .test = {0.7, 1.3},
-                   .ood = {1.3, 2}});
+                   .ood = {1.3, 2},
+                   .may = {0, 1e6}});
     out.push_back({.name = "shift",
                    .doc = "hours by which prices come later",
                    .value = 0,
                    .whole = true,
                    .train = {0, 3},
                    .test = {0, 3},
-                   .ood = {4, 6}});
+                   .ood = {4, 6},
+                   .may = {0, 23}});
     out.push_back({.name = "battery",
                    .doc = "its capacity, kWh; power is 5 kW for 6.4 kWh",
                    .value = kCapacity,
                    .train = {4, 10},
                    .test = {4, 10},
-                   .ood = {2, 4}});
+                   .ood = {2, 4},
+                   .may = {0, 1000},
+                   .above = true});
     out.push_back({.name = "panels",
                    .doc = "what sun is multiplied by",
                    .value = 1,
                    .train = {0.5, 1.5},
                    .test = {0.5, 1.5},
-                   .ood = {1.5, 2}});
+                   .ood = {1.5, 2},
+                   .may = {0, 1e6}});
     out.push_back({.name = "feed_in",
                    .doc = "what the utility pays, $/kWh",
                    .value = 0,
                    .train = {0, 0.1},
                    .test = {0, 0.1},
-                   .ood = {0.1, 0.2}});
+                   .ood = {0.1, 0.2},
+                   .may = {0, 1e6}});
     out.push_back({.name = "judged",
                    .doc = "1: the windows after the first",
                    .value = 0,
                    .whole = true,
                    .train = {0, 0},
                    .test = {0, 0},
-                   .ood = {0, 0}});
+                   .ood = {0, 0},
+                   .may = {0, 1}});
     return out;
   }
 
@@ -319,17 +329,8 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
         no(a_ == 1 ? "home" : "group", t[0],
            fmt::format("there is no home {}: name one that was read", home));
     }
-    const double* part = t + 1;
-    const double last = static_cast<double>((near_->hours - spec().limit - 1) / 24);
-    if (part[kDay] < 0 || part[kDay] > last)
-      no("first_day", part[kDay], fmt::format("0 to {:g} would be right", last));
-    if (part[kTariff] < 0) no("tariff", part[kTariff], "it must be >= 0");
-    if (part[kShift] < 0 || part[kShift] > 23) no("shift", part[kShift], "0 to 23 hours would be right");
-    if (part[kBattery] <= 0 || part[kBattery] > 1000)
-      no("battery", part[kBattery], "a capacity above 0, of at most 1000 kWh, would be right");
-    if (part[kPanels] < 0) no("panels", part[kPanels], "it must be >= 0");
-    if (part[kFeedIn] < 0) no("feed_in", part[kFeedIn], "it must be >= 0");
-    if (part[kJudged] != 0 && part[kJudged] != 1) no("judged", part[kJudged], "0 or 1 would be right");
+    const double last = static_cast<double>((near_->hours - spec().limit - 1) / 24), day = t[1 + kDay];
+    if (day > last) no("first_day", day, fmt::format("0 to {:g} would be right", last));
   }
 
   const double* part(int64_t e) const { return task(e) + 1; }
@@ -456,23 +457,20 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
 
   void visit(int64_t e, Cargo& cargo) override {
     District& d = districts_[e];
-    cargo(d.begin), cargo(d.now), cargo(d.paid);
-    cargo(d.soc.data(), a_), cargo(d.capacity.data(), a_), cargo(d.net.data(), a_);
+    // An hour for every step, and one before the first.
+    cargo(d.begin, {"the first hour", 0, near_->hours - spec().limit - 1});
+    const int64_t now = d.begin + steps(e);
+    cargo(d.now, {"the hour", now, now}), cargo(d.paid);
+    cargo(d.soc.data(), a_, {"a battery's charge", 0, kFarthestReal});
+    cargo(d.capacity.data(), a_, {"a battery's capacity", 1e-6, kFarthestReal});
+    cargo(d.net.data(), a_);
     Tally& t = d.tally;
+    cargo(t.hours, {"the hours so far", steps(e) + 1, steps(e) + 1});
     for (double* x :
-         {&t.hours, &t.cost, &t.carbon, &t.ramping, &t.import, &t.peak, &t.before, &t.factors, &t.windows,
+         {&t.cost, &t.carbon, &t.ramping, &t.import, &t.peak, &t.before, &t.factors, &t.windows,
           &t.window_sum, &t.window_most, &t.days, &t.day_peaks, &t.day_most, &t.bill, &t.alone, &t.traded})
       cargo(*x);
-    if (!cargo.loading()) return;
-    if (d.begin < 0 || d.now < d.begin || d.now >= near_->hours)
-      throw UserError(place(e), fmt::format("hour {} is not there", d.now),
-                      fmt::format("0 to {} are", near_->hours - 1));
-    for (int64_t i = 0; i < a_; ++i) {
-      if (d.capacity[i] <= 0 || d.soc[i] < 0)
-        throw UserError(place(e), fmt::format("a battery holds {:g} of {:g} kWh", d.soc[i], d.capacity[i]),
-                        "capacities are above 0, and charges not below");
-    }
-    settle(e);
+    if (cargo.loading()) settle(e);
   }
 
   const Options o_;

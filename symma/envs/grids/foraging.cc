@@ -64,20 +64,23 @@ class Foraging final : public Copies {
                  .whole = true,
                  .train = {1, double(o.foods)},
                  .test = {1, double(o.foods)},
-                 .ood = {double(o.foods), double(o.foods)}},
+                 .ood = {double(o.foods), double(o.foods)},
+                 .may = {1, double(o.foods)}},
                 {.name = "max_agent_level",
                  .doc = "levels are drawn from 1 to this",
                  .value = double(o.max_agent_level),
                  .whole = true,
                  .train = {1, 2},
                  .test = {1, 2},
-                 .ood = {3, 4}},
+                 .ood = {3, 4},
+                 .may = {1, most_level(o)}},
                 {.name = "penalty",
                  .doc = "for a load that fails",
                  .value = o.penalty,
                  .train = {0, 0.1},
                  .test = {0, 0.1},
-                 .ood = {0.2, 0.3}}},
+                 .ood = {0.2, 0.3},
+                 .may = {0, 1e6}}},
                3 * o.agents + 3 * o.foods + 2),
         o_(o),
         sight_(o.sight ? o.sight : std::max(o.rows, o.columns)),
@@ -166,16 +169,6 @@ class Foraging final : public Copies {
     uint8_t* g = grid(e);
     std::fill_n(g, (o_.rows + 2) * width_, kWall);
     for (int64_t r = 0; r < o_.rows; ++r) std::fill_n(g + at(r, 0), o_.columns, uint8_t{0});
-  }
-
-  void check_task(const double* t, const std::string& place) const override {
-    if (t[0] < 1 || t[0] > o_.foods)
-      throw UserError(place + ", foods", fmt::format("is {}", t[0]),
-                      fmt::format("1..{} would be right", o_.foods));
-    if (t[1] < 1 || t[1] > most_level(o_))
-      throw UserError(place + ", max_agent_level", fmt::format("is {}", t[1]),
-                      fmt::format("1..{} would be right", most_level(o_)));
-    if (t[2] < 0) throw UserError(place + ", penalty", fmt::format("is {}", t[2]), "it must be >= 0");
   }
 
   void begin(int64_t e, Rng episode) override {
@@ -343,33 +336,26 @@ class Foraging final : public Copies {
 
   void visit(int64_t e, Cargo& cargo) override {
     Field& w = fields_[e];
-    cargo(w.row.data(), o_.agents), cargo(w.column.data(), o_.agents), cargo(w.level.data(), o_.agents);
-    cargo(w.foods), cargo(w.total);
-    if (cargo.loading() && (w.foods < 0 || w.foods > o_.foods)) {
-      throw UserError(place(e), fmt::format("a saved field has {} foods", w.foods),
-                      fmt::format("0..{} would be right", o_.foods));
-    }
+    constexpr int kMostLevel = 127;  // foods' too: what is more stands for a wall
+    const Bounds row{"a row", 0, o_.rows - 1}, column{"a column", 0, o_.columns - 1};
+    cargo(w.row.data(), o_.agents, row), cargo(w.column.data(), o_.agents, column);
+    cargo(w.level.data(), o_.agents, {"an agent's level", 1, kMostLevel});
+    cargo(w.foods, {"the number of foods", 0, o_.foods});
+    cargo(w.total, {"the foods' level", 0, kMostLevel * o_.foods});
     if (!cargo.loading()) {  // slots out of use are written as zeros
       for (int f = w.foods; f < o_.foods; ++f) w.food_row[f] = w.food_column[f] = w.food_level[f] = 0;
     }
-    cargo(w.food_row.data(), o_.foods), cargo(w.food_column.data(), o_.foods),
-        cargo(w.food_level.data(), o_.foods);
+    cargo(w.food_row.data(), o_.foods, row), cargo(w.food_column.data(), o_.foods, column),
+        cargo(w.food_level.data(), o_.foods, {"a food's level", 0, kMostLevel});
     if (!cargo.loading()) return;
     clear(e);
     w.left = 0;
-    const auto inside = [&](int r, int c) { return r >= 0 && c >= 0 && r < o_.rows && c < o_.columns; };
-    for (int64_t i = 0; i < o_.agents; ++i) {
-      if (!inside(w.row[i], w.column[i]))
-        throw UserError(place(e), fmt::format("a saved agent is at ({}, {})", w.row[i], w.column[i]),
-                        "it must be on the field");
-    }
+    int levels = 0;
+    for (int f = 0; f < w.foods; ++f) levels += w.food_level[f];
+    if (levels > w.total)
+      throw UserError(place(e), fmt::format("saved foods have {} levels, and began with {}", levels, w.total),
+                      "there are never more than at the start");
     for (int f = 0; f < w.foods; ++f) {
-      if (!inside(w.food_row[f], w.food_column[f]) || w.food_level[f] < 0) {
-        throw UserError(place(e),
-                        fmt::format("a saved food of level {} is at ({}, {})", w.food_level[f], w.food_row[f],
-                                    w.food_column[f]),
-                        "it must be on the field");
-      }
       w.left += w.food_level[f] > 0;
       grid(e)[at(w.food_row[f], w.food_column[f])] = static_cast<uint8_t>(w.food_level[f]);
     }

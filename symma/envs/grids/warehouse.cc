@@ -148,20 +148,23 @@ class Warehouse final : public Copies {
              .whole = true,
              .train = {std::max(1.0, std::floor(n / 2)), n},
              .test = {std::max(1.0, std::floor(n / 2)), n},
-             .ood = {n + 1, 2 * n}},
+             .ood = {n + 1, 2 * n},
+             .may = {1, 2 * n}},
             {.name = "missing",
              .doc = "share of the shelves that the floor lacks",
              .value = 0,
              .train = {0, 0.2},
              .test = {0, 0.2},
-             .ood = {0.3, 0.5}},
+             .ood = {0.3, 0.5},
+             .may = {0, 1}},
             {.name = "map",
              .doc = "number of the map: which shelves are missing",
              .value = 0,
              .whole = true,
              .train = {0, 999},
              .test = {1000, 1999},
-             .ood = {2000, 2999}}};
+             .ood = {2000, 2999},
+             .may = {0, kMostCounted}}};
   }
 
   static Floor make_floor(const Options& o) {
@@ -266,14 +269,11 @@ class Warehouse final : public Copies {
   bool highway(Cell c) const { return floor_.highway[c.y * floor_.width + c.x]; }
 
   void check_task(const double* t, const std::string& where) const override {
-    if (t[1] < 0 || t[1] >= 1)
-      throw UserError(where + ", missing", fmt::format("is {}", t[1]), "it must be in [0, 1)");
-    if (t[2] < 0) throw UserError(where + ", map", fmt::format("is {}", t[2]), "it must be >= 0");
     const int64_t left = shelves_ - static_cast<int64_t>(t[1] * double(shelves_));
     const int64_t most = std::min(most_requests_, left - 1);
-    if (t[0] < 1 || t[0] > double(most))
-      throw UserError(where + ", requests", fmt::format("is {}", t[0]),
-                      fmt::format("1..{} would be right", most));
+    if (t[0] > double(most))
+      throw UserError(where + ", requests", fmt::format("is {} of {} shelves", t[0], left),
+                      "one shelf at least is not requested");
   }
 
   void begin(int64_t e, Rng episode) override {
@@ -429,40 +429,36 @@ class Warehouse final : public Copies {
   }
 
   void visit(int64_t e, Cargo& cargo) override {
+    const Bounds x{"a column", 0, floor_.width - 1}, y{"a row", 0, floor_.height - 1};
     for (int64_t i = 0; i < o_.agents; ++i) {
       Robot& r = robots(e)[i];
-      cargo(r.x), cargo(r.y), cargo(r.direction), cargo(r.carries), cargo(r.delivered);
+      cargo(r.x, x), cargo(r.y, y), cargo(r.direction, {"a robot's direction", 0, 3});
+      cargo(r.carries, {"the shelf that a robot carries", 0, shelves_}), cargo(r.delivered);
     }
-    cargo(queued_[e]), cargo(count_[e]);
+    cargo(queued_[e], {"the number of requests", 0, most_requests_}),
+        cargo(count_[e], {"the number of shelves", 1, shelves_});
     const auto bad = [&](const std::string& what) {
       return UserError(place(e), "a saved warehouse has " + what, "restore what save gave");
     };
-    if (cargo.loading() && (queued_[e] > most_requests_ || count_[e] > shelves_ || queued_[e] >= count_[e]))
-      throw bad("impossible counts");
     for (int64_t i = 0; i < most_requests_; ++i) {
       if (!cargo.loading() && i >= queued_[e]) queue(e)[i] = 0;
-      cargo(queue(e)[i]);
+      cargo(queue(e)[i], {"a request", 0, shelves_});
     }
     for (int64_t s = 0; s < shelves_; ++s) {
       if (!cargo.loading() && s >= count_[e]) place_of(e)[s] = {0, 0};
-      cargo(place_of(e)[s].x), cargo(place_of(e)[s].y);
+      cargo(place_of(e)[s].x, x), cargo(place_of(e)[s].y, y);
     }
     if (!cargo.loading()) return;
-    const auto inside = [&](int32_t x, int32_t y) {
-      return x >= 0 && y >= 0 && x < floor_.width && y < floor_.height;
-    };
+    if (queued_[e] >= count_[e]) throw bad("a request for every shelf");
     for (int64_t i = 0; i < o_.agents; ++i) {
       const Robot& r = robots(e)[i];
-      if (!inside(r.x, r.y) || r.direction > 3 || r.carries > count_[e])
-        throw bad(fmt::format("an impossible robot {}", i));
+      if (r.carries > count_[e]) throw bad(fmt::format("no shelf {}, which robot {} carries", r.carries, i));
+      for (int64_t j = 0; j < i; ++j)
+        if (robots(e)[j].x == r.x && robots(e)[j].y == r.y) throw bad("two robots on one cell");
     }
     for (int64_t i = 0; i < queued_[e]; ++i) {
       if (queue(e)[i] < 1 || queue(e)[i] > count_[e])
         throw bad(fmt::format("a request for shelf {}", queue(e)[i]));
-    }
-    for (int64_t s = 0; s < count_[e]; ++s) {
-      if (!inside(place_of(e)[s].x, place_of(e)[s].y))
-        throw bad(fmt::format("shelf {} off the floor", s + 1));
     }
     lay_out(e);
   }

@@ -168,14 +168,16 @@ class KitchenWorld final : public Copies, public Judged {
                                     .whole = true,
                                     .train = {10, 30},
                                     .test = {10, 30},
-                                    .ood = {31, 50}},
+                                    .ood = {31, 50},
+                                    .may = {1, 1000}},
                                    {.name = "mirror",
                                     .doc = "1: the plan is upside down, 2: left to right, 3: both",
                                     .value = 0,
                                     .whole = true,
                                     .train = {0, 3},
                                     .test = {0, 3},
-                                    .ood = {0, 3}}};
+                                    .ood = {0, 3},
+                                    .may = {0, 3}}};
     if (!o.partner) return out;
     out.push_back({.name = "partner",
                    .doc = "which scripted cook; 0 does all and never rests",
@@ -183,28 +185,17 @@ class KitchenWorld final : public Copies, public Judged {
                    .whole = true,
                    .train = {0, 15},
                    .test = {16, kPartners - 1},
-                   .ood = {16, kPartners - 1}});
+                   .ood = {16, kPartners - 1},
+                   .may = {0, kPartners - 1}});
     out.push_back({.name = "seat",
                    .doc = "which cook the player is",
                    .value = 0,
                    .whole = true,
                    .train = {0, 1},
                    .test = {0, 1},
-                   .ood = {0, 1}});
+                   .ood = {0, 1},
+                   .may = {0, 1}});
     return out;
-  }
-
-  void check_task(const double* t, const std::string& place) const override {
-    const auto whole = [&](Part k, double low, double high) {
-      if (t[k] >= low && t[k] <= high && t[k] == std::floor(t[k])) return;
-      throw UserError(place + ", " + task_parameters()[k].name, fmt::format("is {:g}", t[k]),
-                      fmt::format("a whole number from {:g} to {:g} would be right", low, high));
-    };
-    whole(kCookTime, 1, 1000);
-    whole(kMirror, 0, 3);
-    if (!o_.partner) return;
-    whole(kPartner, 0, kPartners - 1);
-    whole(kSeat, 0, 1);
   }
 
   int time_of(int64_t e) const { return static_cast<int>(task(e)[kCookTime]); }
@@ -318,26 +309,21 @@ class KitchenWorld final : public Copies, public Judged {
     if (cargo.loading()) k.open(plans_[static_cast<size_t>(task(e)[kMirror])]);
     const auto item = [&](Item& what) {
       auto x = static_cast<int64_t>(what);
-      cargo(x);
-      if (x < 0 || x > 4)
-        throw UserError(place(e), fmt::format("item {} is not known", x),
-                        "0 to 4 are: nothing, onion, dish, soup, thin soup");
+      cargo(x, {"an item", 0, 4});  // nothing, onion, dish, soup, thin soup
       what = static_cast<Item>(x);
     };
-    for (Cook& c : k.cooks) cargo(c.at), cargo(c.faces), item(c.held);
-    for (Pot& p : k.pots) cargo(p.onions), cargo(p.ticks);
+    for (Cook& c : k.cooks)
+      cargo(c.at, {"a cook's cell", 0, k.counters.size() - 1}), cargo(c.faces, {"where a cook looks", 0, 3}),
+          item(c.held);
+    for (Pot& p : k.pots)
+      cargo(p.onions, {"a pot's onions", 0, 3}), cargo(p.ticks, {"a pot's time", -1, 1000});
     for (Item& i : k.counters) item(i);
-    cargo(k.served), cargo(s.now);
+    cargo(k.served, {"the soups served", 0, kMostCounted}), cargo(s.now, {"the time", 0, spec().limit});
     if (!cargo.loading()) return;
-    const auto cells = static_cast<int>(k.counters.size());
     for (const Cook& c : k.cooks) {
-      if (c.at < 0 || c.at >= cells || k.plan->cell[c.at] != ' ' || c.faces < 0 || c.faces > 3)
+      if (k.plan->cell[c.at] != ' ')
         throw UserError(place(e), "a cook stands where nobody can",
                         "restore what was saved of the same plan");
-    }
-    for (const Pot& p : k.pots) {
-      if (p.onions < 0 || p.onions > 3)
-        throw UserError(place(e), "a pot holds what it cannot", "0 to 3 onions fit");
     }
   }
 

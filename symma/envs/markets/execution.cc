@@ -49,25 +49,29 @@ class Execution final : public ContinuousCopies, public Judged {
                            .value = 1,
                            .train = {0, 4},
                            .test = {0, 4},
-                           .ood = {4, 10}},
+                           .ood = {4, 10},
+                           .may = {0, 1000}},
                           {.name = "sigma",
                            .doc = "volatility, $ a share and square root of a day",
                            .value = 0.95,
                            .train = {0.5, 1.5},
                            .test = {0.5, 1.5},
-                           .ood = {1.5, 3}},
+                           .ood = {1.5, 3},
+                           .may = {0, 1000}},
                           {.name = "eta",
                            .doc = "of the passing impact, in millionths",
                            .value = 2.5,
                            .train = {1, 4},
                            .test = {1, 4},
-                           .ood = {4, 8}},
+                           .ood = {4, 8},
+                           .may = {0, 1000}},
                           {.name = "gamma",
                            .doc = "of the lasting impact, in millionths",
                            .value = 0.25,
                            .train = {0.1, 0.5},
                            .test = {0.1, 0.5},
-                           .ood = {0.5, 1}}},
+                           .ood = {0.5, 1},
+                           .may = {0, 1000}}},
                          1 + 3 * o.sellers),
         tau_(o.days / static_cast<double>(o.limit)),
         noise_(o.noise),
@@ -147,12 +151,6 @@ class Execution final : public ContinuousCopies, public Judged {
   }
 
   void check_task(const double* t, const std::string& place) const override {
-    constexpr const char* kNames[] = {"risk", "sigma", "eta", "gamma"};
-    for (int k = 0; k < 4; ++k) {
-      if (t[k] < 0 || t[k] > 1000)
-        throw UserError(fmt::format("{}, {}", place, kNames[k]), fmt::format("is {:g}", t[k]),
-                        "0 to 1000 would be right");
-    }
     if (t[kEta] <= t[kGamma] * tau_ / 2)
       throw UserError(
           place + ", eta", fmt::format("is {:g}", t[kEta]),
@@ -211,11 +209,8 @@ class Execution final : public ContinuousCopies, public Judged {
   void visit(int64_t e, Cargo& cargo) override {
     Desk& d = desks_[e];
     cargo(d.price);
-    for (auto* v : {&d.held, &d.cost, &d.square}) cargo(v->data(), a_);
-    if (!cargo.loading()) return;
-    for (double x : d.held)
-      if (!(x >= 0 && x <= kShares))
-        throw UserError(place(e), fmt::format("a seller holds {:g}", x), "0 to 1e6 would be right");
+    cargo(d.held.data(), a_, {"what a seller holds", 0, kShares}), cargo(d.cost.data(), a_);
+    cargo(d.square.data(), a_, {"a sum of squares", 0, std::numeric_limits<float>::max()});
   }
 
   const double tau_;

@@ -252,64 +252,65 @@ class Market final : public Copies, public Judged, public MarketView {
   static std::vector<TaskParameter> make_parameters(const Options& o) {
     const double h = static_cast<double>(o.highest) / 200;
     const auto at = [&](double x) { return std::max(1.0, std::round(x * h)); };
-    std::vector<TaskParameter> out{
-        {"high",
-         "the highest value",
-         at(180),
-         true,
-         {at(150), at(190)},
-         {at(150), at(190)},
-         {at(110), at(150)}},
-        {"value_step",
-         "how much less the next buyer's is",
-         at(20),
-         true,
-         {at(5), at(20)},
-         {at(5), at(20)},
-         {at(2), at(5)}},
-        {"low", "the lowest cost", at(20), true, {at(10), at(50)}, {at(10), at(50)}, {at(50), at(80)}},
-        {"cost_step",
-         "how much more the next seller's is",
-         at(20),
-         true,
-         {at(5), at(20)},
-         {at(5), at(20)},
-         {at(2), at(5)}},
-        {"shock",
-         "how far all limits shift when half of the session is over",
-         0,
-         true,
-         {-at(30), at(30)},
-         {-at(30), at(30)},
-         {at(30), at(60)}},
-        {"mix",
-         "the crowd's kinds, by the number of a draw; 0: by their weights",
-         0,
-         true,
-         {1, 100000},
-         {100001, 200000},
-         {200001, 300000}}};
+    const double most = static_cast<double>(o.highest);
+    std::vector<TaskParameter> out{{"high",
+                                    "the highest value",
+                                    at(180),
+                                    true,
+                                    {at(150), at(190)},
+                                    {at(150), at(190)},
+                                    {at(110), at(150)},
+                                    {1, most}},
+                                   {"value_step",
+                                    "how much less the next buyer's is",
+                                    at(20),
+                                    true,
+                                    {at(5), at(20)},
+                                    {at(5), at(20)},
+                                    {at(2), at(5)},
+                                    {0, most}},
+                                   {"low",
+                                    "the lowest cost",
+                                    at(20),
+                                    true,
+                                    {at(10), at(50)},
+                                    {at(10), at(50)},
+                                    {at(50), at(80)},
+                                    {1, most}},
+                                   {"cost_step",
+                                    "how much more the next seller's is",
+                                    at(20),
+                                    true,
+                                    {at(5), at(20)},
+                                    {at(5), at(20)},
+                                    {at(2), at(5)},
+                                    {0, most}},
+                                   {"shock",
+                                    "how far all limits shift when half of the session is over",
+                                    0,
+                                    true,
+                                    {-at(30), at(30)},
+                                    {-at(30), at(30)},
+                                    {at(30), at(60)},
+                                    {-most, most}},
+                                   {"mix",
+                                    "the crowd's kinds, by the number of a draw; 0: by their weights",
+                                    0,
+                                    true,
+                                    {1, 100000},
+                                    {100001, 200000},
+                                    {200001, 300000},
+                                    {0, 1e15}}};
     const char* const kinds[kKinds] = {"zi_c", "zi_u", "zip", "shaver", "giveaway", "sniper"};
     for (int k = 0; k < kKinds; ++k)
-      out.push_back({kinds[k], "its weight in the crowd", k == 0 ? 1.0 : 0.0, false, {0, 1}, {0, 1}, {0, 1}});
+      out.push_back(
+          {kinds[k], "its weight in the crowd", k == 0 ? 1.0 : 0.0, false, {0, 1}, {0, 1}, {0, 1}, {0, 1e6}});
     return out;
   }
 
   void check_task(const double* t, const std::string& place) const override {
-    const auto within = [&](const char* name, double x, double low, double high) {
-      if (x < low || x > high)
-        throw UserError(place + ", " + name, fmt::format("is {:g}", x),
-                        fmt::format("{:g} to {:g} would be right", low, high));
-    };
-    const auto most = static_cast<double>(o_.highest);
-    within("high", t[kHigh], 1, most), within("value_step", t[kValueStep], 0, most);
-    within("low", t[kLow], 1, most), within("cost_step", t[kCostStep], 0, most);
-    within("shock", t[kShock], -most, most), within("mix", t[kMix], 0, 1e15);
     double sum = 0;
-    for (int k = 0; k < kKinds; ++k) {
-      within(task_parameters()[kWeights + k].name.c_str(), t[kWeights + k], 0, 1e6);
-      sum += t[kWeights + k];
-    }
+    for (int k = 0; k < kKinds; ++k) sum += t[kWeights + k];
     if (sum <= 0 && t[kMix] == 0)
       throw UserError(place + ", zi_c", "no kind of trader has a weight",
                       "give one of them some, or set mix");
@@ -580,30 +581,30 @@ class Market final : public Copies, public Judged, public MarketView {
 
   void visit(int64_t e, Cargo& cargo) override {
     Session& s = sessions_[e];
-    cargo(s.quotes), cargo(s.turn), cargo(s.trades), cargo(s.shifted), cargo(s.day), cargo(s.all),
-        cargo(s.earlier), cargo(s.over), cargo(s.square), cargo(s.price);
-    cargo(s.last.data(), kSeenTrades);
-    cargo(s.limits.data(), a_ * o_.units);
-    for (auto* v : {&s.done, &s.quote, &s.stamp, &s.cash, &s.kind}) cargo(v->data(), a_);
+    const Bounds count{"a count", 0, kMostCounted}, price{"a price", 0, o_.highest};
+    cargo(s.quotes, {"the quotes of the day", 0, o_.quotes}),
+        cargo(s.turn, {"whose turn it is", -1, players_ - 1}), cargo(s.trades, count);
+    cargo(s.shifted, {"the shock", -o_.highest, o_.highest}), cargo(s.day, {"the day", 0, o_.days - 1});
+    cargo(s.all, count), cargo(s.earlier, count), cargo(s.over);
+    cargo(s.square, {"a sum of squares", 0, kFarthestReal});
+    cargo(s.price, {"where supply meets demand", 0, o_.highest});
+    cargo(s.last.data(), kSeenTrades, price);
+    cargo(s.limits.data(), a_ * o_.units, {"a limit", 1, o_.highest});
+    cargo(s.done.data(), a_, {"the units of a trader", 0, o_.units}), cargo(s.quote.data(), a_, price);
+    cargo(s.stamp.data(), a_, count),
+        cargo(s.cash.data(), a_, {"a trader's cash", -kMostCounted, kMostCounted});
+    cargo(s.kind.data(), a_, {"the kind of a trader", 0, kKinds - 1});
     cargo(s.earned.data(), a_);
     for (Zip& z : s.zip) {
-      for (double* x : {&z.margin, &z.beta, &z.momentum, &z.absolute, &z.relative, &z.change}) cargo(*x);
+      cargo(z.margin, {"a margin", -1, 1e6});
+      for (double* x : {&z.beta, &z.momentum, &z.absolute, &z.relative}) cargo(*x, {"a rate", 0, 1});
+      cargo(z.change, {"a change of a margin", -1e9, 1e9});
     }
     if (!cargo.loading()) return;
-    const auto check = [&](bool good, const char* what) {
-      if (!good)
-        throw UserError(place(e), fmt::format("{} of what was saved cannot be", what),
-                        "restore what was saved of this world");
-    };
-    check(s.turn >= -1 && s.turn < a_ && (s.over || s.turn >= 0), "whose turn it is");
-    for (int64_t i = 0; i < a_; ++i) {
-      check(s.done[i] >= 0 && s.done[i] <= o_.units, "the number of units");
-      check(s.kind[i] >= 0 && s.kind[i] < kKinds, "the kind of a trader");
-      check(s.quote[i] >= 0 && s.quote[i] <= o_.highest, "a quote");
-      for (int64_t k = 0; k < o_.units; ++k)
-        check(s.limits[i * o_.units + k] >= 1 && s.limits[i * o_.units + k] <= o_.highest, "a limit");
-    }
-    check(s.turn < 0 || s.done[s.turn] < o_.units, "whose turn it is");
+    // It is a player's turn who has units left, or nobody's.
+    if (s.over ? s.turn != -1 : s.turn < 0 || s.done[s.turn] == o_.units)
+      throw UserError(place(e), "whose turn it is cannot be so in what was saved",
+                      "restore what was saved of this world");
   }
 
   const Options o_;

@@ -250,23 +250,22 @@ class TradingWorld final : public ContinuousCopies, public Judged {
     const auto last = static_cast<double>(std::max<int64_t>(1, n - o.test_bars - o.limit));
     const double first = std::min(last, static_cast<double>(kWarmUp));
     const std::array<double, 2> test{static_cast<double>(n - o.test_bars), static_cast<double>(n - o.limit)};
-    return {{"start", "bar with which the window begins", first, true, {first, last}, test, test},
+    return {{"start",
+             "bar with which the window begins",
+             first,
+             true,
+             {first, last},
+             test,
+             test,
+             {1, static_cast<double>(n - o.limit)}},
             {"cost",
              "of a change of position by 1, in hundredths of a percent",
              1,
              false,
              {0, 5},
              {0, 5},
-             {5, 20}}};
-  }
-
-  void check_task(const double* t, const std::string& place) const override {
-    const auto last = static_cast<double>(static_cast<int64_t>(s_->r.size()) - spec().limit);
-    if (t[0] < 1 || t[0] > last)
-      throw UserError(place + ", start", fmt::format("is {:g}", t[0]),
-                      fmt::format("1 to {:g} would be right", last));
-    if (t[1] < 0 || t[1] > 1e4)
-      throw UserError(place + ", cost", fmt::format("is {:g}", t[1]), "0 to 10000 would be right");
+             {5, 20},
+             {0, 1e4}}};
   }
 
   double cost(int64_t e) const { return 1e-4 * task(e)[1]; }
@@ -329,13 +328,11 @@ class TradingWorld final : public ContinuousCopies, public Judged {
 
   void visit(int64_t e, Cargo& cargo) override {
     Book& b = books_[e];
-    cargo(b.begin), cargo(b.now), cargo(b.position), cargo(b.turnover), cargo(b.qlike);
+    cargo(b.begin, {"the first bar", 1, static_cast<int64_t>(s_->r.size()) - spec().limit});
+    const int64_t now = b.begin + steps(e);
+    cargo(b.now, {"the bar", now, now});
+    cargo(b.position, {"the position", -kMostPosition, kMostPosition}), cargo(b.turnover), cargo(b.qlike);
     cargo(b.earned.data(), spec().limit);
-    if (!cargo.loading()) return;
-    if (b.begin < 1 || b.now < b.begin || b.now > b.begin + spec().limit ||
-        b.now > static_cast<int64_t>(s_->r.size()))
-      throw UserError(place(e), fmt::format("bar {} of a window from {}", b.now, b.begin),
-                      "restore what was saved of this world");
   }
 
   const Options o_;

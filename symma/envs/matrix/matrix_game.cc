@@ -181,13 +181,7 @@ class MatrixGame final : public Copies {
   }
 
   void visit(int64_t e, Cargo& cargo) override {
-    cargo(&history_[e * kept_], kept_);
-    for (int64_t m = 0; m < kept_; ++m) {
-      const int64_t joint = history_[e * kept_ + m];
-      if (joint < -1 || joint >= n_ * n_)
-        throw UserError(place(e), fmt::format("a saved round is {}", joint),
-                        fmt::format("-1..{} would be right", n_ * n_ - 1));
-    }
+    cargo(&history_[e * kept_], kept_, {"a round", -1, n_ * n_ - 1});
   }
 
   const Game game_;

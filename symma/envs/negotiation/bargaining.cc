@@ -105,19 +105,23 @@ class Bargaining final : public Copies {
                  .whole = true,
                  .train = {5, 6},
                  .test = {5, 6},
-                 .ood = {7, 7}},
+                 .ood = {7, 7},
+                 .may = {0, kMostItems}},
                 {.name = "discount",
                  .doc = "with each action from the third on",
                  .value = o.discount,
                  .train = {0.9, 1},
                  .test = {0.9, 1},
-                 .ood = {0.7, 0.8}},
+                 .ood = {0.7, 0.8},
+                 .may = {0, 1},
+                 .above = true},
                 {.name = "end",
                  .doc = "chance that talks break off after an offer",
                  .value = o.end,
                  .train = {0, 0.1},
                  .test = {0, 0.1},
-                 .ood = {0.2, 0.3}}},
+                 .ood = {0.2, 0.3},
+                 .may = {0, 1}}},
                3 * kKinds + 3),
         max_turns_(o.max_turns),
         talks_(copies) {
@@ -176,12 +180,8 @@ class Bargaining final : public Copies {
   }
 
   void check_task(const double* t, const std::string& place) const override {
-    if (t[0] != 0 && (t[0] < kLeastItems || t[0] > kMostItems))
+    if (t[0] != 0 && t[0] < kLeastItems)
       throw UserError(place + ", items", fmt::format("is {}", t[0]), "5..7 would be right, or 0 for any");
-    if (t[1] <= 0 || t[1] > 1)
-      throw UserError(place + ", discount", fmt::format("is {}", t[1]), "it must be in (0, 1]");
-    if (t[2] < 0 || t[2] > 1)
-      throw UserError(place + ", end", fmt::format("is {}", t[2]), "it must be in 0..1");
   }
 
   void begin(int64_t e, Rng episode) override {
@@ -254,19 +254,11 @@ class Bargaining final : public Copies {
 
   void visit(int64_t e, Cargo& cargo) override {
     Talks& t = talks_[e];
-    cargo(t.pool.items.data(), kKinds), cargo(t.pool.values[0].data(), kKinds),
-        cargo(t.pool.values[1].data(), kKinds);
-    cargo(t.turn), cargo(t.last), cargo(t.agreed);
-    for (int i = 0; i < kKinds; ++i) {
-      const bool fits = t.pool.items[i] >= 0 && t.pool.items[i] <= kMostItems &&
-                        std::min(t.pool.values[0][i], t.pool.values[1][i]) >= 0 &&
-                        std::max(t.pool.values[0][i], t.pool.values[1][i]) <= kWorth;
-      if (!fits)
-        throw UserError(place(e), "a saved pool is outside the rules",
-                        fmt::format("items are 0..{}, values 0..{}", kMostItems, kWorth));
-    }
-    if (t.turn < 0 || t.turn > max_turns_ || t.last < -1 || t.last >= kOffers)
-      throw UserError(place(e), "saved talks are outside the rules", "restore what save gave");
+    cargo(t.pool.items.data(), kKinds, {"a kind's items", 0, kMostItems});
+    for (Triple& worth : t.pool.values) cargo(worth.data(), kKinds, {"a kind's value", 0, kWorth});
+    // After the last offer nobody has a turn.
+    cargo(t.turn, {"the number of offers", 0, max_turns_ - (ended(e) ? 0 : 1)});
+    cargo(t.last, {"the offer on the table", -1, kOffers - 1}), cargo(t.agreed);
   }
 
   const int64_t max_turns_;

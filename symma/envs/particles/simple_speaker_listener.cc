@@ -24,13 +24,16 @@ class SimpleSpeakerListener final : public Particles {
                     .value = 1,
                     .train = {0.8, 1.2},
                     .test = {0.8, 1.2},
-                    .ood = {1.4, 1.8}},
+                    .ood = {1.4, 1.8},
+                    .may = {0, 1e6},
+                    .above = true},
                    {.name = "damping",
                     .doc = "share of its speed that the listener loses in a step",
                     .value = 0.25,
                     .train = {0.2, 0.3},
                     .test = {0.2, 0.3},
-                    .ood = {0.4, 0.5}}},
+                    .ood = {0.4, 0.5},
+                    .may = {0, 1}}},
                   {{.radius = 0.075, .collides = false, .moves = false},
                    {.radius = 0.075, .collides = false},
                    {.radius = 0.04, .collides = false, .moves = false},
@@ -62,12 +65,6 @@ class SimpleSpeakerListener final : public Particles {
     return s;
   }
 
-  void check_task(const double* t, const std::string& place) const override {
-    if (t[0] <= 0) throw UserError(place + ", arena", fmt::format("is {}", t[0]), "it must be > 0");
-    if (t[1] < 0 || t[1] > 1)
-      throw UserError(place + ", damping", fmt::format("is {}", t[1]), "it must be in 0..1");
-  }
-
   void begin(int64_t e, Rng episode) override {
     Draws draws(episode);
     goal_[e] = static_cast<int>(draws.below(3));
@@ -94,11 +91,7 @@ class SimpleSpeakerListener final : public Particles {
 
   void visit(int64_t e, Cargo& cargo) override {
     Particles::visit(e, cargo);
-    cargo(goal_[e]), cargo(word_[e]);
-    if (goal_[e] < 0 || goal_[e] > 2 || word_[e] < -1 || word_[e] > 2) {
-      throw UserError(place(e), fmt::format("a saved goal is {} and word {}", goal_[e], word_[e]),
-                      "0..2 would be right, or -1 for no word");
-    }
+    cargo(goal_[e], {"the goal", 0, 2}), cargo(word_[e], {"the word", -1, 2});
   }
 
   std::vector<int> goal_, word_;  // [E]

@@ -37,19 +37,24 @@ class SimpleSpread final : public Particles {
                     .value = 1,
                     .train = {0.8, 1.2},
                     .test = {0.8, 1.2},
-                    .ood = {1.4, 1.8}},
+                    .ood = {1.4, 1.8},
+                    .may = {0, 1e6},
+                    .above = true},
                    {.name = "damping",
                     .doc = "share of its speed that an agent loses in a step",
                     .value = 0.25,
                     .train = {0.2, 0.3},
                     .test = {0.2, 0.3},
-                    .ood = {0.4, 0.5}},
+                    .ood = {0.4, 0.5},
+                    .may = {0, 1}},
                    {.name = "radius",
                     .doc = "of an agent",
                     .value = 0.15,
                     .train = {0.1, 0.2},
                     .test = {0.1, 0.2},
-                    .ood = {0.25, 0.3}}},
+                    .ood = {0.25, 0.3},
+                    .may = {0, 1e6},
+                    .above = true}},
                   discs_of(o)),
         local_(o.local_ratio) {}
 
@@ -71,13 +76,6 @@ class SimpleSpread final : public Particles {
     for (int64_t i = o.agents; i < 2 * o.agents; ++i)
       d[i] = {.radius = 0.05, .collides = false, .moves = false};
     return d;
-  }
-
-  void check_task(const double* t, const std::string& place) const override {
-    if (t[0] <= 0) throw UserError(place + ", arena", fmt::format("is {}", t[0]), "it must be > 0");
-    if (t[1] < 0 || t[1] > 1)
-      throw UserError(place + ", damping", fmt::format("is {}", t[1]), "it must be in 0..1");
-    if (t[2] <= 0) throw UserError(place + ", radius", fmt::format("is {}", t[2]), "it must be > 0");
   }
 
   void begin(int64_t e, Rng episode) override {

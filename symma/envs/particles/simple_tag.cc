@@ -33,19 +33,25 @@ class SimpleTag final : public Particles {
                     .value = 1,
                     .train = {0.75, 1},
                     .test = {0.75, 1},
-                    .ood = {1.1, 1.3}},
+                    .ood = {1.1, 1.3},
+                    .may = {0, 1e6},
+                    .above = true},
                    {.name = "obstacle_radius",
                     .doc = "of an obstacle",
                     .value = 0.2,
                     .train = {0.15, 0.25},
                     .test = {0.15, 0.25},
-                    .ood = {0.3, 0.35}},
+                    .ood = {0.3, 0.35},
+                    .may = {0, 1e6},
+                    .above = true},
                    {.name = "arena",
                     .doc = "half the side of the square where agents start",
                     .value = 1,
                     .train = {0.8, 1.2},
                     .test = {0.8, 1.2},
-                    .ood = {1.4, 1.8}}},
+                    .ood = {1.4, 1.8},
+                    .may = {0, 1e6},
+                    .above = true}},
                   discs_of(o)),
         predators_(o.predators) {}
 
@@ -74,13 +80,6 @@ class SimpleTag final : public Particles {
     d.insert(d.end(), o.prey, Disc{.radius = 0.05, .push = 4, .max_speed = 1.3});
     d.insert(d.end(), o.obstacles, Disc{.radius = 0.2, .moves = false});
     return d;
-  }
-
-  void check_task(const double* t, const std::string& place) const override {
-    static const char* const names[] = {"prey_speed", "obstacle_radius", "arena"};
-    for (int i = 0; i < 3; ++i) {
-      if (t[i] <= 0) throw UserError(place + ", " + names[i], fmt::format("is {}", t[i]), "it must be > 0");
-    }
   }
 
   void begin(int64_t e, Rng episode) override {

@@ -146,34 +146,23 @@ class Intersection final : public Copies, public Judged, public CrossingView {
   static std::vector<TaskParameter> make_parameters() {
     std::vector<TaskParameter> out;
     const auto add = [&](const char* name, const char* doc, double value, bool whole,
-                         std::array<double, 2> train, std::array<double, 2> ood) {
+                         std::array<double, 2> train, std::array<double, 2> ood, std::array<double, 2> may) {
       out.push_back({.name = name,
                      .doc = doc,
                      .value = value,
                      .whole = whole,
                      .train = train,
                      .test = train,
-                     .ood = ood});
+                     .ood = ood,
+                     .may = may});
     };
-    add("cars", "tries to put a car on the road before the episode, and one", 10, true, {5, 20}, {20, 25});
-    add("spawn", "probability of such a try, and of one each second", .6, false, {.3, 1}, {.3, 1});
-    add("time_gap", "that traffic keeps, s: its temper", 1.5, false, {.8, 2.2}, {.4, .8});
-    add("ignoring", "share of traffic that does not give way", 0, false, {0, .3}, {.5, .5});
-    add("friction", "hardest braking and acceleration of traffic, m/s^2", 6, false, {3, 6}, {2, 3});
+    add("cars", "tries to put a car on the road before the episode, and one", 10, true, {5, 20}, {20, 25},
+        {1, 30});
+    add("spawn", "probability of such a try, and of one each second", .6, false, {.3, 1}, {.3, 1}, {0, 1});
+    add("time_gap", "that traffic keeps, s: its temper", 1.5, false, {.8, 2.2}, {.4, .8}, {0, 10});
+    add("ignoring", "share of traffic that does not give way", 0, false, {0, .3}, {.5, .5}, {0, 1});
+    add("friction", "hardest braking and acceleration of traffic, m/s^2", 6, false, {3, 6}, {2, 3}, {.1, 20});
     return out;
-  }
-
-  void check_task(const double* t, const std::string& place) const override {
-    const auto within = [&](const char* name, double x, double low, double high) {
-      if (x >= low && x <= high) return;
-      throw UserError(place + ", " + name, fmt::format("is {:g}", x),
-                      fmt::format("{:g} to {:g} would be right", low, high));
-    };
-    within("cars", t[kCars], 1, 30);
-    within("spawn", t[kSpawn], 0, 1);
-    within("time_gap", t[kTimeGap], 0, 10);
-    within("ignoring", t[kIgnoring], 0, 1);
-    within("friction", t[kFriction], .1, 20);
   }
 
   Temper temper(int64_t e) const { return {task(e)[kTimeGap], task(e)[kFriction]}; }
@@ -305,33 +294,23 @@ class Intersection final : public Copies, public Judged, public CrossingView {
   void visit(int64_t e, Cargo& cargo) override {
     Crossing& r = roads_[e];
     auto n = static_cast<int64_t>(r.cars.size());
-    cargo(n), cargo(r.ticks);
-    if (n < 0 || n > kMostCars)
-      throw UserError(place(e), fmt::format("{} cars", n), fmt::format("0 to {} fit", kMostCars));
+    const Bounds lane{"a lane", 0, kLanes - 1};
+    cargo(n, {"the number of cars", 0, kMostCars}), cargo(r.ticks, {"the ticks so far", 0, kMostCounted});
     std::vector<Car> all = r.cars;
     all.resize(kMostCars);
     int64_t players = 0;
     for (Car& c : all) {
       for (double* x : {&c.x, &c.y, &c.heading, &c.speed, &c.target, &c.delta, &c.steering, &c.acceleration,
                         &c.push_x, &c.push_y})
-        cargo(*x);
+        cargo(*x, {"a number of a car", -1e6, 1e6});
       for (bool* x : {&c.pushed, &c.crashed, &c.controlled, &c.yielding, &c.ignores, &c.gone}) cargo(*x);
-      cargo(c.lane), cargo(c.aim), cargo(c.left);
-      cargo(c.route, kMostRoute);
+      cargo(c.lane, lane), cargo(c.aim, lane), cargo(c.left, {"the lanes of a route", 0, kMostRoute});
+      cargo(c.route, kMostRoute, lane);
     }
     r.seen.resize(o_.players * kSeen * kFeatures);
-    cargo(r.seen.data(), static_cast<int64_t>(r.seen.size()));
+    cargo(r.seen.data(), static_cast<int64_t>(r.seen.size()), {"what is seen", -1, 1});
     if (!cargo.loading()) return;
-    for (int64_t k = 0; k < n; ++k) {
-      Car& c = all[k];
-      players += c.controlled;
-      bool good = c.lane >= 0 && c.lane < kLanes && c.aim >= 0 && c.aim < kLanes && c.left >= 0 &&
-                  c.left <= kMostRoute;
-      for (int i = 0; good && i < c.left; ++i) good = c.route[i] >= 0 && c.route[i] < kLanes;
-      if (!good)
-        throw UserError(place(e), fmt::format("car {} is on a lane that is not there", k),
-                        fmt::format("lanes are 0 to {}", kLanes - 1));
-    }
+    for (int64_t k = 0; k < n; ++k) players += all[k].controlled;
     if (players != o_.players)
       throw UserError(place(e), fmt::format("{} cars are players'", players),
                       fmt::format("{} would be right", o_.players));

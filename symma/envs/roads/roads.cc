@@ -289,47 +289,32 @@ class Roads final : public Copies, public Judged, public RoadsView {
     const auto links = static_cast<double>(t.network.links.size());
     std::vector<TaskParameter> out;
     const auto add = [&](const char* name, const char* doc, double value, bool whole,
-                         std::array<double, 2> train, std::array<double, 2> test, std::array<double, 2> ood) {
+                         std::array<double, 2> train, std::array<double, 2> test, std::array<double, 2> ood,
+                         std::array<double, 2> may, bool above = false) {
       out.push_back({.name = name,
                      .doc = doc,
                      .value = value,
                      .whole = whole,
                      .train = train,
                      .test = test,
-                     .ood = ood});
+                     .ood = ood,
+                     .may = may,
+                     .above = above});
     };
-    add("demand_scale", "what trips are multiplied by", 1, false, {.4, 1.1}, {.4, 1.1}, {1.1, 1.25});
+    add("demand_scale", "what trips are multiplied by", 1, false, {.4, 1.1}, {.4, 1.1}, {1.1, 1.25}, {0, 100},
+        true);
     add("incident", "0: none; else which draw of up to 3 links of .3 to .8 of their capacity", 0, true,
-        {1, 1000}, {1001, 2000}, {2001, 3000});
+        {1, 1000}, {1001, 2000}, {2001, 3000}, {0, kMostCounted});
     for (const char* name : {"link_1", "link_2", "link_3"})
       add(name, "number of a link of less capacity, from 1; 0: none", 0, true, {0, links}, {0, links},
-          {0, links});
-    add("capacity", "what is left of it on those links", 1, false, {.3, .8}, {.3, .8}, {.1, .3});
-    add("map", "which draw of the trips", 0, true, {1, 1000}, {1001, 2000}, {2001, 3000});
-    add("spread", "deviation of the trips' logarithms in that draw", .2, false, {.2, .2}, {.2, .2}, {.4, .4});
-    add("advised", "share of drivers who follow central advice", 0, false, {0, 1}, {0, 1}, {0, 1});
+          {0, links}, {0, links});
+    add("capacity", "what is left of it on those links", 1, false, {.3, .8}, {.3, .8}, {.1, .3}, {0, 10},
+        true);
+    add("map", "which draw of the trips", 0, true, {1, 1000}, {1001, 2000}, {2001, 3000}, {0, kMostCounted});
+    add("spread", "deviation of the trips' logarithms in that draw", .2, false, {.2, .2}, {.2, .2}, {.4, .4},
+        {0, 2});
+    add("advised", "share of drivers who follow central advice", 0, false, {0, 1}, {0, 1}, {0, 1}, {0, 1});
     return out;
-  }
-
-  void check_task(const double* t, const std::string& place) const override {
-    const auto links = static_cast<double>(town_.network.links.size());
-    const auto no = [&](const char* name, double x, const std::string& right) {
-      throw UserError(place + ", " + name, fmt::format("is {:g}", x), right);
-    };
-    if (!(t[kDemand] > 0 && t[kDemand] <= 100))
-      no("demand_scale", t[kDemand], "above 0, at most 100, would be right");
-    if (t[kIncident] < 0) no("incident", t[kIncident], "it must be >= 0");
-    for (int k = 0; k < 3; ++k) {
-      if (t[kLink1 + k] < 0 || t[kLink1 + k] > links)
-        no(k == 0   ? "link_1"
-           : k == 1 ? "link_2"
-                    : "link_3",
-           t[kLink1 + k], fmt::format("links are 1 to {:g}, and 0 is none", links));
-    }
-    if (!(t[kLeft] > 0 && t[kLeft] <= 10)) no("capacity", t[kLeft], "above 0, at most 10, would be right");
-    if (t[kMap] < 0) no("map", t[kMap], "it must be >= 0");
-    if (t[kSpread] < 0 || t[kSpread] > 2) no("spread", t[kSpread], "0 to 2 would be right");
-    if (t[kAdvised] < 0 || t[kAdvised] > 1) no("advised", t[kAdvised], "0 to 1 would be right");
   }
 
   // What the task makes of the network.
@@ -504,19 +489,10 @@ class Roads final : public Copies, public Judged, public RoadsView {
       settle(e);
       d.flow.resize(town_.network.links.size()), d.choice.resize(town_.group.size());
     }
-    cargo(d.choice.data(), static_cast<int64_t>(d.choice.size()));
-    cargo(d.flow.data(), static_cast<int64_t>(d.flow.size()));
+    for (size_t i = 0; i < d.choice.size(); ++i)
+      cargo(d.choice[i], {"a driver's route", -1, town_.routes[town_.group[i]].size() - 1.0});
+    cargo(d.flow.data(), static_cast<int64_t>(d.flow.size()), {"what a link holds", 0, kFarthestReal});
     cargo(d.total), cargo(d.third);
-    if (!cargo.loading()) return;
-    for (size_t i = 0; i < d.choice.size(); ++i) {
-      const auto most = static_cast<int64_t>(town_.routes[town_.group[i]].size());
-      if (d.choice[i] < -1 || d.choice[i] >= most)
-        throw UserError(place(e), fmt::format("{} took route {}", spec().agent_names[i], d.choice[i] + 1),
-                        fmt::format("it has {}", most));
-    }
-    for (double x : d.flow) {
-      if (!(x >= 0)) throw UserError(place(e), fmt::format("a link holds {:g}", x), "flows are not below 0");
-    }
   }
 
   const Options o_;

@@ -153,26 +153,6 @@ class Assembly final : public Copies, public Judged, public AssemblyView {
     }
   }
 
-  void check_task(const double* t, const std::string& place) const override {
-    const auto no = [&](const std::string& name, double x, const std::string& right) {
-      throw UserError(place + ", " + name, fmt::format("is {:g}", x), right);
-    };
-    const auto within = [&](const char* name, Part p, double low, double high) {
-      if (t[p] < low || t[p] > high) no(name, t[p], fmt::format("{:g} to {:g} would be right", low, high));
-    };
-    within("shop", kShop, 0, static_cast<double>(shops_->size()));
-    within("jobs", kJobs, 1, static_cast<double>(jobs_));
-    within("machines", kMachines, 1, static_cast<double>(machines_));
-    within("order", kOrder, 0, 1e15);
-    within("broken", kBroken, -1, static_cast<double>(machines_ - 1));
-    within("fails_at", kFailsAt, 0, 100);
-    within("fails_for", kFailsFor, 0, 100);
-    for (int64_t m = 0; m < machines_; ++m) {
-      if (t[kWear + m] < 0.01 || t[kWear + m] > 100)
-        no(fmt::format("wear_{}", m), t[kWear + m], "0.01 to 100 would be right");
-    }
-  }
-
   void begin(int64_t e, Rng episode) override {
     Hall& h = halls_[e];
     const double* t = task(e);
@@ -426,37 +406,38 @@ class Assembly final : public Copies, public Judged, public AssemblyView {
 
   void visit(int64_t e, Cargo& cargo) override {
     Hall& h = halls_[e];
-    cargo(h.jobs), cargo(h.machines), cargo(h.now), cargo(h.bound), cargo(h.longest), cargo(h.fails),
-        cargo(h.works_again);
-    for (auto* v : {&h.count, &h.next, &h.on}) cargo(v->data(), jobs_);
-    cargo(h.since.data(), jobs_);
-    for (auto* v : {&h.machine, &h.planned, &h.actual, &h.began, &h.ended}) cargo(v->data(), jobs_ * ops_);
-    cargo(h.shown.data(), machines_), cargo(h.left.data(), machines_), cargo(h.ratio.data(), machines_);
+    constexpr double kForever = 1e9;  // time is counted in 32 bits
+    const Bounds time{"a time", 0, kForever}, duration{"a duration", 0, kForever},
+        when{"a time", -1, kForever};
+    cargo(h.jobs, {"the number of jobs", 1, jobs_}),
+        cargo(h.machines, {"the number of machines", 1, machines_});
+    cargo(h.now, time), cargo(h.bound, {"the lower bound", 1, kForever});
+    cargo(h.longest, {"the longest duration", 1, kForever});
+    cargo(h.fails, {"when a machine fails", 0, 1e12}), cargo(h.works_again, {"when it works again", 0, 1e12});
+    for (int64_t j = 0; j < jobs_; ++j) cargo(h.count[j], {"a job's operations", 0, j < h.jobs ? ops_ : 0});
+    for (int64_t j = 0; j < jobs_; ++j) cargo(h.next[j], {"a job's next operation", 0, h.count[j]});
+    cargo(h.on.data(), jobs_, {"a job's machine", -1, h.machines - 1}), cargo(h.since.data(), jobs_, time);
+    // What is beyond a job's operations is there and means nothing.
+    cargo(h.machine.data(), jobs_ * ops_, {"an operation's machine", -1, h.machines - 1});
+    for (auto* v : {&h.planned, &h.actual}) cargo(v->data(), jobs_ * ops_, duration);
+    for (auto* v : {&h.began, &h.ended}) cargo(v->data(), jobs_ * ops_, when);
+    cargo(h.shown.data(), machines_, {"a machine's job", -1, h.jobs - 1});
+    cargo(h.left.data(), machines_, duration), cargo(h.ratio.data(), machines_);
     if (!cargo.loading()) return;
-    const auto within = [&](int64_t x, int64_t low, int64_t high, const char* what) {
-      if (x < low || x > high)
-        throw UserError(place(e), fmt::format("{} is {} in what was saved", what, x),
-                        fmt::format("{} to {} would be right", low, high));
+    const auto no = [&](const std::string& what) {
+      throw UserError(place(e), what + " in what was saved", "restore what save gave");
     };
-    within(h.jobs, 1, jobs_, "the number of jobs"),
-        within(h.machines, 1, machines_, "the number of machines");
-    within(h.bound, 1, std::numeric_limits<int32_t>::max(), "the lower bound");
-    for (int64_t j = 0; j < jobs_; ++j) {
-      within(h.count[j], 0, j < h.jobs ? ops_ : 0, "a number of operations");
-      within(h.next[j], 0, h.count[j], "a job's next operation");
-      within(h.on[j], -1, h.machines - 1, "a job's machine");
-      for (int64_t k = 0; k < h.count[j]; ++k) {
-        within(h.machine[j * ops_ + k], 0, h.machines - 1, "an operation's machine");
-        within(h.planned[j * ops_ + k], 1, std::numeric_limits<int32_t>::max(), "a duration");
-        within(h.actual[j * ops_ + k], 1, std::numeric_limits<int32_t>::max(), "a duration");
-      }
+    for (int64_t j = 0; j < h.jobs; ++j) {
+      for (int64_t i = j * ops_; i < j * ops_ + h.count[j]; ++i)
+        if (h.machine[i] < 0 || h.planned[i] == 0 || h.actual[i] == 0)
+          no(fmt::format("an operation of job {} takes no machine or no time", j));
     }
     for (int64_t m = 0; m < machines_; ++m) {
-      within(h.shown[m], -1, h.jobs - 1, "a machine's job");
-      within(h.left[m], 0, std::numeric_limits<int32_t>::max(), "a machine's time left");
-      if (h.left[m] > 0) within(h.shown[m], 0, h.jobs - 1, "the job of a machine that works");
-      if (h.left[m] > 0) within(h.next[h.shown[m]], 1, ops_, "operations begun of a job in work");
+      const int32_t j = h.shown[m];
+      if (h.left[m] > 0 && (j < 0 || h.next[j] == 0 || h.on[j] != m))
+        no(fmt::format("machine {} works on no job", m));
     }
+    if (finished(h) && !ended(e)) no("all is made, and the episode goes on");
     settle(e);
   }
 

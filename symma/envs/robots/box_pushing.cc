@@ -111,7 +111,8 @@ class BoxPushing final : public Copies {
                  .value = 0.9,
                  .train = {0.8, 1},
                  .test = {0.8, 1},
-                 .ood = {0.5, 0.8}}},
+                 .ood = {0.5, 0.8},
+                 .may = {0, 1}}},
                1),
         told_(o.told),
         state_(copies, box_pushing::start()) {}
@@ -174,11 +175,6 @@ class BoxPushing final : public Copies {
     return s;
   }
 
-  void check_task(const double* t, const std::string& place) const override {
-    if (t[0] < 0 || t[0] > 1)
-      throw UserError(place + ", works", fmt::format("is {:g}", t[0]), "a probability would be right");
-  }
-
   void begin(int64_t e, Rng) override { state_[e] = box_pushing::start(); }
 
   bool advance(int64_t e, const int64_t* actions, int64_t now, Rng episode, float* reward) override {
@@ -202,9 +198,7 @@ class BoxPushing final : public Copies {
   }
 
   void visit(int64_t e, Cargo& cargo) override {
-    cargo(state_[e]);
-    if (cargo.loading() && (state_[e] < 0 || state_[e] >= box_pushing::kStates))
-      throw UserError(place(e), fmt::format("state {} is not there", state_[e]), "0 to 99 are");
+    cargo(state_[e], {"the state", 0, box_pushing::kStates - 1});
   }
 
   const bool told_;

@@ -48,25 +48,35 @@ class Payloads final : public Copies, public Judged {
   enum Part { kTeam, kMiddle, kRightLoad, kBreaks, kBreaksAt };
 
   Payloads(const Options& o, int64_t copies)
-      : Copies(make_spec(o, copies), o,
-               {{"team",
-                 "limits and speeds, by the number of a draw; 0: fast and slow robots in turn",
-                 0,
-                 true,
-                 {1, 100000},
-                 {100001, 200000},
-                 {200001, 300000}},
-                {"middle", "units in the disc, on average", 100, false, {60, 120}, {60, 120}, {120, 200}},
-                {"right", "units in the strip, on average", 20, false, {10, 60}, {10, 60}, {60, 100}},
-                {"breaks",
-                 "the robot that breaks; -1: none",
-                 -1,
-                 true,
-                 {-1, double(o.robots - 1)},
-                 {-1, double(o.robots - 1)},
-                 {0, double(o.robots - 1)}},
-                {"breaks_at", "and in which step", 20, true, {5, 40}, {5, 40}, {1, 5}}},
-               3 + 6 * o.robots),
+      : Copies(
+            make_spec(o, copies), o,
+            {{"team",
+              "limits and speeds, by the number of a draw; 0: fast and slow robots in turn",
+              0,
+              true,
+              {1, 100000},
+              {100001, 200000},
+              {200001, 300000},
+              {0, 1e15}},
+             {"middle",
+              "units in the disc, on average",
+              100,
+              false,
+              {60, 120},
+              {60, 120},
+              {120, 200},
+              {0, 1e4}},
+             {"right", "units in the strip, on average", 20, false, {10, 60}, {10, 60}, {60, 100}, {0, 1e4}},
+             {"breaks",
+              "the robot that breaks; -1: none",
+              -1,
+              true,
+              {-1, double(o.robots - 1)},
+              {-1, double(o.robots - 1)},
+              {0, double(o.robots - 1)},
+              {-1, double(o.robots - 1)}},
+             {"breaks_at", "and in which step", 20, true, {5, 40}, {5, 40}, {1, 5}, {0, 1e6}}},
+            3 + 6 * o.robots),
         o_(o),
         fields_(copies) {}
 
@@ -128,18 +138,6 @@ class Payloads final : public Copies, public Judged {
         s.action_names.push_back(o.messages > 1 ? fmt::format("{}_say_{}", name, m) : std::string(name));
     for (int64_t i = 0; i < o.robots; ++i) s.agent_names.push_back(fmt::format("robot_{}", i));
     return s;
-  }
-
-  void check_task(const double* t, const std::string& place) const override {
-    const auto within = [&](const char* name, double x, double low, double high) {
-      if (x < low || x > high)
-        throw UserError(place + ", " + name, fmt::format("is {:g}", x),
-                        fmt::format("{:g} to {:g} would be right", low, high));
-    };
-    within("team", t[kTeam], 0, 1e15), within("middle", t[kMiddle], 0, 1e4),
-        within("right", t[kRightLoad], 0, 1e4);
-    within("breaks", t[kBreaks], -1, static_cast<double>(o_.robots - 1)),
-        within("breaks_at", t[kBreaksAt], 0, 1e6);
   }
 
   void begin(int64_t e, Rng episode) override {
@@ -225,17 +223,13 @@ class Payloads final : public Copies, public Judged {
 
   void visit(int64_t e, Cargo& cargo) override {
     Field& f = fields_[e];
-    cargo(f.middle), cargo(f.right), cargo(f.home);
-    for (auto* v : {&f.x, &f.y, &f.load, &f.limit, &f.speed, &f.said}) cargo(v->data(), o_.robots);
-    if (!cargo.loading()) return;
-    for (int64_t i = 0; i < o_.robots; ++i) {
-      if (!(f.x[i] >= 0 && f.x[i] <= kWidth && f.y[i] >= 0 && f.y[i] <= kHeight))
-        throw UserError(place(e), fmt::format("robot {} is at ({:g}, {:g})", i, f.x[i], f.y[i]),
-                        "it must be on the field");
-      if (!(f.said[i] >= 0 && f.said[i] < static_cast<double>(o_.messages)))
-        throw UserError(place(e), fmt::format("robot {} said {:g}", i, f.said[i]),
-                        fmt::format("there are {} words", o_.messages));
-    }
+    const Bounds units{"a load", 0, kFarthestReal};
+    cargo(f.middle, units), cargo(f.right, units), cargo(f.home, units);
+    cargo(f.x.data(), o_.robots, {"a robot's x", 0, kWidth}),
+        cargo(f.y.data(), o_.robots, {"a robot's y", 0, kHeight});
+    cargo(f.load.data(), o_.robots, units), cargo(f.limit.data(), o_.robots, units);
+    cargo(f.speed.data(), o_.robots, {"a robot's speed", 0, kFarthestReal});
+    cargo(f.said.data(), o_.robots, {"the word that was said", 0, o_.messages - 1});
   }
 
   const Options o_;

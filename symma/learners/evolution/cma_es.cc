@@ -3,6 +3,8 @@
 // arXiv:1604.00772, figure 6.
 //
 // Memory and time grow with the square and the cube of the parameters: for a few hundred of them at most.
+#include <limits>
+
 #include "symma/learners/evolution/cma.h"
 #include "symma/learners/evolution/evolution.h"
 
@@ -61,9 +63,14 @@ class CmaEs : public Strategy {
         at::remainder(s.steps, std::max<int64_t>(1, gap)).eq(0).nonzero().squeeze(1);  // searches
     if (due.size(0) > 0) {
       const Tensor at = due.to(covariance.device());
-      const auto [values, vectors] = at::linalg_eigh(covariance.index_select(0, at));
-      s.own["basis"] = s.own["basis"].index_copy(0, at, vectors);
-      s.own["scale"] = s.own["scale"].index_copy(0, at, values.clamp_min(0).sqrt().clamp_min(1e-150));
+      // LAPACK gives up on all searches where one has diverged. That one's basis is no number, either.
+      const Tensor now = covariance.index_select(0, at);
+      const Tensor lost = now.isfinite().all(2).all(1).logical_not().view({-1, 1, 1});
+      const auto [values, vectors] = at::linalg_eigh(now.masked_fill(lost, 0));
+      const double nan = std::numeric_limits<double>::quiet_NaN();
+      s.own["basis"] = s.own["basis"].index_copy(0, at, vectors.masked_fill(lost, nan));
+      s.own["scale"] = s.own["scale"].index_copy(
+          0, at, values.clamp_min(0).sqrt().clamp_min(1e-150).masked_fill(lost.squeeze(2), nan));
     }
   }
 

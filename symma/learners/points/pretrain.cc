@@ -6,6 +6,7 @@
 // both.
 #include "symma/learners/batch_norm.h"
 #include "symma/learners/descends.h"
+#include "symma/learners/needs.h"
 #include "symma/learners/outer.h"
 #include "symma/learners/rows.h"
 #include "symma/tasks/supervised.h"
@@ -32,7 +33,10 @@ class Pretrain : public Learner, public Guarded, public Descends {
         model_(setting.model),
         guard_(setting.guard),
         classes_(setting.spec.classes),
-        features_(setting.model.layout().at("head.weight").shape[0]) {}
+        features_(setting.model.layout().at("head.weight").shape[0]) {
+    // Its classifier of all classes stands in the head's place.
+    if (classes_ > 0) need(setting, "pretrain", {Need::kFeatures});
+  }
 
   State init(std::span<const Rng> keys, at::ScalarType type) const override {
     State state = State::of(model_.init(split_each(keys, "model")).to(type));
