@@ -56,7 +56,9 @@ struct TaskSpec {
   Kind kind = Kind::kRegression;
   std::string metric;  // the score to show first: "mse", "accuracy"
   bool higher_is_better = false;
-  int64_t classes = 0;  // classes in the whole training set, 0 for regression; for pretraining on all of them
+  // Where each task names classes of its own: those of the whole training set, for pretraining on all of
+  // them. 0 where an output means the same in every task.
+  int64_t classes = 0;
   // Of worlds: players of a team, what each sees (an input is that, and perhaps the player's number as a
   // one-hot), steps of an episode, and episodes a task.
   int64_t players = 0, seen = 0, limit = 0, copies = 0;
