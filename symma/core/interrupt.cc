@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "symma/core/steadfast.h"
+
 namespace symma {
 namespace {
 
@@ -28,7 +30,7 @@ void ask_to_stop() noexcept {
 
 void check_interrupted() {
   const int64_t asked = asked_at.load(std::memory_order_relaxed);
-  if (asked == 0) return;
+  if (asked == 0 || steadfast.load() > 0) return;
   if (expendable.load() > 0 || static_cast<double>(now() - asked) > kPatience * 1e9) throw Interrupted();
 }
 

@@ -8,6 +8,7 @@
 
 #include "symma/core/errors.h"
 #include "symma/core/record.h"
+#include "symma/core/steadfast.h"
 #include "symma/core/tensorboard.h"
 #include "symma/fleet/blocks.h"
 #include "symma/fleet/calendar.h"
@@ -412,6 +413,8 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
   if (first) overview.emplace(e, party.shares());
   Company company(party.places());
   bool stopped = false;
+  // All stop at one row of the log. Who gives up a round leaves the others without it.
+  const Steadfast until_then;
   while (run.round < last_round && !stopped) {
     run_round(e, run, &letters);
     const bool log = calendar.logs(run.round), save = calendar.saves(run.round),

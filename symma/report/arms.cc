@@ -407,8 +407,10 @@ std::string dot_plot(const std::vector<Arm>& arms, int64_t steps) {
   for (size_t k = 0; k < order.size(); ++k) {
     const Arm& a = *order[k];
     const double y = kRow * (2 * static_cast<double>(k) + 1.5), m = mean(&a), c = ci(&a);
-    out += fmt::format("<text class=\"name\" x=\"{}\" y=\"{:.1f}\">{}: {}</text>", kLeft, y - 13,
-                       escape(a.label), with_interval(m, c, e.percent()));
+    const std::string words = with_interval(m, c, e.percent());
+    out +=
+        fmt::format("<text class=\"name{}\" x=\"{}\" y=\"{:.1f}\">{}: {}</text>",
+                    a.label.size() + words.size() > 40 ? " long" : "", kLeft, y - 13, escape(a.label), words);
     if (!std::isfinite(m)) continue;
     for (double s : a.seeds[static_cast<size_t>(a.place(steps))])
       if (std::isfinite(s))

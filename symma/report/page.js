@@ -49,18 +49,21 @@ const axes = {
 };
 const zip = (xs, ys) => xs.map((x, i) => ({ x, y: ys[i] }));
 
-// The height, at each row, of the line of least squares through the rows around it, up to a fortieth of the run to either
-// side. In the middle that is their mean; at the ends, where rows are on one side alone, it neither lags nor ends in a
-// single row's noise. Never outside of the rows that it is made of. Rows that are not finite stay gaps and count for nothing.
-function running(ys) {
+// The height, at each row, of the line of least squares through the rows around it, a fortieth of the run to either
+// side. In the middle that is their mean; at the ends it is one line through the last twentieth, so it neither lags nor ends
+// in a single row's noise. Never outside of the rows that it is made of. Rows that are not finite stay gaps and count for nothing.
+function running(ys, xs) {
+  // A row is a mean over the rounds since the one before, and counts by how many these are: the last may be of few.
+  const place = i => xs ? xs[i] : i, weight = i => xs && i > 0 ? Math.max(1, xs[i] - xs[i - 1]) : xs && xs.length > 1 ? Math.max(1, xs[1] - xs[0]) : 1;
   const reach = Math.round(ys.length / 40);
   return ys.map((y, i) => {
     if (y === null) return null;
     let n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0, lo = Infinity, hi = -Infinity;
-    for (let k = Math.max(0, i - reach); k <= Math.min(ys.length - 1, i + reach); ++k) {
+    const from = Math.max(0, Math.min(i - reach, ys.length - 1 - 2 * reach)), to = Math.min(ys.length - 1, from + 2 * reach);
+    for (let k = from; k <= to; ++k) {
       if (ys[k] === null) continue;
-      const x = k - i;
-      ++n; sx += x; sy += ys[k]; sxx += x * x; sxy += x * ys[k];
+      const x = place(k) - place(i), w = weight(k);
+      n += w; sx += w * x; sy += w * ys[k]; sxx += w * x * x; sxy += w * x * ys[k];
       lo = Math.min(lo, ys[k]); hi = Math.max(hi, ys[k]);
     }
     const spread = n * sxx - sx * sx;
@@ -201,7 +204,7 @@ const kinds = {
   loss(i, axis) {
     const t = data.runs[i].training, c = color("c0");
     const sets = [
-      line("running mean", zip(t[axis], running(t.loss)), c),
+      line("running mean", zip(t[axis], running(t.loss, t.round)), c),
       line("as recorded", zip(t[axis], t.loss), fade(c, 0.45), { borderWidth: 1 }),
     ];
     return lines(sets, xAxis(axis), lossAxis("loss", t.log, sets));
@@ -222,14 +225,14 @@ const kinds = {
   returns(i, axis) {
     const t = data.runs[i].training;
     const sets = Object.keys(t.scores).flatMap((name, k) => [
-      line(name, zip(t[axis], running(t.scores[name])), agentColor(k)),
+      line(name, zip(t[axis], running(t.scores[name], t.round)), agentColor(k)),
       line(name + ", as recorded", zip(t[axis], t.scores[name]), fade(agentColor(k), 0.4), { borderWidth: 1, quiet: true }),
     ]);
     return lines(sets, xAxis(axis), { title: Object.keys(t.scores).length === 1 ? Object.keys(t.scores)[0] : "" });
   },
   compare_returns(_, axis) {
     const sets = data.runs.flatMap((r, i) => Object.keys(r.training.scores).slice(0, 1).map(name =>
-      line(r.name, zip(r.training[axis], running(r.training.scores[name])), agentColor(i), { borderDash: dash(i) })));
+      line(r.name, zip(r.training[axis], running(r.training.scores[name], r.training.round)), agentColor(i), { borderDash: dash(i) })));
     return overlaid(sets, axis, { title: "return" });
   },
   arms_eval() {
@@ -275,7 +278,7 @@ const kinds = {
   agents_loss(i, axis) {
     const t = data.runs[i].training;
     let sets;
-    if (t.loss_per_agent) sets = t.loss_per_agent.map((ys, a) => line("agent " + a, zip(t[axis], running(ys)), agentColor(a), { borderWidth: 1.6, borderDash: dash(a) }));
+    if (t.loss_per_agent) sets = t.loss_per_agent.map((ys, a) => line("agent " + a, zip(t[axis], running(ys, t.round)), agentColor(a), { borderWidth: 1.6, borderDash: dash(a) }));
     else sets = [line("median agent", zip(t[axis], running(t.loss_spread.median)), color("c0")), ...band(t[axis], t.loss_spread.least, t.loss_spread.most, fade(color("c0"), 0.18))];
     return lines(sets, xAxis(axis), lossAxis("loss", t.log, sets));
   },
@@ -296,7 +299,7 @@ const kinds = {
   compare(g) { return compared(g, false); },
   compare_median(g) { return compared(g, true); },
   compare_loss(_, axis) {
-    const sets = data.runs.map((r, i) => line(r.name, zip(r.training[axis], running(r.training.loss)), agentColor(i), { borderDash: dash(i) }));
+    const sets = data.runs.map((r, i) => line(r.name, zip(r.training[axis], running(r.training.loss, r.training.round)), agentColor(i), { borderDash: dash(i) }));
     return overlaid(sets, axis, lossAxis("loss", data.runs.some(r => r.training.log), sets));
   },
   compare_validation(_, axis) {

@@ -78,9 +78,17 @@ bool earns(const Run& run) {
                      [](const auto& s) { return earned_score(s.first); });
 }
 
+// Independent repetitions of one agent, rather than agents beside each other.
+bool of_seeds(const Run& run) {
+  if (!run.settings.is_object() || !run.settings.contains("") || !run.settings[""].is_object()) return false;
+  const Json seeds = run.settings[""].value("seeds", Json(1));
+  return seeds.is_number_integer() && seeds.get<int64_t>() > 1;
+}
+
 std::string headline(const Run& run) {
   const std::string who =
       run.agents == 1 ? agents_text(1)
+      : of_seeds(run) ? fmt::format("{} seeds", run.agents)
       : run.shares()  ? fmt::format("{} on <code>{}</code>", agents_text(run.agents), escape(run.topology()))
                       : agents_text(run.agents) + ", each for itself";
   return (run.eval ? score_words(*run.eval) : "Not evaluated yet") + "; " + who;
@@ -126,13 +134,12 @@ std::string adaptation(const Run& run, size_t i) {
       below += "<p class=\"caution\">" + words + "</p>";
     if (!run.eval->protocol.empty())
       below += "<p class=\"note\">Protocol: " + escape(run.eval->protocol) + "</p>";
-    out += curve(*run.eval, "eval", i,
-                 run.eval->steps.size() > 1 ? "Adaptation to unseen tasks" : "Unseen tasks",
-                 fmt::format("Score after so many steps of adaptation, {} {} tasks. Narrow band: 95 % "
-                             "interval of the mean; wide band: "
-                             "the middle half of the tasks.",
-                             grouped(static_cast<double>(run.eval->tasks)), escape(run.eval->split)),
-                 below);
+    out += curve(
+        *run.eval, "eval", i, run.eval->steps.size() > 1 ? "Adaptation to unseen tasks" : "Unseen tasks",
+        fmt::format("Score after so many steps of adaptation, {} {} tasks. Band around the mean: its 95 % "
+                    "interval; around the median: the middle half of the tasks.",
+                    grouped(static_cast<double>(run.eval->tasks)), escape(run.eval->split)),
+        below);
   }
   if (run.ood) {
     std::string below = evaluation_table(*run.ood);

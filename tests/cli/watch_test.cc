@@ -1,7 +1,7 @@
-// symma watch: what it serves, and to whom.
+// symma watch: what it serves, to whom, and a growing run in a real browser.
 #include <optional>
 
-#include "cli/program.h"
+#include "cli/browser.h"
 
 namespace {
 
@@ -81,6 +81,49 @@ TEST_F(Watch, ServesItsFolderToWhoHasTheToken) {
   fs::remove_all(at_ / "runs");
   EXPECT_TRUE(with_token("/").ends_with("200"));
   EXPECT_TRUE(with_token("/page?name=a").ends_with("404"));
+  server_->send(SIGTERM);
+  EXPECT_EQ(server_->wait().code, 0);
+}
+
+// The run grows while the page is open: the page takes up new numbers without being loaded again, and its
+// curves get longer.
+TEST_F(Watch, AGrowingRunInABrowser) {
+  if (!Browser::there()) GTEST_SKIP() << "no chromium here: no growing run was watched";
+  spill(at_ / "e.toml", kSines);
+  Process training(command_line({"train", "e.toml", "--set", "rounds=4000000", "--set", "log_every=50",
+                                 "--out", "runs/a", "--quiet"}),
+                   at_.path());
+  ASSERT_TRUE(wait_until([&] { return lines(slurp(at_ / "runs/a/metrics.jsonl")).size() > 2; }));
+  serve("runs");
+  EXPECT_TRUE(holds(with_token("/"), "not finished"));
+  Browser browser(at_.path() / "browser");
+  const auto settled = [&] { return browser.number("document.documentElement.dataset.charts") > 0; };
+  for (const auto& [width, dark] : {std::pair{1200, false}, {390, true}}) {
+    browser.open(base_ + "/page?name=a&token=" + token_, width, dark);
+    ASSERT_TRUE(browser.ready() && wait_until(settled)) << browser.evaluate("document.title");
+    const std::string points =
+        "[...document.querySelectorAll('canvas')].map(c => Chart.getChart(c)).filter(c => c)"
+        ".reduce((n, c) => n + c.data.datasets.reduce((m, d) => m + d.data.length, 0), 0)";
+    const double before = browser.number(points);
+    EXPECT_GT(before, 0);
+    browser.evaluate("window.here = 1");
+    EXPECT_TRUE(wait_until([&] { return browser.number("document.documentElement.dataset.grown") >= 2; }));
+    EXPECT_TRUE(wait_until([&] { return browser.number(points) > before; })) << before << " points";
+    EXPECT_EQ(browser.evaluate("window.here"), 1) << "the page was loaded again";
+    EXPECT_EQ(browser.evaluate("document.documentElement.dataset.error"), Json());
+    // Nothing sticks out on a phone.
+    EXPECT_LE(browser.number("document.documentElement.scrollWidth"), width);
+  }
+  browser.open(base_ + "/", 390);
+  EXPECT_TRUE(holds(browser.evaluate("document.body.innerText").dump(), "not finished"));
+  EXPECT_LE(browser.number("document.documentElement.scrollWidth"), 390);
+  EXPECT_EQ(browser.complaints(), Words{});
+  // The folder goes while pages are open: the list notices, and the server stays.
+  training.send(SIGKILL);
+  training.wait();
+  fs::remove_all(at_ / "runs/a");
+  EXPECT_TRUE(wait_until(
+      [&] { return holds(browser.evaluate("document.body.innerText").dump(), "No run is here"); }));
   server_->send(SIGTERM);
   EXPECT_EQ(server_->wait().code, 0);
 }

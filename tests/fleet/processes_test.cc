@@ -310,6 +310,25 @@ TEST(Program, GoesOnWithoutAProcessThatIsKilled) {
             fs::perms::owner_read | fs::perms::owner_write);
 }
 
+// The next row of the log may be further away than a process waits before it gives up what it is asked to
+// end: on the old code the first then ended in an internal error, and the others waited for it in vain.
+TEST(Program, AskedToEndGivesUpNoRoundThatOthersWaitFor) {
+  program::TempDir at;
+  program::spill(at / "fleet.toml", kFleet);
+  const Launched fleet(at, "run", 3,
+                       {"--set", "rounds=100000000", "--set", "log_every=20", "--set", "eval.every=100000000",
+                        "--set", "transport.patience=30"});
+  fleet.all[2]->send(SIGSTOP);
+  fleet.all[0]->send(SIGTERM);
+  std::this_thread::sleep_for(std::chrono::seconds(7));
+  fleet.all[2]->send(SIGCONT);
+  for (const int p : {0, 1, 2}) {
+    const auto r = fleet.all[p]->wait();
+    EXPECT_EQ(r.code, p == 0 ? 128 + SIGTERM : 0) << r.err;
+  }
+  EXPECT_TRUE(fs::exists(at / "run/checkpoint.safetensors"));
+}
+
 // Who is in the roster, by the lines that the first has written so far: agents of each epoch.
 std::vector<std::vector<int64_t>> epochs(const std::string& folder) {
   std::vector<std::vector<int64_t>> out;

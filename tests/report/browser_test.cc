@@ -100,7 +100,14 @@ TEST_F(Browser, RunningMeansEndInNoSpike) {
           "=> 10 - i / 100));"
           "document.documentElement.dataset.spike = level[n - 1] < 1.9 ? 'none' : level[n - 1];"
           "document.documentElement.dataset.lean = Math.max(...falling.map((y, i) => Math.abs(y - (10 - i / "
-          "100)))) < 1e-9 ? 'none' : 'some';");
+          "100)))) < 1e-9 ? 'none' : 'some';"
+          // The last row is of two rounds where the others are of seven, and as high as the one before it.
+          "const rounds = [...Array(n)].map((_, i) => i < n - 1 ? 7 * i : 7 * n - 12), late = [...noise];"
+          "late[n - 1] = late[n - 2] = 2; const end = window.symmaRunning(late, rounds);"
+          "document.documentElement.dataset.jog = Math.abs(end[n - 1] - end[n - 2]) < 0.02 ? 'none' : end[n "
+          "- 1] - "
+          "end[n - 2];");
+  EXPECT_NE(found.find("data-jog=\"none\""), std::string::npos) << found.substr(0, 300);
   EXPECT_NE(found.find("data-spike=\"none\""), std::string::npos) << found.substr(0, 300);
   EXPECT_NE(found.find("data-lean=\"none\""), std::string::npos) << found.substr(0, 300);
 }
