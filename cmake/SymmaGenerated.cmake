@@ -30,4 +30,4 @@ add_custom_command(
   DEPENDS ${SYMMA_CHART_JS} symma/report/page.js symma/report/page.css ${CMAKE_CURRENT_LIST_FILE}
   WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
   COMMENT "Embedding the report's script, style and charts" VERBATIM)
-target_sources(symma PRIVATE ${SYMMA_ASSETS})
+target_sources(symma_light PRIVATE ${SYMMA_ASSETS})

@@ -2,13 +2,14 @@
 """Times ByzFL's aggregation rules on the input of bench/exchange_bench.cc: 100 rows of a million floats, 10 bad.
 
     python3 -m venv --system-site-packages VENV && VENV/bin/pip install --no-deps byzfl scipy==1.10.1
-    VENV/bin/python bench/peers/byzfl_rules.py [--threads 2] [--repeats 2]
+    VENV/bin/python bench/peers/byzfl_rules.py [--threads 2] [--repeats 2] [--only median]
 
 Prints milliseconds of wall and of processor time, the least of the repeats. Only the aggregators are imported: the
 package as a whole needs torchvision.
 """
 import argparse
 import importlib.util
+import json
 import os
 import sys
 import time
@@ -28,6 +29,7 @@ def main():
     a.add_argument("--repeats", type=int, default=2)
     a.add_argument("--rows", type=int, default=100)
     a.add_argument("--columns", type=int, default=1_000_000)
+    a.add_argument("--only", help="this rule alone, and a line of JSON: how often a second of processor time")
     args = a.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
@@ -44,6 +46,8 @@ def main():
         "nnm": preaggregators.NNM(f=f),
     }
     for name, rule in rules.items():
+        if args.only not in (None, name):
+            continue
         best = None
         for _ in range(args.repeats):
             wall, cpu = time.perf_counter(), time.process_time()
@@ -55,6 +59,9 @@ def main():
             took = (time.perf_counter() - wall, time.process_time() - cpu)
             best = took if best is None else min(best, took)
         if best is None:
+            continue
+        if args.only:
+            print(json.dumps({"per_cpu_s": 1 / best[1]}))
             continue
         print(f"{name:18} wall {1e3 * best[0]:9.1f} ms   processor {1e3 * best[1]:9.1f} ms", flush=True)
 

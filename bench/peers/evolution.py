@@ -4,6 +4,7 @@
   python3 -m venv VENV;  VENV/bin/pip install cma evosax "jax[cpu]"
   VENV/bin/python bench/peers/evolution.py counts --symma build/release/symma   # evaluations to the target, medians
   VENV/bin/python bench/peers/evolution.py speed --symma build/release/symma    # generations a second
+  VENV/bin/python bench/peers/evolution.py one --strategies snes --dims 1000    # evosax's alone, as JSON
 
 Each prints a Markdown table. A search is at the target when the function at its mean is.
 """
@@ -190,6 +191,16 @@ def evosax_speed(c, seconds):
         n = max(2 * n, int(1.2 * n * seconds / max(took, 1e-4)))
 
 
+def speed_case(strategy, dims, population):
+    return dict(strategy=strategy, function="sphere", dims=dims, population=population, sigma=0.1, start=3,
+                meta_lr=0.01 if strategy in ("openai_es", "pgpe") else 0, halve_every=0)
+
+
+def one(a):
+    rate = evosax_speed(speed_case(a.strategies[0], a.dims[0], a.populations[0]), a.seconds)[1]
+    print(json.dumps({"generations_per_cpu_s": rate}))
+
+
 def speed(a):
     print("Generations a second by the processor's clock, the median of "
           f"{a.repeats} repeats in turn; in brackets the least and the most.\n")
@@ -199,8 +210,7 @@ def speed(a):
             for population in a.populations:
                 if strategy == "cma_es" and d > 1000:
                     continue
-                c = dict(strategy=strategy, function="sphere", dims=d, population=population, sigma=0.1, start=3,
-                         meta_lr=0.01 if strategy in ("openai_es", "pgpe") else 0, halve_every=0)
+                c = speed_case(strategy, d, population)
                 ours, theirs = [], []
                 for _ in range(a.repeats):
                     r = symma(a.symma, c, 1, "--part", "speed", "--seconds", str(a.seconds))
@@ -213,8 +223,8 @@ def speed(a):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["counts", "speed"])
-    p.add_argument("--symma", required=True, help="the program")
+    p.add_argument("what", choices=["counts", "speed", "one"])
+    p.add_argument("--symma", help="the program")
     p.add_argument("--strategies", nargs="+", default=["cma_es", "snes", "pgpe", "openai_es"])
     p.add_argument("--functions", nargs="+", default=list(FUNCTIONS))
     p.add_argument("--dims", nargs="+", type=int)
@@ -224,7 +234,9 @@ def main():
     p.add_argument("--repeats", type=int, default=3)
     a = p.parse_args()
     a.dims = a.dims or ([10, 20, 40] if a.what == "counts" else [100, 1000, 10000])
-    {"counts": counts, "speed": speed}[a.what](a)
+    if a.what != "one" and not a.symma:
+        p.error("--symma: name the program")
+    {"counts": counts, "speed": speed, "one": one}[a.what](a)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,11 @@ struct Turns {
 // counted.
 Turns take_turns(double seconds, const std::function<void()>& work, const std::function<void()>& yardstick);
 
+// From now on `take_turns` does the work once, then `times` times within `counted_work`, and no yardstick:
+// for whoever counts instructions, such as valgrind --tool=callgrind --toggle-collect='symma::counted_work*'.
+void count_work(int64_t times);
+void counted_work(int64_t times, const std::function<void()>& work);
+
 // A product of square matrices of float32 on every thread, by the BLAS that libtorch uses.
 struct Sgemm {
   std::function<void()> run;

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "symma/cli/commands.h"
+#include "symma/cli/reopen.h"
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
 #include "symma/core/parallel.h"

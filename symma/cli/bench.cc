@@ -58,6 +58,9 @@ void add_bench(CLI::App& app) {
   auto* c = app.add_subcommand("bench", "how fast symma's work runs here, beside the machine's own rates");
   auto json = std::make_shared<bool>(false);
   c->add_flag("--json", *json, "as JSON");
+  auto times = std::make_shared<int64_t>(0);
+  c->add_option("--times", *times, "the work so often, and no yardstick: for counting instructions")
+      ->check(CLI::PositiveNumber);
   c->require_subcommand(0, 1);
   const auto names = BenchmarkRegistry::instance().names();
   for (const auto& name : names) {
@@ -72,7 +75,8 @@ void add_bench(CLI::App& app) {
              flag_of(f), [chosen, key](const std::string& text) { chosen->settings[key] = text; }, f.doc)
           ->default_str(f.value().dump());
     }
-    one->callback([chosen, name, json] {
+    one->callback([chosen, name, json, times] {
+      count_work(*times);
       const auto bench = build(name, *chosen);
       const Json result = bench->measure();
       if (*json)

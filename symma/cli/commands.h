@@ -3,10 +3,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include <functional>
 #include <string>
 #include <vector>
 
-#include "symma/fleet/experiment.h"
+#include "symma/core/options.h"
 
 namespace symma {
 
@@ -21,7 +22,8 @@ void add_adapt(CLI::App&);
 void add_export(CLI::App&);
 void add_compare(CLI::App&);
 void add_report(CLI::App&);
-void add_list(CLI::App&);
+// `parts` as `symma list --json` has them; `schema` of experiment files.
+void add_list(CLI::App&, std::function<Json()> parts, std::function<std::string()> schema);
 void add_bench(CLI::App&);
 void add_sweep(CLI::App&);
 void add_scorecard(CLI::App&);
@@ -31,14 +33,12 @@ void add_play(CLI::App&);
 void add_completion(CLI::App&);
 void add_replay(CLI::App&);
 
+// As `symma completion SHELL` and `symma man` print them, of whatever the parser knows.
+std::string completion(const CLI::App&, const std::string& shell);
+std::string man_page(const CLI::App&);
+
 // A word of a command, in quotes where a shell would read it otherwise.
 std::string shell_word(const std::string&);
-
-// The experiment of a run folder, with settings laid over it. Throws UserError where the folder holds no run.
-Experiment open_experiment(const std::string& folder, const std::vector<std::string>& settings);
-
-// Throws UserError where --agent names nobody of the fleet.
-void check_agent(const Experiment&, int64_t agent);
 
 std::string in_folder(const std::string& folder, const std::string& file);
 

@@ -115,7 +115,9 @@ std::string roff(const std::string& s) {
   return out.starts_with('.') || out.starts_with('\'') ? "\\&" + out : out;
 }
 
-std::string man(const CLI::App& app) {
+}  // namespace
+
+std::string man_page(const CLI::App& app) {
   std::string out = fmt::format(
       ".TH SYMMA 1 \"\" \"symma {}\"\n.SH NAME\nsymma \\- {}\n.SH SYNOPSIS\n.B symma\n.I "
       "command\n[options]\n",
@@ -139,7 +141,9 @@ std::string man(const CLI::App& app) {
   return out + ".SH SEE ALSO\ndocs/README.md of the source.\n";
 }
 
-}  // namespace
+std::string completion(const CLI::App& app, const std::string& shell) {
+  return shell == "bash" ? bash(app) : shell == "zsh" ? zsh(app) : fish(app);
+}
 
 void add_completion(CLI::App& app) {
   auto shell = std::make_shared<std::string>();
@@ -149,10 +153,10 @@ void add_completion(CLI::App& app) {
     if (*shell != "bash" && *shell != "zsh" && *shell != "fish")
       throw UserError("symma completion " + *shell, "no such shell is known",
                       suggestion(*shell, {"bash", "zsh", "fish"}));
-    fmt::print("{}", *shell == "bash" ? bash(app) : *shell == "zsh" ? zsh(app) : fish(app));
+    fmt::print("{}", completion(app, *shell));
   });
   auto* m = app.add_subcommand("man", "the manual page, for man -l");
-  m->callback([&app] { fmt::print("{}", man(app)); });
+  m->callback([&app] { fmt::print("{}", man_page(app)); });
 }
 
 }  // namespace symma

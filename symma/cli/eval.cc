@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "symma/cli/commands.h"
+#include "symma/cli/reopen.h"
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
 #include "symma/eval/listed.h"

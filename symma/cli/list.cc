@@ -1,80 +1,74 @@
-// symma list [KIND]: every part with its options, defaults and source, from the registry; and the schema of
-// experiment files.
+// symma list [KIND]: every part with its options, defaults and source; and the schema of experiment files.
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
-#include "symma/core/registry.h"
-#include "symma/fleet/settings.h"
 
 namespace symma {
 namespace {
 
-std::string value(const Json& v) {
-  return v.dump();
+std::string word(const Json& part, const char* key) {
+  return part[key].get<std::string>();
 }
 
-std::string as_text(const std::string& kind, const PartInfo& part) {
-  std::string out = fmt::format("{} {}\n  {}\n  source: {}\n", kind, part.name, part.summary, part.source);
-  for (const auto& o : part.options()) {
-    const auto range = o["range"].get<std::string>();
-    out += fmt::format("    {:<20} {:<16} {}{}\n", o["name"].get<std::string>(), value(o["default"]),
-                       o["doc"].get<std::string>(), range.empty() ? "" : " (" + range + ")");
-  }
+std::string meaning(const Json& option) {
+  const std::string range = word(option, "range");
+  return word(option, "doc") + (range.empty() ? "" : " (" + range + ")");
+}
+
+std::string as_text(const std::string& kind, const Json& part) {
+  std::string out = fmt::format("{} {}\n  {}\n  source: {}\n", kind, word(part, "name"),
+                                word(part, "summary"), word(part, "source"));
+  for (const auto& o : part["options"])
+    out += fmt::format("    {:<20} {:<16} {}\n", word(o, "name"), o["default"].dump(), meaning(o));
   return out + "\n";
 }
 
-std::string as_markdown(const PartInfo& part) {
-  std::string out = fmt::format("### `{}`\n\n{}. Source: {}.\n\n", part.name, part.summary, part.source);
-  const Json options = part.options();
-  if (options.empty()) return out;
+std::string as_markdown(const Json& part) {
+  std::string out = fmt::format("### `{}`\n\n{}. Source: {}.\n\n", word(part, "name"), word(part, "summary"),
+                                word(part, "source"));
+  if (part["options"].empty()) return out;
   out += "| option | default | meaning |\n|---|---|---|\n";
-  for (const auto& o : options) {
-    const auto range = o["range"].get<std::string>();
-    out += fmt::format("| `{}` | `{}` | {}{} |\n", o["name"].get<std::string>(), value(o["default"]),
-                       o["doc"].get<std::string>(), range.empty() ? "" : " (" + range + ")");
-  }
+  for (const auto& o : part["options"])
+    out += fmt::format("| `{}` | `{}` | {} |\n", word(o, "name"), o["default"].dump(), meaning(o));
   return out + "\n";
 }
 
-void run_list(const std::string& only, bool json, bool markdown) {
-  std::vector<std::string> kinds;
-  for (const auto& [kind, parts] : catalog()) kinds.push_back(kind);
+void run_list(const Json& all, const std::string& only, bool json, bool markdown) {
+  std::vector<std::string> known;
+  for (const auto& [kind, parts] : all.items()) known.push_back(kind);
   // A part by its name, of whatever kind it is.
-  std::vector<std::string> parts_named;
-  for (const auto& [kind, parts] : catalog()) {
-    for (const auto& [name, part] : parts) {
-      kinds.push_back(name);
-      if (name == only) parts_named.push_back(kind);
+  std::vector<std::string> of_kinds;
+  for (const auto& [kind, parts] : all.items()) {
+    for (const auto& part : parts) {
+      known.push_back(word(part, "name"));
+      if (word(part, "name") == only) of_kinds.push_back(kind);
     }
   }
-  if (!only.empty() && !catalog().contains(only) && parts_named.empty())
-    throw UserError("symma list " + only, "no such part or kind of part", suggestion(only, kinds));
-  Json all = Json::object();
+  if (!only.empty() && !all.contains(only) && of_kinds.empty())
+    throw UserError("symma list " + only, "no such part or kind of part", suggestion(only, known));
+  Json shown = Json::object();
   if (markdown) fmt::print("# Parts\n\nMade by `symma list --markdown`.\n\n");
-  for (const auto& [kind, parts] : catalog()) {
-    const bool named = std::find(parts_named.begin(), parts_named.end(), kind) != parts_named.end();
+  for (const auto& [kind, parts] : all.items()) {
+    const bool named = std::find(of_kinds.begin(), of_kinds.end(), kind) != of_kinds.end();
     if (!only.empty() && kind != only && !named) continue;
     if (markdown) fmt::print("## {}\n\n", kind);
-    for (const auto& [name, part] : parts) {
-      if (named && name != only) continue;
+    for (const auto& part : parts) {
+      if (named && word(part, "name") != only) continue;
       if (json)
-        all[kind].push_back({{"name", name},
-                             {"summary", part.summary},
-                             {"source", part.source},
-                             {"options", part.options()}});
+        shown[kind].push_back(part);
       else
         fmt::print("{}", markdown ? as_markdown(part) : as_text(kind, part));
     }
   }
-  if (json) fmt::print("{}\n", all.dump(1));
+  if (json) fmt::print("{}\n", shown.dump(1));
 }
 
 }  // namespace
 
-void add_list(CLI::App& app) {
+void add_list(CLI::App& app, std::function<Json()> parts, std::function<std::string()> schema) {
   struct Arguments {
     std::string kind;
     bool json = false, markdown = false, schema = false;
@@ -85,11 +79,11 @@ void add_list(CLI::App& app) {
   c->add_flag("--json", a->json, "as JSON");
   c->add_flag("--markdown", a->markdown, "as Markdown");
   c->add_flag("--schema", a->schema, "the JSON Schema of experiment files, for editors");
-  c->callback([a] {
+  c->callback([a, parts, schema] {
     if (a->schema)
-      fmt::print("{}\n", experiment_schema().dump(1));
+      fmt::print("{}\n", schema());
     else
-      run_list(a->kind, a->json, a->markdown);
+      run_list(parts(), a->kind, a->json, a->markdown);
   });
 }
 

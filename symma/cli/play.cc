@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "symma/cli/commands.h"
+#include "symma/cli/reopen.h"
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
 #include "symma/fleet/train.h"

@@ -1,6 +1,5 @@
 #include "symma/cli/program.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -17,7 +16,6 @@
 
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
-#include "symma/core/parallel.h"
 #include "symma/core/version.h"
 
 namespace symma {
@@ -46,69 +44,27 @@ int delivered(int status, int error) {
       status, refuse("standard output: cannot be written" + why + "; free some space, or write elsewhere"));
 }
 
-// Parts of a shared library register themselves as it is loaded.
-void load(const std::string& library) {
-  const bool plain = library.find('/') == std::string::npos && std::filesystem::exists(library);
-  if (!dlopen((plain ? "./" + library : library).c_str(), RTLD_NOW | RTLD_GLOBAL))
-    throw UserError("--load " + library, dlerror(),
-                    "name a shared library that was built against this libsymma");
-}
+}  // namespace
 
-int run_commands(int argc, char** argv) {
-  CLI::App app{"symma: many agents that learn how to learn, and share what they have learned"};
+void make_parser(CLI::App& app, const Commands& commands) {
+  app.name("symma");  // whatever path it was called by
+  app.description("symma: many agents that learn how to learn, and share what they have learned");
   app.set_version_flag("--version", SYMMA_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
-  int threads = 0;
-  app.add_option("--threads", threads,
+  const auto threads = std::make_shared<int>(0);
+  const auto libraries = std::make_shared<std::vector<std::string>>();
+  app.add_option("--threads", *threads,
                  "threads to use; 0: all processors that it may use. Results do not depend on it")
       ->check(CLI::Range(0, 1024));
-  std::vector<std::string> libraries;
-  app.add_option("--load", libraries, "shared libraries with parts of your own")
+  app.add_option("--load", *libraries, "shared libraries with parts of your own")
       ->take_all()
       ->allow_extra_args(false);
-  app.parse_complete_callback([&] {
-    set_threads(threads);
-    for (const auto& library : libraries) load(library);
+  app.parse_complete_callback([threads, libraries, begin = commands.begin] {
+    if (begin) begin(*threads, *libraries);
   });
-  add_train(app);
-  add_eval(app);
-  add_adapt(app);
-  add_export(app);
-  add_compare(app);
-  add_report(app);
-  add_list(app);
-  add_bench(app);
-  add_sweep(app);
-  add_scorecard(app);
-#ifdef SYMMA_WATCH
-  add_watch(app);
-#endif
-  add_init(app);
-  add_play(app);
-  add_completion(app);
-  add_replay(app);
-  // Told here, since CLI11 says only that some argument was not expected.
-  std::vector<std::string> commands;
-  for (const auto* c : app.get_subcommands([](CLI::App*) { return true; })) commands.push_back(c->get_name());
-  if (argc > 1 && argv[1][0] != '-' &&
-      std::find(commands.begin(), commands.end(), argv[1]) == commands.end()) {
-    return refuse("\"" + one_line(argv[1], 100) + "\" is not a command; " + suggestion(argv[1], commands));
-  }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& e) {
-    std::ostringstream out, err;
-    const int status = app.exit(e, out, err);
-    std::fputs(out.str().c_str(), stdout);
-    return status;
-  } catch (const CLI::ParseError& e) {
-    return refuse(one_line(e.what(), 400) + "; see symma --help");
-  }
-  return 0;
+  commands.add(app);
 }
-
-}  // namespace
 
 std::string one_line(const std::string& text, size_t most) {
   std::string out;
@@ -139,13 +95,39 @@ std::string one_line(const std::string& text, size_t most) {
   return out.substr(0, left) + " ... " + out.substr(right);
 }
 
-int run_program(int argc, char** argv) {
+int run_command(int argc, char** argv, const Commands& commands) {
+  CLI::App app;
+  make_parser(app, commands);
+  // Told here, since CLI11 says only that some argument was not expected.
+  std::vector<std::string> known;
+  for (const auto* c : app.get_subcommands([](CLI::App*) { return true; })) known.push_back(c->get_name());
+  if (argc > 1 && argv[1][0] != '-' && std::find(known.begin(), known.end(), argv[1]) == known.end()) {
+    return refuse("\"" + one_line(argv[1], 100) + "\" is not a command; " + suggestion(argv[1], known));
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    std::ostringstream out, err;
+    const int status = app.exit(e, out, err);
+    std::fputs(out.str().c_str(), stdout);
+    return status;
+  } catch (const CLI::ParseError& e) {
+    return refuse(one_line(e.what(), 400) + "; see symma --help");
+  }
+  return 0;
+}
+
+int run_program(int argc, char** argv, const Commands& commands) {
+  return run_guarded([&] { return run_command(argc, argv, commands); });
+}
+
+int run_guarded(const std::function<int()>& act) {
   open_standard_streams();
   // A reader that had enough is an error of writing like any other: what a run learned is saved first.
   std::signal(SIGPIPE, SIG_IGN);
   int status = 1, error = 0;
   try {
-    status = run_commands(argc, argv);
+    status = act();
   } catch (const Stopped& by) {
     status = 128 + by.signal;
   } catch (const UserError& e) {

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "symma/cli/commands.h"
+#include "symma/cli/reopen.h"
 #include "symma/core/errors.h"
 #include "symma/fleet/replay.h"
 

@@ -1,8 +1,12 @@
+// Without libtorch's functions: what reads runs draws too. Tensors are drawn in uniform.cc and normal.cc.
 #include "symma/core/rng.h"
 
 #include <cmath>
 #include <numbers>
 #include <numeric>
+#include <stdexcept>
+#include <string>
+#include <utility>
 
 namespace symma {
 namespace {
@@ -73,7 +77,8 @@ double Draws::normal() {
 }
 
 int64_t Draws::below(int64_t n) {
-  TORCH_CHECK(n >= 1 && n <= int64_t{1} << 32, "below: n = ", n, " is outside 1..2^32");
+  if (n < 1 || n > int64_t{1} << 32)
+    throw std::logic_error("below: n = " + std::to_string(n) + " is outside 1..2^32");
   const auto range = static_cast<uint64_t>(n);
   const uint64_t reject = (uint64_t{1} << 32) % range;
   uint64_t m = uint64_t{word()} * range;
@@ -86,20 +91,12 @@ std::vector<int64_t> Draws::permutation(int64_t n) {
 }
 
 std::vector<int64_t> Draws::choose(int64_t n, int64_t k) {
-  TORCH_CHECK(k <= n, "choose: ", k, " of ", n);
+  if (k > n) throw std::logic_error("choose: " + std::to_string(k) + " of " + std::to_string(n));
   std::vector<int64_t> items(n);
   std::iota(items.begin(), items.end(), int64_t{0});
   for (int64_t i = 0; i < k && i + 1 < n; ++i) std::swap(items[i], items[i + below(n - i)]);
   items.resize(k);
   return items;
-}
-
-Tensor uniform(Rng rng, at::IntArrayRef sizes, double low, double high, at::ScalarType type) {
-  Tensor out = at::empty(sizes, at::kDouble);
-  Draws draws(rng);
-  double* p = out.data_ptr<double>();
-  for (int64_t i = 0, n = out.numel(); i < n; ++i) p[i] = draws.uniform(low, high);
-  return out.to(type);
 }
 
 }  // namespace symma

@@ -102,10 +102,10 @@ Json over_agents(const EvalResult& r, bool higher_is_better, const Groups& group
     mean.push_back(number(all.mean));
     middle.push_back(number(interquartile_mean(means)));
     interval.push_back(number(all.ci95));
-    // A constant key: the same scores have the same interval. Of many agents fewer draws do.
+    // Of many agents fewer draws do.
     const int draws = static_cast<int>(std::clamp<size_t>(400000 / means.size(), 200, 2000));
     const auto [from, to] = all.diverged == 0 && means.size() >= kFewest
-                                ? interquartile_interval({means}, Rng(0).split("bootstrap"), draws)
+                                ? interquartile_interval({means}, draws)
                                 : std::pair(std::nan(""), std::nan(""));
     low.push_back(number(from));
     high.push_back(number(to));

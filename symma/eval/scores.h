@@ -6,10 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "symma/eval/evaluate.h"
 #include "symma/eval/statistics.h"
 
 namespace symma {
+
+struct EvalResult;
 
 // A table that spreadsheets, R and pandas open (RFC 4180): split, agent, task, steps, and a column for each
 // score; an empty cell is a score that is not finite. Where tasks are made of things that have names, a

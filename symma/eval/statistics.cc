@@ -20,21 +20,6 @@ double interquartile_mean(std::vector<double> values) {
   return sum / (high - low);
 }
 
-std::pair<double, double> interquartile_interval(const std::vector<std::vector<double>>& strata, Rng rng,
-                                                 int draws) {
-  std::vector<double> means;
-  for (int i = 0; i < draws; ++i) {
-    Draws d(rng.split("draw", i));
-    std::vector<double> drawn;
-    for (const auto& s : strata) {
-      for (size_t k = 0; k < s.size(); ++k) drawn.push_back(s[d.below(static_cast<int64_t>(s.size()))]);
-    }
-    means.push_back(interquartile_mean(std::move(drawn)));
-  }
-  std::sort(means.begin(), means.end());
-  return {quantile(means, 0.025), quantile(means, 0.975)};
-}
-
 double quantile(const std::vector<double>& sorted, double p) {
   const double at = p * static_cast<double>(sorted.size() - 1);
   const auto low = static_cast<size_t>(at);

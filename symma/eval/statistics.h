@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "symma/core/rng.h"
-
 namespace symma {
+
+class Rng;
 
 // The 97.5 % point of Student's t with `freedom` degrees of freedom, one or more: a mean of n values lies
 // within that many standard errors of the truth, with n - 1 degrees, in 95 cases of 100. Exact for whole
@@ -52,6 +52,9 @@ double interquartile_mean(std::vector<double> values);
 // percentile of what came out (Agarwal et al. 2021, section 4.1). A stratum holds the scores of one world's
 // runs; none is empty, and all values are finite.
 std::pair<double, double> interquartile_interval(const std::vector<std::vector<double>>& strata, Rng,
+                                                 int draws = 2000);
+// With a constant key: the same scores have the same interval.
+std::pair<double, double> interquartile_interval(const std::vector<std::vector<double>>& strata,
                                                  int draws = 2000);
 
 // The p-quantile by linear interpolation between order statistics (R's type 7). `sorted` is ascending and not

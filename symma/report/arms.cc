@@ -7,13 +7,13 @@
 #include <filesystem>
 #include <map>
 
+#include "symma/core/csv.h"
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
 #include "symma/eval/statistics.h"
 #include "symma/report/data.h"
 #include "symma/report/format.h"
 #include "symma/report/words.h"
-#include "symma/tasks/csv.h"
 
 namespace symma {
 namespace {
@@ -106,7 +106,7 @@ void pool(Arm& arm) {
     arm.mean.push_back(s.mean);
     arm.ci95.push_back(means.size() == 1 ? alone : s.ci95);
     if (means.size() >= kFewestForBootstrap && s.diverged == 0) {
-      const auto [low, high] = interquartile_interval({means}, Rng(0).split("bootstrap"));
+      const auto [low, high] = interquartile_interval({means});
       arm.iqm.push_back(interquartile_mean(means));
       arm.low.push_back(low), arm.high.push_back(high);
     }

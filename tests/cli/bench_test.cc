@@ -45,6 +45,7 @@ TEST(Bench, EveryOneHasATable) {
       {"exchange", {"--rows", "9", "--columns", "33", "--seconds", "0.01"}},
       {"evolution", {"--dims", "3", "--searches", "3", "--population", "12"}},
       {"optimizer", {"--tasks", "3", "--unroll", "2", "--seconds", "0.01"}},
+      {"round", {"--settings", "tasks=2 model.hidden=[4]", "--seconds", "0.01"}},
       {"fleet", {"--agents", "20", "--rounds", "2", "--hidden", "8"}}};
   const Json parts = Json::parse(run_well({"list", "Benchmark", "--json"}, at.path()).out);
   for (const auto& part : parts["Benchmark"]) {
@@ -60,6 +61,25 @@ TEST(Bench, EveryOneHasATable) {
     for (const auto& [key, value] : j.items())
       EXPECT_TRUE(value.is_number() && value > 0) << name << " " << key;
   }
+}
+
+TEST(Bench, RoundsOfAnyFile) {
+  TempDir at;
+  spill(at / "e.toml", kSines);
+  const auto measured = [&](const Words& more) {
+    Words words{"bench", "--json", "--times", "3", "round", "--file", "e.toml"};
+    words.insert(words.end(), more.begin(), more.end());
+    return Json::parse(run_well(words, at.path()).out);
+  };
+  // Two agents with two tasks each; a hidden layer of 8, then of 5.
+  const Json plain = measured({}), other = measured({"--settings", "learner.kind=reptile model.hidden=[5]"});
+  EXPECT_NEAR(plain["tasks_per_cpu_s"].get<double>(), 4 * plain["rounds_per_cpu_s"].get<double>(), 1e-6);
+  EXPECT_EQ(plain["parameters"], 8 + 8 + 8 + 1);
+  EXPECT_EQ(other["parameters"], 5 + 5 + 5 + 1);
+  EXPECT_TRUE(plain["sgemm_gflops"].is_null()) << "no yardstick where instructions are counted";
+  expect_refusal(run({"bench", "round", "--file", "nowhere.toml"}, at.path()), {"nowhere.toml"});
+  expect_refusal(run({"bench", "round", "--settings", "learner.kind=mamll"}, at.path()),
+                 {"did you mean maml"});
 }
 
 TEST(Bench, BadOptionsAreRefused) {

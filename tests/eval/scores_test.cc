@@ -9,6 +9,7 @@
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
+#include "symma/eval/evaluate.h"
 
 namespace symma {
 namespace {

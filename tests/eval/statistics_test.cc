@@ -8,6 +8,8 @@
 #include <functional>
 #include <limits>
 
+#include "symma/core/rng.h"
+
 namespace symma {
 namespace {
 

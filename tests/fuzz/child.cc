@@ -47,7 +47,7 @@ double processor_seconds(pid_t pid) {
   std::vector<char*> argv{const_cast<char*>("symma"), const_cast<char*>("--threads"), const_cast<char*>("1")};
   for (const auto& word : arguments) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
-  ::_exit(symma::run_program(static_cast<int>(argv.size()) - 1, argv.data()));
+  ::_exit(symma::run_program(static_cast<int>(argv.size()) - 1, argv.data(), symma::every_command()));
 }
 
 }  // namespace

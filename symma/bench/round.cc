@@ -1,0 +1,69 @@
+// Rounds of an experiment file, in memory: drawing tasks, learning, exchange. Any learner, world and
+// exchange, at the sizes at which it is used, with neither records, validation nor checkpoints.
+#include <fmt/format.h>
+
+#include <sstream>
+
+#include "symma/bench/bench.h"
+#include "symma/core/parallel.h"
+#include "symma/fleet/round.h"
+
+namespace symma {
+namespace {
+
+class RoundBench : public Benchmark {
+ public:
+  struct Options {
+    std::string file, settings;
+    double seconds = 1;
+    void fields(Fields& f) {
+      f.add("file", file, "experiment file; MAML on sine waves unless given");
+      f.add("settings", settings, "laid over it, as \"learner.kind=anil tasks=4\"");
+      f.add("seconds", seconds, "how long to measure").above(0);
+    }
+  };
+
+  explicit RoundBench(const Options& o) : o_(o) {}
+
+  std::string work() const override {
+    const Experiment e = experiment();
+    return fmt::format("rounds of {}: {} agents, {} tasks each", o_.file.empty() ? "sine waves" : o_.file,
+                       e.fleet.agents, e.fleet.tasks);
+  }
+
+  Json measure() const override {
+    const Experiment e = experiment();
+    rehearse(e);
+    RunState run = start_run(e);
+    const Sgemm product = sgemm();
+    const Turns turns = take_turns(
+        o_.seconds, [&] { run_round(e, run); }, product.run);
+    // One round more than is counted was played, to begin with.
+    const double tasks = static_cast<double>(run.tasks * turns.work.times) / static_cast<double>(run.round);
+    const double gflops = product.gflop * static_cast<double>(turns.yardstick.times) / turns.yardstick.cpu_s;
+    return {{"tasks_per_cpu_s", tasks / turns.work.cpu_s},
+            {"rounds_per_cpu_s", static_cast<double>(turns.work.times) / turns.work.cpu_s},
+            // What sgemm would have multiplied in the processor time of one task.
+            {"sgemm_mflop_a_task", 1e3 * gflops * turns.work.cpu_s / tasks},
+            {"sgemm_gflops", gflops},
+            {"parameters", e.model->layout().size()},
+            {"threads", threads()}};
+  }
+
+ private:
+  Experiment experiment() const {
+    Config config = o_.file.empty() ? Config::parse("[task]\nkind = \"sinusoid\"\n", "symma bench round")
+                                    : Config::load(o_.file);
+    std::istringstream words(o_.settings);
+    for (std::string word; words >> word;) config.set(word);
+    return Experiment::build(config);
+  }
+
+  Options o_;
+};
+
+SYMMA_REGISTER(Benchmark, "round", RoundBench, "rounds of any experiment file, in memory",
+               "the work of symma train, without its files");
+
+}  // namespace
+}  // namespace symma
