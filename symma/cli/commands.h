@@ -32,6 +32,8 @@ void add_init(CLI::App&);
 void add_play(CLI::App&);
 void add_completion(CLI::App&);
 void add_replay(CLI::App&);
+void add_key(CLI::App&);
+void add_join(CLI::App&);
 
 // As `symma completion SHELL` and `symma man` print them, of whatever the parser knows.
 std::string completion(const CLI::App&, const std::string& shell);

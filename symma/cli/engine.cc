@@ -51,6 +51,8 @@ void add_all(CLI::App& app) {
   add_play(app);
   add_completion(app);
   add_replay(app);
+  add_key(app);
+  add_join(app);
 }
 
 }  // namespace

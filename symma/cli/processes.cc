@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
+#include <tuple>
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
@@ -189,6 +191,18 @@ int start_processes(int64_t processes, int threads) {
   return first;
 }
 
+std::pair<std::string, int64_t> host_and_port(const std::string& address, const std::string& place) {
+  const std::string head = "tcp://", s = address.starts_with(head) ? address.substr(head.size()) : address;
+  const size_t colon = s.rfind(':');
+  const std::string host = s.substr(0, colon), port = colon == std::string::npos ? "" : s.substr(colon + 1);
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (host.empty() || host.find('/') != std::string::npos || error != std::errc() ||
+      end != port.data() + port.size() || number < 1 || number > 65535)
+    throw UserError(place, "is \"" + address + "\"", "write host:port, such as 10.0.0.5:7000");
+  return {host, number};
+}
+
 std::unique_ptr<Transport> meet_others(const Launch& launch, const TransportOptions& o,
                                        const std::vector<std::vector<int64_t>>& shares) {
   Meeting m;
@@ -199,12 +213,7 @@ std::unique_ptr<Transport> meet_others(const Launch& launch, const TransportOpti
   if (!launch.host.empty()) m.host = launch.host;
   m.port = launch.port;
   if (!o.first.empty()) {
-    const size_t colon = o.first.rfind(':');
-    const std::string port = colon == std::string::npos ? "" : o.first.substr(colon + 1);
-    m.host = o.first.substr(0, colon);
-    m.port = std::atoll(port.c_str());
-    if (m.host.empty() || m.port < 1 || m.port > 65535)
-      throw UserError("transport.first", "is \"" + o.first + "\"", "write host:port, such as 10.0.0.5:7000");
+    std::tie(m.host, m.port) = host_and_port(o.first, "transport.first");
   } else if (launch.host == "?") {
     throw UserError("transport.first", launch.by + " does not say on which machine the first process runs",
                     "set it to that machine's name and a free port, as host:port");

@@ -19,6 +19,9 @@ int start_processes(int64_t processes, int threads);
 std::unique_ptr<Transport> meet_others(const Launch&, const TransportOptions&,
                                        const std::vector<std::vector<int64_t>>& shares);
 
+// A place of the network, such as 10.0.0.5:7000 or tcp://10.0.0.5:7000. Throws UserError, of `place`.
+std::pair<std::string, int64_t> host_and_port(const std::string& address, const std::string& place);
+
 // How many processes of the fleet are on this machine, as the launcher says; 1 where it does not.
 int64_t processes_here();
 

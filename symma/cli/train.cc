@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -13,7 +12,9 @@
 #include <optional>
 
 #include "symma/cli/commands.h"
+#include "symma/cli/members.h"
 #include "symma/cli/processes.h"
+#include "symma/cli/signals.h"
 #include "symma/core/errors.h"
 #include "symma/core/interrupt.h"
 #include "symma/core/parallel.h"
@@ -28,35 +29,6 @@
 
 namespace symma {
 namespace {
-
-volatile std::sig_atomic_t stopped_by = 0, save_asked = 0;
-
-// What asks for an end is heard soon, and all is saved first; the same again ends the program at once.
-void on_stop(int signal) {
-  stopped_by = signal;
-  ask_to_stop();
-  std::signal(signal, SIG_DFL);
-}
-
-void on_save(int) {
-  save_asked = 1;
-}
-
-void listen_to_signals() {
-  const auto on = [](int signal, void (*handler)(int)) {
-    struct sigaction action {};
-    action.sa_handler = handler;
-    action.sa_flags = SA_RESTART;
-    ::sigaction(signal, &action, nullptr);
-  };
-  on(SIGINT, on_stop);
-  on(SIGTERM, on_stop);
-  on(SIGXCPU, on_stop);  // ulimit -t
-  // Under nohup a terminal may go.
-  struct sigaction before {};
-  if (::sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) on(SIGHUP, on_stop);
-  on(SIGUSR1, on_save);
-}
 
 std::string duration(double seconds) {
   const auto s = std::llround(std::max(0.0, seconds));
@@ -90,6 +62,11 @@ class ProgressLine {
     std::fflush(stderr);
   }
 
+  void say(const std::string& news) const {
+    std::fprintf(stderr, terminal_ ? "\r\033[K%s\n" : "%s\n", news.c_str());
+    std::fflush(stderr);
+  }
+
   void end() const {
     if (terminal_) std::fputc('\n', stderr);
   }
@@ -106,7 +83,7 @@ struct TrainArguments {
   std::vector<std::string> settings;
   RunOptions run;
   double until = 1;  // share of the rounds after which to stop and save
-  bool quiet = false, json = false;
+  bool quiet = false, json = false, stay = false;
   int64_t processes = 1;
   bool threads_given = false;
 };
@@ -148,6 +125,9 @@ void run_train(TrainArguments a) {
   config.read("transport", of_transport);
   if (launch && launch->by != "symma" && a.processes > 1)
     throw UserError("--processes", launch->by + " has started several already", "leave it out");
+  if (a.stay && (launch || a.processes > 1))
+    throw UserError("--stay", "is of one process, which others join, and several were started",
+                    "start one, and symma join for each of the others");
   const int64_t places = launch ? launch->places : a.processes;
   std::vector<std::vector<int64_t>> shares;
   if (places > 1) {
@@ -165,6 +145,14 @@ void run_train(TrainArguments a) {
     letters = meet_others(*launch, transport, shares);
     party.emplace(launch->place, shares, *letters);
   }
+  if (a.stay) {
+    check_together(e, a.run, true);
+    e.exchange.letters_may_be_lost = true;
+    const Staying staying(e, transport, a.run);
+    letters = staying.open();
+    party.emplace(0, staying.shares(), *letters, staying.run());
+    if (!a.quiet) std::fprintf(stderr, "%s", staying.invitation(a.file).c_str());
+  }
   const Account account(e);
   if (!a.quiet && speaks) {
     std::fprintf(stderr, "%s: %ld %s%s, %s on %s, model %s with %ld parameters, topology %s\n",
@@ -181,37 +169,40 @@ void run_train(TrainArguments a) {
   ProgressLine line(e.spec.metric, !e.exchange.privacy.seeded());
   listen_to_signals();
   RunState state;
-  const auto save = [] {
-    const bool asked = save_asked != 0;
-    save_asked = 0;
-    return asked;
-  };
   const TrainHooks hooks{.progress =
                              [&](const Progress& p) {
                                if (!a.quiet) line.show(p);
                              },
-                         .stop = [&] { return stopped_by != 0 || (a.until < 1 && state.round >= last); },
-                         .save = save};
+                         .stop = [&] { return stopped_by() != 0 || (a.until < 1 && state.round >= last); },
+                         .save = save_asked,
+                         .news =
+                             [&](const std::string& news) {
+                               if (!a.quiet) line.say(news);
+                             }};
+  const std::string on = "go on with: symma train --resume --out " + shell_word(a.run.folder);
   bool done = false;
   std::vector<EvalResult> judged;
   try {
     done = party ? train_together(e, a.run, hooks, *party, state) : train(e, a.run, hooks, state);
   } catch (const ToldElsewhere&) {
     std::exit(2);
+  } catch (const Interrupted&) {
+    if (stopped_by() == 0) throw;
+    if (speaks) std::fprintf(stderr, "\nstopped in a round that did not end; %s\n", on.c_str());
+    throw Stopped{stopped_by()};
   }
   if (party && done)
     judged = judge_together(e, *party, speaks ? state.learner.rows(party->agents()) : state.learner);
   if (!speaks) return;
   if (!a.quiet) line.end();
-  const std::string on = "go on with: symma train --resume --out " + shell_word(a.run.folder);
   if (!done) {
     if (state.round > 0)
       std::fprintf(stderr, "stopped after round %ld and saved; %s\n", static_cast<long>(state.round),
                    on.c_str());
     else
       std::fprintf(stderr, "stopped in the first round, with nothing to save; %s\n", on.c_str());
-    if (stopped_by == 0) return;  // by --until
-    throw Stopped{stopped_by};
+    if (stopped_by() == 0) return;  // by --until
+    throw Stopped{stopped_by()};
   }
   const Json summary = [&] {
     try {
@@ -219,7 +210,7 @@ void run_train(TrainArguments a) {
       return conclude(e, a.run, state, std::move(judged));
     } catch (const Interrupted&) {
       std::fprintf(stderr, "all rounds are done and saved; stopped while judging; %s\n", on.c_str());
-      throw Stopped{stopped_by};
+      throw Stopped{stopped_by()};
     }
   }();
   const std::string report = in_folder(a.run.folder, "report.html");
@@ -230,6 +221,7 @@ void run_train(TrainArguments a) {
   }
   if (a.quiet) return;
   fmt::print("{}", eval_table(summary["eval"], summary["agent_share"]));
+  fmt::print("{}", newcomers_words(summary));
   if (summary.contains("ood")) fmt::print("{}", eval_table(summary["ood"], Json::array()));
   const int64_t lost = state.learner.theta.isfinite().logical_not().any(1).sum().item<int64_t>();
   if (lost > 0)
@@ -278,6 +270,7 @@ void add_train(CLI::App& app) {
   c->add_flag("--quiet", a->quiet, "say nothing but what went wrong");
   c->add_flag("--json", a->json, "the summary as JSON at the end, and no table");
   c->add_option("--device", a->run.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+  c->add_flag("--stay", a->stay, "begin alone, with a door open for those of transport.members: symma join");
   c->add_option("--processes", a->processes, "processes of this machine that share the agents among them")
       ->check(CLI::Range(1, 1024));
   c->callback([a, &app] {

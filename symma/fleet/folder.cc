@@ -116,10 +116,12 @@ RunState open_run(const Experiment& e, const RunOptions& run) {
   }
   remove_halves(run.folder);
   if (there) {
-    for (const char* file : {"checkpoint.safetensors", "metrics.jsonl", "lineage.jsonl", "summary.json",
-                             "scores.csv", "gallery.json", "report.html", "spent.txt", "data.json"})
+    for (const char* file :
+         {"checkpoint.safetensors", "metrics.jsonl", "lineage.jsonl", "summary.json", "scores.csv",
+          "gallery.json", "report.html", "spent.txt", "data.json", "roster.jsonl", "run.id"})
       fs::remove(in(run, file));
     remove_blocks(run);
+    fs::remove_all(in(run, "roster"));
     for (const auto& entry : fs::directory_iterator(run.folder)) {
       if (entry.path().filename().string().starts_with("events.out.tfevents.")) fs::remove(entry.path());
     }

@@ -17,8 +17,8 @@ namespace symma {
 // [transport]: how processes of one fleet find each other and how long they wait. Where a fleet lives is no
 // part of what the experiment is, and not kept with it.
 struct TransportOptions {
-  std::string first, key;
-  double patience = 10, start = 120;
+  std::string first, key, members, fleet_key;
+  double patience = 10, start = 120, slow = 60;
   void fields(Fields& f) {
     f.add(
         "first", first,
@@ -30,6 +30,15 @@ struct TransportOptions {
           "seconds that a round waits for letters of a process that cannot be reached; one that can be is "
           "waited for however slow it is")
         .at_least(0);
+    f.add(
+        "members", members,
+        "of a fleet that others join (symma train --stay): file of who may, a line each: agents, public key, "
+        "name");
+    f.add("fleet_key", fleet_key,
+          "public key of the first process of such a fleet, by which those who join know it");
+    f.add("slow", slow,
+          "seconds that a round waits in such a fleet for a member that can be reached, and is silent")
+        .above(0);
     f.add("start", start, "seconds that processes wait for each other to come up").above(0);
   }
 };

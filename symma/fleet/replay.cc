@@ -165,8 +165,9 @@ RunState replay(const Experiment& e, const std::string& folder) {
         parts[p] = played(e, part_of(e, start, shares[p]), score.parts[p], score, letters);
       } catch (...) {
         failed[p] = std::current_exception();
+        // What it has said still counts; nobody waits for more.
+        hall.leave(p);
       }
-      // What it has said still counts; nobody waits for more.
     });
   for (auto& t : threads) t.join();
   for (const auto& f : failed)

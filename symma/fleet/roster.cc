@@ -18,22 +18,66 @@ std::string part_file(const RunOptions& options, int64_t place) {
   return in(options, fmt::format("{}/process-{}.jsonl", kParts, place).c_str());
 }
 
+bool is_count(const Json& line, const char* key, uint64_t most) {
+  return line.contains(key) && line[key].is_number_unsigned() && line[key].get<uint64_t>() <= most;
+}
+
+bool are_agents(const Json& list, int64_t agents) {
+  if (!list.is_array()) return false;
+  for (const Json& a : list)
+    if (!a.is_number_unsigned() || a.get<uint64_t>() > static_cast<uint64_t>(agents)) return false;
+  return true;
+}
+
+bool are_numbers(const Json& list) {
+  return list.is_array() &&
+         std::all_of(list.begin(), list.end(), [](const Json& x) { return x.is_number() || x.is_null(); });
+}
+
+// Of what others may say: whose letters they missed, what they came with, how they were judged then.
+bool is_of_guest(const Json& line, const std::vector<int64_t>& own, int64_t agents) {
+  constexpr uint64_t kMost = uint64_t{1} << 53;
+  if (!line.is_object() || !is_count(line, "round", kMost)) return false;
+  if (line.contains("missing"))
+    return line.size() <= 5 && is_count(line, "exchange", kMost) && is_count(line, "kind", 2) &&
+           are_agents(line["missing"], agents);
+  if (line.contains("newcomers")) {
+    const Json judged = line.value("judged", Json());
+    if (!are_agents(line["newcomers"], agents)) return false;
+    for (const Json& a : line["newcomers"])
+      if (!std::binary_search(own.begin(), own.end(), a.get<int64_t>())) return false;
+    return line.size() <= 4 && judged.is_object() && judged.size() == 3 &&
+           judged.value("metric", Json()).is_string() &&
+           judged["metric"].get_ref<const std::string&>().size() < 100 &&
+           are_numbers(judged.value("steps", Json())) && are_numbers(judged.value("mean", Json()));
+  }
+  const Json with = line.value("with", Json());
+  if (with != "file" && with != "memory" && with != "neighbours") return false;
+  return line.size() <= 5 && is_count(line, "exchange", kMost) && is_count(line, "of", kMost);
+}
+
 }  // namespace
 
-Entry Entry::read(const std::string& text) {
+Entry Entry::read(const std::string& text, int64_t places) {
   const Json j = parse_json(text);
   try {
-    return {j.at("round").get<int64_t>(), j.at("exchange").get<int64_t>(), j.at("meeting").get<int64_t>(),
-            j.at("there").get<std::vector<bool>>(), j.at("rows")};
+    Entry out{j.at("round").get<int64_t>(),
+              j.at("exchange").get<int64_t>(),
+              j.at("meeting").get<int64_t>(),
+              j.at("there").get<std::vector<bool>>(),
+              j.at("rows"),
+              j.at("run").get<std::string>(),
+              j.at("lines").get<int64_t>()};
+    if (static_cast<int64_t>(out.there.size()) == places) return out;
   } catch (const Json::exception&) {
-    throw UserError("processes", "what the first one says of the fleet makes no sense",
-                    "is it of the same version?");
   }
+  throw UserError("processes", "what the first one says of the fleet makes no sense",
+                  "is it of the same version?");
 }
 
 std::string Entry::text() const {
-  return Json{
-      {"round", round}, {"exchange", exchange}, {"meeting", meeting}, {"there", there}, {"rows", rows}}
+  return Json{{"round", round}, {"exchange", exchange}, {"meeting", meeting}, {"there", there},
+              {"rows", rows},   {"run", run},           {"lines", lines}}
       .dump();
 }
 
@@ -69,12 +113,54 @@ void welcome(RunState& run) {
   if (known.defined()) known = at::zeros_like(known);
 }
 
-RosterFile::RosterFile(const RunOptions& options, int64_t place)
-    : place_(place), out_(part_file(options, place), INT64_MAX) {}
+RosterFile::RosterFile(const RunOptions& options, int64_t place, bool sends)
+    : place_(place), sends_(sends), out_(part_file(options, place), INT64_MAX) {}
 
 void RosterFile::add(Json line) {
   line["process"] = place_;
   out_.add(line);
+  // What a newcomer began with the first knows, who told it.
+  line.erase("rows");
+  if (sends_) waiting_.push_back(std::move(line));
+}
+
+std::string RosterFile::letter() const {
+  return Json{{"from", first_}, {"lines", waiting_}}.dump();
+}
+
+void RosterFile::has(int64_t lines) {
+  if (waiting_.empty() || lines < first_) {
+    first_ = lines;
+    return;
+  }
+  const auto n = std::min<int64_t>(lines - first_, static_cast<int64_t>(waiting_.size()));
+  waiting_.erase(waiting_.begin(), waiting_.begin() + n);
+  first_ += n;
+}
+
+GuestBook::GuestBook(const RunOptions& options, std::vector<std::vector<int64_t>> shares)
+    : options_(options), shares_(std::move(shares)), guests_(shares_.size()) {}
+
+bool GuestBook::take(int64_t place, const std::string& letter) {
+  Json j = parse_json(letter);
+  if (!j.is_object() || !j.contains("from") || !j["from"].is_number_unsigned() || !j.contains("lines") ||
+      !j["lines"].is_array())
+    return false;
+  Guest& guest = guests_[place];
+  const auto from = j["from"].get<uint64_t>(), have = static_cast<uint64_t>(guest.taken);
+  if (from > have) return false;
+  for (size_t k = have - from; k < j["lines"].size(); ++k) {
+    ++guest.taken;
+    Json& line = j["lines"][k];
+    if (!is_of_guest(line, shares_[place], shares_.back().back() + 1)) continue;
+    if (line.value("with", Json()) == "neighbours") {
+      if (guest.rows.is_null()) continue;
+      line["rows"] = guest.rows;
+    }
+    if (!guest.file) guest.file = std::make_unique<RosterFile>(options_, place);
+    guest.file->add(std::move(line));
+  }
+  return true;
 }
 
 std::vector<int64_t> gone_after(const std::vector<int64_t>& gone, std::span<const int64_t> asked,
@@ -96,6 +182,18 @@ Post Noted::collect(Letter::Kind kind, int64_t round, std::span<const int64_t> f
   file_.add(
       {{"round", run_.round}, {"exchange", round}, {"kind", static_cast<int>(kind)}, {"missing", gone}});
   return post;
+}
+
+std::string judged_words(const Json& line) {
+  std::string out;
+  const Json& judged = line.at("judged");
+  for (size_t k = 0; k < judged.at("mean").size() && k < judged.at("steps").size(); ++k) {
+    const Json &steps = judged["steps"][k], &mean = judged["mean"][k];
+    out += fmt::format("{} {} after {} steps", out.empty() ? judged.at("metric").get<std::string>() : ",",
+                       mean.is_number() ? fmt::format("{:.4g}", mean.get<double>()) : "not finite",
+                       steps.dump());
+  }
+  return out;
 }
 
 void forget_roster(const RunOptions& options) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,8 +24,11 @@ struct Entry {
   int64_t round = 0, exchange = 0, meeting = 0;  // that the fleet has done
   std::vector<bool> there;
   Json rows;  // [n, Q]: what a newcomer begins with, the mean of its neighbours; null where it has been here
+  // Of one in another folder: which run this is, and how many of its lines are written down.
+  std::string run = {};
+  int64_t lines = 0;
 
-  static Entry read(const std::string& text);  // throws UserError
+  static Entry read(const std::string& text, int64_t places);  // throws UserError
   std::string text() const;
 };
 
@@ -36,15 +40,46 @@ void begin_with(const Experiment&, RunState&, const Json& rows);
 // Where the server is, it says all of its row to who comes in.
 void welcome(RunState&);
 
-// What a process writes down.
+// What a process writes down, and `sends` to the first where that does not see its folder.
 class RosterFile {
  public:
-  RosterFile(const RunOptions&, int64_t place);
+  RosterFile(const RunOptions&, int64_t place, bool sends = false);
   void add(Json line);  // with the process's number
+
+  // The lines that the first may not have yet: a letter. It has `lines` of them.
+  std::string letter() const;
+  void has(int64_t lines);
+  // All that the last letter had.
+  void has_all() { has(first_ + static_cast<int64_t>(waiting_.size())); }
 
  private:
   int64_t place_;
+  bool sends_;
   Recorder out_;
+  int64_t first_ = 0;  // number of the first line that waits
+  std::vector<Json> waiting_;
+};
+
+// The lines of others, as they come by letter, written down by the first. What is no line of a roster is left
+// out.
+class GuestBook {
+ public:
+  GuestBook(const RunOptions&, std::vector<std::vector<int64_t>> shares);
+  int64_t lines(int64_t place) const { return guests_[place].taken; }
+  // What one that is let in may begin with.
+  void told(int64_t place, Json rows) { guests_[place].rows = std::move(rows); }
+  // Whether it is a letter of lines.
+  bool take(int64_t place, const std::string& letter);
+
+ private:
+  struct Guest {
+    int64_t taken = 0;
+    Json rows;
+    std::unique_ptr<RosterFile> file;
+  };
+  RunOptions options_;
+  std::vector<std::vector<int64_t>> shares_;
+  std::vector<Guest> guests_;
 };
 
 // Letters as they are, and whose did not come noted: a line where that changes.
@@ -64,6 +99,12 @@ class Noted final : public Transport {
   const RunState& run_;
   std::map<Letter::Kind, std::vector<int64_t>> gone_;
 };
+
+// The file of a run's folder that says which run it is, where others join it.
+inline constexpr const char* kRunName = "run.id";
+
+// How newcomers were judged, of a line of the roster: "mse 3.1 at once, 0.4 after 5 steps".
+std::string judged_words(const Json& line);
 
 // Removes what is written down of an earlier run.
 void forget_roster(const RunOptions&);

@@ -17,6 +17,7 @@
 #include "symma/eval/seen.h"
 #include "symma/exchange/settings.h"
 #include "symma/fleet/account.h"
+#include "symma/fleet/roster.h"
 #include "symma/fleet/round.h"
 #include "symma/fleet/spent.h"
 #include "symma/tasks/supervised.h"
@@ -109,6 +110,30 @@ Json changed(const Experiment& e) {
       }
       if (value != usual && !(section.empty() && key == "name")) out[section].push_back(key);
     }
+  }
+  return out;
+}
+
+// Who came while the fleet was under way: how they were judged before they had learned anything, and in the
+// end. Null where nobody did.
+Json newcomers(const std::string& folder, const EvalResult& end) {
+  Json out;
+  for (const Json& line : read_roster(folder)) {
+    if (!line.contains("newcomers")) continue;
+    Json one{{"agents", line.at("newcomers")},
+             {"after", line.at("round")},
+             {"before_learning", line.at("judged")}};
+    const auto agents = line.at("newcomers").get<std::vector<int64_t>>();
+    Json mean = Json::array();
+    for (size_t s = 0; s < end.steps.size() && !end.agents.empty(); ++s) {
+      double sum = 0, n = 0;
+      for (size_t k = 0; k < end.agents.size(); ++k)
+        if (std::find(agents.begin(), agents.end(), end.agents[k]) != agents.end())
+          for (const double score : end.scores()[k][s]) sum += score, ++n;
+      mean.push_back(n > 0 ? number(sum / n) : Json());
+    }
+    one["at_end"] = mean;
+    out.push_back(one);
   }
   return out;
 }
@@ -222,6 +247,7 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
     if (e.eval.ood) judged.push_back(judge(e, run.learner, Split::kOod));
   }
   for (const auto& r : judged) summary[r.split == Split::kTest ? "eval" : "ood"] = verdict(e, r);
+  if (const Json came = newcomers(options.folder, judged[0]); !came.is_null()) summary["newcomers"] = came;
   const Exchange& x = e.exchange;
   // Of a large fleet the totals say more than a list of every edge, and the file stays one that is read.
   constexpr size_t kMostEdges = 2000;

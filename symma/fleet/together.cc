@@ -4,15 +4,17 @@
 
 #include <chrono>
 #include <filesystem>
-#include <set>
 
 #include "symma/core/errors.h"
+#include "symma/core/files.h"
 #include "symma/core/record.h"
 #include "symma/core/steadfast.h"
 #include "symma/core/tensorboard.h"
 #include "symma/fleet/blocks.h"
 #include "symma/fleet/calendar.h"
 #include "symma/fleet/hidden_rows.h"
+#include "symma/fleet/parcels.h"
+#include "symma/transports/members.h"
 
 namespace symma {
 namespace {
@@ -23,160 +25,35 @@ double seconds_since(Stopwatch::time_point start) {
   return std::chrono::duration<double>(Stopwatch::now() - start).count();
 }
 
+constexpr int64_t kFirstWord = -2;  // the round of what one that comes in says before all else
+
 int64_t address_of(int64_t place) {
   return -1 - place;
 }
 
-// Scores as tensors, [agents, steps, tasks] each, and back.
-void put_scores(TensorDict& to, const std::string& prefix, const EvalResult& r) {
-  to[prefix + "agents"] = at::tensor(r.agents, at::kLong);
-  const std::string names = Json(r.names).dump();
-  to[prefix + "names"] = at::tensor(std::vector<uint8_t>(names.begin(), names.end()), at::kByte);
-  for (const auto& [name, table] : r.all) {
-    const auto a = static_cast<int64_t>(table.size()), s = static_cast<int64_t>(table[0].size()),
-               t = static_cast<int64_t>(table[0][0].size());
-    Tensor out = at::empty({a, s, t}, at::kDouble);
-    double* at = out.data_ptr<double>();
-    for (const auto& of_agent : table)
-      for (const auto& of_step : of_agent) at = std::copy(of_step.begin(), of_step.end(), at);
-    to[prefix + "score." + name] = out;
-  }
-}
-
-EvalResult take_scores(const TensorDict& from, const std::string& prefix, const Experiment& e, Split split) {
-  EvalResult r{split, e.spec.metric, e.eval.steps, {}, {}, {}};
-  const Tensor agents = from.at(prefix + "agents").contiguous();
-  r.agents.assign(agents.data_ptr<int64_t>(), agents.data_ptr<int64_t>() + agents.numel());
-  const Tensor names = from.at(prefix + "names").contiguous();
-  const auto* text = names.data_ptr<uint8_t>();
-  r.names = Json::parse(text, text + names.numel()).get<std::vector<std::vector<std::string>>>();
-  const std::string score = prefix + "score.";
-  for (const auto& [name, t] : from) {
-    if (!name.starts_with(score)) continue;
-    const double* at = t.data_ptr<double>();
-    ScoreTable table(t.size(0), std::vector(t.size(1), std::vector<double>(t.size(2))));
-    for (auto& of_agent : table)
-      for (auto& of_step : of_agent) std::copy_n(at, of_step.size(), of_step.begin()), at += of_step.size();
-    r.all[name.substr(score.size())] = std::move(table);
-  }
-  return r;
-}
-
-// What a process makes known for a row of the log. Under secure aggregation no row: the first process is the
-// server's.
-TensorDict account_of(const Experiment& e, const RunState& run, bool log, bool stop) {
-  TensorDict out;
-  out["counts"] = at::tensor({run.tasks, run.exchange.total_bits(), int64_t{stop}}, at::kLong);
-  if (!log) return out;
-  if (!e.exchange.server.secure) out["theta"] = run.learner.theta;
-  out["rounds"] = run.rounds;
-  for (const auto& [name, sum] : run.sums) out["sum." + name] = sum;
-  if (const auto it = run.learner.own.find("env_steps"); it != run.learner.own.end())
-    out["env_steps"] = it->second;
-  return out;
-}
-
-// The whole fleet, as far as a row of the log speaks of it. Of a process that is gone the rows are those it
-// was last known with, and count for nothing since.
-class Overview {
- public:
-  Overview(const Experiment& e, const std::vector<std::vector<int64_t>>& shares)
-      : e_(e), shares_(shares), last_(shares.size()) {
-    // Before anything is known of them they stand as they start.
-    const RunState start = start_run(e);
-    for (size_t p = 0; p < shares.size(); ++p)
-      last_[p] = account_of(e, part_of(e, start, shares[p]), true, false);
-  }
-
-  // Returns whether some process has been asked to stop.
-  bool add(const std::vector<std::string>& parcels, bool log) {
-    bool stop = false;
-    for (size_t p = 0; p < parcels.size(); ++p) {
-      TensorDict& last = last_[p];
-      if (parcels[p].empty()) {
-        for (auto& [name, t] : last)
-          if (name == "rounds" || name.starts_with("sum.")) t = at::zeros_like(t);
-        continue;
-      }
-      TensorDict now = of_safetensors(parcels[p], "a letter").tensors;
-      stop = stop || now.at("counts").data_ptr<int64_t>()[2] != 0;
-      heard_.insert(shares_[p].begin(), shares_[p].end());
-      if (log) last = std::move(now);
-    }
-    return stop;
-  }
-
-  const TensorDict& last(size_t place) const { return last_[place]; }
-
-  // Rows as they were last known, [N, Q].
-  Tensor theta() const { return joined("theta"); }
-
-  // For each agent of a process the mean row of its neighbours elsewhere that have been heard of, or of all
-  // these: what a newcomer begins with.
-  Json beside(int64_t place) const {
-    const Tensor rows = theta().to(at::kDouble);
-    const std::vector<int64_t>& newcomers = shares_[place];
-    const auto known = [&](int64_t agent) { return heard_.contains(agent); };
-    Json out = Json::array();
-    for (const int64_t a : newcomers) {
-      std::vector<int64_t> near;
-      for (const auto& [x, y] : e_.exchange.graph.edges)
-        if (x == a || y == a)
-          if (const int64_t other = x == a ? y : x; other < e_.fleet.agents && known(other))
-            near.push_back(other);
-      if (near.empty())
-        for (int64_t b = 0; b < e_.fleet.agents; ++b)
-          if (known(b)) near.push_back(b);
-      const Tensor mean = rows.index_select(0, at::tensor(near, at::kLong)).mean(0);
-      out.push_back(std::vector<double>(mean.data_ptr<double>(), mean.data_ptr<double>() + mean.numel()));
-    }
-    return out;
-  }
-
-  RunState run(const RunState& own) const {
-    RunState out;
-    out.round = own.round;
-    out.exchange.rounds = own.exchange.rounds;
-    out.learner.theta = e_.exchange.server.secure ? rows_as_told(e_, own) : joined("theta");
-    if (last_[0].contains("env_steps")) out.learner.own["env_steps"] = joined("env_steps");
-    out.rounds = joined("rounds");
-    std::set<std::string> names;
-    int64_t bits = 0;
-    for (const TensorDict& part : last_) {
-      for (const auto& [name, t] : part)
-        if (name.starts_with("sum.")) names.insert(name);
-      out.tasks += part.at("counts").data_ptr<int64_t>()[0];
-      bits += part.at("counts").data_ptr<int64_t>()[1];
-    }
-    for (const auto& name : names) out.sums[name.substr(4)] = joined(name);
-    out.exchange.bits = {bits};
-    return out;
-  }
-
- private:
-  Tensor joined(const std::string& name) const {
-    std::vector<Tensor> parts;
-    for (const TensorDict& part : last_)
-      parts.push_back(part.contains(name) ? part.at(name) : at::zeros_like(part.at("rounds")));
-    return at::cat(parts);
-  }
-  const Experiment& e_;
-  const std::vector<std::vector<int64_t>>& shares_;
-  std::vector<TensorDict> last_;
-  std::set<int64_t> heard_;
-};
-
 // Who has been there, as the first sees it.
 class Company {
  public:
-  explicit Company(int64_t places) : there_(places, true), known_(places, false) { known_[0] = true; }
+  // Of a fleet that all begin, or that others join later.
+  Company(int64_t places, bool open) : there_(open ? 0 : places, true), known_(places, false) {
+    known_[0] = true;
+  }
   // Whether that is news.
   bool is(const std::vector<bool>& there) {
     for (size_t p = 0; p < there.size(); ++p) known_[p] = known_[p] || there[p];
     if (there == there_) return false;
-    there_ = there;
+    before_ = std::exchange(there_, there);
     ++epoch_;
     return true;
+  }
+  // Who came and who went, in words.
+  std::string news(const std::vector<std::vector<int64_t>>& shares, int64_t round) const {
+    std::string out;
+    for (size_t p = 1; p < there_.size(); ++p)
+      if (there_[p] != (p < before_.size() && before_[p]))
+        out += fmt::format("{}agents {} {} after round {}", out.empty() ? "" : "; ", agents_text(shares[p]),
+                           there_[p] ? "came in" : "are gone", round);
+    return out;
   }
   bool knows(int64_t place) const { return known_[place]; }
   int64_t epoch() const { return epoch_; }
@@ -188,13 +65,9 @@ class Company {
   }
 
  private:
-  std::vector<bool> there_, known_;
+  std::vector<bool> there_, known_, before_;
   int64_t epoch_ = 0;
 };
-
-std::string letter_of(const TensorDict& tensors) {
-  return to_safetensors({tensors, {}});
-}
 
 std::string said_by_first(const std::optional<std::string>& told) {
   if (!told)
@@ -202,31 +75,65 @@ std::string said_by_first(const std::optional<std::string>& told) {
   return *told;
 }
 
+// Where nobody else sees its folder, a guest keeps its agents at home too.
+void keep_at_home(const Experiment& e, const RunOptions& options, const Party& party, const RunState& run) {
+  if (party.guest()) save_index(options, run.round, {save_block(e, options, run)});
+}
+
+// The scores of newcomers that have not learned anything yet, as the roster has them.
+Json judged_first(const Experiment& e, const RunState& run) {
+  const EvalResult r = judge(e, run.learner, Split::kTest);
+  if (r.agents.empty()) return {};
+  const Json all = eval_json(r, e.spec, "");
+  return {{"round", run.round},
+          {"newcomers", r.agents},
+          {"judged", {{"metric", all["metric"]}, {"steps", all["steps"]}, {"mean", all["mean"]}}}};
+}
+
+// Takes part from here on. The first knows with what before anybody hears of it.
+void take_part(Party& party, RunState& run, const Entry& entry, RosterFile& file, const Json& line) {
+  enter(run, entry);
+  party.enter(entry);
+  if (party.guest()) file.has(entry.lines);
+  file.add(line);
+  if (party.guest()) party.say(file.letter());
+}
+
 // The agents of one that comes while the fleet is under way: as they were last saved, or what their
 // neighbours are in the mean, or a fresh start.
-RunState come_in(const Experiment& e, const RunOptions& options, Party& party, RosterFile& file) {
-  const Entry entry = Entry::read(party.comings()->entry());
+RunState come_in(const Experiment& e, const RunOptions& options, Party& party, RosterFile& file,
+                 const TrainHooks& hooks) {
+  const Entry entry = Entry::read(party.comings()->entry(), party.places());
+  if (party.guest()) write_file(in(options, kRunName), entry.run + "\n");
   Json line{{"round", entry.round}, {"exchange", entry.exchange}};
   std::optional<RunState> run = saved_part(e, options, party.agents());
+  const bool fresh = !run;
   if (run) line["with"] = "file", line["of"] = run->round;
-  if (!run) {
+  if (fresh) {
     run = part_of(e, start_run(e), party.agents());
     line["with"] = entry.rows.is_null() ? "file" : "neighbours", line["of"] = 0;
     if (!entry.rows.is_null()) begin_with(e, *run, entry.rows), line["rows"] = entry.rows;
   }
-  enter(*run, entry);
-  party.enter(entry);
-  file.add(line);
+  const int64_t of = run->round;
+  take_part(party, *run, entry, file, line);
+  hooks.news(fresh ? fmt::format("let in after round {}, with the mean of the neighbours", entry.round)
+                   : fmt::format("let in after round {}, with what was saved after {}", entry.round, of));
+  if (fresh && !entry.rows.is_null())
+    if (const Json judged = judged_first(e, *run); !judged.is_null()) {
+      file.add(judged);
+      hooks.news("judged before having learned anything: " + judged_words(judged));
+    }
   return *run;
 }
 
 // One that was out of reach asks to be let in again, with its agents as they are.
-void come_back(Party& party, RunState& run, RosterFile& file) {
+void come_back(const Experiment& e, const RunOptions& options, Party& party, RunState& run,
+               RosterFile& file) {
   if (party.comings() == nullptr) (void)said_by_first({});
-  const Entry entry = Entry::read(party.comings()->knock());
-  file.add({{"round", entry.round}, {"exchange", entry.exchange}, {"with", "memory"}, {"of", run.round}});
-  enter(run, entry);
-  party.enter(entry);
+  keep_at_home(e, options, party, run);
+  const Entry entry = Entry::read(party.comings()->knock(), party.places());
+  take_part(party, run, entry, file,
+            {{"round", entry.round}, {"exchange", entry.exchange}, {"with", "memory"}, {"of", run.round}});
 }
 
 // Opens the run at the first process, and hands each its part.
@@ -253,6 +160,7 @@ RunState open_together(const Experiment& e, const RunOptions& options, Party& pa
   for (int64_t p = 0; p < party.places(); ++p)
     each[p] = whole.round == 0 ? "fresh" : to_safetensors(file_of(e, part_of(e, whole, party.shares()[p])));
   if (!options.resume || whole.round == 0) forget_roster(options);
+  if (party.open()) write_file(in(options, kRunName), party.run() + "\n");
   party.tell(each);
   return part_of(e, whole, party.agents());
 }
@@ -264,20 +172,42 @@ struct Answer {
   std::string directory;
 
   std::string text() const { return Json{{"stop", stop}, {"there", there}, {"where", directory}}.dump(); }
-  static std::optional<Answer> read(const std::optional<std::string>& text) {
+  static std::optional<Answer> read(const std::optional<std::string>& text, int64_t places) {
     if (!text) return {};
-    const Json j = parse_json(*text);
-    return Answer{j.at("stop").get<bool>(), j.at("there").get<std::vector<bool>>(),
-                  j.at("where").get<std::string>()};
+    try {
+      const Json j = parse_json(*text);
+      Answer out{j.at("stop").get<bool>(), j.at("there").get<std::vector<bool>>(),
+                 j.at("where").get<std::string>()};
+      if (static_cast<int64_t>(out.there.size()) == places) return out;
+    } catch (const Json::exception&) {
+    }
+    throw UserError("processes", "what the first one says of a round makes no sense",
+                    "is it of the same version?");
   }
 };
+
+// The state of other people's agents, at the round that all stand at; nothing where it is not that.
+std::optional<RunState> guest_part(const Experiment& e, const RunState& run,
+                                   const std::vector<int64_t>& agents, const std::string& bytes) {
+  if (bytes.empty()) return {};
+  auto part = state_in(e, part_of(e, start_run(e), agents), bytes);
+  const bool same = part && part->round == run.round && part->exchange.rounds == run.exchange.rounds;
+  return same ? std::move(part) : std::nullopt;
+}
 
 // Each process writes its agents; the first, once all have, that they belong together. Of one that is gone
 // the agents are kept as they were last written.
 void save_together(const Experiment& e, const RunOptions& options, Party& party, const RunState& run,
                    std::vector<std::string>& files) {
-  const std::vector<std::string> written = party.gather(save_block(e, options, run));
+  keep_at_home(e, options, party, run);
+  std::vector<std::string> written =
+      party.gather(party.guest() ? to_safetensors(file_of(e, run)) : save_block(e, options, run));
   if (!party.first()) return;
+  // Of guests come the agents themselves.
+  for (int64_t p = 1; party.open() && p < party.places(); ++p) {
+    const auto part = guest_part(e, run, party.shares()[p], written[p]);
+    written[p] = part ? save_block(e, options, *part) : "";
+  }
   for (size_t p = 0; p < written.size(); ++p) {
     if (!written[p].empty()) {
       files[p] = written[p];
@@ -309,8 +239,8 @@ RunState whole_at_first(const Experiment& e, const RunOptions& options, Party& p
     const std::string saved = files[p].empty() ? "" : in(options, files[p].c_str());
     if (secure && !parts[p].empty()) {
       all.push_back(part_shown(e, options, run, start, parts[p]));
-    } else if (!parts[p].empty()) {
-      all.push_back(run_of(e, start, of_safetensors(parts[p], "a letter"), "a letter"));
+    } else if (auto part = guest_part(e, run, party.shares()[p], parts[p])) {
+      all.push_back(std::move(*part));
     } else {
       all.push_back(!saved.empty() && std::filesystem::exists(saved)
                         ? run_of(e, start, read_safetensors(saved), saved)
@@ -346,6 +276,23 @@ std::vector<std::string> Party::gather(const std::string& mine) {
   return out;
 }
 
+std::vector<std::string> Party::words(const std::vector<int64_t>& coming) {
+  std::vector<int64_t> from;
+  for (auto it = coming.rbegin(); it != coming.rend(); ++it) from.push_back(address_of(*it));
+  std::vector<std::string> out(shares_.size());
+  for (const Letter& letter : letters_.collect(Letter::Kind::kGather, kFirstWord, from).came)
+    out[-1 - letter.from] = std::string(letter.bytes.begin(), letter.bytes.end());
+  return out;
+}
+
+void Party::say(const std::string& word) {
+  letters_.send({address_of(place_),
+                 {address_of(0)},
+                 kFirstWord,
+                 Letter::Kind::kGather,
+                 Bytes(word.begin(), word.end())});
+}
+
 void Party::enter(const Entry& entry) {
   meetings_ = entry.meeting;
   comings_->there(entry.there, "");
@@ -368,7 +315,7 @@ std::optional<std::string> Party::tell(const std::vector<std::string>& each) {
   return std::string(post.came[0].bytes.begin(), post.came[0].bytes.end());
 }
 
-void check_together(const Experiment& e, const RunOptions& options) {
+void check_together(const Experiment& e, const RunOptions& options, bool open) {
   const auto no = [](const char* what, const char* remedy) {
     throw UserError("processes", std::string("several were started, and ") + what, remedy);
   };
@@ -377,6 +324,9 @@ void check_together(const Experiment& e, const RunOptions& options) {
   if (e.exchange.server.secure && e.exchange.attack)
     no("hostile agents see what the others say, which secure aggregation hides from all",
        "start one, or set server.secure to false or faults.agents to []");
+  if (open && e.exchange.server.secure)
+    throw UserError("server.secure", "cannot be in a fleet that others join",
+                    "set it to false, or start a fleet whose processes are all there from the beginning");
   if (e.exchange.privacy.on() && !e.exchange.privacy.seeded())
     no("what noise of the system spends is counted in one process so far",
        "start one, or set privacy.noise_key to seed, which protects nothing");
@@ -387,8 +337,9 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
                     RunState& run) {
   const bool first = party.first(), late = party.comings() != nullptr && !party.comings()->entry().empty();
   if (!late) run = open_together(e, options, party);
-  RosterFile roster(options, party.place());
-  if (late) run = come_in(e, options, party, roster);
+  RosterFile roster(options, party.place(), party.guest());
+  GuestBook guests(options, party.shares());
+  if (late) run = come_in(e, options, party, roster, hooks);
   if (first) roster.add({{"round", run.round}, {"shares", party.shares()}});
   Noted letters(party.letters(), roster, run);
   const bool resumed = run.round > 0;
@@ -411,7 +362,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
   std::vector<std::string> files(party.places());
   std::optional<Overview> overview;
   if (first) overview.emplace(e, party.shares());
-  Company company(party.places());
+  Company company(party.places(), party.open());
   bool stopped = false;
   // All stop at one row of the log. Who gives up a round leaves the others without it.
   const Steadfast until_then;
@@ -420,41 +371,51 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
     const bool log = calendar.logs(run.round), save = calendar.saves(run.round),
                judged = log && calendar.judges(run.round);
     if (log || save) {
-      TensorDict mine = account_of(e, run, log, hooks.stop());
+      const bool asked = hooks.stop();
+      TensorDict mine = account_of(e, run, log, asked);
       if (judged) put_scores(mine, "validation.", judge_on_validation(e, run.learner));
-      const std::vector<std::string> all = party.gather(letter_of(mine));
+      if (party.guest()) put_text(mine, "roster", roster.letter());
+      std::vector<std::string> all = party.gather(letter_of(mine));
       std::vector<std::string> answers(party.places());
       std::vector<int64_t> coming;
       if (first) {
-        stopped = overview->add(all, log);
+        overview->add(all, log, judged);
+        stopped = overview->ending()[0];
+        for (int64_t p = 1; p < party.places(); ++p) {
+          if (!party.open()) stopped = stopped || overview->ending()[p];
+          if (party.open() && !all[p].empty() && !guests.take(p, overview->note(p, "roster"))) all[p].clear();
+        }
         if (log) {
           const RunState fleet = overview->run(run);
           loss = mean_of(e, fleet, "loss");
           Json validation;
           if (judged) {
-            std::vector<EvalResult> parts;
-            for (size_t p = 0; p < all.size(); ++p)
-              if (!all[p].empty())
-                parts.push_back(take_scores(overview->last(p), "validation.", e, Split::kValidation));
-            validation = validation_row(e, join(e, parts));
+            validation = validation_row(e, join(e, overview->validation()));
             score = score_of(validation);
           }
           const Json row = log_row(e, fleet, account, before + seconds_since(start), validation);
           for (const LogListener& listener : listeners) listener(row);
         }
         Answer answer{stopped, {}, ""};
-        for (const std::string& parcel : all) answer.there.push_back(!parcel.empty());
+        // A guest that wants to leave does.
+        for (size_t p = 0; p < all.size(); ++p)
+          answer.there.push_back(!all[p].empty() && !(party.open() && p > 0 && overview->ending()[p]));
         if (party.comings() != nullptr && log && !stopped) coming = party.comings()->knocking();
         for (const int64_t p : coming) answer.there[p] = true;
         if (!coming.empty()) answer.directory = party.comings()->directory();
         answers.assign(answers.size(), answer.text());
       }
-      const std::optional<Answer> answer = Answer::read(party.tell(answers));
+      const std::optional<Answer> answer = Answer::read(party.tell(answers), party.places());
+      if (answer && party.guest() && asked) {
+        keep_at_home(e, options, party, run);
+        return false;
+      }
       if (!answer || !answer->there[party.place()]) {
-        come_back(party, run, roster);
+        come_back(e, options, party, run, roster);
         letters.begin_anew();
         continue;
       }
+      if (party.guest()) roster.has_all();
       stopped = answer->stop;
       if (log) forget_sums(run);
       if (save || stopped) {
@@ -468,14 +429,23 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
           return e.exchange.server.secure ? rows_to_begin_with(run, party.shares()[place].size())
                                           : overview->beside(place);
         };
-        const Entry entry{run.round, run.exchange.rounds, party.meetings(), answer->there,
-                          company.knows(p) ? Json() : beginning(p)};
+        const bool knows = company.knows(p) && !party.open();
+        const Entry entry{run.round,      run.exchange.rounds,           party.meetings(),
+                          answer->there,  knows ? Json() : beginning(p), party.run(),
+                          guests.lines(p)};
+        guests.told(p, entry.rows);
         party.comings()->let_in(p, entry.text());
       }
+      if (first && party.open() && !coming.empty()) {
+        const std::vector<std::string> words = party.words(coming);
+        for (const int64_t p : coming) guests.take(p, words[p]);
+      }
       if (party.comings() != nullptr) party.comings()->there(answer->there, answer->directory);
-      if (first && company.is(answer->there))
+      if (first && company.is(answer->there)) {
         roster.add(
             {{"round", run.round}, {"epoch", company.epoch()}, {"there", company.agents(party.shares())}});
+        if (const std::string news = company.news(party.shares(), run.round); !news.empty()) hooks.news(news);
+      }
       if (!answer->directory.empty()) welcome(run);
     }
     if (!first) continue;
@@ -503,12 +473,15 @@ std::vector<EvalResult> judge_together(const Experiment& e, Party& party, const 
   const std::vector<std::string> all = party.gather(letter_of(mine));
   std::vector<EvalResult> out;
   if (!party.first()) return out;
-  std::vector<TensorDict> told;
-  for (const std::string& parcel : all)
-    if (!parcel.empty()) told.push_back(of_safetensors(parcel, "a letter").tensors);
+  std::vector<std::optional<TensorDict>> told;
+  for (const std::string& parcel : all) told.push_back(parcel.empty() ? std::nullopt : tensors_in(parcel));
   for (const auto& [name, split] : splits) {
     std::vector<EvalResult> parts;
-    for (const TensorDict& one : told) parts.push_back(take_scores(one, name, e, split));
+    for (size_t p = 0; p < told.size(); ++p) {
+      if (!told[p]) continue;
+      auto one = scores_in(*told[p], name, e, split, party.shares()[p], p > 0 ? &parts.at(0) : nullptr);
+      if (one) parts.push_back(std::move(*one));
+    }
     out.push_back(join(e, parts));
   }
   return out;

@@ -4,6 +4,9 @@
 // row, each makes known to the first what its agents did; the first answers whether to go on, and with whom.
 // The bits are those of one process (tests/fleet/processes_test.cc).
 //
+// A fleet may be open: others than its first process are then other people's, each with a folder of its own.
+// What they make known is looked at first, they cannot end the run, and those who want to leave do.
+//
 // A process that is gone is a letter that did not come. One that is back, with its own agents as it has them
 // or as it last saved them, asks the first, and is let in at a row of the log (fleet/roster.h).
 #pragma once
@@ -20,12 +23,14 @@ namespace symma {
 // One process of a fleet, as it sees itself.
 class Party {
  public:
-  // `shares` are the agents of each process, and `letters` what leads to the others.
-  Party(int64_t place, std::vector<std::vector<int64_t>> shares, Transport& letters)
+  // `shares` are the agents of each process, and `letters` what leads to the others. `run` names the run
+  // where others than the first are other people's, with folders of their own, who come and go as they like.
+  Party(int64_t place, std::vector<std::vector<int64_t>> shares, Transport& letters, std::string run = "")
       : place_(place),
         shares_(std::move(shares)),
         letters_(letters),
-        comings_(dynamic_cast<Comings*>(&letters)) {}
+        comings_(dynamic_cast<Comings*>(&letters)),
+        run_(std::move(run)) {}
 
   bool first() const { return place_ == 0; }
   int64_t places() const { return static_cast<int64_t>(shares_.size()); }
@@ -34,11 +39,19 @@ class Party {
   int64_t place() const { return place_; }
   Transport& letters() { return letters_; }
   Comings* comings() { return comings_; }  // null where nobody comes later
+  bool open() const { return !run_.empty(); }
+  bool guest() const { return open() && !first(); }
+  const std::string& run() const { return run_; }
 
   // What each process makes known, at the first; empty where nothing came, and elsewhere.
   std::vector<std::string> gather(const std::string& mine);
   // What the first tells each, at each; nothing where it did not come.
   std::optional<std::string> tell(const std::vector<std::string>& each);
+
+  // What one that comes in has to say before it takes part, at the first: of each of them, "" where it did
+  // not.
+  std::vector<std::string> words(const std::vector<int64_t>& coming);
+  void say(const std::string& word);
 
   // How often all have met; one that comes in is told.
   int64_t meetings() const { return meetings_; }
@@ -49,11 +62,12 @@ class Party {
   std::vector<std::vector<int64_t>> shares_;
   Transport& letters_;
   Comings* comings_;
+  std::string run_;
   int64_t meetings_ = 0;
 };
 
 // What several processes cannot do yet, in words. Throws UserError.
-void check_together(const Experiment&, const RunOptions&);
+void check_together(const Experiment&, const RunOptions&, bool open = false);
 
 // As `train`; in the end `state` is that of the whole fleet at the first process, and of its own agents at
 // the others. What is logged, saved and told to `hooks` is so at the first.

@@ -24,6 +24,8 @@ struct TrainHooks {
   std::function<bool()> stop = [] { return false; };  // asked after every round
   std::function<bool()> save = [] { return false; };  // the same: whether to save and go on
   std::vector<LogListener> listeners = {};            // beside metrics.jsonl and TensorBoard
+  // Of a fleet in several processes: who came, and who is gone, in words.
+  std::function<void(const std::string&)> news = [](const std::string&) {};
 };
 
 // Trains to the last round, or until hooks.stop, or until somebody asked for it (core/interrupt.h), which is

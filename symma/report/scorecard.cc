@@ -242,8 +242,7 @@ std::string axis_html(const Json& card, const std::string& axis, const std::stri
     const bool costs = axis == "scalability";
     out += fmt::format(
         "<div class=\"wide\"><table><thead><tr><th scope=\"col\">figure</th><th scope=\"col\" "
-        "class=\"number\">value</th><th scope=\"col\" class=\"number\">difference</th>{}<th "
-        "scope=\"col\">command</th></tr></thead><tbody>",
+        "class=\"number\">value</th><th scope=\"col\" class=\"number\">difference</th>{}</tr></thead><tbody>",
         costs ? "<th scope=\"col\" class=\"number\">time of a run</th><th scope=\"col\" "
                 "class=\"number\">sent</th>"
               : "");

@@ -1,11 +1,7 @@
 #include "symma/transports/zmq.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
-#include <netdb.h>
 #include <sodium.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <zmq.h>
 
 #include <algorithm>
@@ -15,11 +11,14 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <set>
 
 #include "symma/core/errors.h"
 #include "symma/core/record.h"
 #include "symma/core/tensor.h"
 #include "symma/transports/envelope.h"
+#include "symma/transports/members.h"
+#include "symma/transports/sockets.h"
 
 namespace symma {
 namespace {
@@ -28,45 +27,6 @@ using Clock = std::chrono::steady_clock;
 
 double since(Clock::time_point t) {
   return std::chrono::duration<double>(Clock::now() - t).count();
-}
-
-struct CloseContext {
-  void operator()(void* p) const { zmq_ctx_term(p); }
-};
-struct CloseSocket {
-  void operator()(void* p) const { zmq_close(p); }
-};
-using Context = std::unique_ptr<void, CloseContext>;
-using Socket = std::unique_ptr<void, CloseSocket>;
-
-void set(const Socket& s, int option, int value) {
-  zmq_setsockopt(s.get(), option, &value, sizeof(value));
-}
-void set(const Socket& s, int option, const Key& value) {
-  zmq_setsockopt(s.get(), option, value.data(), value.size());
-}
-
-// The address of this machine that leads to `host`.
-std::string own_address(const std::string& host, int64_t port) {
-  addrinfo hints{}, *found = nullptr;
-  hints.ai_family = AF_INET;
-  hints.ai_socktype = SOCK_DGRAM;
-  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0 || found == nullptr)
-    throw UserError("transport.first", "\"" + host + "\" is the name of no machine",
-                    "name the one on which the first process runs, as host:port");
-  const int s = ::socket(AF_INET, SOCK_DGRAM, 0);
-  sockaddr_in mine{};
-  socklen_t size = sizeof(mine);
-  const bool ok = ::connect(s, found->ai_addr, found->ai_addrlen) == 0 &&
-                  ::getsockname(s, reinterpret_cast<sockaddr*>(&mine), &size) == 0;
-  ::close(s);
-  freeaddrinfo(found);
-  if (!ok)
-    throw UserError("transport.first", "no way leads from here to " + host,
-                    "is this machine on its network?");
-  char text[INET_ADDRSTRLEN];
-  inet_ntop(AF_INET, &mine.sin_addr, text, sizeof(text));
-  return text;
 }
 
 // Keys of a fleet that shares a secret.
@@ -78,7 +38,9 @@ Keyring ring_of(const Meeting& m) {
   return ring;
 }
 
-constexpr int64_t kMostBytes = int64_t{1} << 32;
+constexpr int64_t kMostPlaces = int64_t{1} << 24;
+constexpr size_t kMostHello = size_t{1} << 20;
+constexpr int kMostBroken = 5;  // handshakes that fail before it is clear that they always will
 constexpr size_t kRecent = 4, kRoundsAhead = 64;
 constexpr int64_t kBeforeAll = -1;  // the round of what is said before anything is
 
@@ -86,13 +48,16 @@ class ZmqLines final : public Lines {
  public:
   explicit ZmqLines(const Meeting& m)
       : meeting_(m), ring_(ring_of(m)), context_(zmq_ctx_new()), peers_(m.parts.size()) {
-    if (!m.joins.empty()) peers_.resize(1);
+    // One that joins hears from the first who it is.
+    if (!m.joins.empty()) meeting_.place = -1, peers_.resize(1);
     find_homes();
     doorkeeper_.emplace(context_.get());
     for (size_t p = 0; p < ring_.known.size(); ++p) doorkeeper_->know(ring_.known[p], p);
     try {
-      if (me(0)) begin();
-      if (!me(0)) join();
+      if (me(0))
+        begin();
+      else
+        join();
     } catch (...) {
       close();
       throw;
@@ -147,15 +112,18 @@ class ZmqLines final : public Lines {
     std::vector<int64_t> open(from.begin(), from.end());
     for (;;) {
       look();
-      const bool late = since(start) >= meeting_.patience;
+      mend();
+      const bool late = since(start) >= meeting_.patience,
+                 slow = meeting_.slow > 0 && since(start) >= meeting_.slow;
+      // A line keeps the order: whoever has said something later will not say this any more.
+      std::set<int64_t> past;
+      for (auto it = box_.upper_bound({kind, round, INT64_MAX});
+           it != box_.end() && std::get<0>(it->first) == kind; ++it)
+        past.insert(std::get<2>(it->first));
       std::erase_if(open, [&](int64_t f) {
         Peer& peer = peers_[home_of(f)];
-        if (box_.contains({kind, round, f})) return true;
-        // A line keeps the order: whoever has said something later will not say this any more.
-        const auto later = box_.upper_bound({kind, round, f});
-        for (auto it = later; it != box_.end() && std::get<0>(it->first) == kind; ++it)
-          if (std::get<2>(it->first) == f) return true;
-        if (!peer.up && late) lose(peer);
+        if (peer.outside || box_.contains({kind, round, f}) || past.contains(f)) return true;
+        if ((!peer.up && late) || (slow && home_of(f) != 0)) lose(peer);
         return peer.lost;
       });
       if (open.empty()) break;
@@ -164,10 +132,11 @@ class ZmqLines final : public Lines {
     Post post;
     for (const int64_t f : from) {
       const auto it = box_.find({kind, round, f});
-      if (it == box_.end()) {
+      if (it == box_.end() || peers_[home_of(f)].outside) {
         post.missing.push_back(f);
         continue;
       }
+      peers_[home_of(f)].bytes -= static_cast<int64_t>(it->second.bytes.size());
       post.came.push_back(std::move(it->second));
       drop(it);
     }
@@ -188,9 +157,14 @@ class ZmqLines final : public Lines {
   void let_in(int64_t place, const std::string& entry) override {
     const auto it = knocks_.find(place);
     if (it == knocks_.end()) return;
-    if (peers_[place].address != it->second.address) connect(place, it->second.address);
+    // Also anew where there was a line that broke: it may be one that does not mend itself.
+    if (peers_[place].address != it->second.address || !peers_[place].up) connect(place, it->second.address);
     answered_[place] = it->second;
-    peers_[place].lost = false;
+    peers_[place].lost = peers_[place].outside = false;
+    // What it said before it was away is over.
+    for (auto letter = box_.begin(); letter != box_.end();)
+      letter = home_of(std::get<2>(letter->first)) == static_cast<size_t>(place) ? drop(letter)
+                                                                                 : std::next(letter);
     knocks_.erase(it);
     send({address_of(0), {address_of(place)}, kBeforeAll, Letter::Kind::kTold, table(place, entry)});
   }
@@ -208,10 +182,11 @@ class ZmqLines final : public Lines {
     for (size_t p = 0; p < peers_.size() && p < places.size(); ++p) {
       if (me(p)) continue;
       Peer& peer = peers_[p];
+      peer.outside = !places[p];
       bool fresh = false;
       if (where.is_array() && p < where.size() && where[p].is_string()) {
         const auto address = where[p].get<std::string>();
-        fresh = !address.empty() && address != peer.address;
+        fresh = is_address(address) && address != peer.address;
         if (fresh) connect(p, address);
       }
       if (!places[p]) lose(peer);
@@ -243,8 +218,13 @@ class ZmqLines final : public Lines {
     bool up = false;           // it can be reached
     bool lost = false;         // it could not for so long, or it is not in the roster: nobody waits for it
     bool refused = false;      // it does not know our key
+    bool outside = false;      // not in the roster: what it says does not count
+    Clock::time_point begun;   // this line
+    int broken = 0;            // handshakes that failed for no reason that was told
     size_t waiting = 0;        // letters of it in the box
+    int64_t bytes = 0;         // that these have
     bool was_up = false;       // once before, on this line
+    bool behind = false;       // some of the last messages were not sent
   };
 
   bool me(size_t p) const { return static_cast<int64_t>(p) == meeting_.place; }
@@ -286,7 +266,7 @@ class ZmqLines final : public Lines {
       set(s, ZMQ_CURVE_SERVER, 1);
       zmq_setsockopt(s.get(), ZMQ_ZAP_DOMAIN, "symma", 5);
       // A frame that claims more is not read, and its line is closed.
-      const int64_t most = kMostBytes;
+      const int64_t most = meeting_.most_bytes;
       zmq_setsockopt(s.get(), ZMQ_MAXMSGSIZE, &most, sizeof(most));
     } else {
       set(s, ZMQ_CURVE_PUBLICKEY, public_key(ring_.own));
@@ -310,18 +290,34 @@ class ZmqLines final : public Lines {
     peer.line.reset();
     peer.recent.clear();
     peer.out.clear();
-    peer.up = peer.was_up = peer.refused = false;
+    peer.up = peer.was_up = peer.behind = peer.refused = false;
+    peer.broken = 0;
+    peer.begun = Clock::now();
     peer.address = address;
     peer.line = socket(ZMQ_PUSH, &ring_.known.at(p));
     const std::string events = fmt::format("inproc://events-{}", ++monitors_);
-    zmq_socket_monitor(
-        peer.line.get(), events.c_str(),
-        ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_DISCONNECTED);
+    zmq_socket_monitor(peer.line.get(), events.c_str(),
+                       ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                           ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                           ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);
     peer.events.reset(zmq_socket(context_.get(), ZMQ_PAIR));
     set(peer.events, ZMQ_LINGER, 0);
     zmq_connect(peer.events.get(), events.c_str());
     if (zmq_connect(peer.line.get(), address.c_str()) != 0)
       throw UserError("transport.first", "\"" + address + "\" is no address", "write host:port");
+  }
+
+  // A line that was refused is not tried again by ZeroMQ. The other end may just not have been told of us
+  // yet.
+  void mend() {
+    for (size_t p = me(0) ? 1 : 0; p < peers_.size(); ++p) {
+      Peer& peer = peers_[p];
+      if (!peer.refused || since(peer.begun) < 0.3) continue;
+      auto recent = std::move(peer.recent);
+      connect(p, std::string(peer.address));
+      peer.recent = std::move(recent);
+      peer.behind = true;
+    }
   }
 
   static Bytes bytes_of(const std::string& s) { return {s.begin(), s.end()}; }
@@ -346,7 +342,7 @@ class ZmqLines final : public Lines {
     listen(local ? "127.0.0.1" : "*", std::to_string(meeting_.port));
     peers_[0].address = first;
     if (meeting_.stay) {
-      for (size_t p = 1; p < peers_.size(); ++p) lose(peers_[p]);
+      for (size_t p = 1; p < peers_.size(); ++p) lose(peers_[p]), peers_[p].outside = true;
       return;
     }
     const auto start = Clock::now();
@@ -391,15 +387,19 @@ class ZmqLines final : public Lines {
     const auto start = Clock::now();
     auto said = start - std::chrono::hours(1), heard_of = start;
     const auto& part = meeting_.joins.empty() ? meeting_.parts[meeting_.place] : meeting_.joins;
-    const Json words{{"address", here_}, {"agents", part}, {"time", ++asked_}};
+    const Json words{{"address", here_}, {"agents", part}, {"time", ++asked_}, {"about", meeting_.about}};
     const Letter hello{address_of(0), {}, kBeforeAll, Letter::Kind::kGather, bytes_of(words.dump())};
     std::vector<bool> told_to(peers_.size(), false);
     for (;;) {
       look();
       if (peers_[0].refused)
-        throw UserError("transport.key",
+        throw UserError(meeting_.joins.empty() ? "transport.key" : "--key",
                         fmt::format("the fleet at {} does not know this key", peers_[0].address),
-                        "ask whoever runs it to add what `symma key` prints to its list");
+                        "ask whoever runs it to write what symma key prints into its list of members");
+      if (!meeting_.joins.empty() && peers_[0].broken >= kMostBroken)
+        throw UserError("--fleet-key",
+                        fmt::format("whoever listens at {} does not have that key", peers_[0].address),
+                        "ask whoever runs the fleet for its address and public key");
       if (const auto it = box_.find(answer); it != box_.end()) {
         const Json told = parse_json(std::string(it->second.bytes.begin(), it->second.bytes.end()));
         drop(it);
@@ -408,7 +408,9 @@ class ZmqLines final : public Lines {
           if (!told.value("later", false) || since(start) > 2 * meeting_.patience + 2)
             throw UserError(meeting_.joins.empty() ? "processes" : "symma join",
                             "the fleet refuses: " + told["no"].get<std::string>(),
-                            "see who is there and which agents the key is of");
+                            told.value("remedy", Json()).is_string()
+                                ? told["remedy"].get<std::string>()
+                                : "see who is there and which agents the key is of");
         } else {
           return do_as_told(told);
         }
@@ -416,9 +418,9 @@ class ZmqLines final : public Lines {
       if (peers_[0].up) heard_of = Clock::now();
       const bool gone = asked_ > 1 && since(heard_of) > std::max(10.0, 3 * meeting_.patience);
       if (gone || since(start) > meeting_.start)
-        throw UserError("processes",
-                        fmt::format("the first process did not answer at {} within {:g} s", peers_[0].address,
-                                    meeting_.start),
+        throw UserError(meeting_.joins.empty() ? "processes" : "symma join",
+                        fmt::format("the first process did not answer at {} within {:.0f} s",
+                                    peers_[0].address, since(start)),
                         "is it running, with the same key? See transport.start");
       if (since(said) > 1) {
         said = Clock::now();
@@ -442,13 +444,19 @@ class ZmqLines final : public Lines {
       const auto keys = told.at("keys").get<std::vector<std::string>>();
       const auto where = told.at("where").get<std::vector<std::string>>();
       if (keys.size() != parts.size() || where.size() != parts.size()) throw std::out_of_range("");
+      std::set<int64_t> ids;
+      for (const auto& part : parts) ids.insert(part.begin(), part.end());
+      if (ids.empty() || *ids.begin() != 0 || *ids.rbegin() >= static_cast<int64_t>(ids.size()))
+        throw std::out_of_range("");
       if (!meeting_.parts.empty() && parts != meeting_.parts)
         throw UserError("processes", "the first one has other agents, or another number of processes",
                         "start all with the same file");
-      const std::string first = peers_[0].address;
       if (meeting_.parts.empty()) {
+        const auto place = told.at("place").get<int64_t>();
+        if (place <= 0 || place >= static_cast<int64_t>(parts.size()) || parts[place] != meeting_.joins)
+          throw std::out_of_range("");
         meeting_.parts = parts;
-        meeting_.place = told.at("place").get<int64_t>();
+        meeting_.place = place;
         peers_.resize(parts.size());
         ring_.known.resize(parts.size());
         find_homes();
@@ -458,7 +466,7 @@ class ZmqLines final : public Lines {
         }
       }
       for (size_t p = 1; p < parts.size(); ++p)
-        if (!me(p) && !where[p].empty() && where[p] != peers_[p].address) connect(p, where[p]);
+        if (!me(p) && is_address(where[p]) && where[p] != peers_[p].address) connect(p, where[p]);
       entry_ = told.at("entry").get<std::string>();
     } catch (const UserError&) {
       throw;
@@ -469,11 +477,13 @@ class ZmqLines final : public Lines {
 
   // One has said where it listens. The first knows by its key which place it is.
   void hear_hello(int64_t place, const Letter& hello) {
+    if (hello.bytes.size() > kMostHello) return;
     const Json said = parse_json(std::string(hello.bytes.begin(), hello.bytes.end()));
     if (place <= 0 || !said.is_object() || !said.contains("address") || !said["address"].is_string() ||
         !said.contains("time") || !said["time"].is_number_integer())
       return;
     const auto address = said["address"].get<std::string>();
+    if (!is_address(address)) return;
     Peer& peer = peers_[place];
     const bool same = address == peer.address;
     if (!me(0)) {
@@ -482,11 +492,15 @@ class ZmqLines final : public Lines {
     }
     const auto& agents = meeting_.parts[place];
     if (!said.contains("agents") || said["agents"] != Json(agents))
-      return refuse(place, address,
-                    fmt::format("this key is of agents {} to {}", agents.front(), agents.back()), false);
+      return refuse(place, address, "this key is of agents " + agents_text(agents), "ask for these", false);
+    if (meeting_.refuses) {
+      const Json about = said.value("about", Json());
+      if (const auto why = meeting_.refuses(about.is_string() ? about.get<std::string>() : ""))
+        return refuse(place, address, why->first, why->second, false);
+    }
     if (!same && peer.up && !peer.lost)
-      return refuse(place, address,
-                    fmt::format("agents {} to {} are there already", agents.front(), agents.back()), true);
+      return refuse(place, address, fmt::format("agents {} are there already", agents_text(agents)),
+                    "wait until they have left, or ask for a key of your own", true);
     // It asks until it is answered, and the last time may come after that.
     const Ask ask{address, said["time"].get<int64_t>()};
     if (const auto it = answered_.find(place); it != answered_.end() && it->second == ask) return;
@@ -494,7 +508,8 @@ class ZmqLines final : public Lines {
     knocks_[place] = ask;
   }
 
-  void refuse(int64_t place, const std::string& address, const std::string& why, bool later) {
+  void refuse(int64_t place, const std::string& address, const std::string& why, const std::string& remedy,
+              bool later) {
     const Socket line = socket(ZMQ_PUSH, &ring_.known.at(place));
     set(line, ZMQ_LINGER, 3000);
     if (zmq_connect(line.get(), address.c_str()) != 0) return;
@@ -503,7 +518,7 @@ class ZmqLines final : public Lines {
                          {address_of(place)},
                          kBeforeAll,
                          Letter::Kind::kTold,
-                         bytes_of(Json{{"no", why}, {"later", later}}.dump())});
+                         bytes_of(Json{{"no", why}, {"remedy", remedy}, {"later", later}}.dump())});
     const Bytes message = sealed(0, letters);
     zmq_send(line.get(), message.data(), message.size(), ZMQ_DONTWAIT);
   }
@@ -524,10 +539,15 @@ class ZmqLines final : public Lines {
 
   void flush(size_t p) {
     Peer& peer = peers_[p];
-    if (!peer.line || peer.out.empty()) return;
-    if (peer.lost && !peer.up) return peer.out.clear();
+    if (peer.out.empty()) return;
+    if (!peer.line) return peer.out.clear();
     peer.recent.push_back(sealed(meeting_.place, std::exchange(peer.out, {})));
     if (peer.recent.size() > kRecent) peer.recent.pop_front();
+    // One that cannot be reached hears it once it can be: it may have come in, and wait for us by then.
+    if (peer.lost && !peer.up) {
+      peer.behind = true;
+      return;
+    }
     const Bytes& message = peer.recent.back();
     // Never waits: where a line is full, its other end is gone, or far behind.
     zmq_send(peer.line.get(), message.data(), message.size(), ZMQ_DONTWAIT);
@@ -544,9 +564,14 @@ class ZmqLines final : public Lines {
         zmq_recv(peer.events.get(), address, sizeof(address), 0);
         uint16_t what = 0;
         std::memcpy(&what, event, sizeof(what));
-        peer.refused = what == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+        // Refused once is refused, whatever the line says as it closes.
+        peer.refused = what != ZMQ_EVENT_HANDSHAKE_SUCCEEDED &&
+                       (peer.refused || what == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH);
+        peer.broken +=
+            what == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL || what == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
         peer.up = what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
-        if (peer.up && std::exchange(peer.was_up, true))
+        if (peer.up) peer.broken = 0;
+        if (peer.up && (std::exchange(peer.was_up, true) || std::exchange(peer.behind, false)))
           // What was under way as it broke may not have come: it is said again, and taken once.
           for (const Bytes& message : peer.recent)
             zmq_send(peer.line.get(), message.data(), message.size(), ZMQ_DONTWAIT);
@@ -561,8 +586,9 @@ class ZmqLines final : public Lines {
       }
       const std::span bytes(static_cast<const uint8_t*>(zmq_msg_data(&m)), zmq_msg_size(&m));
       // What is no message of ours is its sender's fault, and dropped.
-      if (auto opened =
-              open(bytes, static_cast<int64_t>(peers_.size()), static_cast<int64_t>(home_.size()))) {
+      // One that joins does not know yet how many there are, and hears of the first alone.
+      const auto places = meeting_.parts.empty() ? kMostPlaces : static_cast<int64_t>(peers_.size());
+      if (auto opened = open(bytes, places, static_cast<int64_t>(home_.size()))) {
         // By its key, and not by what it says.
         const char* name = zmq_msg_gets(&m, "User-Id");
         const int64_t place = name != nullptr ? std::atoll(name) : -1;
@@ -581,13 +607,19 @@ class ZmqLines final : public Lines {
     const std::tuple key{letter.kind, letter.round, letter.from};
     // A flood: nobody is so many rounds ahead of the others.
     const size_t agents = meeting_.parts.empty() ? 0 : meeting_.parts[place].size();
-    if (!box_.contains(key) && peer.waiting >= kRoundsAhead * (agents + 4)) return;
-    peer.waiting += box_.insert_or_assign(key, std::move(letter)).second;
+    const auto size = static_cast<int64_t>(letter.bytes.size());
+    const auto before = box_.find(key);
+    if (before == box_.end() && peer.waiting >= kRoundsAhead * (agents + 4)) return;
+    if (peer.bytes + size > 4 * meeting_.most_bytes) return;
+    if (before != box_.end()) drop(before);
+    box_.emplace(key, std::move(letter));
+    ++peer.waiting, peer.bytes += size;
   }
 
   std::map<std::tuple<Letter::Kind, int64_t, int64_t>, Letter>::iterator drop(
       std::map<std::tuple<Letter::Kind, int64_t, int64_t>, Letter>::iterator it) {
-    --peers_[home_of(std::get<2>(it->first))].waiting;
+    Peer& peer = peers_[home_of(std::get<2>(it->first))];
+    --peer.waiting, peer.bytes -= static_cast<int64_t>(it->second.bytes.size());
     return box_.erase(it);
   }
 

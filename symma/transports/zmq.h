@@ -12,9 +12,11 @@
 // let in (transports/comings.h).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "symma/exchange/transport.h"
@@ -40,6 +42,13 @@ struct Meeting {
   bool stay = false;  // at the first: begins without those who are not there yet
   // Of one that joins: the agents that it would speak for. Its `parts` are empty; the first tells it all.
   std::vector<int64_t> joins = {};
+  // What one that asks to come in says of what it would take part in; and at the first, why that will not do:
+  // what was found, and the remedy.
+  std::string about = {};
+  std::function<std::optional<std::pair<std::string, std::string>>(const std::string& about)> refuses = {};
+  // Seconds that are waited for another than the first that can be reached; 0: as long as it takes.
+  double slow = 0;
+  int64_t most_bytes = int64_t{1} << 32;  // of a message
 };
 
 class Lines : public Transport, public Comings {

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
+#include <functional>
 #include <thread>
 
 #include "symma/core/errors.h"
@@ -94,6 +96,118 @@ TEST(Zmq, AnotherSecretIsNotLetIn) {
     EXPECT_NE(std::string(e.what()).find("did not come"), std::string::npos) << e.what();
   }
   stranger.join();
+}
+
+// ---- Who joins a fleet that stays.
+
+Key secret(uint8_t of) {
+  Key key{};
+  key.fill(of);
+  return key;
+}
+
+// The first of a fleet of agents 0 and 1, and of two members: 2, and 3 with 4.
+Meeting staying(int64_t at) {
+  Meeting m = meeting(0, at, "");
+  m.keys = Keyring{secret(1), {public_key(secret(1)), public_key(secret(2)), public_key(secret(3))}};
+  m.stay = true;
+  m.refuses = [](const std::string& about) -> std::optional<std::pair<std::string, std::string>> {
+    if (about == "the same") return {};
+    return std::pair("its experiment is " + about, "take ours");
+  };
+  return m;
+}
+
+Meeting joining(int64_t at, uint8_t key, std::vector<int64_t> agents) {
+  Meeting m;
+  m.port = at, m.patience = 0.5, m.start = 6;
+  m.keys = Keyring{secret(key), {public_key(secret(1))}};
+  m.joins = std::move(agents);
+  m.about = "the same";
+  return m;
+}
+
+// The first answers those who knock until the joining is over.
+std::string refused(const Meeting& joins, int64_t at) {
+  const auto first = meet(staying(at));
+  std::string why = "nothing";
+  std::atomic<bool> over = false;
+  std::thread other([&] {
+    try {
+      meet(joins);
+    } catch (const UserError& e) {
+      why = e.what();
+    }
+    over = true;
+  });
+  while (!over) {
+    auto& comings = dynamic_cast<Comings&>(*first);
+    for (const int64_t p : comings.knocking()) comings.let_in(p, "come in");
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  other.join();
+  EXPECT_EQ(first->roster().ids, (std::vector<int64_t>{0, 1})) << why;
+  return why;
+}
+
+bool has(const std::string& text, const std::string& word) {
+  return text.find(word) != std::string::npos;
+}
+
+TEST(Join, StrangersAndThoseWhoAskForOthersAreRefusedAtOnce) {
+  const auto start = std::chrono::steady_clock::now();
+  int64_t at = port();
+  EXPECT_TRUE(has(refused(joining(at, 9, {2}), at), "does not know this key"));
+  at = port();
+  EXPECT_TRUE(has(refused(joining(at, 2, {3, 4}), at), "this key is of agents 2"));
+  at = port();
+  Meeting other = joining(at, 2, {2});
+  other.about = "another";
+  EXPECT_TRUE(has(refused(other, at), "its experiment is another; take ours"));
+  at = port();
+  Meeting elsewhere = joining(at, 2, {2});
+  elsewhere.keys->known = {public_key(secret(8))};
+  EXPECT_TRUE(has(refused(elsewhere, at), "does not have that key"));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+}
+
+// Two that come one after the other, of which none knew the other: they talk. What the second says counts
+// from when it is let in, and not before.
+TEST(Join, MembersHearEachOtherOnceTheyAreLetIn) {
+  const int64_t at = port();
+  const auto first = meet(staying(at));
+  auto& door = dynamic_cast<Comings&>(*first);
+  std::unique_ptr<Lines> two, three;
+  const auto come = [&](std::unique_ptr<Lines>& lines, uint8_t key, const std::vector<int64_t>& agents,
+                        std::vector<bool> there) {
+    std::thread other([&] { lines = meet(joining(at, key, agents)); });
+    std::vector<int64_t> who;
+    while (who.empty()) who = door.knocking(), std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const std::string where = door.directory();
+    for (const int64_t p : who) door.let_in(p, "come in");
+    door.there(there, where);
+    other.join();
+    lines->there(there, "");
+    return where;
+  };
+  come(two, 2, {2}, {true, true, false});
+  EXPECT_EQ(two->place(), 1);
+  EXPECT_EQ(two->parts(), (std::vector<std::vector<int64_t>>{{0, 1}, {2}, {3, 4}}));
+  EXPECT_EQ(two->entry(), "come in");
+  const std::string where = come(three, 3, {3, 4}, {true, true, true});
+  EXPECT_EQ(three->place(), 2);
+  // To the second it is outside still.
+  const std::vector<int64_t> they{3, 4};
+  for (const int64_t id : they) three->send({id, {0, 2}, 1, Letter::Kind::kSaid, {7}});
+  const std::vector<int64_t> it{2};
+  std::thread asks([&] { three->collect(Letter::Kind::kSaid, 1, it); });  // which sends what waits
+  EXPECT_TRUE(first->collect(Letter::Kind::kSaid, 1, they).missing.empty());
+  EXPECT_EQ(two->collect(Letter::Kind::kSaid, 1, they).missing, they);
+  two->there({true, true, true}, where);
+  two->send({2, {3}, 1, Letter::Kind::kSaid, {5}});
+  EXPECT_TRUE(two->collect(Letter::Kind::kSaid, 1, they).missing.empty());
+  asks.join();
+  EXPECT_EQ(first->roster().ids, (std::vector<int64_t>{0, 1, 2, 3, 4}));
 }
 
 TEST(Envelope, OpensWhatWasSealed) {
