@@ -43,16 +43,14 @@ def main():
     def minus(params, rate, g):
         return tree(lambda t, d: t - rate * d, params, g)
 
+    cut = jax.lax.stop_gradient if a.learner == "first_order" else lambda g: g
+
     def adapted(params, x, y):
         for _ in range(a.inner_steps):
-            params = minus(params, 0.01, jax.grad(loss)(params, x, y))
+            params = minus(params, 0.01, cut(jax.grad(loss)(params, x, y)))
         return params
 
     def after(params, sx, sy, qx, qy):
-        if a.learner == "first_order":
-            for _ in range(a.inner_steps):
-                params = minus(params, 0.01, jax.lax.stop_gradient(jax.grad(loss)(params, sx, sy)))
-            return loss(params, qx, qy)
         if a.learner == "anil":
             body, head = params[:-1], params[-1:]
             for _ in range(a.inner_steps):
