@@ -33,7 +33,7 @@ class ForeignWorld : public Env, public HasTasks {
   }
   const EnvSpec& spec() const override { return spec_; }
   void reset(Rng rng, Frame& frame) override {
-    if (!frame.obs.defined()) allocate(frame);
+    if (!frame.obs.defined()) allocate(spec_, frame);
     in_python([&] { object_->attr("reset")(rng, views(frame)); });
   }
   void reset(const Tensor& copies, Frame& frame) override {
@@ -63,16 +63,6 @@ class ForeignWorld : public Env, public HasTasks {
   }
 
  private:
-  void allocate(Frame& f) const {
-    const int64_t e = spec_.copies, a = spec_.agents;
-    f.obs = at::zeros({e, a, spec_.obs}, at::kFloat), f.final_obs = at::zeros_like(f.obs);
-    f.state = f.obs.view({e, spec_.state}), f.final_state = f.final_obs.view({e, spec_.state});
-    f.reward = at::zeros({e, a}, at::kFloat);
-    f.terminated = at::zeros({e}, at::kBool), f.truncated = at::zeros({e}, at::kBool);
-    f.mask = at::zeros({e, a, spec_.actions}, at::kBool);
-    for (int64_t i = 0; i < a; ++i) f.mask.select(1, i).narrow(1, 0, spec_.agent_actions[i]).fill_(true);
-    if (spec_.leaving) f.present = at::ones({e, a}, at::kBool), f.final_present = at::ones({e, a}, at::kBool);
-  }
   // Made once a frame: its memory stays where it is.
   nb::object views(const Frame& f) {
     if (shown_ && shown_of_ == f.obs.data_ptr()) return *shown_;

@@ -139,9 +139,10 @@ def sweep(experiment: Any = None, over: Any = (), *, out: Any = None, force: boo
     The rest is as in symma.train. `symma.ray.sweep` trains them beside each other. Raises UserError.
     """
     plan = Plan(experiment, over, out, force, settings)
-    tell = teller(progress, len(plan.all), len(plan.all) - len(plan.due()))
+    due = plan.due()
+    tell = teller(progress, len(plan.all), len(plan.all) - len(due))
     why: dict[str, str] = {}
-    for c in plan.due():
+    for c in due:
         try:
             run = train(experiment, out=plan.run_folder(c), resume=os.path.exists(plan.run_folder(c)), progress=False, threads=threads, **plan.of(c))
             if not run.finished:

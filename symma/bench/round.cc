@@ -23,21 +23,19 @@ class RoundBench : public Benchmark {
     }
   };
 
-  explicit RoundBench(const Options& o) : o_(o) {}
+  explicit RoundBench(const Options& o) : o_(o), e_(experiment(o)) {}
 
   std::string work() const override {
-    const Experiment e = experiment();
     return fmt::format("rounds of {}: {} agents, {} tasks each", o_.file.empty() ? "sine waves" : o_.file,
-                       e.fleet.agents, e.fleet.tasks);
+                       e_.fleet.agents, e_.fleet.tasks);
   }
 
   Json measure() const override {
-    const Experiment e = experiment();
-    rehearse(e);
-    RunState run = start_run(e);
+    rehearse(e_);
+    RunState run = start_run(e_);
     const Sgemm product = sgemm();
     const Turns turns = take_turns(
-        o_.seconds, [&] { run_round(e, run); }, product.run);
+        o_.seconds, [&] { run_round(e_, run); }, product.run);
     // One round more than is counted was played, to begin with.
     const double tasks = static_cast<double>(run.tasks * turns.work.times) / static_cast<double>(run.round);
     const double gflops = product.gflop * static_cast<double>(turns.yardstick.times) / turns.yardstick.cpu_s;
@@ -46,20 +44,21 @@ class RoundBench : public Benchmark {
             // What sgemm would have multiplied in the processor time of one task.
             {"sgemm_mflop_a_task", 1e3 * gflops * turns.work.cpu_s / tasks},
             {"sgemm_gflops", gflops},
-            {"parameters", e.model->layout().size()},
+            {"parameters", e_.model->layout().size()},
             {"threads", threads()}};
   }
 
  private:
-  Experiment experiment() const {
-    Config config = o_.file.empty() ? Config::parse("[task]\nkind = \"sinusoid\"\n", "symma bench round")
-                                    : Config::load(o_.file);
-    std::istringstream words(o_.settings);
+  static Experiment experiment(const Options& o) {
+    Config config = o.file.empty() ? Config::parse("[task]\nkind = \"sinusoid\"\n", "symma bench round")
+                                   : Config::load(o.file);
+    std::istringstream words(o.settings);
     for (std::string word; words >> word;) config.set(word);
     return Experiment::build(config);
   }
 
   Options o_;
+  Experiment e_;
 };
 
 SYMMA_REGISTER(Benchmark, "round", RoundBench, "rounds of any experiment file, in memory",

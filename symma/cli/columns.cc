@@ -9,46 +9,42 @@
 #include <set>
 
 #include "symma/core/errors.h"
-#include "symma/core/files.h"
-#include "symma/core/record.h"
-#include "symma/eval/standing.h"
 #include "symma/eval/statistics.h"
+#include "symma/report/data.h"
 
 namespace symma {
 namespace {
 
 const std::vector<std::string> kColumns{"scratch", "pooled", "transfer", "meta", "oracle"};
 
-struct Run {
+struct OneRun {
   std::string folder;
   Json eval;
+  // Where this number of steps stands among those that it was judged after.
+  std::optional<size_t> place(int64_t steps) const {
+    const Json& s = eval["steps"];
+    const auto it = std::find(s.begin(), s.end(), Json(steps));
+    return it == s.end() ? std::nullopt : std::optional<size_t>(it - s.begin());
+  }
   // The mean after so many steps; of a run that does not adapt, after any.
   std::optional<std::pair<double, double>> at(int64_t steps) const {
-    const Json& s = eval["steps"];
-    size_t k = 0;
-    while (k < s.size() && s[k] != steps) ++k;
-    if (k == s.size()) {
-      if (s.size() != 1 || s[0] != 0) return {};
-      k = 0;
-    }
-    const auto number = [](const Json& x) { return x.is_number() ? x.get<double>() : std::nan(""); };
-    return std::pair(number(eval["mean"][k]), number(eval["ci95"][k]));
+    const auto there = place(steps);
+    if (!there && (adapts() || eval["steps"][0] != 0)) return {};
+    const auto number = [&](const char* name) {
+      const Json& x = eval[name][there.value_or(0)];
+      return x.is_number() ? x.get<double>() : std::nan("");
+    };
+    return std::pair(number("mean"), number("ci95"));
   }
   bool adapts() const { return eval["steps"].size() > 1; }
 };
 
 struct Columns {
-  std::map<std::string, std::vector<Run>> of;
+  std::map<std::string, std::vector<OneRun>> of;
   std::set<int64_t> steps;
 };
 
-std::string learner_of(const std::string& folder) {
-  const std::string path = folder + "/summary.json";
-  const Json summary = is_there(path) ? parse_json(read_file(path)) : Json();
-  return summary.is_object() ? summary.value("learner", "") : "";
-}
-
-Columns sort_out(const std::vector<std::string>& words) {
+Columns sort_out(ScoreFiles& files, const std::vector<std::string>& words) {
   Columns out;
   std::string metric, whose;
   for (const std::string& word : words) {
@@ -58,27 +54,23 @@ Columns sort_out(const std::vector<std::string>& words) {
     if (mark != std::string::npos && std::find(kColumns.begin(), kColumns.end(), name) == kColumns.end())
       throw UserError("symma compare --columns", "there is no column " + name,
                       fmt::format("choose among {}", fmt::join(kColumns, ", ")));
-    const auto judged = judgements(folder);
-    if (judged.empty())
-      throw UserError(folder, "has no scores of single tasks",
-                      "symma eval " + folder + " judges the run and writes them");
-    const Run run{folder, judged.front().eval};
+    const Judgement& judgement = judged(files, folder).front();
+    const OneRun run{folder, judgement.eval};
     const std::string mine = run.eval["metric"];
     if (!metric.empty() && mine != metric)
       throw UserError(folder, "is judged by " + mine + ", and " + whose + " by " + metric,
                       "compare runs of one kind of task");
     metric = mine, whose = folder;
     for (const Json& s : run.eval["steps"]) out.steps.insert(s.get<int64_t>());
-    const std::string learner = learner_of(folder);
     if (!name.empty()) {
       out.of[name].push_back(run);
-    } else if (learner == "pretrain") {
-      Run pooled = run;  // before it adapts
+    } else if (judgement.learner == "pretrain") {
+      OneRun pooled = run;  // before it adapts
       pooled.eval["steps"] = {0};
       if (run.eval["steps"][0] == 0) out.of["pooled"].push_back(pooled);
       if (run.adapts()) out.of["transfer"].push_back(run);
     } else {
-      out.of[learner == "scratch" ? "scratch" : "meta"].push_back(run);
+      out.of[judgement.learner == "scratch" ? "scratch" : "meta"].push_back(run);
     }
   }
   return out;
@@ -99,8 +91,17 @@ Json number(double x) {
 
 }  // namespace
 
+const std::vector<Judgement>& judged(ScoreFiles& files, const std::string& run) {
+  const std::vector<Judgement>& out = files.judgements(run);
+  if (out.empty())
+    throw UserError(run, "has no scores of single tasks",
+                    "symma eval " + run + " judges the run and writes them");
+  return out;
+}
+
 Json columns_of(const std::vector<std::string>& runs) {
-  const Columns c = sort_out(runs);
+  ScoreFiles files;
+  const Columns c = sort_out(files, runs);
   const Json& first = c.of.begin()->second[0].eval;
   const bool higher = first["higher_is_better"].get<bool>();
   const std::string metric = first["metric"];
@@ -108,24 +109,21 @@ Json columns_of(const std::vector<std::string>& runs) {
   for (const std::string& name : kColumns) {
     if (!c.of.contains(name)) continue;
     names.push_back(name);
-    for (const Run& run : c.of.at(name)) folders[name].push_back(run.folder);
+    for (const OneRun& run : c.of.at(name)) folders[name].push_back(run.folder);
   }
-  ScoreFiles files;
   for (const int64_t steps : c.steps) {
     Json row{{"steps", steps}};
     std::map<std::string, Contender> there;
     for (const auto& [name, of] : c.of) {
       std::vector<std::pair<double, double>> known;
-      for (const Run& run : of)
+      for (const OneRun& run : of)
         if (const auto at = run.at(steps)) known.push_back(*at);
       if (known.size() < of.size()) continue;
       const auto [mean, ci95] = joined(known);
-      row[name] = {{"mean", number(mean)}, {"ci95", number(ci95)}};
+      row[name] = {{"mean", json_of(mean)}, {"ci95", json_of(ci95)}};
       Contender who{.name = name, .run = "", .mean = mean, .ci95 = ci95, .of_seeds = {}};
       // Only a run that has these steps can be paired task by task.
-      const bool here = of[0].eval["steps"].end() !=
-                        std::find(of[0].eval["steps"].begin(), of[0].eval["steps"].end(), Json(steps));
-      if (of.size() == 1 && here) who.run = of[0].folder;
+      if (of.size() == 1 && of[0].place(steps)) who.run = of[0].folder;
       if (of.size() > 1)
         for (const auto& [m, _] : known) who.of_seeds.push_back(m);
       there[name] = who;
@@ -137,8 +135,8 @@ Json columns_of(const std::vector<std::string>& runs) {
       const Gap g = gap(files, there["meta"], rival, metric, steps, higher);
       gaps.push_back({{"steps", steps},
                       {"rival", name},
-                      {"difference", number(g.difference)},
-                      {"ci95", number(g.ci95)},
+                      {"difference", json_of(g.difference)},
+                      {"ci95", json_of(g.ci95)},
                       {"over", g.over},
                       {"told_apart", g.apart()}});
     }

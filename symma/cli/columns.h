@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "symma/core/options.h"
+#include "symma/eval/standing.h"
 
 namespace symma {
 
@@ -21,5 +22,8 @@ namespace symma {
 Json columns_of(const std::vector<std::string>& runs);
 
 std::string columns_table(const Json&);
+
+// How a run was judged. Throws UserError where no task's scores are there.
+const std::vector<Judgement>& judged(ScoreFiles&, const std::string& run);
 
 }  // namespace symma

@@ -23,7 +23,7 @@ void add_export(CLI::App&);
 void add_compare(CLI::App&);
 void add_report(CLI::App&);
 // `parts` as `symma list --json` has them; `schema` of experiment files.
-void add_list(CLI::App&, std::function<Json()> parts, std::function<std::string()> schema);
+void add_list(CLI::App&, std::function<Json()> parts, std::function<Json()> schema);
 void add_bench(CLI::App&);
 void add_sweep(CLI::App&);
 void add_scorecard(CLI::App&);
@@ -41,8 +41,7 @@ std::string man_page(const CLI::App&);
 
 // A word of a command, in quotes where a shell would read it otherwise.
 std::string shell_word(const std::string&);
-
-std::string in_folder(const std::string& folder, const std::string& file);
+std::string quoted(const std::string&);  // always in quotes
 
 // " of 7 homes", of an object that has "groups" and "group_word"; "" of one that has not.
 std::string groups_words(const Json&);

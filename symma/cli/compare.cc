@@ -5,7 +5,8 @@
 #include "symma/cli/columns.h"
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
-#include "symma/eval/standing.h"
+#include "symma/core/files.h"
+#include "symma/report/data.h"
 #include "symma/report/report.h"
 
 namespace symma {
@@ -18,21 +19,13 @@ struct CompareArguments {
   bool paired = false, columns = false, one_number = false, json = false;
 };
 
-std::vector<Judgement> judged(const std::string& run) {
-  auto out = judgements(run);
-  if (out.empty())
-    throw UserError(run, "has no scores of single tasks",
-                    "symma eval " + run + " judges the run and writes them");
-  return out;
-}
-
 Json pair_runs(const CompareArguments& a) {
   if (a.runs.size() != 2)
     throw UserError("symma compare --paired", fmt::format("got {} runs", a.runs.size()),
                     "name two of them, judged on the same tasks");
-  const auto ones = judged(a.runs[0]), twos = judged(a.runs[1]);
-  const std::string both = a.runs[0] + " and " + a.runs[1];
   ScoreFiles files;
+  const auto &ones = judged(files, a.runs[0]), &twos = judged(files, a.runs[1]);
+  const std::string both = a.runs[0] + " and " + a.runs[1];
   const auto found = same_tasks(files, a.runs[0], a.runs[1]);
   if (!found) {
     const std::string differs = tasks_differ(ones[0].eval["judged_on"], twos[0].eval["judged_on"]);
@@ -55,12 +48,11 @@ Json pair_runs(const CompareArguments& a) {
     if (scores.size() != it->second.size())
       throw UserError(both, "have scores of different numbers of tasks", "judge both again");
     const Paired p = compare_paired(scores, it->second, higher, groups);
-    const auto number = [](double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); };
     rows.push_back({{"steps", steps},
-                    {"a", number(p.a)},
-                    {"b", number(p.b)},
-                    {"difference", number(p.difference)},
-                    {"ci95", number(p.ci95)},
+                    {"a", json_of(p.a)},
+                    {"b", json_of(p.b)},
+                    {"difference", json_of(p.difference)},
+                    {"ci95", json_of(p.ci95)},
                     {"a_better", p.better},
                     {"told_apart", p.apart()}});
   }

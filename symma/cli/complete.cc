@@ -26,12 +26,6 @@ std::vector<std::string> flags_of(const CLI::App& c) {
   return out;
 }
 
-std::string quoted(const std::string& s) {
-  std::string out = "'";
-  for (char c : s) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 std::string bash(const CLI::App& app) {
   std::vector<std::string> names;
   std::string cases;

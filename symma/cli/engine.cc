@@ -40,7 +40,7 @@ void add_all(CLI::App& app) {
   add_export(app);
   add_compare(app);
   add_report(app);
-  add_list(app, parts_of_registry, [] { return experiment_schema().dump(1); });
+  add_list(app, parts_of_registry, experiment_schema);
   add_bench(app);
   add_sweep(app);
   add_scorecard(app);

@@ -23,6 +23,13 @@ std::string words_of(const Json& option) {
   return option["doc"].get<std::string>() + (range.empty() ? "" : " (" + range + ")");
 }
 
+// A setting with its reason behind it, or above it where both are too long for a line.
+std::string explained(const std::string& line, const std::string& why) {
+  if (why.empty()) return line + "\n";
+  const bool fits = line.find('\n') == std::string::npos && line.size() + why.size() + 4 <= kWidth;
+  return fits ? fmt::format("{}  # {}\n", line, why) : comment(why) + line + "\n";
+}
+
 std::string section_text(const SectionText& s) {
   std::string out;
   if (!s.name.empty()) out += fmt::format("\n[{}]\n", s.name);
@@ -34,16 +41,8 @@ std::string section_text(const SectionText& s) {
       if (o["name"] == name) return words_of(o);
     return "";
   };
-  for (const auto& one : s.set) {
-    const std::string why = one.why.empty() ? doc(one.name) : one.why;
-    const std::string line = fmt::format("{} = {}", one.name, one.value);
-    if (why.empty())
-      out += line + "\n";
-    else if (line.find('\n') == std::string::npos && line.size() + why.size() + 4 <= kWidth)
-      out += fmt::format("{}  # {}\n", line, why);
-    else
-      out += comment(why) + line + "\n";
-  }
+  for (const auto& one : s.set)
+    out += explained(fmt::format("{} = {}", one.name, one.value), one.why.empty() ? doc(one.name) : one.why);
   bool first = true;
   for (const auto& o : options) {
     const auto name = o["name"].get<std::string>();
@@ -53,9 +52,7 @@ std::string section_text(const SectionText& s) {
       continue;
     if (first) out += "# At their defaults:\n";
     first = false;
-    const std::string line = fmt::format("#{} = {}", name, o["default"].dump()), words = words_of(o);
-    out += line.size() + words.size() + 4 <= kWidth ? fmt::format("{}  # {}\n", line, words)
-                                                    : comment(words) + line + "\n";
+    out += explained(fmt::format("#{} = {}", name, o["default"].dump()), words_of(o));
   }
   std::replace(out.begin(), out.end(), kBlank, ' ');
   return out;

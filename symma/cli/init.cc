@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <set>
 
 #include "symma/cli/commands.h"
@@ -22,8 +21,6 @@
 
 namespace symma {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct InitArguments {
   std::string kind, world, out;
@@ -48,17 +45,18 @@ std::string title(const std::string& what, const std::string& out) {
          "\n";
 }
 
-std::string number(int64_t n) {
-  return fmt::format("{}", n);
+std::string between(int64_t least, int64_t most) {
+  return least == most ? fmt::format("{}", most) : fmt::format("{} to {}", least, most);
 }
 
 SectionText top(const std::string& description, int64_t agents, const char* share, int64_t rounds,
                 int64_t tasks) {
   SectionText s;
   s.set = {{"description", toml_string(description)}};
-  if (share) s.set.push_back({"agents", number(agents), share});
-  s.set.push_back({"rounds", number(rounds), "meta-updates of every agent; more: better, and longer"});
-  s.set.push_back({"tasks", number(tasks), "of each agent, in each round"});
+  if (share) s.set.push_back({"agents", std::to_string(agents), share});
+  s.set.push_back(
+      {"rounds", std::to_string(rounds), "meta-updates of every agent; more: better, and longer"});
+  s.set.push_back({"tasks", std::to_string(tasks), "of each agent, in each round"});
   return s;
 }
 
@@ -92,28 +90,22 @@ std::string example_table() {
 }
 
 std::string table_text(const InitArguments& a, const Proposal& p, int64_t agents) {
-  const auto why = [&](const std::string& role) {
-    for (const auto& [name, reason] : p.why)
-      if (name == role) return reason;
-    return std::string();
-  };
   const std::string group = shown(p.roles.group), target = shown(p.roles.target);
   SectionText task{"task", "TaskFamily", "table", "", {}, {"known"}};
-  task.set = {
-      {"path", toml_string(a.data[0])},
-      {"group", toml_string(p.roles.group),
-       fmt::format("names the task of a row: {} groups of {} rows. Chosen {}", p.groups,
-                   p.fewest == p.most ? number(p.most) : fmt::format("{} to {}", p.fewest, p.most),
-                   why("group"))},
-      {"target", toml_string(p.roles.target), fmt::format("what is predicted. Chosen {}", why("target"))},
-      {"predict", p.classes ? "\"classification\"" : "\"regression\"",
-       p.classes ? "the target is a class"
-                 : "the target is a number; \"classification\" where it is a class"}};
+  task.set = {{"path", toml_string(a.data[0])},
+              {"group", toml_string(p.roles.group),
+               fmt::format("names the task of a row: {} groups of {} rows. Chosen {}", p.groups,
+                           between(p.fewest, p.most), p.why.at("group"))},
+              {"target", toml_string(p.roles.target),
+               fmt::format("what is predicted. Chosen {}", p.why.at("target"))},
+              {"predict", p.classes ? "\"classification\"" : "\"regression\"",
+               p.classes ? "the target is a class"
+                         : "the target is a number; \"classification\" where it is a class"}};
   if (!p.roles.time.empty())
     task.set.push_back({"time", toml_string(p.roles.time),
                         fmt::format("the moment of a row: what is learned from comes before what is judged. "
                                     "Chosen {}",
-                                    why("time"))});
+                                    p.why.at("time"))});
   std::vector<std::string> out_of;
   for (const auto& [name, reason] : p.left_out) out_of.push_back(fmt::format("{} ({})", shown(name), reason));
   task.set.push_back({"features", toml_list(p.roles.features),
@@ -124,13 +116,13 @@ std::string table_text(const InitArguments& a, const Proposal& p, int64_t agents
                         p.roles.missing == "row"
                             ? "rows with an empty cell are left out"
                             : "an empty cell becomes its column's mean, and another column says where"});
-  task.set.push_back({"shots", number(p.shots),
+  task.set.push_back({"shots", std::to_string(p.shots),
                       p.classes && p.balanced ? "rows of each class to learn from, in a task"
                                               : "rows of a group to learn from, in a task"});
   if (p.classes && !p.balanced)
     task.set.push_back(
         {"balanced", "false", "some groups lack rows of some class, so shots come as they are"});
-  task.set.push_back({"queries", number(p.queries), "and to be judged on, while training"});
+  task.set.push_back({"queries", std::to_string(p.queries), "and to be judged on, while training"});
   if (p.skip) task.set.push_back({"short_groups", "\"skip\"", "groups with too few rows are left out"});
   if (p.split != "auto")
     task.set.push_back({"split", toml_string(p.split),
@@ -189,22 +181,16 @@ Begun begin_table(InitArguments& a) {
       if (refused.empty()) refused = std::string(e.wrong()) + (e.remedy().empty() ? "" : "; " + e.remedy());
       continue;
     }
-    const std::string sizes = p.fewest == p.most ? number(p.most) : fmt::format("{} to {}", p.fewest, p.most);
-    const auto reason = [&](const char* role) {
-      for (const auto& [name, why] : p.why)
-        if (name == role) return why;
-      return std::string();
-    };
     out.said.push_back(fmt::format("{}: {} rows, {} columns", a.data[0], csv.rows.size(), csv.header.size()));
     out.said.push_back(fmt::format("  group     {:<16} {}; {} groups of {} rows", shown(p.roles.group),
-                                   reason("group"), p.groups, sizes));
-    out.said.push_back(fmt::format("  target    {:<16} {}; {}", shown(p.roles.target), reason("target"),
+                                   p.why.at("group"), p.groups, between(p.fewest, p.most)));
+    out.said.push_back(fmt::format("  target    {:<16} {}; {}", shown(p.roles.target), p.why.at("target"),
                                    p.classes ? "a class" : "a number"));
     out.said.push_back(
         p.roles.time.empty()
             ? std::string("  time      none             no column is a date, or is called a time "
                           "and rises in every group")
-            : fmt::format("  time      {:<16} {}", shown(p.roles.time), reason("time")));
+            : fmt::format("  time      {:<16} {}", shown(p.roles.time), p.why.at("time")));
     std::vector<std::string> features;
     for (const auto& name : p.roles.features) features.push_back(shown(name));
     if (features.size() > 12) {
@@ -255,15 +241,15 @@ Begun begin_images(const InitArguments& a) {
   const int64_t ways = std::clamp<int64_t>(classes / 4, 2, 5), shots = fewest >= 30 ? 5 : 1;
   const std::string split = nested && alphabets.size() >= 10 ? "alphabet" : "class";
   SectionText task{"task", "TaskFamily", "images", "", {}, {"known"}};
-  const std::string sizes = fewest == most ? number(most) : fmt::format("{} to {}", fewest, most);
+  const std::string sizes = between(fewest, most);
   task.set = {
       {"path", toml_list(a.data),
        fmt::format("{} classes of {} images{}", classes, sizes,
                    nested ? fmt::format(", of {} alphabets", alphabets.size()) : "")},
-      {"ways", number(ways)},
-      {"shots", number(shots)},
-      {"queries", number(std::min<int64_t>(5, fewest - shots))},
-      {"test_queries", number(std::min<int64_t>(15, fewest - shots))},
+      {"ways", std::to_string(ways)},
+      {"shots", std::to_string(shots)},
+      {"queries", std::to_string(std::min<int64_t>(5, fewest - shots))},
+      {"test_queries", std::to_string(std::min<int64_t>(15, fewest - shots))},
       {"channels", colour ? "3" : "1", colour ? "they are in colour" : "ink, dark on light; 3: colours"},
       {"rotations", nested && !colour ? "true" : "false",
        "whether a training class turned by 90, 180 and 270 degrees is another class: so for letters, not for "
@@ -305,7 +291,7 @@ Begun begin_world(const InitArguments& a) {
   const EnvSpec& spec = world->spec();
   constexpr int64_t kCopies = 16, kSteps = 2'000'000;
   const int64_t rounds = std::clamp<int64_t>(kSteps / (kCopies * std::max<int64_t>(1, spec.limit)), 20, 2000);
-  SectionText task{"task", "TaskFamily", "control", "", {{"copies", number(kCopies)}}, {"world"}};
+  SectionText task{"task", "TaskFamily", "control", "", {{"copies", std::to_string(kCopies)}}, {"world"}};
   if (const auto* varied = dynamic_cast<const HasTasks*>(world.get())) {
     std::vector<std::string> names;
     for (const auto& p : varied->task_parameters())

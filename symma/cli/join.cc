@@ -1,7 +1,6 @@
 // symma join FILE.toml: takes part, with agents of one's own, in a fleet that is trained elsewhere.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "symma/cli/commands.h"
@@ -107,10 +106,7 @@ void run_join(JoinArguments a) {
   Party party(lines->place(), lines->parts(), *lines,
               Entry::read(lines->entry(), static_cast<int64_t>(lines->parts().size())).run);
   RunState state;
-  const TrainHooks hooks{.progress = [](const Progress&) {},
-                         .stop = [] { return stopped_by() != 0; },
-                         .save = [] { return false; },
-                         .news = say};
+  const TrainHooks hooks{.stop = [] { return stopped_by() != 0; }, .news = say};
   bool done = false;
   try {
     done = train_together(e, a.run, hooks, party, state);

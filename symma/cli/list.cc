@@ -68,7 +68,7 @@ void run_list(const Json& all, const std::string& only, bool json, bool markdown
 
 }  // namespace
 
-void add_list(CLI::App& app, std::function<Json()> parts, std::function<std::string()> schema) {
+void add_list(CLI::App& app, std::function<Json()> parts, std::function<Json()> schema) {
   struct Arguments {
     std::string kind;
     bool json = false, markdown = false, schema = false;
@@ -81,7 +81,7 @@ void add_list(CLI::App& app, std::function<Json()> parts, std::function<std::str
   c->add_flag("--schema", a->schema, "the JSON Schema of experiment files, for editors");
   c->callback([a, parts, schema] {
     if (a->schema)
-      fmt::print("{}\n", schema());
+      fmt::print("{}\n", schema().dump(1));
     else
       run_list(parts(), a->kind, a->json, a->markdown);
   });

@@ -47,7 +47,7 @@ void add_light_commands(CLI::App& app) {
   add_report(app);
   add_list(
       app, [] { return parse_json(*answer("list --json")); },
-      [] { return std::string(answer("list --schema")->substr(0, answer("list --schema")->size() - 1)); });
+      [] { return parse_json(*answer("list --schema")); });
 #ifdef SYMMA_WATCH
   add_watch(app);
 #endif

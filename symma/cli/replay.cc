@@ -6,6 +6,7 @@
 #include "symma/cli/commands.h"
 #include "symma/cli/reopen.h"
 #include "symma/core/errors.h"
+#include "symma/core/files.h"
 #include "symma/fleet/replay.h"
 
 namespace symma {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "symma/cli/commands.h"
+#include "symma/core/files.h"
 #include "symma/report/report.h"
 
 namespace symma {

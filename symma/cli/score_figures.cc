@@ -8,6 +8,7 @@
 #include "symma/cli/batch.h"
 #include "symma/cli/commands.h"
 #include "symma/cli/reopen.h"
+#include "symma/core/files.h"
 #include "symma/core/record.h"
 #include "symma/eval/scores.h"
 #include "symma/fleet/checkpoint.h"

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cstring>
-#include <filesystem>
 
 #include "symma/cli/commands.h"
 #include "symma/report/format.h"
@@ -12,16 +11,16 @@
 
 namespace symma {
 
-std::string in_folder(const std::string& folder, const std::string& file) {
-  return (std::filesystem::path(folder) / file).string();
+std::string quoted(const std::string& s) {
+  std::string out = "'";
+  for (char c : s) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
 }
 
 std::string shell_word(const std::string& s) {
   const auto plain = [](unsigned char c) { return std::isalnum(c) || std::strchr("_-./+,:@%=", c); };
   if (!s.empty() && std::all_of(s.begin(), s.end(), plain)) return s;
-  std::string out = "'";
-  for (char c : s) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
+  return quoted(s);
 }
 
 std::string groups_words(const Json& eval) {

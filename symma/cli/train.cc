@@ -3,11 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 
@@ -16,6 +14,7 @@
 #include "symma/cli/processes.h"
 #include "symma/cli/signals.h"
 #include "symma/core/errors.h"
+#include "symma/core/files.h"
 #include "symma/core/interrupt.h"
 #include "symma/core/parallel.h"
 #include "symma/fleet/account.h"

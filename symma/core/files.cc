@@ -125,4 +125,8 @@ void make_folder(const std::string& path) {
                     "choose a folder that you may write, with --out");
 }
 
+std::string in_folder(const std::string& folder, const std::string& file) {
+  return (std::filesystem::path(folder) / file).string();
+}
+
 }  // namespace symma

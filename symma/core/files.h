@@ -25,4 +25,7 @@ void write_file(const std::string& path, std::span<const std::string_view> parts
 // Makes the folder and its parents. Throws UserError where that cannot be.
 void make_folder(const std::string& path);
 
+// The path of a file in a folder.
+std::string in_folder(const std::string& folder, const std::string& file);
+
 }  // namespace symma

@@ -5,13 +5,11 @@
 #include <atomic>
 #include <cstdint>
 
-#include "symma/core/steadfast.h"
-
 namespace symma {
 namespace {
 
 std::atomic<int64_t> asked_at{0};  // nanoseconds; 0: not asked
-std::atomic<int> expendable{0};
+std::atomic<int> expendable{0}, steadfast{0};
 static_assert(std::atomic<int64_t>::is_always_lock_free);
 
 // clock_gettime may be called in a signal's handler, std::chrono does not say so.
@@ -40,6 +38,14 @@ Expendable::Expendable(bool yes) noexcept : by_(yes ? 1 : 0) {
 
 Expendable::~Expendable() {
   expendable.fetch_sub(by_);
+}
+
+Steadfast::Steadfast() noexcept {
+  steadfast.fetch_add(1);
+}
+
+Steadfast::~Steadfast() {
+  steadfast.fetch_sub(1);
 }
 
 }  // namespace symma

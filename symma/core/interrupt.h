@@ -2,7 +2,7 @@
 //
 // Work that takes a while asks `check_interrupted` between its pieces (parallel_for does it for all of them).
 // Where nothing is lost by giving up, it throws at once; else when the piece of work at hand has not ended
-// for kPatience.
+// for kPatience; where others wait for it, not at all.
 #pragma once
 
 #include <exception>
@@ -30,6 +30,15 @@ class Expendable {
 
  private:
   int by_;
+};
+
+// While one lives, work is not given up in the middle: others wait for it.
+class Steadfast {
+ public:
+  Steadfast() noexcept;
+  ~Steadfast();
+  Steadfast(const Steadfast&) = delete;
+  Steadfast& operator=(const Steadfast&) = delete;
 };
 
 }  // namespace symma

@@ -160,23 +160,6 @@ std::string CopiesOf<Action>::place(int64_t copy) const {
 }
 
 template <class Action>
-void CopiesOf<Action>::allocate(Frame& frame) const {
-  const int64_t e = spec_.copies, a = spec_.agents;
-  frame.obs = at::zeros({e, a, spec_.obs}, at::kFloat);
-  frame.reward = at::zeros({e, a}, at::kFloat);
-  frame.terminated = at::zeros({e}, at::kBool);
-  frame.truncated = at::zeros({e}, at::kBool);
-  frame.mask = at::zeros({e, a, spec_.actions}, at::kBool);
-  for (int64_t i = 0; i < a; ++i) frame.mask.select(1, i).narrow(1, 0, spec_.agent_actions[i]).fill_(true);
-  frame.state = frame.obs.view({e, spec_.state});
-  frame.final_obs = at::zeros_like(frame.obs);
-  frame.final_state = frame.final_obs.view({e, spec_.state});
-  if (!spec_.leaving) return;
-  frame.present = at::ones({e, a}, at::kBool);
-  frame.final_present = at::ones({e, a}, at::kBool);
-}
-
-template <class Action>
 void CopiesOf<Action>::check_frame(const Frame& frame) const {
   const int64_t e = spec_.copies, a = spec_.agents;
   if (!frame.obs.defined() || !frame.mask.defined() ||
@@ -224,7 +207,7 @@ void CopiesOf<Action>::reset(Rng rng, Frame& frame) {
   if (frame.obs.defined())
     check_frame(frame);
   else
-    allocate(frame);
+    allocate(spec_, frame);
   const Shown to = shown(frame);
   parallel_for(spec_.copies, kGrain, [&](int64_t first, int64_t last) {
     for (int64_t e = first; e < last; ++e) {

@@ -172,7 +172,6 @@ class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable
   void space_levels(int64_t levels);                            // turns numbers to set into choices
   Tensor looked_up(const Tensor& choices, const Frame&) const;  // as numbers, [E, A, m]
   void check_frame(const Frame&) const;
-  void allocate(Frame&) const;
 
   EnvSpec spec_;
   const int64_t first_;

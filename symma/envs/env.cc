@@ -44,4 +44,20 @@ Tensor nearest_choices(const EnvSpec& spec, const Tensor& numbers) {
   return out;
 }
 
+void allocate(const EnvSpec& spec, Frame& frame) {
+  const int64_t e = spec.copies, a = spec.agents;
+  frame.obs = at::zeros({e, a, spec.obs}, at::kFloat);
+  frame.reward = at::zeros({e, a}, at::kFloat);
+  frame.terminated = at::zeros({e}, at::kBool);
+  frame.truncated = at::zeros({e}, at::kBool);
+  frame.mask = at::zeros({e, a, spec.actions}, at::kBool);
+  for (int64_t i = 0; i < a; ++i) frame.mask.select(1, i).narrow(1, 0, spec.agent_actions[i]).fill_(true);
+  frame.state = frame.obs.view({e, spec.state});
+  frame.final_obs = at::zeros_like(frame.obs);
+  frame.final_state = frame.final_obs.view({e, spec.state});
+  if (!spec.leaving) return;
+  frame.present = at::ones({e, a}, at::kBool);
+  frame.final_present = at::ones({e, a}, at::kBool);
+}
+
 }  // namespace symma

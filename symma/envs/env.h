@@ -70,6 +70,9 @@ struct Frame {
   Tensor final_present;  // [E, A] bool: who was there at the end, for the same copies as final_obs
 };
 
+// Gives a frame its tensors: zeros, an all-true mask of each agent's own actions, everybody present.
+void allocate(const EnvSpec&, Frame&);
+
 // At the boundary. With `auto_reset` (the default) a copy that ends at a step starts its next episode within
 // it: reward, terminated and truncated are those of the step that ended it, obs, state and mask are the first
 // of the new episode, final_obs and final_state the last of the old. Without, a copy that has ended stays as

@@ -1,39 +1,34 @@
 #include "symma/eval/standing.h"
-#include "symma/core/record.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <numeric>
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
+#include "symma/core/record.h"
 
 namespace symma {
-namespace {
-
-std::string inside(const std::string& folder, const std::string& file) {
-  return (std::filesystem::path(folder) / file).string();
-}
-
-}  // namespace
 
 std::string Judgement::scores() const {
-  return inside(run, file == "eval.json" ? "eval_scores.csv" : "scores.csv");
+  return in_folder(run, file == "eval.json" ? "eval_scores.csv" : "scores.csv");
 }
 
 std::vector<Judgement> judgements(const std::string& run) {
   std::vector<Judgement> out;
+  std::string learner;
   for (const char* file : {"summary.json", "eval.json"}) {
-    const std::string path = inside(run, file);
+    const std::string path = in_folder(run, file);
     if (!is_there(path)) continue;
     const Json all = parse_json(read_file(path));
+    if (all.is_object()) learner = all.value("learner", learner);
     const Json eval = !all.is_object() ? Json() : all.contains("eval") ? all["eval"] : all;
-    if (eval.is_object() && eval.contains("judged_on")) out.push_back({run, file, eval});
+    if (eval.is_object() && eval.contains("judged_on")) out.push_back({run, file, eval, learner});
   }
-  if (out.empty() && !is_there(inside(run, "experiment.toml")) && !is_there(inside(run, "summary.json")))
+  if (out.empty() && !is_there(in_folder(run, "experiment.toml")) &&
+      !is_there(in_folder(run, "summary.json")))
     throw UserError(run, "holds no run", "name a folder that symma train wrote");
   return out;
 }

@@ -15,6 +15,7 @@ namespace symma {
 struct Judgement {
   std::string run, file;
   Json eval;
+  std::string learner;         // "" where the run does not say
   std::string scores() const;  // the path of its file of scores
 };
 

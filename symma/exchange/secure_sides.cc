@@ -157,6 +157,7 @@ Result<Sealed> AgentSide::share(const CheckedAdverts& checked) {
       return {{}, call(to) + " advertised a key of small order"};
     out[to] = seal({keys[to], seeds[to]}, key);
   }
+  own_ = {keys[me_], seeds[me_]};
   adverts_ = adverts;
   stage_ = Stage::kMask;
   return {out, ""};
@@ -210,10 +211,7 @@ Result<Revealed> AgentSide::reveal(const CheckedConsents& consents) {
   for (int64_t v : sharing_) {
     Shares shares;
     if (v == me_) {
-      shares.key =
-          split_key(mask_secret_, setting_.agents, setting_.threshold, derive(share_seed_, "key"))[me_];
-      shares.seed =
-          split_key(self_seed_, setting_.agents, setting_.threshold, derive(share_seed_, "seed"))[me_];
+      shares = own_;
     } else {
       Key key;
       if (!agree(seal_secret_, adverts_.at(v).seal_key, "seal", setting_.round, v, me_, key) ||
@@ -258,9 +256,11 @@ std::string ServerSide::advertised(int64_t from, const SignedAdvert& a) {
   Key point;
   for (const Key& key : {a.keys.seal_key, a.keys.mask_key})
     if (!agree(probe, key, "probe", 0, 0, 0, point)) return call(from) + " advertised a key of small order";
-  for (const auto& [other, before] : adverts_)
-    if (a.keys.seal_key == before.keys.seal_key || a.keys.mask_key == before.keys.mask_key)
-      return call(from) + " advertised a key of " + call(other);
+  if (a.keys.seal_key == a.keys.mask_key) return call(from) + " advertised one key twice";
+  for (const Key& key : {a.keys.seal_key, a.keys.mask_key})
+    if (const auto it = owner_.find(key); it != owner_.end())
+      return call(from) + " advertised a key of " + call(it->second);
+  owner_[a.keys.seal_key] = owner_[a.keys.mask_key] = from;
   adverts_[from] = a;
   return "";
 }

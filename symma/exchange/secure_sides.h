@@ -88,6 +88,7 @@ class AgentSide {
   Key seal_secret_, mask_secret_, self_seed_, share_seed_;
   Stage stage_ = Stage::kAdvertise;
   Adverts adverts_;
+  Shares own_;  // of its own secrets
   Sealed received_;
   Agents sharing_, survivors_, unopened_;
 };
@@ -119,6 +120,7 @@ class ServerSide {
   Roster roster_;
   Stage stage_ = Stage::kAdverts;
   SignedAdverts adverts_;
+  std::map<Key, int64_t> owner_;      // whose key each is
   std::map<int64_t, Sealed> sealed_;  // by sender, then by receiver
   std::map<int64_t, std::vector<uint64_t>> masked_;
   Agents survivors_, liars_;

@@ -155,13 +155,18 @@ class Part {
     if (reach().server && next != Kind::kReveal) ways_.down(after, ways_.outside(), {});
   }
 
+  template <class T>
+  using Take = std::string (secure::ServerSide::*)(int64_t, const T&);
+  template <class T>
+  using Close = secure::Result<T> (secure::ServerSide::*)();
+
   // A message of an agent of here, to the server here or elsewhere.
-  template <class T, class Take>
-  void say(Kind kind, int64_t u, const secure::Result<T>& message, size_t bytes, const Take& take) {
+  template <class T>
+  void say(Kind kind, int64_t u, const secure::Result<T>& message, size_t bytes, Take<T> take) {
     if (!message.ok()) return drop(kind, u, message.fault);
     count_up(u, bytes);
     if (server_) {
-      note(take(*server_, message.value));
+      note(((*server_).*take)(u, message.value));
     } else if constexpr (std::is_same_v<T, Bytes>) {
       ways_.up(kind, u, message.value);
     } else {
@@ -178,13 +183,13 @@ class Part {
   }
 
   // At the server: messages of agents elsewhere who have answered so far.
-  template <class Read, class Take>
-  void listen(Kind kind, const Read& read, const Take& take) {
+  template <class T>
+  void listen(Kind kind, const auto& read, Take<T> take) {
     if (!server_) return;
     secure::Agents still;
     for (const auto& [u, bytes] : ways_.heard(kind, answering_)) {
       const auto message = read(bytes);
-      const std::string fault = message ? take(*server_, u, *message) : "a letter that is none";
+      const std::string fault = message ? ((*server_).*take)(u, *message) : "a letter that is none";
       note(fault);
       if (fault.empty()) still.insert(u);
     }
@@ -192,14 +197,15 @@ class Part {
   }
 
   // What the server says as it closes a stage, here and elsewhere; nothing where it says no.
-  template <class T, class Write, class Read>
-  std::optional<T> tell(Kind kind, Kind next, const secure::Result<T>* closed, const Write& write,
-                        const Read& read) {
+  template <class T>
+  std::optional<T> tell(Kind kind, Close<T> close, const auto& write, const auto& read) {
     if (!server_ && (reach().server || alive_.empty())) return {};
+    const auto next = static_cast<Kind>(static_cast<int>(kind) + 1);
     if (server_) {
-      write(closed->ok() ? &closed->value : nullptr);
-      if (closed->ok()) return closed->value;
-      give_up(next, closed->fault);
+      secure::Result<T> closed = ((*server_).*close)();
+      write(closed.ok() ? &closed.value : nullptr);
+      if (closed.ok()) return std::move(closed.value);
+      give_up(next, closed.fault);
       return {};
     }
     std::optional<T> out;
@@ -208,27 +214,22 @@ class Part {
     return out;
   }
   template <class T>
-  std::optional<T> tell_all(Kind kind, Kind next, const secure::Result<T>* closed, const auto& bytes,
-                            const auto& read) {
+  std::optional<T> tell_all(Kind kind, Close<T> close, const auto& bytes, const auto& read) {
     return tell<T>(
-        kind, next, closed,
+        kind, close,
         [&](const T* value) { ways_.down(kind, ways_.outside(), value ? bytes(*value) : Bytes()); }, read);
   }
 
   void advertise() {
     for (int64_t u : secure::Agents(alive_))
       say(Kind::kAdvert, u, sides_.at(u).advertise(), sizeof(secure::SignedAdvert),
-          [u](auto& server, const auto& a) { return server.advertised(u, a); });
-    listen(Kind::kAdvert, secure::read_advert,
-           [](auto& server, int64_t u, const auto& a) { return server.advertised(u, a); });
+          &secure::ServerSide::advertised);
+    listen(Kind::kAdvert, secure::read_advert, &secure::ServerSide::advertised);
   }
 
   void share() {
-    std::optional<secure::Result<secure::SignedAdverts>> closed;
-    if (server_) closed = server_->adverts();
-    const auto adverts = tell_all<secure::SignedAdverts>(
-        Kind::kAdverts, Kind::kShares, closed ? &*closed : nullptr,
-        [](const auto& all) { return secure::write(all); },
+    const auto adverts = tell_all(
+        Kind::kAdverts, &secure::ServerSide::adverts, [](const auto& all) { return secure::write(all); },
         [&](const Bytes& b) { return secure::read_adverts(b, n()); });
     if (!adverts) return;
     if (server_)
@@ -239,12 +240,11 @@ class Part {
       const auto sealed = sides_.at(u).share(checked.value);
       size_t bytes = 0;
       for (const auto& [v, b] : sealed.value) bytes += b.size();
-      say(Kind::kShares, u, sealed, bytes,
-          [u](auto& server, const auto& shares) { return server.shared(u, shares); });
+      say(Kind::kShares, u, sealed, bytes, &secure::ServerSide::shared);
     }
     listen(
         Kind::kShares, [&](const Bytes& b) { return secure::read_shares(b, n()); },
-        [](auto& server, int64_t u, const auto& shares) { return server.shared(u, shares); });
+        &secure::ServerSide::shared);
   }
 
   // To each process what is for its agents, and to those who have not said where they live that there is
@@ -263,11 +263,8 @@ class Part {
   }
 
   void mask(const Tensor& rows, const std::vector<bool>& stays) {
-    std::optional<secure::Result<secure::Inboxes>> closed;
-    if (server_) closed = server_->shares();
-    auto inboxes = tell<secure::Inboxes>(
-        Kind::kInbox, Kind::kMasked, closed ? &*closed : nullptr,
-        [&](const secure::Inboxes* all) { hand_out(all); },
+    auto inboxes = tell(
+        Kind::kInbox, &secure::ServerSide::shares, [&](const secure::Inboxes* all) { hand_out(all); },
         [&](const Bytes& b) { return secure::read_inboxes(b, n()); });
     if (!inboxes) return;
     if (server_)
@@ -280,19 +277,15 @@ class Part {
         continue;
       }
       const auto message = sides_.at(u).mask((*inboxes)[u], fixed_.encode(rows[place], n()));
-      say(Kind::kMasked, u, message, message.value.size(),
-          [u](auto& server, const auto& bytes) { return server.masked(u, bytes); });
+      say(Kind::kMasked, u, message, message.value.size(), &secure::ServerSide::masked);
     }
     listen(
-        Kind::kMasked, [](const Bytes& b) { return std::optional<Bytes>(b); },
-        [](auto& server, int64_t u, const auto& bytes) { return server.masked(u, bytes); });
+        Kind::kMasked, [](const Bytes& b) { return std::optional<Bytes>(b); }, &secure::ServerSide::masked);
   }
 
   void consent() {
-    std::optional<secure::Result<secure::Agents>> closed;
-    if (server_) closed = server_->survivors();
-    survivors_ = tell_all<secure::Agents>(
-        Kind::kSurvivors, Kind::kConsent, closed ? &*closed : nullptr,
+    survivors_ = tell_all(
+        Kind::kSurvivors, &secure::ServerSide::survivors,
         [&](const auto& some) { return secure::write(some, n()); },
         [&](const Bytes& b) { return secure::read_survivors(b, n()); });
     if (!survivors_) return;
@@ -300,17 +293,13 @@ class Part {
       for (int64_t u : *survivors_) count_down(u, static_cast<size_t>((n() + 7) / 8));
     for (int64_t u : secure::Agents(alive_))
       say(Kind::kConsent, u, sides_.at(u).consent(*survivors_), sizeof(secure::Signature),
-          [u](auto& server, const auto& signature) { return server.consented(u, signature); });
-    listen(Kind::kConsent, secure::read_consent,
-           [](auto& server, int64_t u, const auto& signature) { return server.consented(u, signature); });
+          &secure::ServerSide::consented);
+    listen(Kind::kConsent, secure::read_consent, &secure::ServerSide::consented);
   }
 
   SecureSum reveal() {
-    std::optional<secure::Result<secure::Consents>> closed;
-    if (server_) closed = server_->consents();
-    const auto consents = tell_all<secure::Consents>(
-        Kind::kConsents, Kind::kReveal, closed ? &*closed : nullptr,
-        [](const auto& all) { return secure::write(all); },
+    const auto consents = tell_all(
+        Kind::kConsents, &secure::ServerSide::consents, [](const auto& all) { return secure::write(all); },
         [&](const Bytes& b) { return secure::read_consents(b, n()); });
     if (!consents) return {};
     if (server_)
@@ -322,11 +311,11 @@ class Part {
       const auto shares = sides_.at(u).reveal(agreed.value);
       say(Kind::kReveal, u, shares,
           sizeof(secure::Share) * (shares.value.seed_shares.size() + shares.value.key_shares.size()),
-          [u](auto& server, const auto& r) { return server.revealed(u, r); });
+          &secure::ServerSide::revealed);
     }
     listen(
         Kind::kReveal, [&](const Bytes& b) { return secure::read_revealed(b, n()); },
-        [](auto& server, int64_t u, const auto& r) { return server.revealed(u, r); });
+        &secure::ServerSide::revealed);
     if (!server_) return {};
     const auto sum = server_->sum();
     if (!sum.ok()) return note(sum.fault), SecureSum{};

@@ -169,23 +169,26 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
   const auto waiting = [&](int64_t edge) {
     return s.receiver.late.empty() ? nullptr : &s.receiver.late[edge];
   };
+  const auto arrived = [&](int64_t id, Form form, const Tensor& row, Arrival* late) {
+    return arrive(journey_of(x.faults, id, r.agents, up),
+                  form == Form::kNothing ? Arrival{} : Arrival{number, false, row}, late);
+  };
   SecureSum secure;
   if (x.server.secure) {
     // The protocol's own messages are sent and counted instead.
     std::vector<bool> stays(r.ids.size(), false);
-    for (size_t i = 0; i < r.ids.size(); ++i) {
-      const Arrival sent = said.form[i] == Form::kNothing ? Arrival{} : Arrival{number, false, {}};
-      stays[i] = arrive(journey_of(x.faults, r.ids[i], r.agents, up), sent, nullptr).number > 0;
-    }
+    for (size_t i = 0; i < r.ids.size(); ++i)
+      stays[i] = arrived(r.ids[i], said.form[i], {}, nullptr).number > 0;
     secure = secure_sum(x, s, said.rows, who, stays, own.split("secure"), elsewhere);
-  }
-  for (int64_t id : x.server.secure ? std::vector<int64_t>() : who) {
-    const int64_t i = r.place(id);
-    if (i < 0) continue;
-    if (said.form[i] != Form::kNothing)
-      s.bits[2 * id] += sent_bits(journey_of(x.faults, id, r.agents, up), said.bits[i]);
-    if (!r.server)
-      elsewhere->send({id, {r.agents}, number, Letter::Kind::kSaid, pack(said.content(i), s.type)});
+  } else {
+    for (int64_t id : who) {
+      const int64_t i = r.place(id);
+      if (i < 0) continue;
+      if (said.form[i] != Form::kNothing)
+        s.bits[2 * id] += sent_bits(journey_of(x.faults, id, r.agents, up), said.bits[i]);
+      if (!r.server)
+        elsewhere->send({id, {r.agents}, number, Letter::Kind::kSaid, pack(said.content(i), s.type)});
+    }
   }
 
   Tensor told;  // undefined where no answer came
@@ -199,10 +202,8 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
       std::vector<Tensor> rows;
       int64_t within = 0;
       for (size_t k = 0; k < who.size(); ++k) {
-        const int64_t id = who[k];
         within += all[k].within;
-        const Arrival sent = all[k].form == Form::kNothing ? Arrival{} : Arrival{number, false, all[k].row};
-        const Arrival got = arrive(journey_of(x.faults, id, r.agents, up), sent, waiting(2 * id));
+        const Arrival got = arrived(who[k], all[k].form, all[k].row, waiting(2 * who[k]));
         if (got.number > 0) rows.push_back(got.row);
       }
       mean = mean_of_arrived(x, s, counted, rows, within, own, rng);

@@ -105,7 +105,6 @@ struct PrivacyOptions {
   void fields(Fields& f);
   bool agents() const { return unit == "agent"; }
   bool at_server() const { return agents() && where == "server"; }
-  bool distributed() const { return agents() && where == "distributed"; }
   bool seeded() const { return noise_key == "seed"; }
   bool learners() const { return unit == "task" || unit == "example"; }
   bool on() const { return agents() || learners(); }

@@ -25,10 +25,10 @@ struct TransportOptions {
         "where the first process listens, as host:port; the launcher's variables say it where this is empty");
     f.add("key", key,
           "file of the fleet's secret, the same for all its processes; made by the first process of a user, "
-          "in ~/.config/symma, where this is empty");
+          "in ~/.config/symma, where this is empty; with --stay the first process's own, by symma key");
     f.add("patience", patience,
           "seconds that a round waits for letters of a process that cannot be reached; one that can be is "
-          "waited for however slow it is")
+          "waited for however slow it is, a member of a fleet that others join as long as slow says")
         .at_least(0);
     f.add(
         "members", members,

@@ -7,8 +7,8 @@
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
+#include "symma/core/interrupt.h"
 #include "symma/core/record.h"
-#include "symma/core/steadfast.h"
 #include "symma/core/tensorboard.h"
 #include "symma/fleet/blocks.h"
 #include "symma/fleet/calendar.h"
@@ -187,10 +187,10 @@ struct Answer {
 };
 
 // The state of other people's agents, at the round that all stand at; nothing where it is not that.
-std::optional<RunState> guest_part(const Experiment& e, const RunState& run,
-                                   const std::vector<int64_t>& agents, const std::string& bytes) {
+std::optional<RunState> guest_part(const Experiment& e, const RunState& run, const RunState& start,
+                                   const std::string& bytes) {
   if (bytes.empty()) return {};
-  auto part = state_in(e, part_of(e, start_run(e), agents), bytes);
+  auto part = state_in(e, start, bytes);
   const bool same = part && part->round == run.round && part->exchange.rounds == run.exchange.rounds;
   return same ? std::move(part) : std::nullopt;
 }
@@ -204,9 +204,12 @@ void save_together(const Experiment& e, const RunOptions& options, Party& party,
       party.gather(party.guest() ? to_safetensors(file_of(e, run)) : save_block(e, options, run));
   if (!party.first()) return;
   // Of guests come the agents themselves.
-  for (int64_t p = 1; party.open() && p < party.places(); ++p) {
-    const auto part = guest_part(e, run, party.shares()[p], written[p]);
-    written[p] = part ? save_block(e, options, *part) : "";
+  if (party.open()) {
+    const RunState fresh = start_run(e);
+    for (int64_t p = 1; p < party.places(); ++p) {
+      const auto part = guest_part(e, run, part_of(e, fresh, party.shares()[p]), written[p]);
+      written[p] = part ? save_block(e, options, *part) : "";
+    }
   }
   for (size_t p = 0; p < written.size(); ++p) {
     if (!written[p].empty()) {
@@ -239,7 +242,7 @@ RunState whole_at_first(const Experiment& e, const RunOptions& options, Party& p
     const std::string saved = files[p].empty() ? "" : in(options, files[p].c_str());
     if (secure && !parts[p].empty()) {
       all.push_back(part_shown(e, options, run, start, parts[p]));
-    } else if (auto part = guest_part(e, run, party.shares()[p], parts[p])) {
+    } else if (auto part = guest_part(e, run, start, parts[p])) {
       all.push_back(std::move(*part));
     } else {
       all.push_back(!saved.empty() && std::filesystem::exists(saved)
@@ -257,40 +260,38 @@ RunState whole_at_first(const Experiment& e, const RunOptions& options, Party& p
 
 }  // namespace
 
+void Party::send(int64_t to, int64_t number, Letter::Kind kind, const std::string& text) {
+  letters_.send({address_of(place_), {address_of(to)}, number, kind, Bytes(text.begin(), text.end())});
+}
+
+std::vector<std::string> Party::heard(int64_t number, const std::vector<int64_t>& places) {
+  std::vector<int64_t> from;
+  for (auto it = places.rbegin(); it != places.rend(); ++it) from.push_back(address_of(*it));
+  std::vector<std::string> out(shares_.size());
+  for (const Letter& letter : letters_.collect(Letter::Kind::kGather, number, from).came)
+    out[-1 - letter.from] = std::string(letter.bytes.begin(), letter.bytes.end());
+  return out;
+}
+
 std::vector<std::string> Party::gather(const std::string& mine) {
   const int64_t number = meetings_++;
-  std::vector<std::string> out(shares_.size());
   if (!first()) {
-    letters_.send({address_of(place_),
-                   {address_of(0)},
-                   number,
-                   Letter::Kind::kGather,
-                   Bytes(mine.begin(), mine.end())});
-    return out;
+    send(0, number, Letter::Kind::kGather, mine);
+    return std::vector<std::string>(shares_.size());
   }
-  out[0] = mine;
   std::vector<int64_t> others;
-  for (int64_t p = places() - 1; p > 0; --p) others.push_back(address_of(p));
-  for (const Letter& letter : letters_.collect(Letter::Kind::kGather, number, others).came)
-    out[-1 - letter.from] = std::string(letter.bytes.begin(), letter.bytes.end());
+  for (int64_t p = 1; p < places(); ++p) others.push_back(p);
+  std::vector<std::string> out = heard(number, others);
+  out[0] = mine;
   return out;
 }
 
 std::vector<std::string> Party::words(const std::vector<int64_t>& coming) {
-  std::vector<int64_t> from;
-  for (auto it = coming.rbegin(); it != coming.rend(); ++it) from.push_back(address_of(*it));
-  std::vector<std::string> out(shares_.size());
-  for (const Letter& letter : letters_.collect(Letter::Kind::kGather, kFirstWord, from).came)
-    out[-1 - letter.from] = std::string(letter.bytes.begin(), letter.bytes.end());
-  return out;
+  return heard(kFirstWord, coming);
 }
 
 void Party::say(const std::string& word) {
-  letters_.send({address_of(place_),
-                 {address_of(0)},
-                 kFirstWord,
-                 Letter::Kind::kGather,
-                 Bytes(word.begin(), word.end())});
+  send(0, kFirstWord, Letter::Kind::kGather, word);
 }
 
 void Party::enter(const Entry& entry) {
@@ -301,12 +302,7 @@ void Party::enter(const Entry& entry) {
 std::optional<std::string> Party::tell(const std::vector<std::string>& each) {
   const int64_t number = meetings_++;
   if (first()) {
-    for (int64_t p = 1; p < places(); ++p)
-      letters_.send({address_of(0),
-                     {address_of(p)},
-                     number,
-                     Letter::Kind::kTold,
-                     Bytes(each[p].begin(), each[p].end())});
+    for (int64_t p = 1; p < places(); ++p) send(p, number, Letter::Kind::kTold, each[p]);
     return each[0];
   }
   const int64_t from = address_of(0);
@@ -380,10 +376,12 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
       std::vector<int64_t> coming;
       if (first) {
         overview->add(all, log, judged);
-        stopped = overview->ending()[0];
-        for (int64_t p = 1; p < party.places(); ++p) {
-          if (!party.open()) stopped = stopped || overview->ending()[p];
-          if (party.open() && !all[p].empty() && !guests.take(p, overview->note(p, "roster"))) all[p].clear();
+        for (int64_t p = 0; p < party.places(); ++p) {
+          const bool guest = party.open() && p > 0, ends = overview->ending()[p];
+          stopped = stopped || (!guest && ends);
+          // A guest that wants to leave does, once its lines are written down.
+          if (guest && !all[p].empty() && (!guests.take(p, overview->note(p, "roster")) || ends))
+            all[p].clear();
         }
         if (log) {
           const RunState fleet = overview->run(run);
@@ -397,9 +395,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
           for (const LogListener& listener : listeners) listener(row);
         }
         Answer answer{stopped, {}, ""};
-        // A guest that wants to leave does.
-        for (size_t p = 0; p < all.size(); ++p)
-          answer.there.push_back(!all[p].empty() && !(party.open() && p > 0 && overview->ending()[p]));
+        for (const std::string& parcel : all) answer.there.push_back(!parcel.empty());
         if (party.comings() != nullptr && log && !stopped) coming = party.comings()->knocking();
         for (const int64_t p : coming) answer.there[p] = true;
         if (!coming.empty()) answer.directory = party.comings()->directory();
@@ -425,14 +421,11 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
       // Whether or not they live to take part.
       if (!coming.empty()) roster.add({{"round", run.round}, {"comes", coming}});
       for (const int64_t p : coming) {
-        const auto beginning = [&](int64_t place) {
-          return e.exchange.server.secure ? rows_to_begin_with(run, party.shares()[place].size())
-                                          : overview->beside(place);
-        };
-        const bool knows = company.knows(p) && !party.open();
-        const Entry entry{run.round,      run.exchange.rounds,           party.meetings(),
-                          answer->there,  knows ? Json() : beginning(p), party.run(),
-                          guests.lines(p)};
+        const Json rows = company.knows(p) && !party.open() ? Json()
+                          : e.exchange.server.secure ? rows_to_begin_with(run, party.shares()[p].size())
+                                                     : overview->beside(p);
+        const Entry entry{run.round, run.exchange.rounds, party.meetings(), answer->there,
+                          rows,      party.run(),         guests.lines(p)};
         guests.told(p, entry.rows);
         party.comings()->let_in(p, entry.text());
       }

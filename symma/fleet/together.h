@@ -58,6 +58,9 @@ class Party {
   void enter(const Entry& entry);
 
  private:
+  void send(int64_t to, int64_t number, Letter::Kind, const std::string& text);
+  // What the processes at these places, ascending, made known; "" of one that did not.
+  std::vector<std::string> heard(int64_t number, const std::vector<int64_t>& places);
   int64_t place_;
   std::vector<std::vector<int64_t>> shares_;
   Transport& letters_;

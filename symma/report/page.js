@@ -54,7 +54,8 @@ const zip = (xs, ys) => xs.map((x, i) => ({ x, y: ys[i] }));
 // in a single row's noise. Never outside of the rows that it is made of. Rows that are not finite stay gaps and count for nothing.
 function running(ys, xs) {
   // A row is a mean over the rounds since the one before, and counts by how many these are: the last may be of few.
-  const place = i => xs ? xs[i] : i, weight = i => xs && i > 0 ? Math.max(1, xs[i] - xs[i - 1]) : xs && xs.length > 1 ? Math.max(1, xs[1] - xs[0]) : 1;
+  const place = i => xs ? xs[i] : i;
+  const weight = i => xs && xs.length > 1 ? Math.max(1, xs[Math.max(1, i)] - xs[Math.max(1, i) - 1]) : 1;
   const reach = Math.round(ys.length / 40);
   return ys.map((y, i) => {
     if (y === null) return null;
@@ -279,7 +280,7 @@ const kinds = {
     const t = data.runs[i].training;
     let sets;
     if (t.loss_per_agent) sets = t.loss_per_agent.map((ys, a) => line("agent " + a, zip(t[axis], running(ys, t.round)), agentColor(a), { borderWidth: 1.6, borderDash: dash(a) }));
-    else sets = [line("median agent", zip(t[axis], running(t.loss_spread.median)), color("c0")), ...band(t[axis], t.loss_spread.least, t.loss_spread.most, fade(color("c0"), 0.18))];
+    else sets = [line("median agent", zip(t[axis], running(t.loss_spread.median, t.round)), color("c0")), ...band(t[axis], t.loss_spread.least, t.loss_spread.most, fade(color("c0"), 0.18))];
     return lines(sets, xAxis(axis), lossAxis("loss", t.log, sets));
   },
   agents(i) {

@@ -8,18 +8,11 @@
 #include "symma/report/report.h"
 
 namespace symma {
-namespace {
 
 namespace fs = std::filesystem;
 
-std::string inside(const std::string& folder, const char* file) {
-  return (fs::path(folder) / file).string();
-}
-
-}  // namespace
-
 void claim_sweep(const std::string& folder, const Json& common, bool force, const SweepWords& words) {
-  const std::string path = inside(folder, "sweep.json");
+  const std::string path = in_folder(folder, "sweep.json");
   if (is_there(path)) {
     const Json old = parse_json(read_file(path));
     const bool same = old.is_object() && old.value("experiment", Json()) == common["experiment"] &&
@@ -29,8 +22,8 @@ void claim_sweep(const std::string& folder, const Json& common, bool force, cons
       throw UserError(folder, "holds a sweep of another " + words.experiment + " or other settings",
                       words.other + ", or " + words.replace);
     for (const char* name : {"runs", "logs", "sweep.json", "sweep.csv", "report.html"})
-      fs::remove_all(inside(folder, name));
-  } else if (is_there(inside(folder, "experiment.toml"))) {
+      fs::remove_all(in_folder(folder, name));
+  } else if (is_there(in_folder(folder, "experiment.toml"))) {
     throw UserError(folder, "holds a run", words.other);
   }
   make_folder(folder);
@@ -40,9 +33,9 @@ void claim_sweep(const std::string& folder, const Json& common, bool force, cons
 bool is_done(const std::string& folder) {
   std::error_code ec;
   // The report comes last.
-  if (!fs::exists(inside(folder, "report.html"), ec)) return false;
-  if (!fs::exists(inside(folder, "summary.json"), ec)) return false;
-  const Json summary = parse_json(read_file(inside(folder, "summary.json")));
+  if (!fs::exists(in_folder(folder, "report.html"), ec)) return false;
+  if (!fs::exists(in_folder(folder, "summary.json"), ec)) return false;
+  const Json summary = parse_json(read_file(in_folder(folder, "summary.json")));
   return summary.is_object() && summary.value("finished", false);
 }
 
@@ -68,9 +61,9 @@ SweepEnd end_sweep(const std::string& folder, const Json& common, const std::vec
                  {"stopped_early", stopped_early},
                  {"arms", std::move(result.arms)},
                  {"standing", std::move(result.standing)}};
-  write_file(inside(folder, "sweep.csv"), result.csv);
-  write_file(inside(folder, "report.html"), result.page);
-  write_file(inside(folder, "sweep.json"), end.written.dump(1) + "\n");
+  write_file(in_folder(folder, "sweep.csv"), result.csv);
+  write_file(in_folder(folder, "report.html"), result.page);
+  write_file(in_folder(folder, "sweep.json"), end.written.dump(1) + "\n");
   end.table = std::move(result.table);
   return end;
 }

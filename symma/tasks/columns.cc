@@ -46,9 +46,10 @@ std::pair<std::string, double> unmeasured_in(const std::string& one) {
 // Whether a cell is empty, or holds the number that says so in its column.
 bool gone(const CsvFile& csv, const Roles& roles, size_t r, size_t c) {
   if (csv.missing(r, c)) return true;
+  const std::string& name = csv.header[c];
   return std::any_of(roles.unmeasured.begin(), roles.unmeasured.end(), [&](const std::string& one) {
-    const auto [name, value] = unmeasured_in(one);
-    return name == csv.header[c] && csv.number(r, c) == value;
+    return one.rfind('=') == name.size() && one.starts_with(name) &&
+           csv.number(r, c) == unmeasured_in(one).second;
   });
 }
 
@@ -91,10 +92,20 @@ double weight_in(const CsvFile& csv, size_t r, size_t c) {
   return w;
 }
 
-// Whether a column of numbers rises from row to row in every group, of three rows or more.
-bool rises(const CsvFile& csv, size_t column, const std::vector<size_t>& group_of, size_t groups) {
-  std::vector<double> last(groups, -std::numeric_limits<double>::infinity());
-  std::vector<size_t> seen(groups);
+}  // namespace
+
+Numbered groups_in(const CsvFile& csv, size_t column) {
+  std::map<std::string_view, size_t> number;
+  Numbered out;
+  for (size_t r = 0; r < csv.rows.size(); ++r)
+    out.of.push_back(number.emplace(csv.rows.view(r, column), number.size()).first->second);
+  out.count = number.size();
+  return out;
+}
+
+bool rises(const CsvFile& csv, size_t column, const Numbered& groups) {
+  std::vector<double> last(groups.count, -std::numeric_limits<double>::infinity());
+  std::vector<size_t> seen(groups.count);
   bool told = false;
   for (size_t r = 0; r < csv.rows.size(); ++r) {
     if (csv.missing(r, column)) return false;
@@ -104,14 +115,12 @@ bool rises(const CsvFile& csv, size_t column, const std::vector<size_t>& group_o
     } catch (const UserError&) {
       return false;
     }
-    if (value <= last[group_of[r]]) return false;
-    last[group_of[r]] = value;
-    told |= ++seen[group_of[r]] >= 3;
+    if (value <= last[groups.of[r]]) return false;
+    last[groups.of[r]] = value;
+    told |= ++seen[groups.of[r]] >= 3;
   }
   return told;
 }
-
-}  // namespace
 
 void choose_columns(const CsvFile& csv, bool classes, Roles& roles, std::vector<std::string>& warnings) {
   std::set<size_t> taken;
@@ -131,10 +140,7 @@ void choose_columns(const CsvFile& csv, bool classes, Roles& roles, std::vector<
                       "name a column of its own");
   }
   const size_t group = csv.column(roles.group), target = csv.column(roles.target);
-  std::map<std::string_view, size_t> number;
-  std::vector<size_t> group_of;
-  for (size_t r = 0; r < csv.rows.size(); ++r)
-    group_of.push_back(number.emplace(csv.rows.view(r, group), number.size()).first->second);
+  const Numbered groups = groups_in(csv, group);
   const bool choose = roles.features.empty();
   for (size_t c = 0; c < csv.header.size(); ++c) {
     if (taken.contains(c)) continue;
@@ -143,9 +149,7 @@ void choose_columns(const CsvFile& csv, bool classes, Roles& roles, std::vector<
     const bool is_date = dates(csv, c).has_value();
     if (choose && !is_date) roles.features.push_back(csv.header[c]);
     if (!roles.time.empty()) continue;
-    const char* how = is_date                                  ? "is a date"
-                      : rises(csv, c, group_of, number.size()) ? "rises in every group"
-                                                               : nullptr;
+    const char* how = is_date ? "is a date" : rises(csv, c, groups) ? "rises in every group" : nullptr;
     if (how)
       warnings.push_back(fmt::format(
           "column {} {}{}, and rows are shuffled: if later rows are to be predicted from earlier ones, set "

@@ -39,6 +39,16 @@ struct TableRows {
   int64_t left_out = 0;          // rows with a missing cell, under missing = "row"
 };
 
+// The group of each row, by number, in the order in which the file first names them.
+struct Numbered {
+  std::vector<size_t> of;
+  size_t count = 0;
+};
+Numbered groups_in(const CsvFile&, size_t column);
+
+// Whether a column of numbers rises from row to row in every group, of three rows or more.
+bool rises(const CsvFile&, size_t column, const Numbered& groups);
+
 // Fills roles.features where it is empty, with all columns that have no role and are no dates; and
 // roles.labels where the target is a class. Adds to `warnings` that a column is a date or rises in every
 // group, where no column has the role of time.

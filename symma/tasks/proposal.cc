@@ -125,43 +125,29 @@ size_t choose_group(const CsvFile& csv, const std::vector<Column>& all, size_t t
   return best;
 }
 
-// Whether it rises from row to row in every group.
-bool rises(const std::vector<double>& value, const std::vector<size_t>& group_of, size_t groups) {
-  std::vector<double> last(groups, -INFINITY);
-  std::vector<size_t> seen(groups);
-  bool told = false;
-  for (size_t r = 0; r < value.size(); ++r) {
-    if (value[r] <= last[group_of[r]]) return false;
-    last[group_of[r]] = value[r];
-    told |= ++seen[group_of[r]] >= 3;
-  }
-  return told;
-}
-
 // Whether groups begin together: then the number says how far along a row is, and not when.
-bool from_its_own_start(const std::vector<double>& value, const std::vector<size_t>& group_of,
-                        size_t groups) {
-  std::vector<double> first(groups, INFINITY), last(groups, -INFINITY);
+bool from_its_own_start(const std::vector<double>& value, const Numbered& groups) {
+  std::vector<double> first(groups.count, INFINITY), last(groups.count, -INFINITY);
   for (size_t r = 0; r < value.size(); ++r) {
-    first[group_of[r]] = std::min(first[group_of[r]], value[r]);
-    last[group_of[r]] = std::max(last[group_of[r]], value[r]);
+    first[groups.of[r]] = std::min(first[groups.of[r]], value[r]);
+    last[groups.of[r]] = std::max(last[groups.of[r]], value[r]);
   }
   return *std::max_element(first.begin(), first.end()) <= *std::min_element(last.begin(), last.end());
 }
 
 // Not the groups' column itself where it has a role already.
 size_t choose_time(const CsvFile& csv, const std::vector<Column>& all, const std::vector<size_t>& taken,
-                   const std::vector<size_t>& group_of, size_t groups, std::string& why) {
+                   const Numbered& groups, std::string& why) {
   for (const bool by_name : {true, false}) {
     for (size_t c = 0; c < all.size(); ++c) {
       if (std::find(taken.begin(), taken.end(), c) != taken.end() || all[c].missing > 0) continue;
       const bool is_named = named(csv.header[c], kTimeWords);
       if (by_name != is_named) continue;
-      if (all[c].moments && all[c].distinct > groups) {
+      if (all[c].moments && all[c].distinct > groups.count) {
         why = "for its cells are dates";
         return c;
       }
-      if (is_named && all[c].numbers && rises(times(csv, c), group_of, groups)) {
+      if (is_named && all[c].numbers && rises(csv, c, groups)) {
         why = "by its name, and it rises from row to row in every group";
         return c;
       }
@@ -199,21 +185,21 @@ int64_t part(std::vector<int64_t> sizes, double share) {
 }
 
 // Rows to learn from and to judge on, of groups as they are: nine of ten should have enough.
-void choose_shots(const CsvFile& csv, const std::vector<size_t>& group_of, size_t groups,
-                  const std::vector<bool>& usable, size_t target, Proposal& p) {
-  std::vector<int64_t> rows(groups);
+void choose_shots(const CsvFile& csv, const Numbered& groups, const std::vector<bool>& usable, size_t target,
+                  Proposal& p) {
+  std::vector<int64_t> rows(groups.count);
   std::map<std::string_view, std::vector<int64_t>> of_class;
-  for (size_t r = 0; r < group_of.size(); ++r) {
+  for (size_t r = 0; r < groups.of.size(); ++r) {
     if (!usable[r]) continue;
-    ++rows[group_of[r]];
+    ++rows[groups.of[r]];
     if (!p.classes) continue;
     auto& count = of_class[csv.rows.view(r, target)];
-    count.resize(groups);
-    ++count[group_of[r]];
+    count.resize(groups.count);
+    ++count[groups.of[r]];
   }
   // A group none of whose rows can be used isn't there.
   std::vector<size_t> there;
-  for (size_t g = 0; g < groups; ++g)
+  for (size_t g = 0; g < groups.count; ++g)
     if (rows[g] > 0) there.push_back(g);
   if (there.empty()) throw UserError(csv.path, "has no row whose cells are all there", "fill them in");
   const auto of_those = [&](const std::vector<int64_t>& sizes) {
@@ -230,9 +216,9 @@ void choose_shots(const CsvFile& csv, const std::vector<size_t>& group_of, size_
   if (!apart) p.split = "rows";
   std::vector<int64_t> have = rows;
   if (p.classes) {
-    std::vector<int64_t> least(groups, INT64_MAX);
+    std::vector<int64_t> least(groups.count, INT64_MAX);
     for (const auto& [name, count] : of_class)
-      for (size_t g = 0; g < groups; ++g) least[g] = std::min(least[g], count[g]);
+      for (size_t g = 0; g < groups.count; ++g) least[g] = std::min(least[g], count[g]);
     least = of_those(least);
     p.balanced = part(least, 0.1) >= (apart ? 3 : 6);
     if (p.balanced) have = least;
@@ -260,11 +246,8 @@ Proposal propose(const CsvFile& csv, const Roles& given) {
   if (group == target)
     throw UserError(csv.path, "\"" + shown(csv.header[group]) + "\" is named as group and as target",
                     "name two columns");
-  std::map<std::string_view, size_t> number;
-  std::vector<size_t> group_of;
-  for (size_t r = 0; r < csv.rows.size(); ++r)
-    group_of.push_back(number.emplace(csv.rows.view(r, group), number.size()).first->second);
-  if (time == SIZE_MAX) time = choose_time(csv, all, {group, target}, group_of, number.size(), why_time);
+  const Numbered groups = groups_in(csv, group);
+  if (time == SIZE_MAX) time = choose_time(csv, all, {group, target}, groups, why_time);
   p.roles.group = csv.header[group], p.roles.target = csv.header[target];
   p.roles.time = time == SIZE_MAX ? "" : csv.header[time];
   p.classes = !all[target].numbers || all[target].distinct == 2;
@@ -280,7 +263,7 @@ Proposal propose(const CsvFile& csv, const Roles& given) {
     const double gone = static_cast<double>(all[c].missing) / static_cast<double>(csv.rows.size());
     const auto how_many = fmt::format("{:.0f} % of its cells are empty", 100 * gone);
     if (c == time) {
-      if (all[c].numbers && from_its_own_start(times(csv, c), group_of, number.size()))
+      if (all[c].numbers && from_its_own_start(times(csv, c), groups))
         p.roles.features.push_back(csv.header[c]);
       continue;
     }
@@ -313,9 +296,9 @@ Proposal propose(const CsvFile& csv, const Roles& given) {
       for (const size_t c : needed)
         if (csv.missing(r, c)) usable[r] = false;
   }
-  choose_shots(csv, group_of, number.size(), usable, target, p);
+  choose_shots(csv, groups, usable, target, p);
   p.why = {{"group", why_group}, {"target", why_target}};
-  if (time != SIZE_MAX) p.why.emplace_back("time", why_time);
+  if (time != SIZE_MAX) p.why["time"] = why_time;
   return p;
 }
 

@@ -1,6 +1,7 @@
 // What the columns of a table may be, told by their names and their cells: where a file of one's own begins.
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,7 +19,7 @@ struct Proposal {
   bool balanced = true;  // shots are of each class
   bool skip = false;     // some groups have too few rows for a task
   std::string split = "auto";
-  std::vector<std::pair<std::string, std::string>> why;       // role: reason
+  std::map<std::string, std::string> why;                     // of each role that was given to a column
   std::vector<std::pair<std::string, std::string>> left_out;  // column: reason
 };
 

@@ -1,4 +1,5 @@
 // Secure sums equal plain sums with agents gone at every stage; single messages look like noise.
+#include "exchange/uniform.h"
 #include "symma/exchange/secure_wire.h"
 
 #include <gtest/gtest.h>
@@ -166,16 +167,6 @@ TEST(FixedPoint, ClipsAndKeepsExtremeSums) {
                 .max()
                 .item<double>(),
             1e-9);
-}
-
-// Chi-squared of the highest byte of each number against uniform: mean 255, deviation sqrt(510).
-double chi_squared(const std::vector<uint64_t>& numbers, int bits) {
-  std::vector<double> counts(256, 0);
-  for (uint64_t x : numbers) ++counts[x >> (bits - 8)];
-  const double expected = static_cast<double>(numbers.size()) / 256;
-  double sum = 0;
-  for (double c : counts) sum += (c - expected) * (c - expected) / expected;
-  return (sum - 255) / std::sqrt(510.);
 }
 
 TEST(SecureSum, SingleMessagesAreUniformWhateverTheyHold) {
@@ -422,6 +413,12 @@ TEST_F(Lying, AgentsWithKeysThatAreNoneAreLeftOut) {
   EXPECT_NE(server.advertised(1, signed_by(1, low)).find("small order"), std::string::npos);
   same.mask_key = adverts.at(0).keys.mask_key;
   EXPECT_NE(server.advertised(1, signed_by(1, same)).find("a key of agent 0"), std::string::npos);
+  // Agents look through all keys of a round together, whatever each is for.
+  Advert crossed = adverts.at(1).keys;
+  crossed.seal_key = adverts.at(0).keys.mask_key;
+  EXPECT_NE(server.advertised(1, signed_by(1, crossed)).find("a key of agent 0"), std::string::npos);
+  crossed = adverts.at(1).keys, crossed.mask_key = crossed.seal_key;
+  EXPECT_NE(server.advertised(1, signed_by(1, crossed)).find("one key twice"), std::string::npos);
   for (int64_t a = 1; a < s.agents; ++a) EXPECT_EQ(server.advertised(a, adverts.at(a)), "");
   EXPECT_FALSE(server.shares().ok());  // before its time
   EXPECT_TRUE(server.adverts().ok());

@@ -11,6 +11,7 @@
 
 #include "cli/program.h"
 #include "fleet/fleets.h"
+#include "fleet/open_fleet.h"
 #include "symma/core/record.h"
 #include "symma/fleet/roster.h"
 #include "symma/transports/doors.h"
@@ -44,24 +45,12 @@ members = "members.txt"
 patience = 3
 )";
 
-int free_port() {
-  const int s = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in a{};
-  a.sin_family = AF_INET;
-  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(a);
-  EXPECT_EQ(::bind(s, reinterpret_cast<sockaddr*>(&a), size), 0);
-  EXPECT_EQ(::getsockname(s, reinterpret_cast<sockaddr*>(&a), &size), 0);
-  ::close(s);
-  return ntohs(a.sin_port);
-}
-
 // A fleet of agents 0 and 1, which two others may join: 2 and 3, and 4 and 5. Each in a folder of its own,
 // with a home of its own.
-class Joining : public testing::Test {
+class Joining : public OpenFleet {
  protected:
   void SetUp() override {
-    const std::string text = kFleet + "first = \"127.0.0.1:" + std::to_string(port) + "\"\n";
+    const std::string text = kFleet + first_line();
     std::map<std::string, std::string> open;
     for (const char* who : {"fleet", "north", "south", "stranger"}) {
       fs::create_directories(at / who);
@@ -74,12 +63,6 @@ class Joining : public testing::Test {
     program::spill(at / "fleet/members.txt", "2-3 " + open["north"] + "4-5 " + open["south"]);
   }
 
-  std::unique_ptr<Process> start(const std::string& who, const Words& arguments) {
-    Words words{"env", "HOME=" + (at / who)};
-    const Words line = program::command_line(arguments);
-    words.insert(words.end(), line.begin(), line.end());
-    return std::make_unique<Process>(words, at / who);
-  }
   void begin(const Words& more = {}) {
     Words words{"train", "exp.toml", "--stay", "--out", "run"};
     words.insert(words.end(), more.begin(), more.end());
@@ -102,22 +85,6 @@ class Joining : public testing::Test {
     return start(who, words_of(agents, who + ".key", more));
   }
 
-  size_t rows() const { return program::lines(program::slurp(at / "fleet/run/metrics.jsonl")).size(); }
-  void goes_on() const {
-    const size_t goal = rows() + 5;
-    ASSERT_TRUE(program::wait_until([&] { return rows() >= goal; }));
-  }
-  // Lines of the roster that have `key`.
-  std::vector<Json> told(const char* key) const {
-    std::vector<Json> out;
-    for (const Json& line : read_roster(at / "fleet/run"))
-      if (line.contains(key)) out.push_back(line);
-    return out;
-  }
-  std::vector<int64_t> there() const {
-    const auto lines = told("there");
-    return lines.empty() ? std::vector<int64_t>{} : lines.back()["there"].get<std::vector<int64_t>>();
-  }
   void wait_for(const std::vector<int64_t>& agents) const {
     ASSERT_TRUE(program::wait_until([&] { return there() == agents; })) << Json(there());
   }
@@ -132,14 +99,10 @@ class Joining : public testing::Test {
       EXPECT_EQ(o.code, 0) << o.err;
       EXPECT_TRUE(program::holds(o.err, "the fleet was stopped after round")) << o.err;
     }
-    const auto again = program::run_well({"replay", "run"}, at / "fleet");
-    EXPECT_TRUE(program::holds(again.out, "the same bits for all 6 agents")) << again.out;
+    replays();
   }
 
-  program::TempDir at;
-  const int port = free_port();
   std::string fleet_key;
-  std::unique_ptr<Process> first;
 };
 
 const std::vector<int64_t> kFirst{0, 1}, kWithNorth{0, 1, 2, 3}, kAll{0, 1, 2, 3, 4, 5};
@@ -277,11 +240,8 @@ TEST_F(Refused, AnotherExperimentOrFleet) {
 TEST_F(Refused, GarbageOnTheSocket) {
   const auto line = [&] {
     const int s = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in a{};
-    a.sin_family = AF_INET;
-    a.sin_port = htons(static_cast<uint16_t>(port));
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(s, reinterpret_cast<sockaddr*>(&a), sizeof(a)), 0);
+    const sockaddr_in a = here(port);
+    EXPECT_EQ(::connect(s, reinterpret_cast<const sockaddr*>(&a), sizeof(a)), 0);
     return s;
   };
   std::string plain("\xff\0\0\0\0\0\0\0\x01\x7f\x03\0NULL", 16);

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "cli/program.h"
+#include "fleet/open_fleet.h"
 #include "fuzz/mutate.h"
 #include "symma/core/errors.h"
 #include "symma/core/options.h"
@@ -67,6 +68,10 @@ Bytes bytes_of(const std::string& s) {
   return {s.begin(), s.end()};
 }
 
+Letter::Kind any_kind(Dice& dice) {
+  return static_cast<Letter::Kind>(dice.below(static_cast<size_t>(Letter::kLast) + 1));
+}
+
 // What a letter of this kind may hold, damaged in one time of two.
 Bytes content(const Experiment& e, const RunState& run, Letter::Kind kind, Dice& dice) {
   std::string out;
@@ -113,48 +118,37 @@ class Raw {
   void *context_, *line_;
 };
 
-class Wire : public testing::Test {
+class Wire : public OpenFleet {
  protected:
   void SetUp() override {
-    const std::string first = "first = \"127.0.0.1:" + std::to_string(port) + "\"\n";
     for (const char* who : {"fleet", "north", "liar"}) {
       fs::create_directories(at / who);
-      program::spill(at / (std::string(who) + "/exp.toml"), kFleet + first);
+      program::spill(at / (std::string(who) + "/exp.toml"), kFleet + first_line());
       keys[who] = make_key(at / (std::string(who) + "/" + who + ".key"));
     }
     program::spill(at / "fleet/members.txt",
                    "2-3 " + text_of(keys["north"]) + " north\n4-5 " + text_of(keys["liar"]) + " liar\n");
     e = Experiment::build(Config::load(at / "liar/exp.toml"));
     e.exchange.letters_may_be_lost = true;
-    start = part_of(e, start_run(e), {4, 5});
-    fleet = process("fleet", {"train", "exp.toml", "--stay", "--out", "run"});
-    north = process("north", {"join", "exp.toml", "--agents", "2-3", "--key", "north.key", "--fleet-key",
-                              text_of(keys["fleet"]), "--out", "mine"});
-    ASSERT_TRUE(program::wait_until([&] { return there(2); }));
+    state = part_of(e, start_run(e), {4, 5});
+    first = start("fleet", {"train", "exp.toml", "--stay", "--out", "run"});
+    north = start("north", {"join", "exp.toml", "--agents", "2-3", "--key", "north.key", "--fleet-key",
+                            text_of(keys["fleet"]), "--out", "mine"});
+    ASSERT_TRUE(program::wait_until([&] { return takes_part(2); }));
     until = std::chrono::steady_clock::now() +
             std::chrono::milliseconds(static_cast<int64_t>(1000 * number_of("SYMMA_WIRE_SECONDS", 10)));
   }
-  std::unique_ptr<Process> process(const std::string& who, const program::Words& words) {
-    return std::make_unique<Process>(program::command_line(words), at / who);
-  }
-  size_t rows() const { return program::lines(program::slurp(at / "fleet/run/metrics.jsonl")).size(); }
-  bool there(int64_t agent) const {
-    bool out = false;
-    for (const Json& line : read_roster(at / "fleet/run"))
-      if (line.contains("there")) {
-        const auto who = line["there"].get<std::vector<int64_t>>();
-        out = std::find(who.begin(), who.end(), agent) != who.end();
-      }
-    return out;
+  bool takes_part(int64_t agent) const {
+    const auto who = there();
+    return std::find(who.begin(), who.end(), agent) != who.end();
   }
   // The fleet goes on, and ends as it should, and so does its member.
   void end() {
-    ASSERT_TRUE(program::wait_until([&] { return there(2); }));
-    const size_t goal = rows() + 5;
-    ASSERT_TRUE(program::wait_until([&] { return rows() >= goal; }));
-    ASSERT_TRUE(there(2));
-    fleet->send(SIGTERM);
-    const auto r = fleet->wait();
+    ASSERT_TRUE(program::wait_until([&] { return takes_part(2); }));
+    goes_on();
+    ASSERT_TRUE(takes_part(2));
+    first->send(SIGTERM);
+    const auto r = first->wait();
     EXPECT_EQ(r.code, 128 + SIGTERM) << r.signal << "\n" << r.err;
     const auto n = north->wait();
     EXPECT_EQ(n.code, 0) << n.signal << "\n" << n.err;
@@ -163,12 +157,10 @@ class Wire : public testing::Test {
         EXPECT_FALSE(program::holds(err, word)) << err;
   }
 
-  program::TempDir at;
-  const int port = 24000 + ::getpid() % 20000;
   std::map<std::string, Key> keys;
   Experiment e;
-  RunState start;
-  std::unique_ptr<Process> fleet, north;
+  RunState state;  // of agents 4 and 5
+  std::unique_ptr<Process> north;
   Dice dice{static_cast<uint64_t>(number_of("SYMMA_WIRE_SEED", 1))};
   std::chrono::steady_clock::time_point until;
   bool over() const { return std::chrono::steady_clock::now() > until; }
@@ -187,13 +179,13 @@ TEST_F(Wire, WhoIsNotLetInChangesNothing) {
     Bytes letters;
     for (size_t k = dice.below(4); k > 0; --k) {
       Letter letter;
-      letter.kind = static_cast<Letter::Kind>(dice.below(5));
+      letter.kind = any_kind(dice);
       letter.round = static_cast<int64_t>(round + dice.below(20)) - 2;
       const bool process = letter.kind == Letter::Kind::kGather || letter.kind == Letter::Kind::kTold;
       letter.from = process ? -3 : 4 + static_cast<int64_t>(dice.below(2));
       if (dice.one_in(8)) letter.from = static_cast<int64_t>(dice.below(10)) - 3;
       letter.to = {process ? -1 : static_cast<int64_t>(dice.below(6))};
-      letter.bytes = content(e, start, letter.kind, dice);
+      letter.bytes = content(e, state, letter.kind, dice);
       if (process && dice.one_in(5))
         letter.round = -1, letter.bytes = bytes_of(fuzz::mutate_json(hello, dice));
       put_letter(letters, letter);
@@ -213,8 +205,7 @@ TEST_F(Wire, WhoIsNotLetInChangesNothing) {
       EXPECT_EQ(line["comes"], std::vector<int64_t>{1});
     }
   end();
-  const auto again = program::run_well({"replay", "run"}, at / "fleet");
-  EXPECT_TRUE(program::holds(again.out, "the same bits for all 6 agents")) << again.out;
+  replays();
 }
 
 // Letters as a member sends them, some of them bent.
@@ -238,7 +229,7 @@ class Bent final : public Transport, public Comings {
           letter.round += static_cast<int64_t>(dice_.below(7)) - 3;
           break;
         case 3:
-          letter.kind = static_cast<Letter::Kind>(dice_.below(5));
+          letter.kind = any_kind(dice_);
           break;
         case 4:
           letter.from = static_cast<int64_t>(dice_.below(8)) - 3;

@@ -11,12 +11,14 @@
 #include <thread>
 
 #include "cli/program.h"
+#include "exchange/uniform.h"
 #include "fleet/fleets.h"
 #include "symma/exchange/messages.h"
 #include "symma/exchange/secure_wire.h"
 #include "symma/transports/envelope.h"
 #include "symma/transports/hall.h"
 #include "symma/transports/zmq.h"
+#include "transports/ports.h"
 
 namespace symma {
 namespace {
@@ -295,16 +297,6 @@ Made made_of(const Experiment& e, const std::vector<Letter>& heard, int64_t exch
   return out;
 }
 
-// Of the highest byte against uniform, in deviations.
-double unevenness(const std::vector<uint64_t>& numbers, int bits) {
-  std::vector<double> counts(256, 0);
-  for (uint64_t x : numbers) ++counts[x >> (bits - 8)];
-  const double expected = static_cast<double>(numbers.size()) / 256;
-  double sum = 0;
-  for (double c : counts) sum += (c - expected) * (c - expected) / expected;
-  return (sum - 255) / std::sqrt(510.);
-}
-
 bool contains(const Bytes& all, const Bytes& part) {
   return std::search(all.begin(), all.end(), part.begin(), part.end()) != all.end();
 }
@@ -341,11 +333,11 @@ void expect_nothing_single(const Experiment& e, const std::vector<Letter>& heard
     }
     for (auto* v : {&sum, &plain})
       for (uint64_t& x : *v) x &= secure::low_bits(m.bits);
-    EXPECT_GT(unevenness(plain, m.bits), 100) << "the test can tell";
+    EXPECT_GT(chi_squared(plain, m.bits), 100) << "the test can tell";
     if (some == all) {
       EXPECT_EQ(sum, plain) << "and takes off all that can be taken off";
     } else {
-      EXPECT_LT(std::abs(unevenness(sum, m.bits)), 5) << some;
+      EXPECT_LT(std::abs(chi_squared(sum, m.bits)), 5) << some;
     }
   }
 }
@@ -398,11 +390,6 @@ TEST(Child, IsStartedByTheTestsBelow) {
 class SecureProcess : public testing::TestWithParam<Kind> {};
 INSTANTIATE_TEST_SUITE_P(Stages, SecureProcess, testing::ValuesIn(kUp));
 
-int64_t port() {
-  static int64_t next = 41000 + ::getpid() % 20000;
-  return next++;
-}
-
 std::unique_ptr<program::Process> child(const program::TempDir& at, int64_t place, int64_t port, int kind) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
   return std::make_unique<program::Process>(
@@ -426,7 +413,7 @@ std::vector<Tensor> rows_of(const program::TempDir& at, int64_t place) {
 // server's process has heard nothing single.
 TEST_P(SecureProcess, KilledGivesTheExactSumAndTheServerNothingSingle) {
   program::TempDir at;
-  const int64_t where = port();
+  const int64_t where = free_port();
   std::vector<std::unique_ptr<program::Process>> all;
   for (int64_t p = 0; p < 3; ++p)
     all.push_back(child(at, p, where, p == 2 ? static_cast<int>(GetParam()) : 0));
@@ -452,7 +439,7 @@ TEST_P(SecureProcess, KilledGivesTheExactSumAndTheServerNothingSingle) {
 // More than a third: none.
 TEST_P(SecureProcess, TwoKilledGiveNone) {
   program::TempDir at;
-  const int64_t where = port();
+  const int64_t where = free_port();
   std::vector<std::unique_ptr<program::Process>> all;
   for (int64_t p = 0; p < 3; ++p)
     all.push_back(child(at, p, where, p > 0 ? static_cast<int>(GetParam()) : 0));

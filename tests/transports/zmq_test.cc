@@ -12,14 +12,10 @@
 #include "symma/core/rng.h"
 #include "symma/transports/envelope.h"
 #include "symma/transports/zmq.h"
+#include "transports/ports.h"
 
 namespace symma {
 namespace {
-
-int64_t port() {
-  static int64_t next = 21000 + ::getpid() % 20000;
-  return next++;
-}
 
 Meeting meeting(int64_t place, int64_t at, const std::string& secret = "one secret of a fleet of three") {
   return {place, {{0, 1}, {2}, {3, 4}}, "127.0.0.1", at, secret, 0.5, 20};
@@ -27,7 +23,7 @@ Meeting meeting(int64_t place, int64_t at, const std::string& secret = "one secr
 
 // What each of three processes does with its transport.
 void in_three(const std::function<void(int64_t place, Transport&)>& work) {
-  const int64_t at = port();
+  const int64_t at = free_port();
   std::vector<std::thread> threads;
   for (int64_t p = 0; p < 3; ++p)
     threads.emplace_back([&, p] {
@@ -81,7 +77,7 @@ TEST(Zmq, WhoIsGoneIsMissingAndWaitedForOnce) {
 }
 
 TEST(Zmq, AnotherSecretIsNotLetIn) {
-  const int64_t at = port();
+  const int64_t at = free_port();
   std::thread stranger([&] {
     Meeting m = meeting(1, at, "another secret, of somebody else");
     m.start = 2;
@@ -156,15 +152,15 @@ bool has(const std::string& text, const std::string& word) {
 
 TEST(Join, StrangersAndThoseWhoAskForOthersAreRefusedAtOnce) {
   const auto start = std::chrono::steady_clock::now();
-  int64_t at = port();
+  int64_t at = free_port();
   EXPECT_TRUE(has(refused(joining(at, 9, {2}), at), "does not know this key"));
-  at = port();
+  at = free_port();
   EXPECT_TRUE(has(refused(joining(at, 2, {3, 4}), at), "this key is of agents 2"));
-  at = port();
+  at = free_port();
   Meeting other = joining(at, 2, {2});
   other.about = "another";
   EXPECT_TRUE(has(refused(other, at), "its experiment is another; take ours"));
-  at = port();
+  at = free_port();
   Meeting elsewhere = joining(at, 2, {2});
   elsewhere.keys->known = {public_key(secret(8))};
   EXPECT_TRUE(has(refused(elsewhere, at), "does not have that key"));
@@ -174,7 +170,7 @@ TEST(Join, StrangersAndThoseWhoAskForOthersAreRefusedAtOnce) {
 // Two that come one after the other, of which none knew the other: they talk. What the second says counts
 // from when it is let in, and not before.
 TEST(Join, MembersHearEachOtherOnceTheyAreLetIn) {
-  const int64_t at = port();
+  const int64_t at = free_port();
   const auto first = meet(staying(at));
   auto& door = dynamic_cast<Comings&>(*first);
   std::unique_ptr<Lines> two, three;

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <mutex>
 #include <numbers>
 
 #include "symma/core/errors.h"
+#include "symma/core/kept.h"
 #include "symma/core/rng.h"
 #include "symma/core/series.h"
 
@@ -183,15 +183,11 @@ double panels_of(int64_t home) {
 std::shared_ptr<const Neighbourhood> Neighbourhood::get(const std::string& folder,
                                                         const std::vector<int64_t>& numbers,
                                                         const std::string& file, double file_kw) {
-  static std::mutex lock;
-  static std::map<std::string, std::weak_ptr<const Neighbourhood>> kept;
-  const std::string key = fmt::format("{}|{}|{}|{}", folder, fmt::join(numbers, ","), file, file_kw);
-  const std::lock_guard guard(lock);
-  if (auto there = kept[key].lock()) return there;
-  const std::shared_ptr<const Neighbourhood> made =
-      folder.empty() ? made_up(numbers) : read(folder, numbers, file, file_kw);
-  kept[key] = made;
-  return made;
+  return kept<Neighbourhood>(fmt::format("{}|{}|{}|{}", folder, fmt::join(numbers, ","), file, file_kw), {},
+                             [&]() -> std::shared_ptr<const Neighbourhood> {
+                               if (folder.empty()) return made_up(numbers);
+                               return read(folder, numbers, file, file_kw);
+                             });
 }
 
 }  // namespace symma

@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
 #include "symma/core/errors.h"
 #include "symma/envs/copies.h"

@@ -382,8 +382,7 @@ class Market final : public Copies, public Judged, public MarketView {
                   d.uniform(0.01, 0.05),
                   0};
     }
-    const Balance b = balance(s);
-    s.price = b.price;
+    s.price = balance(s).price;
     next_turn(s, episode);
     play_crowd(e, episode);
   }

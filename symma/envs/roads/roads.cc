@@ -321,10 +321,9 @@ class Roads final : public Copies, public Judged, public RoadsView {
   void settle(int64_t e) {
     Day& d = days_[e];
     const double* t = task(e);
-    if (std::vector<double> now(t, t + task_parameters().size()); d.made_for != now)
-      d.made_for = std::move(now);
-    else
-      return;
+    const double* const end = t + task_parameters().size();
+    if (std::equal(t, end, d.made_for.begin(), d.made_for.end())) return;
+    d.made_for.assign(t, end);
     if (d.network.links.empty()) d.network = town_.network;
     d.anchors.reset();
     for (auto& plan : d.plans) plan.clear();

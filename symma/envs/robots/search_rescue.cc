@@ -20,7 +20,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "symma/core/errors.h"
 #include "symma/envs/copies.h"
 #include "symma/envs/drawing.h"
 
