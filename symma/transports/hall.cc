@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <set>
-
-#include "symma/core/tensor.h"
 
 namespace symma {
 
@@ -27,43 +24,24 @@ class Hall::Seat final : public Transport {
     const std::lock_guard lock(hall_.mutex_);
     std::vector<bool> done(hall_.parts_.size(), false);
     for (const int64_t to : letter.to) {
-      const size_t seat = hall_.seat_of(to);
+      const size_t seat = hall_.addresses_.part(to);
       if (hall_.gone_[seat] || done[seat]) continue;
       done[seat] = true;
-      hall_.boxes_[seat][{letter.kind, letter.round, letter.from}] = letter;
+      hall_.boxes_[seat].put(letter, hall_.addresses_.part(letter.from));
     }
     hall_.came_.notify_all();
   }
 
   Post collect(Letter::Kind kind, int64_t round, std::span<const int64_t> from) override {
     std::unique_lock lock(hall_.mutex_);
-    auto& box = hall_.boxes_[me_];
-    const auto there = [&] {
-      // Whoever has said something later will not say this any more.
-      std::set<int64_t> past;
-      for (auto it = box.upper_bound({kind, round, INT64_MAX});
-           it != box.end() && std::get<0>(it->first) == kind; ++it)
-        past.insert(std::get<2>(it->first));
-      return std::all_of(from.begin(), from.end(), [&](int64_t f) {
-        return hall_.gone_[hall_.seat_of(f)] || box.contains({kind, round, f}) || past.contains(f);
-      });
-    };
-    hall_.came_.wait_for(lock, std::chrono::duration<double>(hall_.patience_), there);
-    Post post;
-    for (const int64_t f : from) {
-      auto it = box.find({kind, round, f});
-      if (it == box.end()) {
-        post.missing.push_back(f);
-      } else {
-        post.came.push_back(std::move(it->second));
-        box.erase(it);
-      }
-    }
-    // What came too late for its round is of no use to a later one.
-    std::erase_if(box, [&](const auto& entry) {
-      return std::get<0>(entry.first) == kind && std::get<1>(entry.first) < round;
+    LetterBox& box = hall_.boxes_[me_];
+    std::vector<int64_t> open(from.begin(), from.end());
+    hall_.came_.wait_for(lock, std::chrono::duration<double>(hall_.patience_), [&] {
+      box.settle(kind, round, open);
+      std::erase_if(open, [&](int64_t f) { return hall_.gone_[hall_.addresses_.part(f)]; });
+      return open.empty();
     });
-    return post;
+    return box.take(kind, round, from);
   }
 
  private:
@@ -72,15 +50,11 @@ class Hall::Seat final : public Transport {
 };
 
 Hall::Hall(std::vector<std::vector<int64_t>> parts, double patience)
-    : parts_(std::move(parts)), patience_(patience), boxes_(parts_.size()), gone_(parts_.size(), false) {
-  for (size_t p = 0; p < parts_.size(); ++p) {
-    for (const int64_t id : parts_[p]) {
-      if (home_.size() <= static_cast<size_t>(id)) home_.resize(id + 1);
-      home_[id] = p;
-    }
-  }
-  home_.push_back(home_.at(0));  // the server
-}
+    : parts_(std::move(parts)),
+      patience_(patience),
+      addresses_(parts_),
+      boxes_(parts_.size()),
+      gone_(parts_.size(), false) {}
 
 std::unique_ptr<Transport> Hall::seat(size_t part) {
   return std::make_unique<Seat>(*this, part);
@@ -90,10 +64,6 @@ void Hall::leave(size_t part) {
   const std::lock_guard lock(mutex_);
   gone_[part] = true;
   came_.notify_all();
-}
-
-size_t Hall::seat_of(int64_t address) const {
-  return address < 0 ? static_cast<size_t>(-1 - address) : home_.at(address);
 }
 
 }  // namespace symma

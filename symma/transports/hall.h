@@ -3,12 +3,13 @@
 #pragma once
 
 #include <condition_variable>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "symma/exchange/transport.h"
+#include "symma/transports/addresses.h"
+#include "symma/transports/letter_box.h"
 
 namespace symma {
 
@@ -23,15 +24,12 @@ class Hall {
 
  private:
   class Seat;
-  // Where an address is: an agent, the server, or -1 - p for part p itself.
-  size_t seat_of(int64_t address) const;
-
   const std::vector<std::vector<int64_t>> parts_;
   const double patience_;
-  std::vector<size_t> home_;  // of each agent, and of the server
+  const Addresses addresses_;
   std::mutex mutex_;
   std::condition_variable came_;
-  std::vector<std::map<std::tuple<Letter::Kind, int64_t, int64_t>, Letter>> boxes_;  // by kind, round, sender
+  std::vector<LetterBox> boxes_;
   std::vector<bool> gone_;
 };
 

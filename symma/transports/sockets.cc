@@ -5,11 +5,42 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "symma/core/errors.h"
 
 namespace symma {
+namespace {
+
+Socket opened(const Curve& curve, int type) {
+  Socket s(zmq_socket(curve.context, type));
+  set(s, ZMQ_LINGER, 0);
+  const double ms = 1000 * curve.patience;
+  set(s, ZMQ_HEARTBEAT_IVL, static_cast<int>(std::clamp(ms / 5, 200.0, 2000.0)));
+  set(s, ZMQ_HEARTBEAT_TIMEOUT, static_cast<int>(std::clamp(ms * 0.6, 1000.0, 10000.0)));
+  set(s, ZMQ_SNDHWM, 256);
+  set(s, ZMQ_RCVHWM, 256);
+  set(s, ZMQ_CURVE_SECRETKEY, curve.own);
+  return s;
+}
+
+}  // namespace
+
+Socket Curve::inbox() const {
+  Socket s = opened(*this, ZMQ_PULL);
+  set(s, ZMQ_CURVE_SERVER, 1);
+  zmq_setsockopt(s.get(), ZMQ_ZAP_DOMAIN, "symma", 5);
+  zmq_setsockopt(s.get(), ZMQ_MAXMSGSIZE, &most_bytes, sizeof(most_bytes));
+  return s;
+}
+
+Socket Curve::outbox(const Key& server) const {
+  Socket s = opened(*this, ZMQ_PUSH);
+  set(s, ZMQ_CURVE_PUBLICKEY, public_key(own));
+  set(s, ZMQ_CURVE_SERVERKEY, server);
+  return s;
+}
 
 std::string own_address(const std::string& host, int64_t port) {
   addrinfo hints{}, *found = nullptr;

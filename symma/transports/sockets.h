@@ -27,6 +27,18 @@ inline void set(const Socket& s, int option, const Key& value) {
   zmq_setsockopt(s.get(), option, value.data(), value.size());
 }
 
+// Makes the sockets of one process. It stands as a server of CURVE where others come in, and as a client of
+// another's key where it goes out.
+struct Curve {
+  void* context = nullptr;
+  Key own{};                // secret
+  double patience = 10;     // seconds: who stands still is noticed before they are over
+  int64_t most_bytes = -1;  // of a message; a frame that claims more is not read, and its line is closed
+
+  Socket inbox() const;
+  Socket outbox(const Key& server) const;
+};
+
 // The address of this machine that leads to `host`. Throws UserError where none does.
 std::string own_address(const std::string& host, int64_t port);
 

@@ -1,0 +1,88 @@
+#include "symma/transports/line.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <cstring>
+#include <utility>
+
+#include "symma/core/errors.h"
+
+namespace symma {
+namespace {
+
+constexpr size_t kRecent = 4;
+constexpr std::chrono::milliseconds kRefusedFor{300};
+
+}  // namespace
+
+Line::Line(const Curve& curve, const Key& server, std::string address)
+    : curve_(curve), server_(server), address_(std::move(address)) {
+  open();
+}
+
+void Line::open() {
+  static std::atomic<int64_t> monitors = 0;
+  events_.reset();
+  push_ = curve_.outbox(server_);
+  up_ = was_up_ = refused_ = false;
+  broken_ = 0;
+  opened_ = std::chrono::steady_clock::now();
+  const std::string events = fmt::format("inproc://events-{}", ++monitors);
+  zmq_socket_monitor(push_.get(), events.c_str(),
+                     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                         ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                         ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);
+  events_.reset(zmq_socket(curve_.context, ZMQ_PAIR));
+  set(events_, ZMQ_LINGER, 0);
+  zmq_connect(events_.get(), events.c_str());
+  if (zmq_connect(push_.get(), address_.c_str()) != 0)
+    throw UserError("transport.first", "\"" + address_ + "\" is no address", "write host:port");
+}
+
+void Line::mend() {
+  if (!refused_ || std::chrono::steady_clock::now() - opened_ < kRefusedFor) return;
+  open();
+  behind_ = true;
+}
+
+void Line::keep(Bytes message) {
+  recent_.push_back(std::move(message));
+  if (recent_.size() > kRecent) recent_.pop_front();
+}
+
+void Line::send(Bytes message) {
+  keep(std::move(message));
+  send_once(recent_.back());
+}
+
+void Line::send_later(Bytes message) {
+  keep(std::move(message));
+  behind_ = true;
+}
+
+void Line::send_once(const Bytes& message) const {
+  zmq_send(push_.get(), message.data(), message.size(), ZMQ_DONTWAIT);
+}
+
+void Line::look() {
+  for (;;) {
+    uint8_t event[6];
+    if (zmq_recv(events_.get(), event, sizeof(event), ZMQ_DONTWAIT) < 0) return;
+    char address[1];
+    zmq_recv(events_.get(), address, sizeof(address), 0);
+    uint16_t what = 0;
+    std::memcpy(&what, event, sizeof(what));
+    up_ = what == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
+    // Refused once is refused, whatever the line says as it closes.
+    refused_ = !up_ && (refused_ || what == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH);
+    broken_ += what == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL || what == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
+    if (!up_) continue;
+    broken_ = 0;
+    // What was under way as it broke may not have come: it is said again, and taken once.
+    if (std::exchange(was_up_, true) || std::exchange(behind_, false))
+      for (const Bytes& message : recent_) send_once(message);
+  }
+}
+
+}  // namespace symma
