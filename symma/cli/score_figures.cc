@@ -79,7 +79,7 @@ std::string run_folder(const ScoreRuns& r, const std::string& name, int64_t seed
   return in_folder(r.folder, fmt::format("runs/{},seed={}", name, seed));
 }
 
-void judge_again(const ScoreRuns& r, const Item& item, const std::string& folder, Found& out) {
+void judge_again(const ScoreRuns& r, const ScoreItem& item, const std::string& folder, Found& out) {
   Experiment e = open_experiment(folder, item.judge);
   const RunState run = load_checkpoint(in_folder(folder, "checkpoint.safetensors"), e);
   e.eval.steps = {e.eval.steps.back()};
@@ -111,7 +111,7 @@ void judge_again(const ScoreRuns& r, const Item& item, const std::string& folder
                  .dump();
 }
 
-Found find(const ScoreRuns& r, const Item& item, const std::string& name) {
+Found find(const ScoreRuns& r, const ScoreItem& item, const std::string& name) {
   Found out;
   for (int64_t seed = 1; seed <= r.seeds; ++seed) {
     const std::string folder = run_folder(r, name, seed);
@@ -159,7 +159,7 @@ Json gap_json(const Found& a, const Found& b, const std::string& to, bool higher
 
 // What makes the figure again: a sweep over the seeds, or where runs are judged in a way of the scorecard's
 // own, the scorecard with this figure alone.
-std::string command_of(const ScoreRuns& r, const Item& item) {
+std::string command_of(const ScoreRuns& r, const ScoreItem& item) {
   std::string out = "symma " + std::string(item.as_trained() ? "sweep " : "scorecard ") + shell_word(r.file);
   for (const auto& s : r.settings) out += " --set " + shell_word(s);
   out += fmt::format(" --set rounds={}", r.rounds);
@@ -217,7 +217,7 @@ std::map<std::string, double> speed_of(const std::string& folder, const std::str
   return out;
 }
 
-void add_speed(const ScoreRuns& r, const Item& item, const std::string& name, double points, bool higher,
+void add_speed(const ScoreRuns& r, const ScoreItem& item, const std::string& name, double points, bool higher,
                Json& figures) {
   std::map<std::string, std::vector<double>> all;
   for (int64_t seed = 1; seed <= r.seeds; ++seed) {
@@ -257,7 +257,7 @@ void add_speed(const ScoreRuns& r, const Item& item, const std::string& name, do
 }
 
 // What simple rules reach on the tasks of the file's own runs, over seeds.
-void add_rules(const ScoreRuns& r, const Item& item, const Found& base, bool higher, Json& figures) {
+void add_rules(const ScoreRuns& r, const ScoreItem& item, const Found& base, bool higher, Json& figures) {
   if (r.of != "mean") return;  // of rules the means alone are known
   std::map<std::string, std::vector<double>> all;
   for (int64_t seed = 1; seed <= r.seeds; ++seed) {
@@ -286,14 +286,14 @@ void add_rules(const ScoreRuns& r, const Item& item, const Found& base, bool hig
 
 }  // namespace
 
-std::map<std::string, std::string> trained_as(const std::vector<Item>& items) {
+std::map<std::string, std::string> trained_as(const std::vector<ScoreItem>& items) {
   std::map<std::vector<std::string>, std::string> first{{{}, "base"}};
   std::map<std::string, std::string> out;
   for (const auto& item : items) out[item.id] = first.emplace(item.train, item.id).first->second;
   return out;
 }
 
-Json score_figures(const ScoreRuns& r, const Experiment& base, const std::vector<Item>& items) {
+Json score_figures(const ScoreRuns& r, const Experiment& base, const std::vector<ScoreItem>& items) {
   const auto names = trained_as(items);
   const bool higher = base.spec.higher_is_better;
   const double points = points_of(base);

@@ -20,11 +20,11 @@ struct ScoreRuns {
 
 // The training that an item's figure is of, by the item that it is named after: items of equal settings share
 // theirs, which is in runs/NAME,seed=N.
-std::map<std::string, std::string> trained_as(const std::vector<Item>&);
+std::map<std::string, std::string> trained_as(const std::vector<ScoreItem>&);
 
 // scorecard.json's "figures" of those items whose runs are done: as docs/files.md has them. What an item is
 // held against has to be among them.
-Json score_figures(const ScoreRuns&, const Experiment& base, const std::vector<Item>&);
+Json score_figures(const ScoreRuns&, const Experiment& base, const std::vector<ScoreItem>&);
 
 // The score of the file's own runs before anything was learned of a task; null where nothing adapts.
 Json before_adapting(const ScoreRuns&);

@@ -36,7 +36,7 @@ class Plan {
  public:
   explicit Plan(const Experiment& base) : base_(base) {}
 
-  std::vector<Item> all() {
+  std::vector<ScoreItem> all() {
     add({.id = "base",
          .axis = "efficiency",
          .role = "base",
@@ -49,12 +49,12 @@ class Plan {
     robustness();
     scalability();
     std::stable_sort(items_.begin(), items_.end(),
-                     [](const Item& x, const Item& y) { return x.priority < y.priority; });
+                     [](const ScoreItem& x, const ScoreItem& y) { return x.priority < y.priority; });
     return items_;
   }
 
  private:
-  void add(Item item) {
+  void add(ScoreItem item) {
     // Agents and tasks are what the scaling of fleets changes; all else trains about as long as the file.
     int64_t agents = base_.fleet.agents, tasks = base_.fleet.tasks;
     for (const auto& s : item.train) {
@@ -86,7 +86,8 @@ class Plan {
 
   void generalisation() {
     const auto split = [&](const char* id, const char* what, Split s, int64_t priority) {
-      Item item{.id = id, .axis = "generalisation", .role = "unseen", .what = what, .priority = priority};
+      ScoreItem item{
+          .id = id, .axis = "generalisation", .role = "unseen", .what = what, .priority = priority};
       item.split = s;
       add(item);
     };
@@ -96,24 +97,24 @@ class Plan {
       const int64_t last = base_.fleet.agents - 1;
       const std::vector<std::string> apart{"exchange.topology=edges",
                                            "exchange.edges=" + edges_without_last(base_, base_.fleet.agents)};
-      Item alone{.id = "newcomer_self",
-                 .axis = "generalisation",
-                 .role = "reference",
-                 .what = fmt::format("agent {} alone, on its own tasks", last),
-                 .train = apart,
-                 .to = "",
-                 .priority = 2};
+      ScoreItem alone{.id = "newcomer_self",
+                      .axis = "generalisation",
+                      .role = "reference",
+                      .what = fmt::format("agent {} alone, on its own tasks", last),
+                      .train = apart,
+                      .to = "",
+                      .priority = 2};
       alone.newcomer = last, alone.self = true;
-      Item others{.id = "newcomer",
-                  .axis = "generalisation",
-                  .role = "newcomer",
-                  .what = fmt::format(
-                      "A newcomer's tasks (agent {}'s, whom the others never met), against that agent "
-                      "learning alone",
-                      last),
-                  .train = apart,
-                  .to = "newcomer_self",
-                  .priority = 2};
+      ScoreItem others{.id = "newcomer",
+                       .axis = "generalisation",
+                       .role = "newcomer",
+                       .what = fmt::format(
+                           "A newcomer's tasks (agent {}'s, whom the others never met), against that agent "
+                           "learning alone",
+                           last),
+                       .train = apart,
+                       .to = "newcomer_self",
+                       .priority = 2};
       others.newcomer = last;
       add(alone), add(others);
     }
@@ -123,12 +124,12 @@ class Plan {
       if (shots < 1) continue;
       for (const int64_t other : {shots / 2, 2 * shots}) {
         if (other < 1) continue;
-        Item item{.id = fmt::format("shots_{}", other),
-                  .axis = "generalisation",
-                  .role = "shots",
-                  .what = fmt::format("{} shot{} in place of {}", other, other == 1 ? "" : "s", shots),
-                  .judge = {fmt::format("task.{}={}", key, other)},
-                  .priority = 1};
+        ScoreItem item{.id = fmt::format("shots_{}", other),
+                       .axis = "generalisation",
+                       .role = "shots",
+                       .what = fmt::format("{} shot{} in place of {}", other, other == 1 ? "" : "s", shots),
+                       .judge = {fmt::format("task.{}={}", key, other)},
+                       .priority = 1};
         add(item);
       }
       break;
@@ -156,19 +157,19 @@ class Plan {
     const std::vector<Ask> one = asks_for(std::vector<int64_t>{kEveryone}, Rng(1));
     const auto batch = base_.family->sample(*base_.model, one, Split::kTest);
     if (dynamic_cast<const SupervisedBatch*>(batch.get())) {
-      Item x{.id = "noisy_inputs",
-             .axis = "robustness",
-             .role = "noise",
-             .what = "Inputs to learn from with noise of .3 deviations",
-             .priority = 1};
+      ScoreItem x{.id = "noisy_inputs",
+                  .axis = "robustness",
+                  .role = "noise",
+                  .what = "Inputs to learn from with noise of .3 deviations",
+                  .priority = 1};
       x.input_noise = 0.3;
-      Item y{.id = "noisy_labels",
-             .axis = "robustness",
-             .role = "noise",
-             .what = base_.spec.kind == Kind::kClassification
-                         ? "A fifth of the labels to learn from wrong"
-                         : "Targets to learn from with noise of .2 deviations",
-             .priority = 1};
+      ScoreItem y{.id = "noisy_labels",
+                  .axis = "robustness",
+                  .role = "noise",
+                  .what = base_.spec.kind == Kind::kClassification
+                              ? "A fifth of the labels to learn from wrong"
+                              : "Targets to learn from with noise of .2 deviations",
+                  .priority = 1};
       y.label_noise = 0.2;
       add(x), add(y);
     }
@@ -217,15 +218,15 @@ class Plan {
           const std::string rule = kRules[r];
           const bool dies = attacks[k] == "silent", usual = r < 2;
           if (!usual && (attacks[k] != "sign_flip" || bad != 2)) continue;
-          Item item{.id = fmt::format("{}_{}_{}", attacks[k], bad, rule),
-                    .axis = "robustness",
-                    .role = "attack",
-                    .what = dies ? fmt::format("{} agent{} that die{}", bad == 1 ? "One" : "Two",
-                                               bad == 1 ? "" : "s", bad == 1 ? "s" : "")
-                                 : fmt::format("{} hostile agent{} ({})", bad == 1 ? "One" : "Two",
-                                               bad == 1 ? "" : "s", attacks[k]),
-                    .train = plus({"faults.kind=" + attacks[k], "faults.agents=" + bad_agents(bad)}),
-                    .to = peace};
+          ScoreItem item{.id = fmt::format("{}_{}_{}", attacks[k], bad, rule),
+                         .axis = "robustness",
+                         .role = "attack",
+                         .what = dies ? fmt::format("{} agent{} that die{}", bad == 1 ? "One" : "Two",
+                                                    bad == 1 ? "" : "s", bad == 1 ? "s" : "")
+                                      : fmt::format("{} hostile agent{} ({})", bad == 1 ? "One" : "Two",
+                                                    bad == 1 ? "" : "s", attacks[k]),
+                         .train = plus({"faults.kind=" + attacks[k], "faults.agents=" + bad_agents(bad)}),
+                         .to = peace};
           if (rule != "mean") {
             item.train.push_back("aggregator.kind=" + rule);
             item.train.push_back(fmt::format("aggregator.bad={}", bad));
@@ -290,13 +291,13 @@ class Plan {
     for (const int64_t n : {1, 2, 4, 8}) {
       if (n == agents) continue;
       const auto item = [&](const char* how, int64_t each, const char* words, int64_t priority) {
-        Item i{.id = fmt::format("agents_{}_{}", n, how),
-               .axis = "scalability",
-               .role = "agents",
-               .what = fmt::format("{} agent{} in place of {}, {}", n, n == 1 ? "" : "s", agents, words),
-               .train = {fmt::format("agents={}", n), fmt::format("tasks={}", each),
-                         "exchange.topology=" + (n > 1 ? graph : "none")},
-               .priority = priority};
+        ScoreItem i{.id = fmt::format("agents_{}_{}", n, how),
+                    .axis = "scalability",
+                    .role = "agents",
+                    .what = fmt::format("{} agent{} in place of {}, {}", n, n == 1 ? "" : "s", agents, words),
+                    .train = {fmt::format("agents={}", n), fmt::format("tasks={}", each),
+                              "exchange.topology=" + (n > 1 ? graph : "none")},
+                    .priority = priority};
         i.extra = {{"agents", n}};
         add(i);
       };
@@ -307,16 +308,16 @@ class Plan {
   }
 
   const Experiment& base_;
-  std::vector<Item> items_;
+  std::vector<ScoreItem> items_;
 };
 
 }  // namespace
 
-std::vector<Item> score_items(const Experiment& base) {
+std::vector<ScoreItem> score_items(const Experiment& base) {
   return Plan(base).all();
 }
 
-void check_item(const Config& config, const Experiment& base, Item& item) {
+void check_item(const Config& config, const Experiment& base, ScoreItem& item) {
   Config changed = config;
   for (const auto& s : item.train) changed.set(s);
   for (const auto& s : item.judge) changed.set(s);

@@ -10,7 +10,7 @@ namespace symma {
 
 // A figure of the scorecard. Its runs are trained with `train` laid over the file (none: the file's own runs
 // serve), and judged with `judge` laid over that.
-struct Item {
+struct ScoreItem {
   std::string id, axis, role, what;
   std::vector<std::string> train = {}, judge = {};
   std::string to = "base";  // the figure that it is held against; "" for none
@@ -31,11 +31,11 @@ struct Item {
 };
 
 // Everything that the four axes ask for, the most needed first.
-std::vector<Item> score_items(const Experiment& base);
+std::vector<ScoreItem> score_items(const Experiment& base);
 
 // Builds and rehearses the item's settings, and draws a task of its split. What is refused it says in
 // `left_out`.
-void check_item(const Config&, const Experiment& base, Item&);
+void check_item(const Config&, const Experiment& base, ScoreItem&);
 
 // Seconds that training and judging one seed of the file takes, measured on a few rounds and tasks.
 double base_seconds(const Experiment& base);

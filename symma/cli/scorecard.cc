@@ -49,13 +49,13 @@ double seconds_of(const std::string& text) {
 // goes on with the same runs, however fast the machine is then.
 struct ScorePlan {
   int64_t rounds = 0;
-  std::vector<Item> items;
+  std::vector<ScoreItem> items;
   Json left_out = Json::array();
   double seconds = 0;    // of one seed of the file, with that many rounds
   bool settled = false;  // whether the measured time of the first runs has been counted with
   double spent = 0;      // seconds, as estimated
 
-  void leave(const Item& item, const std::string& why) {
+  void leave(const ScoreItem& item, const std::string& why) {
     left_out.push_back({{"id", item.id}, {"axis", item.axis}, {"what", item.what}, {"why", why}});
   }
 };
@@ -102,21 +102,21 @@ bool begun(const ScoreArguments& a) {
 }
 
 // --only: those, what they are held against, and the file's own runs.
-void keep_only(const std::vector<std::string>& only, std::vector<Item>& items) {
+void keep_only(const std::vector<std::string>& only, std::vector<ScoreItem>& items) {
   if (only.empty()) return;
   std::set<std::string> wanted{"base"};
   for (const auto& id : only) {
-    const auto it = std::find_if(items.begin(), items.end(), [&](const Item& i) { return i.id == id; });
+    const auto it = std::find_if(items.begin(), items.end(), [&](const ScoreItem& i) { return i.id == id; });
     std::vector<std::string> ids;
     for (const auto& item : items) ids.push_back(item.id);
     if (it == items.end())
       throw UserError("--only " + id, "is no figure of this scorecard", suggestion(id, ids));
     wanted.insert(id), wanted.insert(it->to);
   }
-  std::erase_if(items, [&](const Item& i) { return !wanted.contains(i.id); });
+  std::erase_if(items, [&](const ScoreItem& i) { return !wanted.contains(i.id); });
 }
 
-double seconds_a_seed(const Item& item, double of_base) {
+double seconds_a_seed(const ScoreItem& item, double of_base) {
   return 1.5 + item.cost * of_base;  // a process starts, and writes its page, in about that
 }
 
@@ -223,7 +223,7 @@ void run_all(const ScoreArguments& a, ScorePlan& plan, Json& failed) {
     if (fresh && !a.budget.empty() && plan.seconds > 0) {
       const double slower = std::max(0.2, took / planned), budget = seconds_of(a.budget) * 0.95;
       double spent = took;
-      std::vector<Item> fits;
+      std::vector<ScoreItem> fits;
       for (const auto& item : plan.items) {
         const double cost = slower * seconds_a_seed(item, plan.seconds) * turns;
         if (item.priority > 0 && spent + cost > budget) {

@@ -5,11 +5,11 @@
 
 namespace symma {
 
-Journey journey_of(const FaultOptions& f, int64_t from, int64_t to, Rng rng) {
+Passage passage_of(const FaultOptions& f, int64_t from, int64_t to, Rng rng) {
   if (!f.gaps() && f.doubled == 0) return {};
   // Every coin is tossed for every message, so that one fault's chance moves no other fault.
   Draws d(rng.split("from", static_cast<uint64_t>(from)).split("to", static_cast<uint64_t>(to)));
-  Journey out;
+  Passage out;
   out.lost = d.uniform() < f.lost;
   out.late = d.uniform() < f.late;
   out.doubled = d.uniform() < f.doubled;
@@ -19,12 +19,12 @@ Journey journey_of(const FaultOptions& f, int64_t from, int64_t to, Rng rng) {
   return out;
 }
 
-int64_t sent_bits(const Journey& f, int64_t bits) {
+int64_t sent_bits(const Passage& f, int64_t bits) {
   const int64_t sent = f.cut ? static_cast<int64_t>(f.left * static_cast<double>(bits)) : bits;
   return f.doubled ? 2 * sent : sent;
 }
 
-Arrival arrive(const Journey& f, const Arrival& sent, Arrival* waiting) {
+Arrival arrive(const Passage& f, const Arrival& sent, Arrival* waiting) {
   // A receiver can tell a message that was cut short by its length, and drops it.
   const bool comes = sent.number > 0 && !f.lost && !f.cut;
   if (waiting == nullptr) return comes ? sent : Arrival{};

@@ -1,4 +1,4 @@
-// What [faults] does to a message on its way. The journey of a message is a function of its exchange, its
+// What [faults] does to a message on its way. The passage of a message is a function of its exchange, its
 // sender and its receiver, so that both know it, wherever they are: the sender, who counts what it sends, and
 // the receiver, who has it or has not.
 #pragma once
@@ -9,14 +9,14 @@
 
 namespace symma {
 
-struct Journey {
+struct Passage {
   bool lost = false, late = false, doubled = false, reordered = false, cut = false;
   double left = 0;  // of a message that is cut short
 };
-Journey journey_of(const FaultOptions&, int64_t from, int64_t to, Rng);
+Passage passage_of(const FaultOptions&, int64_t from, int64_t to, Rng);
 
 // What a message of `bits` costs.
-int64_t sent_bits(const Journey&, int64_t bits);
+int64_t sent_bits(const Passage&, int64_t bits);
 
 struct Arrival {
   int64_t number = 0;  // of the exchange that it was sent in, from 1; 0: nothing
@@ -25,6 +25,6 @@ struct Arrival {
 };
 // What the receiver takes of what was sent: the newest message that has arrived. `waiting` is the one under
 // way on this edge, before and after; null where none can be late.
-Arrival arrive(const Journey&, const Arrival& sent, Arrival* waiting);
+Arrival arrive(const Passage&, const Arrival& sent, Arrival* waiting);
 
 }  // namespace symma

@@ -301,7 +301,7 @@ Tensor among_neighbours(const Exchange& x, ExchangeState& s, const Tensor& theta
     for (int64_t k = r.begin[i]; k < r.begin[i + 1]; ++k) {
       const auto [from, in] = r.near[k];
       const int64_t edge_out = in ^ 1, place = r.place(from);
-      const Journey journey = journey_of(x.faults, from, id, road);
+      const Passage passage = passage_of(x.faults, from, id, road);
       Form form = Form::kNothing;
       Tensor row;
       bool says_whole = false, says_behind = false;
@@ -311,7 +311,7 @@ Tensor among_neighbours(const Exchange& x, ExchangeState& s, const Tensor& theta
           row = said.rows[place];
           says_whole = again(in);
           says_behind = behind(edge_out);
-          s.bits[in] += sent_bits(journey, says_whole ? whole : said.bits[place]);
+          s.bits[in] += sent_bits(passage, says_whole ? whole : said.bits[place]);
         }
       } else {
         const Heard& h = outside[r.halo_place(from)];
@@ -324,11 +324,11 @@ Tensor among_neighbours(const Exchange& x, ExchangeState& s, const Tensor& theta
         }
         if (said.form[i] != Form::kNothing)
           s.bits[edge_out] +=
-              sent_bits(journey_of(x.faults, id, from, road), again(edge_out) ? whole : said.bits[i]);
+              sent_bits(passage_of(x.faults, id, from, road), again(edge_out) ? whole : said.bits[i]);
       }
       const Arrival sent =
           form == Form::kNothing ? Arrival{} : Arrival{number, form == Form::kWhole || says_whole, row};
-      const Arrival got = arrive(journey, sent, s.receiver.late.empty() ? nullptr : &s.receiver.late[in]);
+      const Arrival got = arrive(passage, sent, s.receiver.late.empty() ? nullptr : &s.receiver.late[in]);
       if (got.number > 0 && (heard.empty() || knows(in, got))) mail.push_back({from, got.row});
       // Of one elsewhere whose row cannot be made out, what it says of its own gaps holds all the same.
       const bool unread =

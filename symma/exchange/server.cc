@@ -150,7 +150,7 @@ Tensor handed_back(const Exchange& x, ExchangeState& s, const Tensor& theta, con
     const int64_t id = r.ids[i];
     const Arrival sent = told.defined() ? Arrival{s.rounds + 1, false, told} : Arrival{};
     Arrival* late = s.receiver.late.empty() ? nullptr : &s.receiver.late[2 * id + 1];
-    const Arrival got = arrive(journey_of(x.faults, r.agents, id, down), sent, late);
+    const Arrival got = arrive(passage_of(x.faults, r.agents, id, down), sent, late);
     if (got.number > 0) out[i] = got.row;
   }
   return out;
@@ -170,7 +170,7 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
     return s.receiver.late.empty() ? nullptr : &s.receiver.late[edge];
   };
   const auto arrived = [&](int64_t id, Form form, const Tensor& row, Arrival* late) {
-    return arrive(journey_of(x.faults, id, r.agents, up),
+    return arrive(passage_of(x.faults, id, r.agents, up),
                   form == Form::kNothing ? Arrival{} : Arrival{number, false, row}, late);
   };
   SecureSum secure;
@@ -185,7 +185,7 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
       const int64_t i = r.place(id);
       if (i < 0) continue;
       if (said.form[i] != Form::kNothing)
-        s.bits[2 * id] += sent_bits(journey_of(x.faults, id, r.agents, up), said.bits[i]);
+        s.bits[2 * id] += sent_bits(passage_of(x.faults, id, r.agents, up), said.bits[i]);
       if (!r.server)
         elsewhere->send({id, {r.agents}, number, Letter::Kind::kSaid, pack(said.content(i), s.type)});
     }
@@ -219,7 +219,7 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
       for (int64_t id : participants(x, s, s.rounds + 1, rng)) s.bits[2 * id + 1] += a.bits;
     } else {
       for (int64_t id = 0; id < r.agents; ++id)
-        s.bits[2 * id + 1] += sent_bits(journey_of(x.faults, r.agents, id, down), a.bits);
+        s.bits[2 * id + 1] += sent_bits(passage_of(x.faults, r.agents, id, down), a.bits);
     }
   } else {
     told = answer_heard(x, s, q, *elsewhere);

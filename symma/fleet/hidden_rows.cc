@@ -31,7 +31,7 @@ Tensor rows_as_told(const Experiment& e, const RunState& own) {
       e.exchange_key().split("period", static_cast<uint64_t>(own.exchange.rounds - 1)).split("down");
   bool known = x.due(own.round - 1) && !x.combine_first();
   for (int64_t id = 0; known && x.server.share == 1 && id < e.fleet.agents; ++id)
-    known = arrive(journey_of(x.faults, e.fleet.agents, id, down), {1, false, {}}, nullptr).number > 0;
+    known = arrive(passage_of(x.faults, e.fleet.agents, id, down), {1, false, {}}, nullptr).number > 0;
   return (known ? row : at::full_like(row, std::nan(""))).repeat({e.fleet.agents, 1});
 }
 

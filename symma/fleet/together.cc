@@ -14,6 +14,7 @@
 #include "symma/fleet/calendar.h"
 #include "symma/fleet/hidden_rows.h"
 #include "symma/fleet/parcels.h"
+#include "symma/transports/addresses.h"
 #include "symma/transports/members.h"
 
 namespace symma {
@@ -26,10 +27,6 @@ double seconds_since(Stopwatch::time_point start) {
 }
 
 constexpr int64_t kFirstWord = -2;  // the round of what one that comes in says before all else
-
-int64_t address_of(int64_t place) {
-  return -1 - place;
-}
 
 // Who has been there, as the first sees it.
 class Company {

@@ -184,7 +184,7 @@ TEST_F(Faulty, ChancesAreWhatTheySay) {
   ExchangeState s = exchange_start(e.exchange, rows);
   for (s.rounds = 0; s.rounds < 200; ++s.rounds) {
     for (int64_t at = 0; at < 20; ++at, ++all)
-      gone += journey_of(e.exchange.faults, at / 4, at % 4, Rng(5).split("round", s.rounds)).lost;
+      gone += passage_of(e.exchange.faults, at / 4, at % 4, Rng(5).split("round", s.rounds)).lost;
   }
   EXPECT_NEAR(static_cast<double>(gone) / static_cast<double>(all), 0.3, 4 * std::sqrt(0.21 / 4000));
 }

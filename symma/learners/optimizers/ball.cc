@@ -23,7 +23,7 @@ namespace {
 
 constexpr int64_t kOfTheWay = 7;  // features but for the steps done
 
-class Ball : public Rule {
+class Ball : public UpdateRule {
  public:
   struct Options {
     std::vector<int64_t> hidden{32, 32};

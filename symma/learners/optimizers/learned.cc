@@ -79,7 +79,7 @@ struct LearnedOptimizer::Landing {
   Tensor gradient;  // [G, Q], of the sum over rows; undefined where none was asked for
 };
 
-LearnedOptimizer::LearnedOptimizer(LearnedOptions o, std::unique_ptr<Rule> rule,
+LearnedOptimizer::LearnedOptimizer(LearnedOptions o, std::unique_ptr<UpdateRule> rule,
                                    const LearnerSetting& setting)
     : o_(std::move(o)), rule_(std::move(rule)), model_(setting.model), outputs_(setting.spec.shape.out) {
   need(setting, "a learned optimiser", {Need::kKept});

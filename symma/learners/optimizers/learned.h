@@ -23,7 +23,7 @@
 //
 // which is unbiased for the whole of `steps`, of the smoothed loss.
 //
-// A rule is a file here with a Rule class; SYMMA_REGISTER_RULE makes a learner of it.
+// A rule is a file here with an UpdateRule; SYMMA_REGISTER_RULE makes a learner of it.
 #pragma once
 
 #include "symma/learners/optimizers/start.h"
@@ -43,9 +43,9 @@ struct Move {
   Tensor memory;  // [G, M, R P]
 };
 
-class Rule {
+class UpdateRule {
  public:
-  virtual ~Rule() = default;
+  virtual ~UpdateRule() = default;
   virtual const Layout& layout() const = 0;                  // of phi, Q numbers
   virtual Tensor init(std::span<const Rng> keys) const = 0;  // [rows, Q]: row i drawn from keys[i] alone
   virtual int64_t memory() const = 0;                        // M numbers a coordinate, zero at the start
@@ -81,7 +81,7 @@ struct LearnedOptions {
 
 class LearnedOptimizer : public Learner, public Restored {
  public:
-  LearnedOptimizer(LearnedOptions, std::unique_ptr<Rule>, const LearnerSetting&);
+  LearnedOptimizer(LearnedOptions, std::unique_ptr<UpdateRule>, const LearnerSetting&);
   // Rows are [where to start [P], phi [Q]].
   State init(std::span<const Rng> keys, at::ScalarType) const override;
   // "loss" is the objective, before this round's update of phi.
@@ -99,7 +99,7 @@ class LearnedOptimizer : public Learner, public Restored {
   Move advance(const Tensor& phi, const Flight&, const Tensor& gradient) const;
 
   LearnedOptions o_;
-  std::unique_ptr<Rule> rule_;
+  std::unique_ptr<UpdateRule> rule_;
   const Model& model_;
   Tensor mask_;  // [P], 0 where a row holds a statistic; undefined where none does
   Tensor phi_;   // [Q], of `from`

@@ -16,7 +16,7 @@
 namespace symma {
 namespace {
 
-class Lstm : public Rule {
+class Lstm : public UpdateRule {
  public:
   struct Options {
     std::vector<int64_t> hidden{20, 20};

@@ -21,7 +21,7 @@
 namespace symma {
 namespace {
 
-class MlpRule : public Rule {
+class MlpRule : public UpdateRule {
  public:
   struct Options {
     std::vector<int64_t> hidden{32, 32};

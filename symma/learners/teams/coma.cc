@@ -80,7 +80,7 @@ class Coma : public Learner {
     Scores out = learn_by_fragments(
         state, worlds.rollouts(actor_, shape_.copies, {}, rng.split("play")),
         o_.fragments.steps(shape_.limit),
-        [&](const State& now) -> Hands {
+        [&](const State& now) -> TeamRows {
           const Tensor actors = now.theta.narrow(1, 0, actor_.columns()).contiguous();
           return {tasks == 1 ? actors : actors.repeat_interleave(tasks, 0), {}};
         },

@@ -70,7 +70,7 @@ State PolicyGradient::init(std::span<const Rng> keys, at::ScalarType type) const
   return s;
 }
 
-Hands PolicyGradient::cast(const State& state, const ControlBatch& worlds, Rng rng) const {
+TeamRows PolicyGradient::cast(const State& state, const ControlBatch& worlds, Rng rng) const {
   const int64_t n = state.theta.size(0), b = worlds.size(), tasks = b / n, players = shape_.players;
   // The rows are handed out to tasks without a learner's piece: all is one batch.
   const Tensor actors = state.theta.narrow(1, 0, actor_.columns());

@@ -41,7 +41,7 @@ class PolicyGradient : public Learner, public CountsInputs {
   Scores update(State&, const TaskBatch&, Rng) const;
   Tensor critic_input(const Tensor& input) const;
   // Who plays the tasks, and which players learn from them, [N, L, A].
-  Hands cast(const State&, const ControlBatch&, Rng) const;
+  TeamRows cast(const State&, const ControlBatch&, Rng) const;
   // One update from a fragment of episodes.
   Scores learn(State&, const Rollout&, const Tensor& learns) const;
   // Counts what was seen in the statistics of networks that have some.

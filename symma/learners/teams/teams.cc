@@ -212,7 +212,7 @@ void FragmentOptions::fields(Fields& f) {
 }
 
 Scores learn_by_fragments(State& state, Rollouts play, int64_t steps,
-                          const std::function<Hands(const State&)>& rows, const Learning& learn,
+                          const std::function<TeamRows(const State&)>& rows, const Learning& learn,
                           Rollout* last) {
   at::NoGradGuard no_grad;
   const int64_t n = state.size();
@@ -220,7 +220,7 @@ Scores learn_by_fragments(State& state, Rollouts play, int64_t steps,
   Tensor taken = at::zeros({n}, at::kDouble);
   Rollout o;
   while (!play.over()) {
-    const Hands hands = rows(state);
+    const TeamRows hands = rows(state);
     o = {};  // two fragments are never held at once
     o = by_agent(play.next(steps, hands.rows), n);
     const Tensor now = o.alive.sum({1, 2}, false, at::kDouble);

@@ -91,10 +91,10 @@ struct FragmentOptions {
 using Learning = std::function<Scores(State&, const Rollout&, const Tensor& beside)>;
 // Plays all episodes with rows that `rows` tells from the State, [B, columns] and what stands beside them.
 // Returns what `learn` did, as means over all steps of the round, and "return", the team's.
-struct Hands {
+struct TeamRows {
   Tensor rows, beside;
 };
-Scores learn_by_fragments(State&, Rollouts, int64_t steps, const std::function<Hands(const State&)>& rows,
+Scores learn_by_fragments(State&, Rollouts, int64_t steps, const std::function<TeamRows(const State&)>& rows,
                           const Learning& learn, Rollout* last = nullptr);
 
 // The policy's loss, mean over points and players, and its derivative in the outputs:
