@@ -133,6 +133,7 @@ void run_train(TrainArguments a) {
     check_together(e, a.run);
     shares = shares_of(e.fleet.agents, block_size(*e.model), places);
     check_crowd(e, shares);
+    if (transport.mode == "free") check_free(e);
     e.exchange.letters_may_be_lost = true;
   }
   if (!launch && places > 1)
@@ -143,9 +144,13 @@ void run_train(TrainArguments a) {
     if (!a.threads_given) set_threads(std::max(1, threads() / static_cast<int>(processes_here())));
     letters = meet_others(*launch, transport, shares);
     party.emplace(launch->place, shares, *letters);
+    if (transport.mode == "free") party->run_free(transport.staleness);
   }
   if (a.stay) {
     check_together(e, a.run, true);
+    if (transport.mode == "free")
+      throw UserError("transport.mode", "is free, and a fleet that others join goes by rounds",
+                      "set it to rounds, or start all processes from the beginning");
     e.exchange.letters_may_be_lost = true;
     const Staying staying(e, transport, a.run);
     letters = staying.open();

@@ -10,8 +10,9 @@
 
 namespace symma {
 bool Exchange::plain() const {
-  return !aggregator && before.empty() && !compressor && !attack && !privacy.agents() && server.share == 1 &&
-         server.optimizer == "none" && !server.secure && !faults.gaps() && faults.doubled == 0;
+  return !pushes() && !aggregator && before.empty() && !compressor && !attack && !privacy.agents() &&
+         server.share == 1 && server.optimizer == "none" && !server.secure && !faults.gaps() &&
+         faults.doubled == 0;
 }
 
 bool Exchange::hostile(int64_t agent) const {
@@ -63,8 +64,10 @@ Tensor mixed(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng, 
     return x.graph.server ? plainly_at_server(x, s, theta, elsewhere)
                           : plainly_among_neighbours(x, s, theta, elsewhere);
   const Tensor rows = theta.to(at::kCPU, at::kDouble).contiguous();
+  const Rng period = rng.split("period", s.rounds);
   const Tensor out = x.graph.server ? at_server(x, s, rows, rng, elsewhere)
-                                    : among_neighbours(x, s, rows, rng.split("period", s.rounds), elsewhere);
+                     : x.pushes()   ? push_sum(x, s, rows, period, elsewhere)
+                                    : among_neighbours(x, s, rows, period, elsewhere);
   return out.to(theta.options());
 }
 

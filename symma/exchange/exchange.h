@@ -39,6 +39,7 @@ struct Exchange : ExchangeSettings {
   bool updates() const { return options.payload == "updates"; }
   bool tracks() const { return options.strategy == "gradient-tracking"; }
   bool corrects() const { return options.strategy == "exact-diffusion"; }
+  bool pushes() const { return options.strategy == "push-sum"; }
   // Whether a receiver may lack what a difference is counted from.
   bool may_miss() const { return compressor && !graph.server && (faults.gaps() || letters_may_be_lost); }
   bool plain() const;  // theta <- W theta and nothing else

@@ -65,6 +65,9 @@ Tensor among_neighbours(const Exchange&, ExchangeState&, const Tensor& theta /*[
                         Transport* elsewhere);
 Tensor at_server(const Exchange&, ExchangeState&, const Tensor& theta /*[n,Q] double*/, Rng,
                  Transport* elsewhere);
+// A third, at each node (push_sum.cc).
+Tensor push_sum(const Exchange&, ExchangeState&, const Tensor& theta /*[n,Q] double*/, Rng,
+                Transport* elsewhere);
 // The end of an exchange at agents whose server is elsewhere: what at_server does from the answer on.
 Tensor from_server(const Exchange&, ExchangeState&, const Tensor& theta /*[n,Q] double*/, Rng,
                    Transport& elsewhere);

@@ -19,8 +19,10 @@ struct ExchangeOptions {
     f.add("strategy", strategy,
           "learn and then mix, or mix and then learn; or ways that lead to the least of the sum of all "
           "agents' losses "
-          "where those differ and the step does not shrink: gradient-tracking, exact-diffusion")
-        .one_of({"adapt-then-combine", "combine-then-adapt", "gradient-tracking", "exact-diffusion"});
+          "where those differ and the step does not shrink: gradient-tracking, exact-diffusion; or one that "
+          "keeps the mean of all rows whatever messages are lost or late: push-sum")
+        .one_of(
+            {"adapt-then-combine", "combine-then-adapt", "gradient-tracking", "exact-diffusion", "push-sum"});
     f.add("payload", payload, "what is mixed: rows, or what they changed by since the last exchange")
         .one_of({"parameters", "updates"});
     f.add("every", every, "rounds from one exchange to the next").at_least(1);

@@ -20,6 +20,12 @@ Tensor picked(const Tensor& rows, const std::vector<int64_t>& places) {
   return rows.defined() ? rows.index_select(0, index_of(places).to(rows.device())) : Tensor();
 }
 
+std::vector<int64_t> picked(const std::vector<int64_t>& numbers, const std::vector<int64_t>& places) {
+  std::vector<int64_t> out;
+  for (const int64_t at : places) out.push_back(numbers[at]);
+  return out;
+}
+
 // [E2]: the edges into agents or the server of here.
 std::vector<bool> edges_into(const Exchange& x, const Reach& r) {
   std::vector<bool> out(2 * x.graph.edges.size());
@@ -34,7 +40,18 @@ std::vector<bool> edges_into(const Exchange& x, const Reach& r) {
 
 // The tensors of [N, Q] of a state, in one order.
 std::vector<Tensor*> row_tables(ExchangeState& s) {
-  return {&s.reference, &s.before, &s.tracker, &s.sender.known, &s.sender.residual, &s.sender.first};
+  return {&s.reference,       &s.before,       &s.tracker,    &s.sender.known,
+          &s.sender.residual, &s.sender.first, &s.push.weight};
+}
+
+// The places of some agents' edges among those of `of`, which has these agents.
+std::vector<int64_t> edges_of(const Reach& of, const std::vector<int64_t>& ids) {
+  std::vector<int64_t> out;
+  for (const int64_t id : ids) {
+    const int64_t i = of.place(id);
+    for (int64_t e = of.begin[i]; e < of.begin[i + 1]; ++e) out.push_back(e);
+  }
+  return out;
 }
 
 }  // namespace
@@ -74,6 +91,11 @@ ExchangeState exchange_start(const Exchange& x, const Tensor& theta, std::vector
   }
   if (x.attack) s.sender.first = none({n, q});
   if (x.faults.late > 0) s.receiver.late.resize(directed);
+  if (x.pushes()) {
+    const auto edges = static_cast<int64_t>(s.reach->near.size());
+    s.push = {at::ones({n, 1}, at::kDouble), none({edges, q + 1}), none({edges, q + 1}),
+              std::vector<int64_t>(edges, 0), std::vector<int64_t>(edges, 0)};
+  }
   if (x.privacy.agents()) s.clip = x.privacy.clip;
   if (!s.reach->server) return s;
   // With parts of a fleet the rows that the server begins with the mean of are elsewhere: see part_of.
@@ -92,6 +114,13 @@ ExchangeState part_of(const Exchange& x, const ExchangeState& whole, std::vector
   s.reach = std::make_shared<const Reach>(reach_of(x.graph, x.weights, std::move(ids), !x.plain()));
   const Reach& r = *s.reach;
   for (Tensor* t : row_tables(s)) *t = picked(*t, r.ids);
+  if (x.pushes()) {
+    const std::vector<int64_t> edges = edges_of(*whole.reach, r.ids);
+    s.push.pushed = picked(s.push.pushed, edges);
+    s.push.taken = picked(s.push.taken, edges);
+    s.push.heard = picked(whole.push.heard, edges);
+    s.push.answered = picked(whole.push.answered, edges);
+  }
   std::erase_if(s.sender.memory, [&](const auto& m) { return r.place(m.first) < 0; });
   const std::vector<bool> in = edges_into(x, r);
   for (size_t at = 0; at < in.size(); ++at) {
@@ -129,6 +158,27 @@ ExchangeState join(const Exchange& x, std::span<const ExchangeState> parts) {
     for (ExchangeState& p : copies) rows.push_back(*row_tables(p)[k]);
     *mine[k] = picked(at::cat(rows), from);
   }
+  if (x.pushes()) {
+    // All parts' edges, one part after another, and then in the order of the agents.
+    std::vector<Tensor> pushed, taken;
+    std::vector<int64_t> heard, answered;
+    std::vector<std::vector<int64_t>> of(s.reach->agents);
+    int64_t first = 0;
+    for (const ExchangeState& p : parts) {
+      pushed.push_back(p.push.pushed), taken.push_back(p.push.taken);
+      heard.insert(heard.end(), p.push.heard.begin(), p.push.heard.end());
+      answered.insert(answered.end(), p.push.answered.begin(), p.push.answered.end());
+      for (const int64_t id : p.reach->ids)
+        for (const int64_t e : edges_of(*p.reach, {id})) of[id].push_back(first + e);
+      first += static_cast<int64_t>(p.reach->near.size());
+    }
+    std::vector<int64_t> edges;
+    for (const auto& some : of) edges.insert(edges.end(), some.begin(), some.end());
+    s.push.pushed = picked(at::cat(pushed), edges);
+    s.push.taken = picked(at::cat(taken), edges);
+    s.push.heard = picked(heard, edges);
+    s.push.answered = picked(answered, edges);
+  }
   if (s.receiver.known.defined()) s.receiver.known = s.receiver.known.narrow(0, 0, 0);
   for (const ExchangeState& p : parts) {
     if (p.reach->server) s.server = p.server, s.clip = p.clip;
@@ -155,6 +205,9 @@ TensorDict kept(const ExchangeState& s) {
   add("known", s.sender.known), add("residual", s.sender.residual), add("first", s.sender.first);
   for (const auto& [agent, t] : s.sender.memory) out["memory." + std::to_string(agent)] = t;
   add("memory.-1", s.server.memory);
+  add("push.weight", s.push.weight), add("push.pushed", s.push.pushed), add("push.taken", s.push.taken);
+  if (s.push.weight.defined())
+    out["push.heard"] = index_of(s.push.heard), out["push.answered"] = index_of(s.push.answered);
   if (!s.receiver.heard.empty()) {
     out["heard"] = index_of(s.receiver.heard);
     out["asked"] = index_of(s.sender.asked);
@@ -186,6 +239,7 @@ void keep(ExchangeState& s, const TensorDict& from) {
   take("reference", s.reference), take("before", s.before), take("tracker", s.tracker);
   take("known", s.sender.known), take("residual", s.sender.residual), take("first", s.sender.first);
   take("server", s.server.row), take("server.known", s.server.known);
+  take("push.weight", s.push.weight), take("push.pushed", s.push.pushed), take("push.taken", s.push.taken);
   take("server.m", s.server.m), take("server.v", s.server.v);
   const auto numbers = [&](const char* name, std::vector<int64_t>& v) {
     if (v.empty()) return;
@@ -193,6 +247,7 @@ void keep(ExchangeState& s, const TensorDict& from) {
     std::copy_n(t.data_ptr<int64_t>(), v.size(), v.begin());
   };
   numbers("heard", s.receiver.heard), numbers("asked", s.sender.asked);
+  numbers("push.heard", s.push.heard), numbers("push.answered", s.push.answered);
   if (from.contains("halo")) s.receiver.known = from.at("halo");
   if (s.clip > 0) s.clip = from.at("clip").item<double>();
   const std::string memory = "memory.";

@@ -48,6 +48,15 @@ struct ExchangeState {
     std::vector<Arrival> late;   // [2 E]: messages under way
     std::set<int64_t> stale;     // those elsewhere of whom a difference was missed, and no whole row since
   } receiver;
+  // Of push-sum (push_sum.cc), by edge in the order of reach->near, E of them; a row and its weight are Q + 1
+  // numbers, all double.
+  struct Push {
+    Tensor weight;  // [n, 1]
+    Tensor pushed;  // [E, Q + 1]: to that neighbour, since the start
+    Tensor taken;   // [E, Q + 1]: of what that neighbour has pushed
+    // [E]: the number of its newest message, and of the one that was pushed to it for.
+    std::vector<int64_t> heard, answered;
+  } push;
   struct Server {
     Tensor row, known, m, v;  // [Q] double: its row, what agents know of it, its optimizer's moments
     Tensor memory;

@@ -263,7 +263,7 @@ RunState run_of(const Experiment& experiment, RunState run, const Safetensors& f
   doubt.counts("ledger.bits", bits, std::numeric_limits<int64_t>::max());
   doubt.counts("seconds", seconds);
   doubt.counts("log.rounds", run.rounds);
-  for (const char* name : {"heard", "asked", "late.number"})
+  for (const char* name : {"heard", "asked", "late.number", "push.heard", "push.answered"})
     if (exchanged.contains(name)) doubt.counts(of_exchange + name, exchanged.at(name));
   keep(run.exchange, exchanged);
   const int64_t* c = counters.data_ptr<int64_t>();

@@ -18,6 +18,8 @@ namespace symma {
 // part of what the experiment is, and not kept with it.
 struct TransportOptions {
   std::string first, key, members, fleet_key;
+  std::string mode = "rounds";
+  int64_t staleness = 10;
   double patience = 10, start = 120, slow = 60;
   void fields(Fields& f) {
     f.add(
@@ -39,6 +41,12 @@ struct TransportOptions {
     f.add("slow", slow,
           "seconds that a round waits in such a fleet for a member that can be reached, and is silent")
         .above(0);
+    f.add("mode", mode,
+          "rounds: each exchange waits for what the others say in it, and the bits are those of one process; "
+          "free: takes the newest that has come, and waits for nobody who is not too far behind (strategy "
+          "push-sum)")
+        .one_of({"rounds", "free"});
+    f.add("staleness", staleness, "rounds that a letter may be old where the mode is free").at_least(1);
     f.add("start", start, "seconds that processes wait for each other to come up").above(0);
   }
 };

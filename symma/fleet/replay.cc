@@ -53,6 +53,7 @@ Score score_of(const std::string& folder) {
     for (const Json& line : lines) {
       if (!line.contains("shares")) continue;
       if (!out.parts.empty() || line.at("round") != 0) no("is of a run that was gone on with");
+      if (line.contains("free")) no("is of a run whose processes ran free, which is not the same twice");
       for (const Json& agents : line.at("shares"))
         out.parts.push_back({agents.get<std::vector<int64_t>>(), {}, {}, 0});
     }

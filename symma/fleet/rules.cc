@@ -50,6 +50,9 @@ bool corrected(E e) {
 bool on_graph(E e) {
   return corrected(e) && !has_server(e);
 }
+bool pushes(E e) {
+  return e.sharing.options.strategy == "push-sum" && !has_server(e);
+}
 bool secure(E e) {
   return e.sharing.server.secure;
 }
@@ -86,13 +89,14 @@ std::vector<Rule> exchange_rules() {
       no_such("secure", [](E e) { return e.sharing.server.secure; }),
       no_such("optimizer", [](E e) { return e.sharing.server.optimizer != "none"; }),
       talking(
-          "corrected strategies are of graphs", "exchange", "strategy",
-          [](E e) { return corrected(e) && has_server(e); },
+          "strategies of neighbours are of graphs", "exchange", "strategy",
+          [](E e) { return (corrected(e) || e.sharing.options.strategy == "push-sum") && has_server(e); },
           strategy("is for agents that talk to neighbours, and there is a server"),
           "choose another topology, such as full"),
       talking(
-          "corrected strategies mix rows", "exchange", "payload",
-          [](E e) { return on_graph(e) && updates(e); }, strategy("mixes rows"), "set it to parameters"),
+          "strategies of neighbours mix rows", "exchange", "payload",
+          [](E e) { return (on_graph(e) || pushes(e)) && updates(e); }, strategy("mixes rows"),
+          "set it to parameters"),
       talking(
           "corrected strategies exchange each round", "exchange", "every",
           [](E e) { return on_graph(e) && e.sharing.options.every > 1; },
@@ -107,6 +111,24 @@ std::vector<Rule> exchange_rules() {
           [](E e) { return on_graph(e) && e.sharing.privacy.agents(); },
           strategy("says more of an agent's step than its clipped update"),
           "use another strategy, or protect tasks"),
+      talking(
+          "what is pushed is added up", "aggregator", "kind", [](E e) { return pushes(e) && has_rule(e); },
+          strategy("adds up what neighbours push, and shows no rows to a rule"),
+          "set aggregator.kind to mean without before"),
+      talking(
+          "what is pushed is said whole", "compression", "kind",
+          [](E e) { return pushes(e) && compresses(e); },
+          strategy("says sums of all that was ever pushed, which are not compressed"),
+          "set compression.kind to none and compression.threshold to 0, or use another strategy"),
+      talking(
+          "what is pushed protects no agents", "privacy", "unit",
+          [](E e) { return pushes(e) && e.sharing.privacy.agents(); },
+          strategy("says whole rows, and not clipped updates"), "use another strategy, or protect tasks"),
+      talking(
+          "what is pushed is pushed by honest agents", "faults", "agents",
+          [](E e) { return pushes(e) && !e.sharing.faults.agents.empty(); },
+          strategy("trusts all agents: what one of them makes up stays in the mean"),
+          "use another strategy with an aggregator.kind that allows for bad ones"),
       talking(
           "a server's optimizer needs updates", "server", "optimizer",
           [](E e) { return e.sharing.server.optimizer != "none" && !updates(e); },

@@ -15,6 +15,7 @@
 #include "symma/fleet/hidden_rows.h"
 #include "symma/fleet/parcels.h"
 #include "symma/transports/addresses.h"
+#include "symma/transports/free_running.h"
 #include "symma/transports/members.h"
 
 namespace symma {
@@ -326,6 +327,14 @@ void check_together(const Experiment& e, const RunOptions& options, bool open) {
   if (options.device != "cpu") no("they are on the processor", "start one, or leave out --device");
 }
 
+void check_free(const Experiment& e) {
+  if (e.exchange.graph.edges.empty() || e.exchange.pushes()) return;
+  throw UserError("transport.mode",
+                  "is free, and with strategy \"" + e.exchange.options.strategy +
+                      "\" the mean would not be kept where letters are of different rounds",
+                  "set exchange.strategy to push-sum on a graph without a server, or the mode to rounds");
+}
+
 bool train_together(const Experiment& e, const RunOptions& options, const TrainHooks& hooks, Party& party,
                     RunState& run) {
   const bool first = party.first(), late = party.comings() != nullptr && !party.comings()->entry().empty();
@@ -333,8 +342,15 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
   RosterFile roster(options, party.place(), party.guest());
   GuestBook guests(options, party.shares());
   if (late) run = come_in(e, options, party, roster, hooks);
-  if (first) roster.add({{"round", run.round}, {"shares", party.shares()}});
-  Noted letters(party.letters(), roster, run);
+  std::optional<FreeRunning> free;
+  if (party.staleness() > 0)
+    free.emplace(party.letters(), dynamic_cast<Newest&>(party.letters()), party.staleness());
+  if (first) {
+    Json begins{{"round", run.round}, {"shares", party.shares()}};
+    if (free) begins["free"] = party.staleness();
+    roster.add(begins);
+  }
+  Noted letters(free ? static_cast<Transport&>(*free) : party.letters(), roster, run);
   const bool resumed = run.round > 0;
   std::optional<Recorder> metrics;
   std::optional<EventFile> events;

@@ -43,6 +43,11 @@ class Party {
   bool guest() const { return open() && !first(); }
   const std::string& run() const { return run_; }
 
+  // Takes the newest letters of agents that have come, up to so many rounds old, and waits for no round; 0,
+  // as it is without: waits.
+  void run_free(int64_t staleness) { staleness_ = staleness; }
+  int64_t staleness() const { return staleness_; }
+
   // What each process makes known, at the first; empty where nothing came, and elsewhere.
   std::vector<std::string> gather(const std::string& mine);
   // What the first tells each, at each; nothing where it did not come.
@@ -66,11 +71,13 @@ class Party {
   Transport& letters_;
   Comings* comings_;
   std::string run_;
-  int64_t meetings_ = 0;
+  int64_t meetings_ = 0, staleness_ = 0;
 };
 
 // What several processes cannot do yet, in words. Throws UserError.
 void check_together(const Experiment&, const RunOptions&, bool open = false);
+// And where they run free.
+void check_free(const Experiment&);
 
 // As `train`; in the end `state` is that of the whole fleet at the first process, and of its own agents at
 // the others. What is logged, saved and told to `hooks` is so at the first.

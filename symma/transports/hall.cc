@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <chrono>
 
+#include "symma/transports/free_running.h"
+
 namespace symma {
 
-class Hall::Seat final : public Transport {
+class Hall::Seat final : public Transport, public Newest {
  public:
   Seat(Hall& hall, size_t me) : hall_(hall), me_(me) {}
 
@@ -35,16 +37,29 @@ class Hall::Seat final : public Transport {
   Post collect(Letter::Kind kind, int64_t round, std::span<const int64_t> from) override {
     std::unique_lock lock(hall_.mutex_);
     LetterBox& box = hall_.boxes_[me_];
-    std::vector<int64_t> open(from.begin(), from.end());
-    hall_.came_.wait_for(lock, std::chrono::duration<double>(hall_.patience_), [&] {
-      box.settle(kind, round, open);
-      std::erase_if(open, [&](int64_t f) { return hall_.gone_[hall_.addresses_.part(f)]; });
-      return open.empty();
-    });
+    wait(lock, from, [&](std::vector<int64_t>& open) { box.settle(kind, round, open); });
     return box.take(kind, round, from);
   }
 
+  Post newest(Letter::Kind kind, int64_t oldest, std::span<const int64_t> from) override {
+    std::unique_lock lock(hall_.mutex_);
+    LetterBox& box = hall_.boxes_[me_];
+    if (oldest > 0)
+      wait(lock, from, [&](std::vector<int64_t>& open) { box.settle_newest(kind, oldest, open); });
+    return box.newest(kind, oldest, from);
+  }
+
  private:
+  // Until `settle` has erased all of `from` that are there.
+  void wait(std::unique_lock<std::mutex>& lock, std::span<const int64_t> from, const auto& settle) {
+    std::vector<int64_t> open(from.begin(), from.end());
+    hall_.came_.wait_for(lock, std::chrono::duration<double>(hall_.patience_), [&] {
+      settle(open);
+      std::erase_if(open, [&](int64_t f) { return hall_.gone_[hall_.addresses_.part(f)]; });
+      return open.empty();
+    });
+  }
+
   Hall& hall_;
   size_t me_;
 };

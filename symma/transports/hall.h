@@ -17,7 +17,7 @@ class Hall {
  public:
   // Agents of each part; where agent 0 is, the server is. `patience` in seconds.
   Hall(std::vector<std::vector<int64_t>> parts, double patience);
-  // What a part sends and hears by; used from one thread. The hall outlives it.
+  // What a part sends and hears by, whose abilities are Newest; used from one thread. The hall outlives it.
   std::unique_ptr<Transport> seat(size_t part);
   // A part that is gone hears nothing and is waited for by nobody.
   void leave(size_t part);

@@ -58,6 +58,33 @@ void LetterBox::settle(Letter::Kind kind, int64_t round, std::vector<int64_t>& o
   std::erase_if(open, [&](int64_t f) { return has(kind, round, f) || past.contains(f); });
 }
 
+Post LetterBox::newest(Letter::Kind kind, int64_t oldest, std::span<const int64_t> from) {
+  std::map<int64_t, int64_t> last;  // round of the newest, by sender
+  for (auto it = entries_.lower_bound({kind, INT64_MIN, INT64_MIN});
+       it != entries_.end() && std::get<0>(it->first) == kind; ++it)
+    last[std::get<2>(it->first)] = std::get<1>(it->first);
+  erase_if([&](const Key& key, const Entry&) {
+    return std::get<0>(key) == kind && std::get<1>(key) < last.at(std::get<2>(key));
+  });
+  Post post;
+  for (const int64_t f : from) {
+    const auto it = last.find(f);
+    if (it == last.end() || it->second < oldest)
+      post.missing.push_back(f);
+    else
+      post.came.push_back(entries_.at({kind, it->second, f}).letter);
+  }
+  return post;
+}
+
+void LetterBox::settle_newest(Letter::Kind kind, int64_t oldest, std::vector<int64_t>& open) const {
+  std::set<int64_t> there;
+  for (auto it = entries_.lower_bound({kind, oldest, INT64_MIN});
+       it != entries_.end() && std::get<0>(it->first) == kind; ++it)
+    there.insert(std::get<2>(it->first));
+  std::erase_if(open, [&](int64_t f) { return there.contains(f); });
+}
+
 void LetterBox::erase_if(const std::function<bool(const Key&, const Entry&)>& f) {
   for (auto it = entries_.begin(); it != entries_.end();) {
     const auto here = it++;

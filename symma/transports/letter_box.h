@@ -34,6 +34,10 @@ class LetterBox {
   // Erases from `open` those whose letter is here, and those who have said something of a later round: lines
   // keep the order, so that they will not say this any more.
   void settle(Letter::Kind, int64_t round, std::vector<int64_t>& open) const;
+  // The newest letter of each of `from`, of round `oldest` or later, which stays; older ones of theirs go.
+  Post newest(Letter::Kind, int64_t oldest, std::span<const int64_t> from);
+  // Erases from `open` those who have sent something of round `oldest` or later.
+  void settle_newest(Letter::Kind, int64_t oldest, std::vector<int64_t>& open) const;
   void forget(Letter::Kind);
   void forget_part(size_t part);
 

@@ -109,32 +109,18 @@ class ZmqLines final : public Lines {
   }
 
   Post collect(Letter::Kind kind, int64_t round, std::span<const int64_t> from) override {
-    for (size_t p = 0; p < peers_.size(); ++p) flush(p);
-    const auto start = Clock::now();
-    std::vector<int64_t> open(from.begin(), from.end());
-    for (;;) {
-      look();
-      for (Peer& peer : peers_)
-        if (peer.line) peer.line->mend();
-      const bool late = since(start) >= meeting_.patience,
-                 slow = meeting_.slow > 0 && since(start) >= meeting_.slow;
-      box_.settle(kind, round, open);
-      std::erase_if(open, [&](int64_t f) {
-        const size_t p = addresses_.part(f);
-        Peer& peer = peers_[p];
-        if (peer.outside) return true;
-        if ((!peer.up() && late) || (slow && p != 0)) lose(peer);
-        return peer.lost;
-      });
-      if (open.empty()) break;
-      wait(100);
-    }
-    std::vector<int64_t> counted;
-    const auto outside = [&](int64_t f) { return peers_[addresses_.part(f)].outside; };
-    std::remove_copy_if(from.begin(), from.end(), std::back_inserter(counted), outside);
-    Post post = box_.take(kind, round, counted);
-    std::copy_if(from.begin(), from.end(), std::back_inserter(post.missing), outside);
-    return post;
+    wait_for(from, [&](std::vector<int64_t>& open) { box_.settle(kind, round, open); });
+    return counted(from, [&](const auto& those) { return box_.take(kind, round, those); });
+  }
+
+  Post newest(Letter::Kind kind, int64_t oldest, std::span<const int64_t> from) override {
+    wait_for(from, [&](std::vector<int64_t>& open) {
+      if (oldest <= 0)
+        open.clear();
+      else
+        box_.settle_newest(kind, oldest, open);
+    });
+    return counted(from, [&](const auto& those) { return box_.newest(kind, oldest, those); });
   }
 
   std::vector<int64_t> knocking() override {
@@ -209,6 +195,41 @@ class ZmqLines final : public Lines {
     if (peer.lost) return;
     peer.lost = true;
     ++epoch_;
+  }
+
+  // Waits until `settle` has erased all of `from` of whom something is waited for.
+  void wait_for(std::span<const int64_t> from,
+                const std::function<void(std::vector<int64_t>& open)>& settle) {
+    for (size_t p = 0; p < peers_.size(); ++p) flush(p);
+    const auto start = Clock::now();
+    std::vector<int64_t> open(from.begin(), from.end());
+    for (;;) {
+      look();
+      for (Peer& peer : peers_)
+        if (peer.line) peer.line->mend();
+      const bool late = since(start) >= meeting_.patience,
+                 slow = meeting_.slow > 0 && since(start) >= meeting_.slow;
+      settle(open);
+      std::erase_if(open, [&](int64_t f) {
+        const size_t p = addresses_.part(f);
+        Peer& peer = peers_[p];
+        if (peer.outside) return true;
+        if ((!peer.up() && late) || (slow && p != 0)) lose(peer);
+        return peer.lost;
+      });
+      if (open.empty()) return;
+      wait(100);
+    }
+  }
+
+  // What `taken` gives of those whose words count; the others are missing.
+  Post counted(std::span<const int64_t> from, const auto& taken) const {
+    std::vector<int64_t> those;
+    const auto outside = [&](int64_t f) { return peers_[addresses_.part(f)].outside; };
+    std::remove_copy_if(from.begin(), from.end(), std::back_inserter(those), outside);
+    Post post = taken(those);
+    std::copy_if(from.begin(), from.end(), std::back_inserter(post.missing), outside);
+    return post;
   }
 
   void listen(const std::string& host, const std::string& port) {

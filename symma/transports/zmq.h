@@ -22,6 +22,7 @@
 #include "symma/exchange/transport.h"
 #include "symma/transports/comings.h"
 #include "symma/transports/doors.h"
+#include "symma/transports/free_running.h"
 
 namespace symma {
 
@@ -51,7 +52,7 @@ struct Meeting {
   int64_t most_bytes = int64_t{1} << 32;  // of a message
 };
 
-class Lines : public Transport, public Comings {
+class Lines : public Transport, public Newest, public Comings {
  public:
   // Agents of each process.
   virtual const std::vector<std::vector<int64_t>>& parts() const = 0;

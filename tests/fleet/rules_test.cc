@@ -18,6 +18,7 @@ const std::string kUpdates = "[exchange]\ntopology = \"ring\"\npayload = \"updat
 const std::string kStar = "[exchange]\ntopology = \"star\"\n";
 const std::string kStarUpdates = "[exchange]\ntopology = \"star\"\npayload = \"updates\"\n";
 const std::string kTracking = "[exchange]\nstrategy = \"gradient-tracking\"\n";
+const std::string kPushing = "[exchange]\nstrategy = \"push-sum\"\ntopology = \"ring\"\n";
 const std::string kPopulation = "[population]\nsettings = [\"inner_lr\"]\nlow = [0.001]\nhigh = [1.0]\n";
 
 // A table of twelve groups of six rows.
@@ -43,13 +44,17 @@ const std::map<std::string, std::string>& broken() {
       {"server.share needs a server", kRing + "[server]\nshare = 0.5\n"},
       {"server.secure needs a server", kRing + "[server]\nsecure = true\n"},
       {"server.optimizer needs a server", kRing + "[server]\noptimizer = \"adam\"\n"},
-      {"corrected strategies are of graphs", kTracking + "topology = \"star\"\n"},
-      {"corrected strategies mix rows", kTracking + "topology = \"ring\"\npayload = \"updates\"\n"},
+      {"strategies of neighbours are of graphs", kTracking + "topology = \"star\"\n"},
+      {"strategies of neighbours mix rows", kTracking + "topology = \"ring\"\npayload = \"updates\"\n"},
       {"corrected strategies exchange each round", kTracking + "topology = \"ring\"\nevery = 2\n"},
       {"corrected strategies take means",
        kTracking + "topology = \"ring\"\n[aggregator]\nkind = \"median\"\n"},
       {"corrected strategies protect no agents",
        kTracking + "topology = \"ring\"\n[privacy]\nunit = \"agent\"\n"},
+      {"what is pushed is added up", kPushing + "[aggregator]\nkind = \"median\"\n"},
+      {"what is pushed is said whole", kPushing + "[compression]\nkind = \"top_k\"\n"},
+      {"what is pushed protects no agents", kPushing + "[privacy]\nunit = \"agent\"\n"},
+      {"what is pushed is pushed by honest agents", kPushing + "[faults]\nagents = [1]\n"},
       {"a server's optimizer needs updates", kStar + "[server]\noptimizer = \"adam\"\n"},
       {"secure sums show no rows to a rule",
        kStar + "[aggregator]\nkind = \"median\"\n[server]\nsecure = true\n"},

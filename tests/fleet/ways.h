@@ -38,6 +38,9 @@ inline std::vector<Json> every_way() {
     for (const char* more :
          {"", R"(, "compression": {"kind": "sign", "gamma": 0.5})", R"(, "faults": {"lost": 0.1})"})
       add(fmt::format(R"("exchange": {{"topology": "ring", "strategy": "{}"}})", strategy) + more);
+  for (const char* more :
+       {"", R"(, "faults": {"lost": 0.2, "late": 0.3, "doubled": 0.2, "reordered": 0.5, "cut": 0.2})"})
+    add(std::string(R"("exchange": {"topology": "ring", "strategy": "push-sum"})") + more);
   add(graphs[3] + R"(, "server": {"secure": true}, "faults": {"lost": 0.1})");
   for (const char* optimizer : {"sgd", "adam", "yogi", "adagrad"})
     add(graphs[3] +

@@ -44,8 +44,8 @@ class Writer {
     if (talks)
       section("exchange", "Topology", some("Topology"), 2, "topology", [&] {
         if (d_.one_in(3))
-          line("strategy",
-               word({"adapt-then-combine", "combine-then-adapt", "gradient-tracking", "exact-diffusion"}));
+          line("strategy", word({"adapt-then-combine", "combine-then-adapt", "gradient-tracking",
+                                 "exact-diffusion", "push-sum"}));
         if (d_.one_in(2)) line("payload", word({"parameters", "updates"}));
         if (d_.one_in(4)) line("every", whole(1, 3));
       });
