@@ -5,11 +5,6 @@
 // 2 a) f'.
 
 template <class T>
-SYMMA_INLINE inline T exp_of(T x) {
-  return sizeof(T) == 4 ? __builtin_expf(x) : __builtin_exp(x);
-}
-
-template <class T>
 void activate(Activation f, int64_t n, T* __restrict a, T* __restrict f1, T* __restrict f2) {
   switch (f) {
     case Activation::kIdentity:
@@ -18,21 +13,18 @@ void activate(Activation f, int64_t n, T* __restrict a, T* __restrict f1, T* __r
       for (int64_t i = 0; i < n; ++i) a[i] = a[i] > 0 ? a[i] : 0;
       return;
     case Activation::kTanh:
-      for (int64_t i = 0; i < n; ++i) a[i] = sizeof(T) == 4 ? __builtin_tanhf(a[i]) : __builtin_tanh(a[i]);
+      for (int64_t i = 0; i < n; ++i) a[i] = tanh_of(a[i]);
       return;
     case Activation::kSigmoid:
-      for (int64_t i = 0; i < n; ++i) a[i] = 1 / (1 + exp_of(-a[i]));
+      for (int64_t i = 0; i < n; ++i) a[i] = logistic_of(a[i]);
       return;
     case Activation::kGelu:
       for (int64_t i = 0; i < n; ++i) {
         const T z = a[i];
-        const T root = static_cast<T>(0.70710678118654752440);
-        const T below =
-            static_cast<T>(0.5) * (1 + (sizeof(T) == 4 ? __builtin_erff(z * root) : __builtin_erf(z * root)));
-        const T density = static_cast<T>(0.39894228040143267794) * exp_of(static_cast<T>(-0.5) * z * z);
-        a[i] = z * below;
-        f1[i] = below + z * density;
-        f2[i] = density * (2 - z * z);
+        const Normal<T> at = normal_of(z);
+        a[i] = z * at.below;
+        f1[i] = at.below + z * at.density;
+        f2[i] = at.density * (2 - z * z);
       }
       return;
   }

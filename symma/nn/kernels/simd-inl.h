@@ -22,6 +22,12 @@ SYMMA_INLINE inline V fma(V a, V b, V c) {
   return a * b + c;
 }
 #ifdef HAS_FMA
+SYMMA_INLINE inline float fma(float a, float b, float c) {
+  return __builtin_fmaf(a, b, c);
+}
+SYMMA_INLINE inline double fma(double a, double b, double c) {
+  return __builtin_fma(a, b, c);
+}
 SYMMA_INLINE inline Vec<float, 32> fma(Vec<float, 32> a, Vec<float, 32> b, Vec<float, 32> c) {
   return _mm256_fmadd_ps(a, b, c);
 }

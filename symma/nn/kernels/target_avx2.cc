@@ -20,6 +20,7 @@ namespace symma::kernels::avx2 {
 // clang-format off
 #include "symma/nn/kernels/simd-inl.h"
 #include "symma/nn/kernels/matmul-inl.h"
+#include "symma/nn/kernels/functions-inl.h"
 #include "symma/nn/kernels/activations-inl.h"
 #include "symma/nn/kernels/rows-inl.h"
 #include "symma/nn/kernels/maml-inl.h"
