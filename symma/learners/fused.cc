@@ -1,5 +1,6 @@
 #include "symma/learners/fused.h"
 
+#include <algorithm>
 #include <typeinfo>
 
 #include "symma/nn/kernels/mlp.h"
@@ -30,10 +31,9 @@ const SupervisedBatch& points(const TaskBatch& batch) {
 
 bool kernel_applies(const Model& model, const Tensor& rows, const TaskBatch& batch) {
   // A class derived from SupervisedBatch may have a loss of its own.
-  // The whole kernel moves rows in padded memory, which stays zero only where f(0) = 0: not for the sigmoid.
   return !CompositePath::active() && dynamic_cast<const HasMlpShape*>(&model) &&
-         shape_of(model).activation != Activation::kSigmoid && typeid(batch) == typeid(SupervisedBatch) &&
-         rows.is_cpu() && (rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble) &&
+         typeid(batch) == typeid(SupervisedBatch) && rows.is_cpu() &&
+         (rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble) &&
          points(batch).x(Stage::kSupport).size(1) > 0;
 }
 
@@ -51,12 +51,34 @@ std::optional<FusedMaml> fused_maml(const Model& model, const Tensor& rows, cons
 }
 
 std::optional<std::vector<Tensor>> fused_descent(const Model& model, const Tensor& rows, const Tensor& rates,
-                                                 const TaskBatch& batch, std::span<const int64_t> steps) {
+                                                 const TaskBatch& batch, std::span<const int64_t> steps,
+                                                 double pull) {
   if (!kernel_applies(model, rows, batch)) return std::nullopt;
   const SupervisedBatch& data = points(batch);
   if (data.weight(Stage::kSupport).defined()) return std::nullopt;
   return maml_mlp_adapt(rows, examples(data, Stage::kSupport, rows), rates, shape_of(model), head_loss(data),
-                        steps);
+                        steps, pull);
+}
+
+std::vector<Tensor> descend(const Model& model, const Tensor& start, const TaskBatch& batch,
+                            std::span<const int64_t> steps, const Descent& how, Rng rng) {
+  static constexpr int64_t kOne = 1;
+  if (how.adam) return descend(start, batch, steps, how, rng);
+  const auto down = [&](const Tensor& rows, double rate, std::span<const int64_t> until) {
+    return fused_descent(model, rows, at::full({}, rate, at::kDouble), batch, until);
+  };
+  // All steps in one go, but for a first one that is of another size.
+  const auto first = std::find_if(steps.begin(), steps.end(), [](int64_t k) { return k > 0; });
+  const bool alike = how.later_lr == 0 || how.later_lr == how.inner_lr || first == steps.end();
+  auto path = down(start, how.inner_lr, alike ? steps : std::span(&kOne, 1));
+  if (!path) return descend(start, batch, steps, how, rng);
+  if (alike) return *path;
+  std::vector<Tensor> out(first - steps.begin(), start.detach());
+  std::vector<int64_t> rest;
+  for (auto k = first; k != steps.end(); ++k) rest.push_back(*k - 1);
+  path = down((*path)[0], how.later_lr, rest);
+  out.insert(out.end(), path->begin(), path->end());
+  return out;
 }
 
 }  // namespace symma

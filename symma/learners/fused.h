@@ -1,6 +1,7 @@
-// What one kernel does whole for a learner (nn/kernels/maml_mlp.h): descent, and MAML through it, of a
-// perceptron on labelled points. Each function gives nothing where that kernel does not apply, and the caller
-// then takes the general way, through autograd, to the same numbers within rounding.
+// What one kernel does whole for a learner (nn/kernels/maml_mlp.h): descent of a perceptron on labelled
+// points, and the meta-gradients of MAML, ANIL, iMAML and Reptile from it. Each function that may give
+// nothing does so where that kernel does not apply, and the caller then takes the general way, through
+// autograd, to the same numbers within rounding.
 #pragma once
 
 #include <optional>
@@ -14,8 +15,9 @@ namespace symma {
 // standard loss, and rows are float32 or float64 on the CPU. Never while a CompositePath lives.
 bool kernel_applies(const Model&, const Tensor& rows, const TaskBatch&);
 
-// MAML's gradient of the query loss in each row's start [b, Q], and that loss [b]. `rates` is one number, or
-// one for each row and parameter [b, P]. Of the options, the loss is set here.
+// The gradient of the query loss in each row's start [b, Q], and that loss [b], by the way that the options
+// name. `rates` is one number, or one for each row and parameter [b, P]. Of the options, the loss is set
+// here.
 struct FusedMaml {
   Gradients start;
   Tensor rates;  // [b, P]: the gradient in the rates; undefined unless asked for
@@ -23,9 +25,14 @@ struct FusedMaml {
 std::optional<FusedMaml> fused_maml(const Model&, const Tensor& rows /*[b,Q]*/, const Tensor& rates,
                                     const TaskBatch&, MamlMlpOptions);
 
-// The model's rows [b, P] after each of `steps` (ascending) steps of plain descent on the support loss.
+// The model's rows [b, P] after each of `steps` (ascending) steps of plain descent on the support loss; with
+// `pull`, and one rate, on that plus pull / 2 |row - start|^2.
 std::optional<std::vector<Tensor>> fused_descent(const Model&, const Tensor& rows /*[b,P]*/,
                                                  const Tensor& rates, const TaskBatch&,
-                                                 std::span<const int64_t> steps);
+                                                 std::span<const int64_t> steps, double pull = 0);
+
+// `descend` of rows.h, by the kernel where it applies.
+std::vector<Tensor> descend(const Model&, const Tensor& rows, const TaskBatch&,
+                            std::span<const int64_t> steps, const Descent&, Rng);
 
 }  // namespace symma

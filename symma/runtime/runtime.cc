@@ -1,6 +1,6 @@
 // symma_runtime.h over the row kernels of nn/kernels. The arithmetic is the program's own: the same kernels
 // in the same order, scales applied in double as tasks/table.cc applies them, so predictions agree bit for
-// bit with `symma adapt` on the same machine, where the learner takes the kernel there (maml).
+// bit with `symma adapt` on the same machine, where the learner takes the kernel there.
 #include "symma/runtime/symma_runtime.h"
 
 #include <algorithm>
@@ -21,7 +21,6 @@ using kernels::LayerPlan;
 using kernels::MamlRow;
 using kernels::Plan;
 
-constexpr int64_t kStretch = 8;  // steps whose rows are held at once, as in nn/kernels/maml_mlp.cc
 constexpr int64_t kMostBytes = int64_t{1} << 30;
 
 struct Why {
@@ -108,7 +107,7 @@ class RunnerOf : public Runner {
     const int64_t sizes[] = {s.padded,
                              s.padded,
                              s.padded,
-                             (kStretch + 1) * s.padded,
+                             s.padded,
                              s.transposes,
                              acts,
                              s.delta_slots() * s.slot,
@@ -167,19 +166,16 @@ class RunnerOf : public Runner {
     }
     const Plan plan = kernels::plan_of<T>(f_.shape, n, layers_.data());
     MamlRow<T> row{};
-    row.support = row.query = &plan, row.loss = f_.loss;
-    row.support_x = row.query_x = x_;
-    row.support_y = row.query_y = classes ? static_cast<const void*>(labels_) : y_;
+    row.support = {&plan, x_, classes ? static_cast<const void*>(labels_) : y_}, row.loss = f_.loss;
     row.thetas = thetas_, row.transposes = transposes_, row.acts = acts_, row.deltas = deltas_;
     row.outputs = outputs_, row.gradients = gradients_;
     row.rate = rate_, row.rates = one_rate_ ? nullptr : rates_;
     std::memcpy(thetas_, start_, static_cast<size_t>(plan.padded) * sizeof(T));
     for (int64_t done = 0; done < steps; done += row.steps) {
       const bool first_alone = later_ > 0 && done == 0;
-      row.steps = first_alone ? 1 : std::min(kStretch, steps - done);
+      row.steps = first_alone ? 1 : steps - done;
       if (later_ > 0 && done > 0) row.rate = later_;
       kernel_.adapt(row);
-      std::memcpy(thetas_, thetas_ + row.steps * plan.padded, static_cast<size_t>(plan.padded) * sizeof(T));
     }
     for (int64_t i = 0; i < plan.padded; ++i)
       if (!std::isfinite(thetas_[i])) return SYMMA_NOT_FINITE;
@@ -298,8 +294,6 @@ bool understand(Facts& f, const Why& why) {
   f.adapts = f.text("adapt.rule") == "gradient descent";
   if (f.adapts && (!rates || rates->type != parameters->type || (rates->size != 1 && rates->size != p)))
     return damaged();
-  // The kernel's padding stays zero only where f(0) = 0.
-  if (f.shape.activation == Activation::kSigmoid) f.adapts = false;
   return true;
 }
 
@@ -326,7 +320,7 @@ const char* symma_words(int status) {
     case SYMMA_NOT_FINITE:
       return "a number is not finite, or adapting diverged";
     case SYMMA_NO_RULE:
-      return "this model does not adapt by plain gradient descent, or has the sigmoid";
+      return "this model does not adapt by plain gradient descent";
     default:
       return "no such status";
   }

@@ -94,8 +94,8 @@ TEST(MamlMlp, AgreesWithAutograd) {
     for (auto type : {at::kDouble, at::kFloat}) {
       const double tolerance = type == at::kDouble ? 1e-10 : 1e-5;
       for (HeadLoss loss : {HeadLoss::kSquaredError, HeadLoss::kCrossEntropy}) {
-        for (Activation f :
-             {Activation::kIdentity, Activation::kRelu, Activation::kTanh, Activation::kGelu}) {
+        for (Activation f : {Activation::kIdentity, Activation::kRelu, Activation::kTanh,
+                             Activation::kSigmoid, Activation::kGelu}) {
           for (const auto& widths :
                std::vector<std::vector<int64_t>>{{1, 40, 40, 1}, {7, 33, 65, 5}, {3, 1, 2}, {5, 3}}) {
             for (int64_t steps : {0, 1, 2, 5}) {

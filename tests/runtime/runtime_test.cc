@@ -50,6 +50,9 @@ const std::vector<std::string> kExperiments{
     "\"gelu\"\n[learner]\nkind = \"maml\"\ninner_lr = 0.1\n",
     "[task]\nkind = \"blobs\"\n[model]\nkind = \"mlp\"\nhidden = [200]\n[learner]\nkind = \"maml\"\ninner_lr "
     "= 0.1\n",
+    "[task]\nkind = \"sinusoid\"\n[model]\nkind = \"mlp\"\nhidden = [13]\nactivation = "
+    "\"sigmoid\"\n[learner]\nkind = "
+    "\"pretrain\"\ninner_lr = 0.02\nlater_lr = 0.01\n",
 };
 
 TEST(Runtime, BitsAreTheProgramsAndNothingIsAllocated) {

@@ -75,10 +75,8 @@ std::vector<Tensor> Evolution::move(const Tensor& start, const TaskBatch& batch,
                                     std::span<const int64_t> steps, Rng rng) const {
   if (inner_.adapt == "none") return std::vector<Tensor>(steps.size(), start);
   if (inner_.adapt == "gradient") {
-    if (auto path = fused_descent(model_, start, at::full({}, inner_.inner_lr, at::kDouble), batch, steps))
-      return *path;
     at::AutoGradMode grad(true);
-    return descend(start, batch, steps, {.inner_lr = inner_.inner_lr}, rng);
+    return descend(model_, start, batch, steps, {.inner_lr = inner_.inner_lr}, rng);
   }
   std::vector<Tensor> out;
   for (const Tensor& rows : evolve(start.unsqueeze(1), batch, steps, rng)) out.push_back(rows.squeeze(1));

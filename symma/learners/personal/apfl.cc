@@ -6,6 +6,7 @@
 //
 // Deng et al. 2020, arXiv:2003.13461 (APFL), algorithm 1 and equation 10.
 #include "symma/learners/batch_norm.h"
+#include "symma/learners/fused.h"
 #include "symma/learners/outer.h"
 #include "symma/learners/personal.h"
 
@@ -54,8 +55,8 @@ class Apfl : public Learner, public Personal {
 
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
-    return descend(hand_out(predicts_by(state), batch.size()), batch, steps, {.inner_lr = o_.personal_lr},
-                   rng);
+    return descend(model_, hand_out(predicts_by(state), batch.size()), batch, steps,
+                   {.inner_lr = o_.personal_lr}, rng);
   }
 
   int64_t said() const override { return model_.layout().size(); }

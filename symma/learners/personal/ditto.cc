@@ -5,6 +5,7 @@
 //
 // Li et al. 2021, arXiv:2012.04221 (Ditto), algorithm 1 with one step of each a round.
 #include "symma/learners/batch_norm.h"
+#include "symma/learners/fused.h"
 #include "symma/learners/outer.h"
 #include "symma/learners/personal.h"
 
@@ -48,8 +49,8 @@ class Ditto : public Learner, public Personal {
 
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
-    return descend(hand_out(predicts_by(state), batch.size()), batch, steps, {.inner_lr = o_.personal_lr},
-                   rng);
+    return descend(model_, hand_out(predicts_by(state), batch.size()), batch, steps,
+                   {.inner_lr = o_.personal_lr}, rng);
   }
 
   int64_t said() const override { return model_.layout().size(); }

@@ -5,7 +5,9 @@
 //   meta-gradient g solves (I + H / lambda) g = grad L_query(phi),  H the Hessian of L_support at phi
 //   (equation 6)
 //
-// by conjugate gradients, one system for each row, all rows at once.
+// by conjugate gradients, one system for each row, all rows at once. A perceptron on labelled points takes
+// one kernel for all of it (fused.h).
+#include "symma/learners/fused.h"
 #include "symma/learners/outer.h"
 
 namespace symma {
@@ -44,6 +46,9 @@ class Imaml : public Learner, public Guarded {
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
     const Tensor start = hand_out(state.theta, batch.size());
+    if (auto path =
+            fused_descent(model_, start, at::full({}, o_.inner_lr, at::kDouble), batch, steps, o_.lambda))
+      return *path;
     return walk(start, steps, [&](const Tensor& phi, int64_t k) {
       return proximal_step(phi, start, batch, rng.split("inner", k));
     });
@@ -59,6 +64,12 @@ class Imaml : public Learner, public Guarded {
   }
 
   Gradients meta_gradient(const Tensor& rows, const TaskBatch& batch, Rng rng) const {
+    if (const auto fused = fused_maml(model_, rows, at::full({}, o_.inner_lr, at::kDouble), batch,
+                                      {.by = MetaGradient::kSolution,
+                                       .inner_steps = o_.inner_steps,
+                                       .pull = o_.lambda,
+                                       .cg_steps = o_.cg_steps}))
+      return fused->start;
     Tensor phi = rows;
     for (int64_t k = 0; k < o_.inner_steps; ++k) phi = proximal_step(phi, rows, batch, rng.split("inner", k));
     const Tensor at = leaf(phi);

@@ -61,9 +61,8 @@ class Maml : public Learner, public Guarded, public Descends {
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
     const Tensor rows = hand_out(state.theta, batch.size());
-    if (o_.adapt == "all") {
-      if (auto path = fused_descent(model_, params(rows), kernel_rates(rows), batch, steps)) return *path;
-    }
+    const Tensor each = o_.adapt == "all" ? kernel_rates(rows) : of_the_head(kernel_rates(rows));
+    if (auto path = fused_descent(model_, params(rows), each, batch, steps)) return *path;
     return walk(params(rows), steps, [&](const Tensor& fast, int64_t k) {
       return inner_step(leaf(fast), rates(rows), batch, false, rng.split("inner", k)).detach();
     });
@@ -73,25 +72,20 @@ class Maml : public Learner, public Guarded, public Descends {
 
   std::optional<DescentRule> descent(const Tensor& row) const override {
     const int64_t p = model_.layout().size();
-    Tensor each = o_.learn_lr ? row.narrow(0, p, p).clone() : at::full({1}, o_.inner_lr, row.options());
-    if (o_.adapt == "head") {
-      each = each.expand({p}).clone();
-      each.narrow(0, 0, model_.layout().at("head.weight").offset).zero_();
-    }
-    return DescentRule{each};
+    const Tensor each = o_.learn_lr ? row.narrow(0, p, p) : at::full({1}, o_.inner_lr, row.options());
+    return DescentRule{o_.adapt == "head" ? of_the_head(each.unsqueeze(0)).squeeze(0) : each};
   }
 
  private:
   Gradients meta_gradient(const Tensor& rows, const TaskBatch& batch, Rng rng) const {
-    if (o_.adapt == "all") {
-      const auto fused = fused_maml(model_, rows, kernel_rates(rows), batch,
-                                    {.inner_steps = o_.inner_steps,
-                                     .order = static_cast<int>(o_.order),
-                                     .rate_gradient = o_.learn_lr,
-                                     .recompute = o_.recompute});
-      if (fused && !o_.learn_lr) return fused->start;
-      if (fused) return {at::cat({params(fused->start.grad), fused->rates}, 1), fused->start.loss};
-    }
+    const auto fused = fused_maml(model_, rows, kernel_rates(rows), batch,
+                                  {.by = o_.adapt == "all" ? MetaGradient::kSteps : MetaGradient::kHead,
+                                   .inner_steps = o_.inner_steps,
+                                   .order = static_cast<int>(o_.order),
+                                   .rate_gradient = o_.learn_lr,
+                                   .recompute = o_.recompute});
+    if (fused && !o_.learn_lr) return fused->start;
+    if (fused) return {at::cat({params(fused->start.grad), fused->rates}, 1), fused->start.loss};
     return o_.recompute && o_.order == 2 ? step_by_step(rows, batch, rng) : through_all(rows, batch, rng);
   }
 
@@ -160,6 +154,14 @@ class Maml : public Learner, public Guarded, public Descends {
   }
   Tensor kernel_rates(const Tensor& rows) const {
     return o_.learn_lr ? rates(rows) : at::full({}, o_.inner_lr, at::kDouble);
+  }
+
+  // Rates [., 1 or P] as [., P], with 0 for what is not the head.
+  Tensor of_the_head(const Tensor& each) const {
+    const int64_t p = model_.layout().size();
+    Tensor out = each.view({-1, each.dim() == 0 ? 1 : each.size(-1)}).expand({-1, p}).clone();
+    out.narrow(1, 0, model_.layout().at("head.weight").offset).zero_();
+    return out;
   }
 
   Options o_;

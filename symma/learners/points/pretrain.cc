@@ -6,9 +6,9 @@
 // both.
 #include "symma/learners/batch_norm.h"
 #include "symma/learners/descends.h"
+#include "symma/learners/fused.h"
 #include "symma/learners/needs.h"
 #include "symma/learners/outer.h"
-#include "symma/learners/rows.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -76,8 +76,8 @@ class Pretrain : public Learner, public Guarded, public Descends {
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
     const Descent how{.inner_lr = o_.inner_lr, .later_lr = o_.later_lr, .adam = o_.inner_optimizer == "adam"};
-    return descend(hand_out(state.theta.narrow(1, 0, model_.layout().size()), batch.size()), batch, steps,
-                   how, rng);
+    return descend(model_, hand_out(state.theta.narrow(1, 0, model_.layout().size()), batch.size()), batch,
+                   steps, how, rng);
   }
 
   bool guards_examples() const override { return true; }

@@ -7,6 +7,7 @@
 // of one task, which is what gives Reptile its second-order term (section 5.1). No derivative of a derivative
 // is needed.
 #include "symma/learners/descends.h"
+#include "symma/learners/fused.h"
 #include "symma/learners/outer.h"
 
 namespace symma {
@@ -35,23 +36,14 @@ class Reptile : public Learner, public Guarded, public Descends {
   }
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
-    return outer_update(o_.outer, model_, guard_, state, batch, rng,
-                        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
-                          Tensor phi = rows, loss;
-                          for (int64_t k = 0; k < o_.inner_steps; ++k) {
-                            const Tensor at = leaf(phi);
-                            loss = tasks.loss(at, k % 2 == 0 ? Stage::kSupport : Stage::kQuery,
-                                              own.split("inner", k));
-                            phi = at::sub(at.detach(), row_gradient(loss, at, false), o_.inner_lr);
-                            loss = loss.detach();
-                          }
-                          return Gradients{rows - phi, loss};
-                        });
+    return outer_update(
+        o_.outer, model_, guard_, state, batch, rng,
+        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) { return way(rows, tasks, own); });
   }
 
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
-    return descend(hand_out(state.theta, batch.size()), batch, steps, {.inner_lr = o_.inner_lr}, rng);
+    return descend(model_, hand_out(state.theta, batch.size()), batch, steps, {.inner_lr = o_.inner_lr}, rng);
   }
 
   bool guards_examples() const override { return false; }
@@ -61,6 +53,21 @@ class Reptile : public Learner, public Guarded, public Descends {
   }
 
  private:
+  // theta - phi, and the loss that the last step went down from.
+  Gradients way(const Tensor& rows, const TaskBatch& tasks, Rng rng) const {
+    if (const auto fused = fused_maml(model_, rows, at::full({}, o_.inner_lr, at::kDouble), tasks,
+                                      {.by = MetaGradient::kEnd, .inner_steps = o_.inner_steps}))
+      return fused->start;
+    Tensor phi = rows, loss;
+    for (int64_t k = 0; k < o_.inner_steps; ++k) {
+      const Tensor at = leaf(phi);
+      loss = tasks.loss(at, k % 2 == 0 ? Stage::kSupport : Stage::kQuery, rng.split("inner", k));
+      phi = at::sub(at.detach(), row_gradient(loss, at, false), o_.inner_lr);
+      loss = loss.detach();
+    }
+    return {rows - phi, loss};
+  }
+
   Options o_;
   const Model& model_;
   Guard guard_;

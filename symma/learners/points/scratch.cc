@@ -1,7 +1,7 @@
 // Learning from scratch: no knowledge is shared between tasks. Each task is learned from its support set
 // alone, from a random start. What every meta-learner must beat.
 #include "symma/learners/descends.h"
-#include "symma/learners/rows.h"
+#include "symma/learners/fused.h"
 
 namespace symma {
 namespace {
@@ -38,7 +38,7 @@ class Scratch : public Learner, public Descends {
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
     const Descent how{.inner_lr = o_.inner_lr, .later_lr = o_.later_lr, .adam = o_.inner_optimizer == "adam"};
-    return descend(hand_out(state.theta, batch.size()), batch, steps, how, rng);
+    return descend(model_, hand_out(state.theta, batch.size()), batch, steps, how, rng);
   }
 
   std::optional<DescentRule> descent(const Tensor& row) const override {

@@ -1,4 +1,5 @@
-// Losses on an MLP's output, and one row of MAML. See maml_mlp.h for the algorithm.
+// Losses on an MLP's output, inner steps, and the meta-gradient through them. See maml_mlp.h for the
+// algorithm.
 
 // y [K, ld] becomes dL/dy; returns L.
 template <class T>
@@ -76,41 +77,77 @@ SYMMA_INLINE inline T learn(const Plan& plan, HeadLoss loss, const T* theta, con
 }
 
 template <class T>
-void adapt(MamlRow<T>& row) {
-  const Plan& plan = *row.support;
-  const int64_t n = plan.padded;
-  for (int64_t k = 0; k < row.steps; ++k) {
-    const T* __restrict theta = row.thetas + k * n;
-    T* __restrict next = row.thetas + (k + 1) * n;
-    T* __restrict g = row.gradients + k * row.gradients_step;
-    const T loss = learn<T>(plan, row.loss, theta, row.support_x, row.support_y,
-                            row.transposes + k * row.transposes_step, row.acts + k * row.acts_step,
-                            row.deltas + k * row.deltas_step, row.outputs + k * row.outputs_step, g);
-    if (k == 0) row.support_loss = loss;
-    if (row.rates) {
-      for (int64_t i = 0; i < n; ++i) next[i] = theta[i] - row.rates[i] * g[i];
-    } else {
-      for (int64_t i = 0; i < n; ++i) next[i] = theta[i] - row.rate * g[i];
-    }
+SYMMA_INLINE inline void step_down(const MamlRow<T>& row, const T* theta, const T* g, T* next) {
+  const int64_t n = row.support.plan->padded;
+  const T* rates = row.rates;
+  const T rate = row.rate, pull = row.pull;
+  // `next` may be `theta`.
+  if (rates) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) next[i] = theta[i] - rates[i] * g[i];
+  } else if (pull != 0) {
+    const T* start = row.start;
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) next[i] = theta[i] - rate * (g[i] + pull * (theta[i] - start[i]));
+  } else {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) next[i] = theta[i] - rate * g[i];
   }
 }
 
 template <class T>
-void maml(MamlRow<T>& row) {
-  const Plan& plan = *row.support;
+void adapt(MamlRow<T>& row) {
+  for (int64_t k = 0; k < row.steps; ++k) {
+    const Points<T>& points = row.in_turn && k % 2 != 0 ? row.query : row.support;
+    const T* theta = row.thetas + k * row.thetas_step;
+    T* g = row.gradients + k * row.gradients_step;
+    const T loss = learn<T>(*points.plan, row.loss, theta, points.x, points.y,
+                            row.transposes + k * row.transposes_step, row.acts + k * row.acts_step,
+                            row.deltas + k * row.deltas_step, row.outputs + k * row.outputs_step, g);
+    if (k == 0) row.support_loss = loss;
+    if (row.in_turn) row.query_loss = loss;
+    step_down(row, theta, g, row.thetas + (k + 1) * row.thetas_step);
+  }
+}
+
+// The Hessian of the support loss at theta, times `direction`: to `product`. Buffers are those of `learn`.
+template <class T>
+SYMMA_INLINE inline void hessian_product(const MamlRow<T>& row, const T* theta, const T* transposes,
+                                         const T* acts, const T* deltas, const T* gy) {
+  const Plan& plan = *row.support.plan;
+  const T* v = row.direction;
+  transpose_weights<T>(plan, v, false, row.direction_transposes);
+  forward_r<T>(plan, theta, v, row.support.x, nullptr, acts, row.racts, row.routput);
+  loss_head_r(plan, row.loss, gy, row.support.y, row.routput);
+  backward_r<T>(plan, theta, transposes, v, row.direction_transposes, row.support.x, nullptr, acts, deltas,
+                row.racts, gy, row.routput, row.scratch, row.product, nullptr);
+}
+
+template <class T>
+SYMMA_INLINE inline void times_rates(const MamlRow<T>& row, int64_t from, int64_t to, const T* __restrict g,
+                                     T* __restrict out) {
+  if (row.rates) {
+    for (int64_t i = from; i < to; ++i) out[i] = row.rates[i] * g[i];
+  } else {
+    for (int64_t i = from; i < to; ++i) out[i] = row.rate * g[i];
+  }
+}
+
+template <class T>
+void through_steps(MamlRow<T>& row) {
+  const Plan& plan = *row.support.plan;
   const int64_t n = plan.padded, steps = row.steps;
   adapt(row);
   if (steps == 0) {
-    forward(plan, row.thetas, row.support_x, row.acts, row.outputs);
-    row.support_loss = loss_head(plan, row.loss, row.outputs, row.support_y);
+    forward(plan, row.thetas, row.support.x, row.acts, row.outputs);
+    row.support_loss = loss_head(plan, row.loss, row.outputs, row.support.y);
   }
   // The query's buffers are the step after the last; with recompute they are the only ones.
   row.query_loss =
-      learn<T>(*row.query, row.loss, row.thetas + steps * n, row.query_x, row.query_y,
+      learn<T>(*row.query.plan, row.loss, row.thetas + steps * row.thetas_step, row.query.x, row.query.y,
                row.transposes + steps * row.transposes_step, row.acts + steps * row.acts_step,
                row.deltas + steps * row.deltas_step, row.outputs + steps * row.outputs_step, row.meta);
   T* __restrict meta = row.meta;
-  T* __restrict v = row.direction;
   T* __restrict rg = row.rate_gradient;
   if (rg) {
     for (int64_t i = 0; i < n; ++i) rg[i] = 0;
@@ -121,38 +158,25 @@ void maml(MamlRow<T>& row) {
       for (int64_t i = 0; i < n; ++i) rg[i] -= meta[i] * g[i];
     }
     if (row.order < 2) continue;
-    if (row.rates) {
-      for (int64_t i = 0; i < n; ++i) v[i] = row.rates[i] * meta[i];
-    } else {
-      for (int64_t i = 0; i < n; ++i) v[i] = row.rate * meta[i];
-    }
-    const T* theta = row.thetas + k * n;
+    times_rates(row, 0, n, meta, row.direction);
+    const T* theta = row.thetas + k * row.thetas_step;
     T* transposes = row.transposes + k * row.transposes_step;
     T* acts = row.acts + k * row.acts_step;
     T* deltas = row.deltas + k * row.deltas_step;
     T* gy = row.outputs + k * row.outputs_step;
     if (row.recompute) {
-      learn<T>(plan, row.loss, theta, row.support_x, row.support_y, transposes, acts, deltas, gy, nullptr);
+      learn<T>(plan, row.loss, theta, row.support.x, row.support.y, transposes, acts, deltas, gy, nullptr);
     }
-    transpose_weights<T>(plan, v, false, row.direction_transposes);
-    forward_r<T>(plan, theta, v, row.support_x, nullptr, acts, row.racts, row.routput);
-    loss_head_r(plan, row.loss, gy, row.support_y, row.routput);
-    backward_r<T>(plan, theta, transposes, v, row.direction_transposes, row.support_x, nullptr, acts, deltas,
-                  row.racts, gy, row.routput, row.scratch, row.product, nullptr);
+    hessian_product(row, theta, transposes, acts, deltas, gy);
     const T* __restrict h = row.product;
     for (int64_t i = 0; i < n; ++i) meta[i] -= h[i];
   }
 }
 
+// Where the steps end, in place of a gradient.
 template <class T>
-const RowKernels<T>& table() {
-#ifdef SYMMA_FOR_DEVICES  // runtime/ adapts and predicts, and needs nothing that differentiates twice
-  static constexpr RowKernels<T> kTable{
-      pack<T>, unpack<T>, transpose_weights<T>, forward<T>, backward<T>, nullptr, nullptr, nullptr, adapt<T>};
-#else
-  static constexpr RowKernels<T> kTable{pack<T>,       unpack<T>,   transpose_weights<T>,
-                                        forward<T>,    backward<T>, forward_r<T>,
-                                        backward_r<T>, maml<T>,     adapt<T>};
-#endif
-  return kTable;
+void to_the_end(MamlRow<T>& row) {
+  adapt(row);
+  const int64_t n = row.support.plan->padded;
+  for (int64_t i = 0; i < n; ++i) row.meta[i] = row.start[i] - row.thetas[i];
 }

@@ -48,8 +48,9 @@ void check_theta(const Tensor& theta, const MlpShape& shape) {
 template <class T>
 struct Job {
   Job(const Tensor& theta_in, const Examples& s, const Examples& q, const Tensor& rates_in,
-      const MlpShape& shape, HeadLoss head)
+      const MlpShape& network, HeadLoss head)
       : loss(head),
+        shape(network),
         theta(theta_in.stride(1) == 1 ? theta_in.detach() : theta_in.detach().contiguous()),
         sx(s.x.contiguous()),
         sy(s.y.contiguous()),
@@ -83,8 +84,8 @@ struct Job {
   // The row's own inputs; `space` is for its padded rates.
   void point(MamlRow<T>& row, int64_t b, T* space) const {
     const auto& kernel = kernels::row_kernels<T>();
-    row.support_x = row_of(sx, b), row.query_x = row_of(qx, b);
-    row.support_y = target_of(sy, b), row.query_y = target_of(qy, b);
+    row.support = {support.get(), row_of(sx, b), target_of(sy, b)};
+    row.query = {query.get(), row_of(qx, b), target_of(qy, b)};
     const T* r = static_cast<const T*>(rates.data_ptr()) + b * rate_stride;
     row.rate = per_parameter ? 0 : *r;
     row.rates = nullptr;
@@ -94,6 +95,7 @@ struct Job {
   }
 
   HeadLoss loss;
+  MlpShape shape;
   Tensor theta, sx, sy, qx, qy, rates;
   std::shared_ptr<const Plan> support, query;
   bool per_parameter;
@@ -102,6 +104,23 @@ struct Job {
 
 int64_t grain_of(const Plan& plan, int64_t passes) {
   return std::max<int64_t>(1, 600000 / std::max<int64_t>(1, 2 * plan.samples * plan.padded * passes));
+}
+
+// Thread memory for the parts that `lay` asks for, one after another, by calls of take(elements).
+template <class T, class Lay>
+void with_memory(const Lay& lay) {
+  const auto rounded = [](int64_t n) { return (n + 15) / 16 * 16; };
+  int64_t total = 0;
+  lay([&](int64_t n) {
+    total += rounded(n);
+    return static_cast<T*>(nullptr);
+  });
+  T* at = Scratch<T>({total}).take(total);
+  lay([&](int64_t n) {
+    T* const part = at;
+    at += rounded(n);
+    return part;
+  });
 }
 
 template <class T>
@@ -120,65 +139,67 @@ MamlMlpResult run(const Job<T>& job, const MamlMlpOptions& options) {
   T* const gradient = result.gradient.template data_ptr<T>();
   T* const rate_gradient = options.rate_gradient ? result.rate_gradient.template data_ptr<T>() : nullptr;
 
-  const bool second = options.order >= 2;
-  const int64_t kept = second && !options.recompute ? steps + 1 : 1;  // the query's buffers are the last
+  const bool head = options.by == MetaGradient::kHead, back = head || options.by == MetaGradient::kSteps,
+             solves = options.by == MetaGradient::kSolution, second = back && options.order >= 2;
+  // Where the head alone moves, the body's points are those of both.
+  std::shared_ptr<const Plan> both;
+  Tensor points;
+  if (head)
+    both = kernels::make_plan<T>(job.shape, s.samples + q.samples), points = at::cat({job.sx, job.qx}, 1);
+  const auto largest = [&](auto size) { return std::max({size(s), size(q), both ? size(*both) : 0}); };
   const auto rounded = [](int64_t n) { return (n + 15) / 16 * 16; };
   const int64_t turn_step = rounded(s.transposes);
-  const int64_t act_step = rounded(std::max(s.act_slots() * s.slot, q.act_slots() * q.slot));
-  const int64_t delta_step = rounded(std::max(s.delta_slots() * s.slot, q.delta_slots() * q.slot));
+  const int64_t act_step = rounded(largest([](const Plan& p) { return p.act_slots() * p.slot; }));
+  const int64_t delta_step = rounded(largest([](const Plan& p) { return p.delta_slots() * p.slot; }));
   const int64_t out_step = rounded(std::max(s.samples, q.samples) * s.ld_y());
   const int64_t gradient_step = options.rate_gradient ? rounded(s.padded) : 0;
-  const int64_t n_gradients = options.rate_gradient ? std::max<int64_t>(1, steps) * gradient_step : s.padded;
-  const int64_t n_racts = s.ract_slots() * s.slot;
+  // Of each step, and of the query behind them: all that the way back needs, or where it is worked out again
+  // the rows alone.
+  const int64_t kept = second && !head && !options.recompute ? steps + 1 : 1;
+  const int64_t kept_outputs = head ? steps + 1 : kept, kept_rows = back ? steps + 1 : 1;
   const auto& kernel = kernels::row_kernels<T>();
-  parallel_for(rows, grain_of(s, 3 + (second ? 9 : 3) * steps), [&](int64_t begin, int64_t end) {
-    const int64_t parts[] = {(steps + 1) * s.padded,
-                             kept * turn_step,
-                             kept * act_step,
-                             kept * delta_step,
-                             kept * out_step,
-                             n_gradients,
-                             s.padded,
-                             s.transposes,
-                             s.padded,
-                             n_racts,
-                             s.samples * s.ld_y(),
-                             2 * s.widest,
-                             s.padded,
-                             s.padded,
-                             s.padded};
-    Scratch<T> scratch({parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], parts[6], parts[7],
-                        parts[8], parts[9], parts[10], parts[11], parts[12], parts[13], parts[14]});
+  const auto meta = kernel.meta[static_cast<int>(options.by)];
+  const int64_t passes =
+      solves ? 3 * steps + 6 * options.cg_steps + 12 : 3 + (second && !head ? 9 : 3) * (head ? 1 : steps);
+  parallel_for(rows, grain_of(s, passes), [&](int64_t begin, int64_t end) {
     MamlRow<T> row{};
-    row.support = &s, row.query = &q, row.loss = job.loss;
-    row.steps = steps, row.order = options.order, row.recompute = options.recompute;
-    row.thetas = scratch.take(parts[0]);
-    row.transposes = scratch.take(parts[1]);
-    row.acts = scratch.take(parts[2]);
-    row.deltas = scratch.take(parts[3]);
-    row.outputs = scratch.take(parts[4]);
-    if (kept > 1) {
-      row.transposes_step = turn_step, row.acts_step = act_step;
-      row.deltas_step = delta_step, row.outputs_step = out_step;
-    }
-    row.gradients = scratch.take(parts[5]);
+    row.loss = job.loss, row.steps = steps, row.order = options.order, row.recompute = options.recompute;
+    row.in_turn = options.by == MetaGradient::kEnd;
+    row.pull = static_cast<T>(options.pull), row.cg_steps = options.cg_steps;
+    row.thetas_step = kept_rows > 1 ? s.padded : 0;
+    if (kept > 1) row.transposes_step = turn_step, row.acts_step = act_step, row.deltas_step = delta_step;
+    row.outputs_step = kept_outputs > 1 ? out_step : 0;
     row.gradients_step = gradient_step;
-    row.direction = scratch.take(parts[6]);
-    row.direction_transposes = scratch.take(parts[7]);
-    row.product = scratch.take(parts[8]);
-    row.racts = scratch.take(parts[9]);
-    row.routput = scratch.take(parts[10]);
-    row.scratch = scratch.take(parts[11]);
-    T* const meta_space = scratch.take(parts[12]);
-    T* const rate_space = scratch.take(parts[13]);
-    T* const rate_gradient_space = scratch.take(parts[14]);
+    T *meta_space = nullptr, *rate_space = nullptr, *rate_gradient_space = nullptr, *start = nullptr;
+    with_memory<T>([&](auto take) {
+      row.thetas = take(kept_rows * s.padded);
+      row.transposes = take(kept * turn_step);
+      row.acts = take(kept * act_step);
+      row.deltas = take(kept * delta_step);
+      row.outputs = take(kept_outputs * out_step);
+      row.gradients = take(gradient_step > 0 ? std::max<int64_t>(1, steps) * gradient_step : s.padded);
+      row.direction = take(s.padded);
+      row.direction_transposes = take(s.transposes);
+      row.product = take(s.padded);
+      row.residual = take(solves ? s.padded : 0);
+      row.racts = take(s.ract_slots() * s.slot);
+      row.routput = take(s.samples * s.ld_y());
+      row.scratch = take(2 * s.widest);
+      start = take(back ? 0 : s.padded);
+      meta_space = take(s.padded);
+      rate_space = take(s.padded);
+      rate_gradient_space = take(s.padded);
+    });
+    row.start = start;
     for (int64_t b = begin; b < end; ++b) {
       job.point(row, b, rate_space);
+      if (head) row.both = {both.get(), job.row_of(points, b), nullptr};
+      if (!back) std::memcpy(start, row.thetas, s.padded * sizeof(T));
       row.meta = s.identical ? gradient + b * columns : meta_space;
       row.rate_gradient = !rate_gradient ? nullptr
                           : s.identical  ? rate_gradient + b * columns
                                          : rate_gradient_space;
-      kernel.maml(row);
+      meta(row);
       query_loss[b] = row.query_loss;
       support_loss[b] = row.support_loss;
       if (s.identical) continue;
@@ -190,7 +211,7 @@ MamlMlpResult run(const Job<T>& job, const MamlMlpOptions& options) {
 }
 
 template <class T>
-std::vector<Tensor> run_adapt(const Job<T>& job, std::span<const int64_t> steps) {
+std::vector<Tensor> run_adapt(const Job<T>& job, std::span<const int64_t> steps, double pull) {
   const Plan& s = *job.support;
   const int64_t rows = job.theta.size(0), columns = job.theta.size(1);
   std::vector<Tensor> out;
@@ -202,31 +223,28 @@ std::vector<Tensor> run_adapt(const Job<T>& job, std::span<const int64_t> steps)
   if (steps.empty()) return out;
   const auto& kernel = kernels::row_kernels<T>();
   parallel_for(rows, grain_of(s, 3 * std::max<int64_t>(1, steps.back())), [&](int64_t begin, int64_t end) {
-    // A long way is gone in stretches, so that memory does not grow with it.
-    constexpr int64_t kStretch = 8;
-    const int64_t n_thetas = (kStretch + 1) * s.padded, n_acts = s.act_slots() * s.slot,
-                  n_deltas = s.delta_slots() * s.slot;
-    const int64_t n_out = s.samples * s.ld_y();
-    Scratch<T> scratch({n_thetas, s.transposes, n_acts, n_deltas, n_out, s.padded, s.padded});
     MamlRow<T> row{};
-    row.support = &s, row.query = &s, row.loss = job.loss;
-    row.thetas = scratch.take(n_thetas);
-    row.transposes = scratch.take(s.transposes);
-    row.acts = scratch.take(n_acts);
-    row.deltas = scratch.take(n_deltas);
-    row.outputs = scratch.take(n_out);
-    row.gradients = scratch.take(s.padded);
-    T* const rate_space = scratch.take(s.padded);
+    row.loss = job.loss, row.pull = static_cast<T>(pull);
+    T *rate_space = nullptr, *start = nullptr;
+    with_memory<T>([&](auto take) {
+      row.thetas = take(s.padded);
+      row.transposes = take(s.transposes);
+      row.acts = take(s.act_slots() * s.slot);
+      row.deltas = take(s.delta_slots() * s.slot);
+      row.outputs = take(s.samples * s.ld_y());
+      row.gradients = take(s.padded);
+      rate_space = take(s.padded);
+      start = take(s.padded);
+    });
+    row.start = start;
     for (int64_t b = begin; b < end; ++b) {
       job.point(row, b, rate_space);
+      std::memcpy(start, row.thetas, s.padded * sizeof(T));
       int64_t done = 0;
       for (size_t i = 0; i < steps.size(); ++i) {
-        while (done < steps[i]) {
-          row.steps = std::min(kStretch, steps[i] - done);
-          kernel.adapt(row);
-          std::memcpy(row.thetas, row.thetas + row.steps * s.padded, s.padded * sizeof(T));
-          done += row.steps;
-        }
+        row.steps = steps[i] - done;
+        kernel.adapt(row);
+        done = steps[i];
         kernel.unpack(s, row.thetas, data[i] + b * columns);
       }
     }
@@ -243,20 +261,29 @@ MamlMlpResult maml_mlp(const Tensor& theta, const Examples& support, const Examp
   check_examples(theta, query, shape, options.loss);
   TORCH_CHECK(options.inner_steps >= 0, "inner_steps is at least 0, found ", options.inner_steps);
   TORCH_CHECK(options.order == 1 || options.order == 2, "order is 1 or 2, found ", options.order);
+  const bool solves = options.by == MetaGradient::kSolution;
+  TORCH_CHECK(solves ? options.pull > 0 : options.pull == 0,
+              "pull is above 0 for kSolution and 0 else, found ", options.pull);
+  TORCH_CHECK(options.pull == 0 || rates.dim() < 2, "where there is a pull, rates are not per parameter");
+  TORCH_CHECK(!options.rate_gradient || (!solves && options.by != MetaGradient::kEnd),
+              "the rates have a gradient where it goes through the steps");
   if (theta.scalar_type() == at::kFloat)
     return run(Job<float>(theta, support, query, rates, shape, options.loss), options);
   return run(Job<double>(theta, support, query, rates, shape, options.loss), options);
 }
 
 std::vector<Tensor> maml_mlp_adapt(const Tensor& theta, const Examples& support, const Tensor& rates,
-                                   const MlpShape& shape, HeadLoss loss, std::span<const int64_t> steps) {
+                                   const MlpShape& shape, HeadLoss loss, std::span<const int64_t> steps,
+                                   double pull) {
   check_theta(theta, shape);
   check_examples(theta, support, shape, loss);
+  TORCH_CHECK(pull >= 0 && (pull == 0 || rates.dim() < 2),
+              "pull is at least 0, and where there is one rates are not per parameter");
   TORCH_CHECK(std::is_sorted(steps.begin(), steps.end()) && (steps.empty() || steps.front() >= 0),
               "steps are ascending and at least 0, found ", at::IntArrayRef(steps.data(), steps.size()));
   if (theta.scalar_type() == at::kFloat)
-    return run_adapt(Job<float>(theta, support, support, rates, shape, loss), steps);
-  return run_adapt(Job<double>(theta, support, support, rates, shape, loss), steps);
+    return run_adapt(Job<float>(theta, support, support, rates, shape, loss), steps, pull);
+  return run_adapt(Job<double>(theta, support, support, rates, shape, loss), steps, pull);
 }
 
 }  // namespace symma

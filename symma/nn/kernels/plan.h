@@ -5,8 +5,8 @@
 // The kernels work on "padded" parameters: a weight [in, out] is kept as [in, pad(out)], its bias behind it
 // as [pad(out)], where pad rounds up to whole vectors. The last layer, when it has only one or two outputs,
 // is kept transposed, [out, pad(in)], since vectors then run along its inputs. Padding is zero, and stays
-// zero through every operation, because every activation maps 0 to 0. When widths are multiples of the vector
-// the padded row is the row.
+// zero through every operation, because activations map 0 to 0 (and what the sigmoid makes of it is cleared).
+// When widths are multiples of the vector the padded row is the row.
 #pragma once
 
 #include <cstdint>
@@ -58,33 +58,42 @@ std::shared_ptr<const Plan> make_plan(const MlpShape& shape, int64_t samples);
 template <class T>
 Plan plan_of(const MlpShape& shape, int64_t samples, LayerPlan* layers);
 
-// One row of MAML (maml_mlp.h), all in padded memory. Buffers of the inner steps lie `*_step` elements apart,
-// 0 where one is used for all steps.
+// One task's points, and the plan of as many.
+template <class T>
+struct Points {
+  const Plan* plan;
+  const T* x;
+  const void* y;  // T [K, out], or int64_t [K]
+};
+
+// One row of meta-learning (maml_mlp.h), all in padded memory. Buffers of the inner steps lie `*_step`
+// elements apart, 0 where one is used for all steps.
 template <class T>
 struct MamlRow {
-  const Plan* support;
-  const Plan* query;
+  Points<T> support, query;
+  Points<T> both;  // support above query, without targets: where the head alone moves
   HeadLoss loss;
   int64_t steps;
   int order;
   bool recompute;
+  bool in_turn;    // odd steps learn from the query
   T rate;          // used when `rates` is null
   const T* rates;  // [padded]
-  const T* support_x;
-  const T* query_x;
-  const void* support_y;  // T [K, out], or int64_t [K]
-  const void* query_y;
+  T pull;          // pull (theta - start) is added to gradients; 0: nothing is
+  const T* start;  // [padded]
+  int64_t cg_steps;
   T* thetas;  // [steps + 1, padded]; the first is given
   T* transposes;
   T* acts;
   T* deltas;
   T* outputs;  // y, which becomes dL/dy; [K, ld_y]
-  int64_t transposes_step, acts_step, deltas_step, outputs_step;
+  int64_t thetas_step, transposes_step, acts_step, deltas_step, outputs_step;
   T* gradients;  // [steps, padded] when the gradient in the rates is wanted, else [1, padded]
   int64_t gradients_step;
   T* direction;  // [padded]
   T* direction_transposes;
-  T* product;  // [padded]
+  T* product;   // [padded]
+  T* residual;  // [padded]
   T* racts;
   T* routput;
   T* scratch;                  // 2 widest
@@ -111,8 +120,9 @@ struct RowKernels {
   void (*backward_r)(const Plan&, const T* theta, const T* transposes, const T* v, const T* v_transposes,
                      const T* x, const T* s, const T* acts, const T* deltas, const T* racts, const T* gy,
                      const T* rgy, T* scratch, T* hv, T* hx);
-  void (*maml)(MamlRow<T>&);
   void (*adapt)(MamlRow<T>&);  // the inner steps alone
+  // Of MetaGradient's four, in its order.
+  void (*meta[4])(MamlRow<T>&);
 };
 
 enum class Simd { kBaseline, kAvx2, kAvx512 };

@@ -6,6 +6,14 @@ SYMMA_INLINE inline Product<T> forward_product(const Plan& plan, int64_t l, cons
   return {a, y.ld_in, 1, theta + y.weight, y.ld_out, y.in};
 }
 
+// What f(0) left where the sigmoid met padding.
+template <class T>
+SYMMA_INLINE inline void clear_padding(int64_t samples, int64_t out, int64_t ld, T* a) {
+  for (int64_t k = 0; k < samples; ++k) {
+    for (int64_t j = out; j < ld; ++j) a[k * ld + j] = 0;
+  }
+}
+
 SYMMA_INLINE inline bool is_narrow(const Plan& plan, int64_t l) {
   return plan.narrow_head && l + 1 == plan.depth;
 }
@@ -49,32 +57,49 @@ void unpack(const Plan& plan, const T* __restrict padded, T* __restrict row) {
 }
 
 template <class T>
+SYMMA_INLINE inline void transpose_layer(const Plan& plan, int64_t l, const T* theta, T* transposes) {
+  if (is_narrow(plan, l)) return;
+  const LayerPlan& y = plan.layer[l];
+  const int64_t ld = (y.in + plan.unit - 1) / plan.unit * plan.unit;
+  transpose(y.in, y.out, theta + y.weight, y.ld_out, transposes + y.transposed, ld);
+}
+
+template <class T>
 void transpose_weights(const Plan& plan, const T* theta, bool first_too, T* transposes) {
-  for (int64_t l = first_too ? 0 : 1; l < plan.depth; ++l) {
+  for (int64_t l = first_too ? 0 : 1; l < plan.depth; ++l) transpose_layer(plan, l, theta, transposes);
+}
+
+// All layers but the last. Returns what the last one reads, [K, ld_in].
+template <class T>
+SYMMA_INLINE inline const T* forward_body(const Plan& plan, const T* theta, const T* x, T* acts) {
+  const T* a = x;
+  for (int64_t l = 0; l + 1 < plan.depth; ++l) {
     const LayerPlan& y = plan.layer[l];
-    if (is_narrow(plan, l)) continue;
-    const int64_t ld = (y.in + plan.unit - 1) / plan.unit * plan.unit;
-    transpose(y.in, y.out, theta + y.weight, y.ld_out, transposes + y.transposed, ld);
+    T* z = acts + y.hidden;
+    matmul(plan.samples, y.ld_out, forward_product(plan, l, a, theta), theta + y.bias, 0, z, y.ld_out);
+    activate(plan.activation, plan.samples * y.ld_out, z, z + plan.slot, z + 2 * plan.slot);
+    if (plan.activation == Activation::kSigmoid) clear_padding(plan.samples, y.out, y.ld_out, z);
+    a = z;
   }
+  return a;
+}
+
+// The last layer, of what it reads.
+template <class T>
+SYMMA_INLINE inline void forward_head(const Plan& plan, const T* theta, const T* a, T* out) {
+  const int64_t l = plan.depth - 1;
+  const LayerPlan& y = plan.layer[l];
+  if (is_narrow(plan, l)) {
+    const Product<T> p{a, y.ld_in, 1, theta + y.weight, y.ld_in, y.ld_in};
+    dots(plan.samples, y.out, &p, 1, theta + y.bias, out);
+    return;
+  }
+  matmul(plan.samples, y.ld_out, forward_product(plan, l, a, theta), theta + y.bias, 0, out, y.ld_out);
 }
 
 template <class T>
 void forward(const Plan& plan, const T* theta, const T* x, T* acts, T* out) {
-  const T* a = x;
-  for (int64_t l = 0; l < plan.depth; ++l) {
-    const LayerPlan& y = plan.layer[l];
-    const bool last = l + 1 == plan.depth;
-    if (is_narrow(plan, l)) {
-      const Product<T> p{a, y.ld_in, 1, theta + y.weight, y.ld_in, y.ld_in};
-      dots(plan.samples, y.out, &p, 1, theta + y.bias, out);
-      return;
-    }
-    T* z = last ? out : acts + y.hidden;
-    matmul(plan.samples, y.ld_out, forward_product(plan, l, a, theta), theta + y.bias, 0, z, y.ld_out);
-    if (last) return;
-    activate(plan.activation, plan.samples * y.ld_out, z, z + plan.slot, z + 2 * plan.slot);
-    a = z;
-  }
+  forward_head(plan, theta, forward_body(plan, theta, x, acts), out);
 }
 
 // e [K, pad(in)] = sum over pairs of delta [K, ld_out] W^T, for one pair (count 1) or two.
@@ -116,11 +141,12 @@ SYMMA_INLINE inline void weight_gradient(const Plan& plan, int64_t l, int count,
   matmul<T>(1, y.ld_out, ones, nullptr, 0, gtheta + y.bias, y.ld_out);
 }
 
+// From layer `top` down, whose delta is given; the other layers' are written to `deltas`.
 template <class T>
-void backward(const Plan& plan, const T* theta, const T* transposes, const T* x, const T* acts, const T* gy,
-              T* deltas, T* gtheta, T* gx) {
-  for (int64_t l = plan.depth - 1; l >= 0; --l) {
-    const T* delta = l + 1 == plan.depth ? gy : deltas + plan.layer[l].hidden;
+SYMMA_INLINE inline void backward_from(const Plan& plan, int64_t top, const T* theta, const T* transposes,
+                                       const T* x, const T* acts, const T* delta, T* deltas, T* gtheta,
+                                       T* gx) {
+  for (int64_t l = top; l >= 0; --l) {
     const T* a = l == 0 ? x : acts + plan.layer[l - 1].hidden;
     if (gtheta) weight_gradient(plan, l, 1, &a, &delta, delta, gtheta);
     if (l == 0 && !gx) return;
@@ -130,7 +156,14 @@ void backward(const Plan& plan, const T* theta, const T* transposes, const T* x,
       activate_backward(plan.activation, plan.samples * plan.layer[l].ld_in, a, a + plan.slot,
                         a + 2 * plan.slot, e, e + plan.slot);
     }
+    delta = e;
   }
+}
+
+template <class T>
+void backward(const Plan& plan, const T* theta, const T* transposes, const T* x, const T* acts, const T* gy,
+              T* deltas, T* gtheta, T* gx) {
+  backward_from(plan, plan.depth - 1, theta, transposes, x, acts, gy, deltas, gtheta, gx);
 }
 
 template <class T>

@@ -25,6 +25,9 @@ namespace symma::kernels::avx512 {
 #include "symma/nn/kernels/activations-inl.h"
 #include "symma/nn/kernels/rows-inl.h"
 #include "symma/nn/kernels/maml-inl.h"
+#include "symma/nn/kernels/anil-inl.h"
+#include "symma/nn/kernels/implicit-inl.h"
+#include "symma/nn/kernels/table-inl.h"
 #include "symma/nn/kernels/convolution-inl.h"
 // clang-format on
 template const RowKernels<float>& table<float>();
