@@ -61,7 +61,7 @@ void save_index(const RunOptions& run, int64_t round, const std::vector<std::str
 
 std::optional<RunState> saved_part(const Experiment& e, const RunOptions& run,
                                    const std::vector<int64_t>& agents) {
-  const RunState fresh = part_of(e, start_run(e), agents);
+  const RunState fresh = start_run(e, agents);
   const std::string name = fs::path(block_file(0, agents.front(), agents.back())).filename().string();
   for (int tries = 0; tries < 3; ++tries) {
     // The first may remove an older checkpoint meanwhile.

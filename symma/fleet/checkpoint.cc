@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <limits>
+#include <numeric>
 
 #include "symma/core/errors.h"
 #include "symma/core/safetensors.h"
@@ -35,19 +36,33 @@ Readers readers_of(const Experiment& e, const RunState& run) {
   return messages ? Readers::kOwner : Readers::kAll;
 }
 
+RunState start_of(const Experiment& e, const std::vector<int64_t>& ids) {
+  RunState run;
+  const Rng rng = Rng(e.fleet.seed).split("init");
+  const bool same = e.fleet.same_start && e.fleet.seeds == 1;
+  std::vector<Rng> keys;
+  for (const int64_t id : ids) keys.push_back(rng.split("agent", static_cast<uint64_t>(same ? 0 : id)));
+  const auto n = static_cast<int64_t>(ids.size());
+  run.learner = e.learner->init(keys, e.fleet.precision == "float64" ? at::kDouble : at::kFloat);
+  run.learner.id = counts(ids);
+  run.exchange = exchange_start(e.exchange, said(*e.learner, run.learner.theta), ids);
+  if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
+  run.sums["loss"] = at::zeros({n}, at::kDouble);
+  run.rounds = at::zeros({n}, at::kDouble);
+  return run;
+}
+
 }  // namespace
 
 RunState start_run(const Experiment& e) {
-  RunState run;
-  const Rng rng = Rng(e.fleet.seed).split("init");
-  std::vector<Rng> keys = split_keys(rng, "agent", e.fleet.agents);
-  if (e.fleet.same_start && e.fleet.seeds == 1) std::fill(keys.begin(), keys.end(), keys[0]);
-  run.learner = e.learner->init(keys, e.fleet.precision == "float64" ? at::kDouble : at::kFloat);
-  run.exchange = exchange_start(e.exchange, said(*e.learner, run.learner.theta));
-  if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = run.learner.theta;
-  run.sums["loss"] = at::zeros({e.fleet.agents}, at::kDouble);
-  run.rounds = at::zeros({e.fleet.agents}, at::kDouble);
-  return run;
+  std::vector<int64_t> all(e.fleet.agents);
+  std::iota(all.begin(), all.end(), int64_t{0});
+  return start_of(e, all);
+}
+
+RunState start_run(const Experiment& e, const std::vector<int64_t>& ids) {
+  // A server begins with the mean of all.
+  return e.exchange.graph.server ? part_of(e, start_run(e), ids) : start_of(e, ids);
 }
 
 RunState part_of(const Experiment& e, const RunState& whole, const std::vector<int64_t>& ids) {

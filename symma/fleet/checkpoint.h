@@ -28,6 +28,8 @@ struct RunState {
 
 // A fresh fleet, before its first round.
 RunState start_run(const Experiment&);
+// A part of it, of these agents, ascending: without a server none of the others is made.
+RunState start_run(const Experiment&, const std::vector<int64_t>& ids);
 
 void save_checkpoint(const std::string& path, const Experiment&, const RunState&);
 

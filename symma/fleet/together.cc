@@ -108,7 +108,7 @@ RunState come_in(const Experiment& e, const RunOptions& options, Party& party, R
   const bool fresh = !run;
   if (run) line["with"] = "file", line["of"] = run->round;
   if (fresh) {
-    run = part_of(e, start_run(e), party.agents());
+    run = start_run(e, party.agents());
     line["with"] = entry.rows.is_null() ? "file" : "neighbours", line["of"] = 0;
     if (!entry.rows.is_null()) begin_with(e, *run, entry.rows), line["rows"] = entry.rows;
   }
@@ -140,7 +140,7 @@ RunState open_together(const Experiment& e, const RunOptions& options, Party& pa
   if (!party.first()) {
     const std::string told = said_by_first(party.tell({}));
     if (told == "no") throw ToldElsewhere{};
-    const RunState fresh = part_of(e, start_run(e), party.agents());
+    const RunState fresh = start_run(e, party.agents());
     if (told == "fresh") return fresh;
     const RunState part = run_of(e, fresh, of_safetensors(told, "the first process"), "the first process");
     if (!e.exchange.server.secure) return part;

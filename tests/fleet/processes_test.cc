@@ -89,6 +89,21 @@ TEST_P(EveryWay, InThreePartsIsTheWhole) {
   EXPECT_FALSE(fs::exists(at / "many/checkpoint"));
 }
 
+// A process makes the agents that it owns, and none of the others'.
+TEST_P(EveryWay, APartBeginsAsItsPartOfTheWhole) {
+  Json sections = GetParam();
+  sections["rounds"] = 6;
+  const Experiment e = fleet(sections);
+  const std::vector<int64_t> ids{1, 3, 4};
+  const RunState part = start_run(e, ids), right = part_of(e, start_run(e), ids);
+  EXPECT_TRUE(part.learner.id.equal(right.learner.id));
+  EXPECT_TRUE(part.learner.theta.equal(right.learner.theta));
+  expect_same(part.learner.own, right.learner.own);
+  expect_same(kept(part.exchange), kept(right.exchange));
+  expect_same(part.sums, right.sums);
+  EXPECT_TRUE(part.rounds.equal(right.rounds));
+}
+
 // Stopped in the middle, with what is written by blocks; then other numbers of processes go on.
 TEST(Checkpoints, OfFourProcessesAreGoneOnWithByTwoAndByOne) {
   const Json sections{{"agents", 8},
