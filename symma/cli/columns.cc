@@ -85,10 +85,6 @@ std::pair<double, double> joined(const std::vector<std::pair<double, double>>& o
   return {s.mean, s.ci95};
 }
 
-Json number(double x) {
-  return std::isfinite(x) ? Json(x) : Json(nullptr);
-}
-
 }  // namespace
 
 const std::vector<Judgement>& judged(ScoreFiles& files, const std::string& run) {

@@ -15,7 +15,7 @@ std::string scaled(double x, double base, const char* const* units, int count) {
     ++u;
   }
   if (u == 0 && x == std::floor(x)) return fmt::format("{:.0f} {}", x, units[0]);
-  return fmt::format("{} {}", number(x), units[u]);
+  return fmt::format("{} {}", three_digits(x), units[u]);
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ std::string script_json(const Json& value) {
   return out;
 }
 
-std::string number(double x) {
+std::string three_digits(double x) {
   if (!std::isfinite(x)) return "not finite";
   const double a = std::abs(x);
   if (a == 0) return "0";
@@ -77,7 +77,7 @@ std::string number(double x) {
 }
 
 std::string score(double x, bool percent) {
-  if (!percent || !std::isfinite(x)) return number(x);
+  if (!percent || !std::isfinite(x)) return three_digits(x);
   return fmt::format("{:.1f} %", 100 * x);
 }
 
@@ -88,7 +88,7 @@ std::string with_interval(double mean, double half_width, bool percent) {
   // Where both are small; a small mean in a wide interval is as good as nothing.
   const bool small = mean != 0 && std::abs(mean) < 1e-3 && half_width < 1e-3;
   if (std::abs(mean) >= 1e6 || half_width >= 1e6 || small) {
-    return fmt::format("{} ± {}", number(mean), number(half_width));
+    return fmt::format("{} ± {}", three_digits(mean), three_digits(half_width));
   }
   // Two digits of the interval; further ones of the mean would say nothing.
   const int digits = half_width > 0 ? 1 - static_cast<int>(std::floor(std::log10(half_width))) : 3;

@@ -127,7 +127,8 @@ std::string setting_svg(const Tree& tree, size_t s, const std::string& name, dou
             "{5:.1f},{4:.1f}\"><title>{6}</title></path>",
             rank, x0, y0, (x0 + x1) / 2, height, x1,
             escape(fmt::format("round {}: agent {} goes on from agent {}, {} {} in place of {}", grouped(at),
-                               i, tree.parent(k, i), name, number(values[k][i]), number(values[k - 1][i]))));
+                               i, tree.parent(k, i), name, three_digits(values[k][i]),
+                               three_digits(values[k - 1][i]))));
       }
       if (from < until)
         to += fmt::format("<path class=\"life {}\" d=\"M{:.1f},{:.1f}H{:.1f}\"/>", rank, across(from, last),
@@ -178,8 +179,8 @@ std::string descent_table(const Tree& tree, const Population& p, int64_t best) {
         "<tr><td class=\"number\">{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>",
         grouped(g.round), agent, parent);
     for (size_t s = 0; s < p.settings.size(); ++s)
-      rows += fmt::format("<td class=\"number\">{}</td>", number(g.settings[s][agent]));
-    rows += fmt::format("<td class=\"number\">{}</td></tr>", number(g.score[parent]));
+      rows += fmt::format("<td class=\"number\">{}</td>", three_digits(g.settings[s][agent]));
+    rows += fmt::format("<td class=\"number\">{}</td></tr>", three_digits(g.score[parent]));
     agent = parent;
     ++copies;
   }

@@ -113,7 +113,7 @@ std::string tiles(const Run& run) {
   if (run.agents > 1 && run.exchange.bits > 0) {
     tile("sent", bits(run.exchange.bits), bytes_of_bits(run.exchange.bits));
     if (std::isfinite(run.exchange.disagreement))
-      tile("disagreement at the end", number(run.exchange.disagreement));
+      tile("disagreement at the end", three_digits(run.exchange.disagreement));
   }
   tile("time", duration(run.wall_s),
        std::isfinite(run.tasks_per_s) ? grouped(run.tasks_per_s) + " tasks/s" : "");
@@ -217,7 +217,7 @@ std::string communication(const Run& run) {
   if (c.rounds > 0 && run.agents > 0)
     row("an agent and round", bits(c.bits / static_cast<double>(c.rounds) / static_cast<double>(run.agents)));
   if (std::isfinite(c.lambda2)) row("λ₂ of the weights", fmt::format("{:.3f}", c.lambda2));
-  if (std::isfinite(c.disagreement)) row("disagreement at the end", number(c.disagreement));
+  if (std::isfinite(c.disagreement)) row("disagreement at the end", three_digits(c.disagreement));
   facts += "</tbody></table>";
   if (std::isfinite(c.lambda2))
     facts +=

@@ -35,11 +35,11 @@ class Sentences {
   // In the order of the axes.
   std::vector<std::string> all() {
     if (const Json few = card_.value("ruled_by_few", Json()); few.is_object())
-      out_.push_back(
-          fmt::format("A few tasks that went astray rule the means: of seed {} it is {} where the median is "
-                      "{}, so medians "
-                      "(--of median) say more",
-                      few.at("seed").dump(), number(value(few, "mean")), number(value(few, "median"))));
+      out_.push_back(fmt::format(
+          "A few tasks that went astray rule the means: of seed {} it is {} where the median is "
+          "{}, so medians "
+          "(--of median) say more",
+          few.at("seed").dump(), three_digits(value(few, "mean")), three_digits(value(few, "median"))));
     each({"speed"}, [&](const Json& f) { speed(f); });
     each({"rival"}, [&](const Json& f) { rival(f); });
     each({"unseen"}, [&](const Json& f) { unseen(f); });
