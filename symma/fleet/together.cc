@@ -226,12 +226,21 @@ void save_together(const Experiment& e, const RunOptions& options, Party& party,
   save_index(options, run.round, files);
 }
 
+// The last that each process makes known, at the first. All wait until the first has answered: a process that
+// ends closes its lines, and where a packet of its last letter was lost, or one of the other end's was under
+// way, nobody says it again.
+std::vector<std::string> gather_last(Party& party, const std::string& mine) {
+  std::vector<std::string> all = party.gather(mine);
+  party.tell(std::vector<std::string>(party.places()));
+  return all;
+}
+
 // The whole fleet at the first process; `stands` at which round each part of it is.
 RunState whole_at_first(const Experiment& e, const RunOptions& options, Party& party, const RunState& run,
                         const std::vector<std::string>& files, Json& stands) {
   const bool secure = e.exchange.server.secure;
   const std::vector<std::string> parts =
-      party.gather(secure ? save_block(e, options, run) : to_safetensors(file_of(e, run)));
+      gather_last(party, secure ? save_block(e, options, run) : to_safetensors(file_of(e, run)));
   if (!party.first()) return run;
   const RunState fresh = start_run(e);
   std::vector<RunState> all;
@@ -476,7 +485,7 @@ std::vector<EvalResult> judge_together(const Experiment& e, Party& party, const 
   if (e.eval.ood) splits.push_back({"ood.", Split::kOod});
   TensorDict mine;
   for (const auto& [name, split] : splits) put_scores(mine, name, judge(e, own, split));
-  const std::vector<std::string> all = party.gather(letter_of(mine));
+  const std::vector<std::string> all = gather_last(party, letter_of(mine));
   std::vector<EvalResult> out;
   if (!party.first()) return out;
   std::vector<std::optional<TensorDict>> told;
