@@ -33,7 +33,7 @@ int node(const std::string& name) {
 }
 int lane(const Json& ends) {
   const auto& lanes = crossing_lanes();
-  for (int k = 0; k < kLanes; ++k)
+  for (int k = 0; k < kCrossingLanes; ++k)
     if (lanes[k].from == node(ends[0]) && lanes[k].to == node(ends[1])) return k;
   ADD_FAILURE() << "no lane " << ends.dump();
   return 0;

@@ -25,8 +25,8 @@ double not_zero(double x) {
 double heading_at(const Lane& l, double s) {
   return l.round ? l.turn * s / l.radius + l.phase + kPi / 2 * l.turn : l.heading;
 }
-std::array<Lane, kLanes> made() {
-  std::array<Lane, kLanes> out;
+std::array<Lane, kCrossingLanes> made() {
+  std::array<Lane, kCrossingLanes> out;
   constexpr double kRight = kLaneWidth + 5, kLeft = kRight + kLaneWidth, kOuter = kRight + kLaneWidth / 2,
                    kArm = 100;
   for (int corner = 0; corner < 4; ++corner) {
@@ -62,7 +62,7 @@ std::array<Lane, kLanes> made() {
 
 int lane_between(int from, int to) {
   const auto& lanes = crossing_lanes();
-  for (int k = 0; k < kLanes; ++k)
+  for (int k = 0; k < kCrossingLanes; ++k)
     if (lanes[k].from == from && lanes[k].to == to) return k;
   return -1;
 }
@@ -91,7 +91,7 @@ void follow_road(Car& c) {
   double x, y, least = std::numeric_limits<double>::infinity();
   place_at(aim, a.s, x, y);
   int best = c.aim;
-  for (int k = 0; k < kLanes; ++k) {
+  for (int k = 0; k < kCrossingLanes; ++k) {
     if (lanes[k].from != aim.to) continue;
     const Along b = along(lanes[k], x, y);
     const double far = std::abs(b.lateral) + std::max(b.s - lanes[k].length, 0.0) + std::max(-b.s, 0.0);
@@ -258,8 +258,8 @@ void place_at(const Lane& l, double s, double& x, double& y) {
   x = l.x + l.radius * std::cos(phi), y = l.y + l.radius * std::sin(phi);
 }
 
-const std::array<Lane, kLanes>& crossing_lanes() {
-  static const std::array<Lane, kLanes> lanes = made();
+const std::array<Lane, kCrossingLanes>& crossing_lanes() {
+  static const std::array<Lane, kCrossingLanes> lanes = made();
   return lanes;
 }
 
@@ -288,7 +288,7 @@ int closest_lane(const Car& c) {
     if (far < least || (far == least && k < best)) least = far, best = k;
   };
   look(c.lane);
-  for (int k = 0; k < kLanes; ++k)
+  for (int k = 0; k < kCrossingLanes; ++k)
     if (k != c.lane) look(k);
   return best;
 }

@@ -11,7 +11,7 @@
 
 namespace symma {
 
-constexpr int kLanes = 20, kMostRoute = 6;
+constexpr int kCrossingLanes = 20, kMostRoute = 6;
 
 struct Lane {
   int from = 0, to = 0;  // nodes: 4 kind + arm, of kind 0 outer, 1 in, 2 out
@@ -24,7 +24,7 @@ struct Lane {
   int priority = 0;
 };
 
-const std::array<Lane, kLanes>& crossing_lanes();
+const std::array<Lane, kCrossingLanes>& crossing_lanes();
 inline int incoming(int arm) {
   return 5 * arm;
 }

@@ -294,7 +294,7 @@ class Intersection final : public Copies, public Judged, public CrossingView {
   void visit(int64_t e, Cargo& cargo) override {
     Crossing& r = roads_[e];
     auto n = static_cast<int64_t>(r.cars.size());
-    const Bounds lane{"a lane", 0, kLanes - 1};
+    const Bounds lane{"a lane", 0, kCrossingLanes - 1};
     cargo(n, {"the number of cars", 0, kMostCars}), cargo(r.ticks, {"the ticks so far", 0, kMostCounted});
     std::vector<Car> all = r.cars;
     all.resize(kMostCars);
