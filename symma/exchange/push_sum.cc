@@ -12,6 +12,7 @@
 // message that it has heard: one that is gone, or slower, would drain it, and mass that is under way learns
 // nothing.
 #include <algorithm>
+#include <cstring>
 
 #include "symma/core/parallel.h"
 #include "symma/exchange/messages.h"
@@ -25,15 +26,15 @@ std::vector<Arrival> sums_from_elsewhere(const ExchangeState& s, int64_t columns
   std::vector<Arrival> out(r.near.size());
   const int64_t number = s.rounds + 1;
   for (const Letter& letter : elsewhere.collect(Letter::Kind::kSaid, number, r.halo).came) {
-    const auto degree = static_cast<int64_t>(letter.to.size());
-    const auto sums = unpack(letter.bytes, letter.to.size(), degree * columns, at::kDouble);
-    if (!sums || !sums->row.defined()) continue;
-    const Tensor rows = sums->row.view({degree, columns});
-    for (int64_t k = 0; k < degree; ++k) {
+    const size_t size = static_cast<size_t>(columns) * sizeof(double);
+    if (letter.bytes.size() != letter.to.size() * size) continue;
+    for (size_t k = 0; k < letter.to.size(); ++k) {
       const int64_t i = r.place(letter.to[k]);
       if (i < 0) continue;
+      const Tensor sum = at::empty({columns}, at::kDouble);
+      std::memcpy(sum.data_ptr(), letter.bytes.data() + k * size, size);
       for (int64_t e = r.begin[i]; e < r.begin[i + 1]; ++e)
-        if (r.near[e].id == letter.from) out[e] = {letter.round, true, rows[k]};
+        if (r.near[e].id == letter.from) out[e] = {letter.round, true, sum};
     }
   }
   return out;
@@ -63,15 +64,12 @@ Tensor push_sum(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rn
   if (!r.halo.empty()) {
     for (int64_t i = 0; i < n; ++i) {
       Letter letter{r.ids[i], {}, number, Letter::Kind::kSaid, {}};
-      std::vector<Tensor> sums;
       for (int64_t e = r.begin[i]; e < r.begin[i + 1]; ++e) {
         if (r.place(r.near[e].id) >= 0) continue;
         letter.to.push_back(r.near[e].id);
-        sums.push_back(pushed[e]);
+        letter.each.push_back(bytes_of_row(pushed[e], at::kDouble));
       }
-      if (letter.to.empty()) continue;
-      letter.bytes = pack({.form = Form::kWhole, .row = at::cat(sums)}, at::kDouble);
-      elsewhere->send(std::move(letter));
+      if (!letter.to.empty()) elsewhere->send(std::move(letter));
     }
     outside = sums_from_elsewhere(s, q + 1, *elsewhere);
   }

@@ -40,6 +40,9 @@ struct Letter {
   int64_t round = 0;
   Kind kind = Kind::kSaid;
   Bytes bytes;
+  // What is for each of `to` alone, in its order: empty, or one for each. A process gets those of the
+  // receivers that are there, behind `bytes`, one after another, and `to` is then these.
+  std::vector<Bytes> each = {};
 };
 
 // Who is there. It changes between exchanges alone.

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "symma/exchange/transport.h"
+
 namespace symma {
 
 inline int64_t address_of(int64_t part) {
@@ -27,6 +29,18 @@ class Addresses {
 
   size_t part(int64_t address) const {
     return address < 0 ? static_cast<size_t>(-1 - address) : part_of_.at(address);
+  }
+
+  // The letter as a part gets it.
+  Letter for_part(const Letter& letter, size_t p) const {
+    if (letter.each.empty()) return letter;
+    Letter out{letter.from, {}, letter.round, letter.kind, letter.bytes};
+    for (size_t k = 0; k < letter.to.size(); ++k) {
+      if (part(letter.to[k]) != p) continue;
+      out.to.push_back(letter.to[k]);
+      out.bytes.insert(out.bytes.end(), letter.each[k].begin(), letter.each[k].end());
+    }
+    return out;
   }
 
   // All agents and the server lie below.

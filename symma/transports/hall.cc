@@ -29,7 +29,7 @@ class Hall::Seat final : public Transport, public Newest {
       const size_t seat = hall_.addresses_.part(to);
       if (hall_.gone_[seat] || done[seat]) continue;
       done[seat] = true;
-      hall_.boxes_[seat].put(letter, hall_.addresses_.part(letter.from));
+      hall_.boxes_[seat].put(hall_.addresses_.for_part(letter, seat), hall_.addresses_.part(letter.from));
     }
     hall_.came_.notify_all();
   }

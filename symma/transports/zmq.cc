@@ -101,7 +101,7 @@ class ZmqLines final : public Lines {
       if (me(p) || done[p]) continue;
       done[p] = true;
       // Also to one that cannot be reached from here: it may well hear, and wait for it.
-      put_letter(peers_[p].out, letter);
+      put_letter(peers_[p].out, addresses_.for_part(letter, p));
     }
     // What agents say is many letters, and goes out together once their process waits for the others'.
     if (letter.kind == Letter::Kind::kSaid || letter.kind == Letter::Kind::kScene) return;
