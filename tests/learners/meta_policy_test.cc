@@ -265,13 +265,15 @@ TEST(MamlTrpo, AStepIsAsLongInAdaptedPoliciesAsTheRegionAllows) {
       // says nothing of the metric. So some draws are passed over.
       int told = 0;
       for (uint64_t draw = 0; draw < 12 && told < 3; ++draw) {
-        const double far = 1 - moved(1e-9, draw), near = 1 - moved(1e-11, draw);
+        // A tenth of the length is a root of ten less of error. At ten times these lengths terms of the next
+        // order are as large in some draws.
+        const double far = 1 - moved(1e-10, draw), near = 1 - moved(1e-11, draw);
         if (far > 0.03 || near > 0.03) continue;
         ++told;
         EXPECT_LT(near, 0.005) << steps << " " << cg_steps << " " << draw;
         if (cg_steps == 30) {
-          EXPECT_GT(far / near, 5) << steps << " " << draw;
-          EXPECT_LT(far / near, 20) << steps << " " << draw;
+          EXPECT_GT(far / near, 2) << steps << " " << draw;
+          EXPECT_LT(far / near, 5) << steps << " " << draw;
         }
       }
       EXPECT_EQ(told, 3) << steps << " " << cg_steps;
