@@ -24,6 +24,7 @@
 #include "symma/fleet/train.h"
 #include "symma/report/format.h"
 #include "symma/report/report.h"
+#include "symma/report/words.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -226,6 +227,10 @@ void run_train(TrainArguments a) {
   if (a.quiet) return;
   fmt::print("{}", eval_table(summary["eval"], summary["agent_share"]));
   fmt::print("{}", newcomers_words(summary));
+  if (const std::string words =
+          past_best_words(read_run(a.run.folder).training, e.spec.metric, e.spec.higher_is_better);
+      !words.empty())
+    fmt::print("{}\n", words);
   if (summary.contains("ood")) fmt::print("{}", eval_table(summary["ood"], Json::array()));
   const int64_t lost = state.learner.theta.isfinite().logical_not().any(1).sum().item<int64_t>();
   if (lost > 0)

@@ -171,6 +171,10 @@ std::string training(const Run& run, size_t i) {
   if (!t.validation.empty())
     out +=
         chart("validation", i, "Validation score", "On tasks set aside, after so many steps of adaptation.");
+  if (run.eval)
+    if (const std::string words = past_best_words(t, run.eval->metric, run.eval->higher_is_better);
+        !words.empty())
+      out += "<p class=\"note\">" + escape(words) + ".</p>";
   bool disagreed = false;
   for (const double d : t.disagreement) disagreed = disagreed || (std::isfinite(d) && d > 0);
   if (run.agents > 1 && disagreed && run.exchange.bits > 0) {

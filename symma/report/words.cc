@@ -76,6 +76,26 @@ std::string change_words(const Json& eval) {
                      100 * c.at("better").get<double>());
 }
 
+std::string past_best_words(const Training& t, const std::string& metric, bool higher_is_better) {
+  if (higher_is_better && metric != "accuracy") return "";
+  const auto error = [&](const Validation& v) {
+    const double x = v.mean.empty() ? std::nan("") : v.mean.back();
+    return !std::isfinite(x) ? INFINITY : higher_is_better ? 1 - x : x;
+  };
+  const auto best = std::min_element(t.validation.begin(), t.validation.end(),
+                                     [&](const auto& a, const auto& b) { return error(a) < error(b); });
+  if (best == t.validation.end()) return "";
+  const Validation& last = t.validation.back();
+  if (!(error(*best) > 0) || !(error(last) > 1.25 * error(*best))) return "";
+  const auto number = [&](const Validation& v) {
+    return v.mean.empty() ? std::string("nothing") : score(v.mean.back(), higher_is_better);
+  };
+  return fmt::format(
+      "Validation {} was best after round {:.0f}, {}, and is {} at the end: later rounds did unseen tasks no "
+      "good; try --set rounds={:.0f}",
+      metric, best->round, number(*best), number(last), best->round);
+}
+
 std::string score_words(const Evaluation& e) {
   const bool none = e.steps.size() == 1 && e.steps[0] == 0;
   return fmt::format("{} {}{} on {} unseen {} tasks{}", escape(e.metric),

@@ -170,5 +170,30 @@ TEST_F(Words, SeedsArePooledAndArmsNamedByWhatDiffers) {
   EXPECT_EQ(count(report_html({root_ + "/sweep"}), "<circle class=\"seed\""), 6u);
 }
 
+Training validated(const std::vector<double>& scores) {
+  Training t;
+  for (size_t k = 0; k < scores.size(); ++k) {
+    Validation v;
+    v.round = 100.0 * static_cast<double>(k + 1);
+    v.mean = {9, scores[k]};
+    t.validation.push_back(v);
+  }
+  return t;
+}
+
+TEST(PastBest, IsSaidWhereAnErrorHasGrownByAQuarter) {
+  EXPECT_EQ(past_best_words(validated({0.8, 0.4, 0.5, 4.84}), "mse", false),
+            "Validation mse was best after round 200, 0.400, and is 4.84 at the end: later rounds did unseen "
+            "tasks no good; try --set rounds=200");
+  EXPECT_NE(past_best_words(validated({0.8, 0.4, std::nan("")}), "mse", false), "");
+  EXPECT_NE(past_best_words(validated({0.8, 0.95, 0.9}), "accuracy", true), "");
+  // Not where it wavers, falls, or is a return, and not without validation.
+  EXPECT_EQ(past_best_words(validated({0.8, 0.4, 0.45}), "mse", false), "");
+  EXPECT_EQ(past_best_words(validated({0.8, 0.4, 0.3}), "mse", false), "");
+  EXPECT_EQ(past_best_words(validated({0.8, 0.9, 0.89}), "accuracy", true), "");
+  EXPECT_EQ(past_best_words(validated({8, 9, 1}), "return", true), "");
+  EXPECT_EQ(past_best_words({}, "mse", false), "");
+}
+
 }  // namespace
 }  // namespace symma
