@@ -111,7 +111,9 @@ TEST(Registry, EveryPartSaysWhatItIs) {
             << kind << " " << name << " " << option["name"];
     }
   }
+#ifdef SYMMA_PROGRAM  // not where core is built alone (SYMMA_ROOMS): it has no parts of its own
   EXPECT_GE(catalog().size(), 4u);
+#endif
 }
 
 }  // namespace
