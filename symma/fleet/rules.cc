@@ -51,7 +51,7 @@ bool on_graph(E e) {
   return corrected(e) && !has_server(e);
 }
 bool pushes(E e) {
-  return e.sharing.options.strategy == "push-sum" && !has_server(e);
+  return e.sharing.options.strategy == "push-sum";
 }
 bool secure(E e) {
   return e.sharing.server.secure;
@@ -90,7 +90,7 @@ std::vector<Rule> exchange_rules() {
       no_such("optimizer", [](E e) { return e.sharing.server.optimizer != "none"; }),
       talking(
           "strategies of neighbours are of graphs", "exchange", "strategy",
-          [](E e) { return (corrected(e) || e.sharing.options.strategy == "push-sum") && has_server(e); },
+          [](E e) { return (corrected(e) || pushes(e)) && has_server(e); },
           strategy("is for agents that talk to neighbours, and there is a server"),
           "choose another topology, such as full"),
       talking(

@@ -44,8 +44,7 @@ class Hall::Seat final : public Transport, public Newest {
   Post newest(Letter::Kind kind, int64_t oldest, std::span<const int64_t> from) override {
     std::unique_lock lock(hall_.mutex_);
     LetterBox& box = hall_.boxes_[me_];
-    if (oldest > 0)
-      wait(lock, from, [&](std::vector<int64_t>& open) { box.settle_newest(kind, oldest, open); });
+    if (oldest > 0) wait(lock, from, [&](std::vector<int64_t>& open) { box.settle(kind, oldest, open); });
     return box.newest(kind, oldest, from);
   }
 

@@ -51,11 +51,11 @@ Post LetterBox::take(Letter::Kind kind, int64_t round, std::span<const int64_t> 
 }
 
 void LetterBox::settle(Letter::Kind kind, int64_t round, std::vector<int64_t>& open) const {
-  std::set<int64_t> past;
-  for (auto it = entries_.upper_bound({kind, round, INT64_MAX});
+  std::set<int64_t> there;
+  for (auto it = entries_.lower_bound({kind, round, INT64_MIN});
        it != entries_.end() && std::get<0>(it->first) == kind; ++it)
-    past.insert(std::get<2>(it->first));
-  std::erase_if(open, [&](int64_t f) { return has(kind, round, f) || past.contains(f); });
+    there.insert(std::get<2>(it->first));
+  std::erase_if(open, [&](int64_t f) { return there.contains(f); });
 }
 
 Post LetterBox::newest(Letter::Kind kind, int64_t oldest, std::span<const int64_t> from) {
@@ -75,14 +75,6 @@ Post LetterBox::newest(Letter::Kind kind, int64_t oldest, std::span<const int64_
       post.came.push_back(entries_.at({kind, it->second, f}).letter);
   }
   return post;
-}
-
-void LetterBox::settle_newest(Letter::Kind kind, int64_t oldest, std::vector<int64_t>& open) const {
-  std::set<int64_t> there;
-  for (auto it = entries_.lower_bound({kind, oldest, INT64_MIN});
-       it != entries_.end() && std::get<0>(it->first) == kind; ++it)
-    there.insert(std::get<2>(it->first));
-  std::erase_if(open, [&](int64_t f) { return there.contains(f); });
 }
 
 void LetterBox::erase_if(const std::function<bool(const Key&, const Entry&)>& f) {

@@ -31,13 +31,11 @@ class LetterBox {
   // The letters of a round from each of `from`. What came too late for its round is of no use to a later one,
   // and goes.
   Post take(Letter::Kind, int64_t round, std::span<const int64_t> from);
-  // Erases from `open` those whose letter is here, and those who have said something of a later round: lines
-  // keep the order, so that they will not say this any more.
+  // Erases from `open` those of whom something of this round or a later one is here: lines keep the order, so
+  // that who has said something later will not say this any more.
   void settle(Letter::Kind, int64_t round, std::vector<int64_t>& open) const;
   // The newest letter of each of `from`, of round `oldest` or later, which stays; older ones of theirs go.
   Post newest(Letter::Kind, int64_t oldest, std::span<const int64_t> from);
-  // Erases from `open` those who have sent something of round `oldest` or later.
-  void settle_newest(Letter::Kind, int64_t oldest, std::vector<int64_t>& open) const;
   void forget(Letter::Kind);
   void forget_part(size_t part);
 

@@ -118,7 +118,7 @@ class ZmqLines final : public Lines {
       if (oldest <= 0)
         open.clear();
       else
-        box_.settle_newest(kind, oldest, open);
+        box_.settle(kind, oldest, open);
     });
     return counted(from, [&](const auto& those) { return box_.newest(kind, oldest, those); });
   }
@@ -315,11 +315,13 @@ class ZmqLines final : public Lines {
     const auto start = Clock::now();
     auto said = start - std::chrono::hours(1), heard_of = start;
     const auto& part = meeting_.joins.empty() ? meeting_.parts[meeting_.place] : meeting_.joins;
-    const Letter hello{address_of(0),
-                       {},
-                       kBeforeAll,
-                       Letter::Kind::kGather,
-                       bytes_of(Hello{here_, ++asked_, part, meeting_.about})};
+    Bytes letters;
+    put_letter(letters, {address_of(0),
+                         {},
+                         kBeforeAll,
+                         Letter::Kind::kGather,
+                         bytes_of(Hello{here_, ++asked_, part, meeting_.about})});
+    const Bytes hello = sealed(kWhoeverKnows, letters);
     std::vector<bool> told_to(peers_.size(), false);
     const Line& first = *peers_[0].line;
     for (;;) {
@@ -356,9 +358,7 @@ class ZmqLines final : public Lines {
         for (size_t p = 0; p < peers_.size(); ++p) {
           if (me(p) || !peers_[p].line || told_to[p] || (p > 0 && !peers_[p].up())) continue;
           told_to[p] = p > 0;
-          Bytes letters;
-          put_letter(letters, hello);
-          peers_[p].line->send_once(sealed(kWhoeverKnows, letters));
+          peers_[p].line->send_once(hello);
         }
       }
       wait(50);
