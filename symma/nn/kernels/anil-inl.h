@@ -42,15 +42,9 @@ void through_heads(MamlRow<T>& row) {
     const T *delta = gy_query, *turned = transposes;
     input_gradient<T>(q, top, 1, &delta, &last, &turned, to_z + s.samples * ld);
   }
-  T* __restrict rg = row.rate_gradient;
-  if (rg) {
-    for (int64_t i = 0; i < n; ++i) rg[i] = 0;
-  }
+  begin_rate_gradient(row, n);
   for (int64_t k = steps - 1; k >= 0; --k) {
-    if (rg) {
-      const T* g = row.gradients + k * row.gradients_step;
-      for (int64_t i = from; i < n; ++i) rg[i] -= meta[i] * g[i];
-    }
+    add_rate_gradient(row, k, from, n);
     if (row.order < 2) continue;
     const T* theta = row.thetas + k * row.thetas_step;
     const T *gy = row.outputs + k * row.outputs_step, *ry = row.routput, *v = row.direction;

@@ -133,6 +133,21 @@ SYMMA_INLINE inline void times_rates(const MamlRow<T>& row, int64_t from, int64_
   }
 }
 
+// The gradient in the rates, where it is asked for: on the way back, step k adds what it moved times `meta`.
+template <class T>
+SYMMA_INLINE inline void begin_rate_gradient(const MamlRow<T>& row, int64_t n) {
+  if (!row.rate_gradient) return;
+  for (int64_t i = 0; i < n; ++i) row.rate_gradient[i] = 0;
+}
+
+template <class T>
+SYMMA_INLINE inline void add_rate_gradient(const MamlRow<T>& row, int64_t k, int64_t from, int64_t to) {
+  T* __restrict rg = row.rate_gradient;
+  if (!rg) return;
+  const T *meta = row.meta, *g = row.gradients + k * row.gradients_step;
+  for (int64_t i = from; i < to; ++i) rg[i] -= meta[i] * g[i];
+}
+
 template <class T>
 void through_steps(MamlRow<T>& row) {
   const Plan& plan = *row.support.plan;
@@ -148,15 +163,9 @@ void through_steps(MamlRow<T>& row) {
                row.transposes + steps * row.transposes_step, row.acts + steps * row.acts_step,
                row.deltas + steps * row.deltas_step, row.outputs + steps * row.outputs_step, row.meta);
   T* __restrict meta = row.meta;
-  T* __restrict rg = row.rate_gradient;
-  if (rg) {
-    for (int64_t i = 0; i < n; ++i) rg[i] = 0;
-  }
+  begin_rate_gradient(row, n);
   for (int64_t k = steps - 1; k >= 0; --k) {
-    if (rg) {
-      const T* g = row.gradients + k * row.gradients_step;
-      for (int64_t i = 0; i < n; ++i) rg[i] -= meta[i] * g[i];
-    }
+    add_rate_gradient(row, k, 0, n);
     if (row.order < 2) continue;
     times_rates(row, 0, n, meta, row.direction);
     const T* theta = row.thetas + k * row.thetas_step;
