@@ -22,6 +22,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE / "scripts"))
+from pages import placed  # noqa: E402
 from provenance import commit, processor  # noqa: E402
 
 RESULTS, PAGE = HERE / "results/scale.json", HERE / "docs/scale.md"
@@ -141,9 +142,7 @@ def paper_table(r):
 def write_page(r):
     text = PAGE.read_text()
     for name, lines in (("sizes", sizes_table(r)), ("paper", paper_table(r))):
-        text, times = re.subn(rf"(<!-- scale: {name} -->\n).*?(<!-- /scale -->)", lambda m: m[1] + "\n" + "\n".join(lines) + "\n\n" + m[2], text, flags=re.S)
-        if times != 1:
-            sys.exit(f"bench/scale.py: {PAGE}: the lines <!-- scale: {name} --> and <!-- /scale --> were not found")
+        text = placed(text, PAGE, f"scale: {name}", "/scale", "\n" + "\n".join(lines) + "\n\n")
     PAGE.write_text(text)
 
 
