@@ -472,6 +472,15 @@ std::string Config::word(const std::string& section, const std::string& key,
   return v.get<std::string>();
 }
 
+int64_t Config::whole(const std::string& section, const std::string& key, int64_t fallback) const {
+  if (!has(section, key)) return fallback;
+  const Json& v = table(section)->at(key);
+  if (!v.is_number_integer())
+    throw UserError(place(section, key), fmt::format("{} is {}", v.dump(), type_name(v)),
+                    "write a whole number");
+  return v.get<int64_t>();
+}
+
 bool Config::has(const std::string& section, const std::string& key) const {
   const Json* t = table(section);
   return t && t->is_object() && t->contains(key);

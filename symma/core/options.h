@@ -115,6 +115,8 @@ class Config {
 
   // The string at section.key, or `fallback` where it is absent.
   std::string word(const std::string& section, const std::string& key, const std::string& fallback) const;
+  // The same of whole numbers.
+  int64_t whole(const std::string& section, const std::string& key, int64_t fallback) const;
   bool has(const std::string& section, const std::string& key) const;
 
   // "file.toml:12: [learner] inner_lr", for messages.

@@ -78,17 +78,10 @@ bool earns(const Run& run) {
                      [](const auto& s) { return earned_score(s.first); });
 }
 
-// Independent repetitions of one agent, rather than agents beside each other.
-bool of_seeds(const Run& run) {
-  if (!run.settings.is_object() || !run.settings.contains("") || !run.settings[""].is_object()) return false;
-  const Json seeds = run.settings[""].value("seeds", Json(1));
-  return seeds.is_number_integer() && seeds.get<int64_t>() > 1;
-}
-
 std::string headline(const Run& run) {
   const std::string who =
       run.agents == 1 ? agents_text(1)
-      : of_seeds(run) ? fmt::format("{} seeds", run.agents)
+      : run.seeds > 1 ? fmt::format("{} seeds", run.agents)
       : run.shares()  ? fmt::format("{} on <code>{}</code>", agents_text(run.agents), escape(run.topology()))
                       : agents_text(run.agents) + ", each for itself";
   return (run.eval ? score_words(*run.eval) : "Not evaluated yet") + "; " + who;
@@ -260,8 +253,10 @@ std::string agents(const Run& run, size_t i) {
 std::string run_html(const Run& run, size_t i, bool several) {
   std::string out = fmt::format("<article id=\"run-{}\">", i);
   std::string about = several ? "" : headline(run);
-  const std::string parts = fmt::format("{} · {} · {} · seed {}", escape(run.learner), escape(run.model),
-                                        escape(run.task), run.seed);
+  std::string parts;
+  for (const std::string& part : {run.learner, run.model, run.task})
+    if (!part.empty()) parts += escape(part) + " · ";
+  parts += fmt::format("seed {}", run.seed);
   if (several) {
     out += fmt::format("<header><h2>{}</h2><p class=\"headline\">{}</p>", escape(run.name), headline(run));
   } else {

@@ -10,6 +10,7 @@
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
+#include "symma/core/options.h"
 #include "symma/core/record.h"
 
 namespace symma {
@@ -264,6 +265,18 @@ Population read_population(const std::string& file, int64_t agents) {
   return out;
 }
 
+// What a run tries, by its file; a run that ended says it in its summary.
+void read_what_is_tried(const Config& file, Run& r) {
+  r.description = file.word("", "description", "");
+  r.task = file.word("task", "kind", "");
+  r.model = file.word("model", "kind", "");
+  r.learner = file.word("learner", "kind", "");
+  r.seed = file.whole("", "seed", 0);
+  r.seeds = file.whole("", "seeds", 1);
+  r.rounds_asked = file.whole("", "rounds", 0);
+  r.exchange.topology = file.word("exchange", "topology", "");
+}
+
 }  // namespace
 
 Run read_run(const std::string& folder) {
@@ -285,6 +298,7 @@ Run read_run(const std::string& folder) {
       std::filesystem::exists(file("metrics.jsonl"), ec)) {
     auto path = std::filesystem::path(folder).lexically_normal();
     r.name = (path.has_filename() ? path : path.parent_path()).filename().string();
+    read_what_is_tried(Config::load(file("experiment.toml")), r);
     r.training = read_training(file("metrics.jsonl"));
     r.finished = false;
     r.agents = 1;
@@ -323,6 +337,8 @@ Run read_run(const std::string& folder) {
     for (const auto& [name, value] : r.settings.items()) {
       if (!value.is_object()) p.fail("\"settings." + name + "\" is not an object");
     }
+    if (r.settings.contains(""))
+      r.seeds = Part(r.settings[""], file("summary.json"), "").whole_or("seeds", 1);
   }
   if (p.has("changed")) {
     r.changed = p.at("changed");

@@ -85,6 +85,8 @@ struct Population {
 struct Run {
   std::string folder, name, version, description, device, task, model, learner;
   int64_t seed = 0, agents = 0, rounds = 0, parameters = 0, threads = 0;
+  int64_t seeds = 1;         // independent repetitions of one agent, rather than agents beside each other
+  int64_t rounds_asked = 0;  // 0 where the run ended
   double wall_s = 0, tasks_per_s = 0;
   bool finished = true;
   Json settings = Json::object();

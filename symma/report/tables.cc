@@ -172,10 +172,12 @@ std::string settings_tables(const Run& run) {
   }
   Json machine = Json::object();
   if (!run.version.empty()) machine["symma"] = run.version;
-  machine["device"] = run.device.empty() ? "—" : run.device;
+  if (!run.device.empty()) machine["device"] = run.device;
   if (run.threads > 0) machine["threads"] = run.threads;
-  machine["parameters"] = grouped(static_cast<double>(run.parameters));
-  machine["rounds done"] = grouped(static_cast<double>(run.rounds));
+  if (run.parameters > 0) machine["parameters"] = grouped(static_cast<double>(run.parameters));
+  machine["rounds done"] =
+      grouped(static_cast<double>(run.rounds)) +
+      (run.rounds_asked > 0 ? " of " + grouped(static_cast<double>(run.rounds_asked)) : "");
   machine["time"] = duration(run.wall_s);
   if (std::isfinite(run.tasks_per_s)) machine["tasks a second"] = grouped(run.tasks_per_s);
   first += table("this run", machine);

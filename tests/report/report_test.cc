@@ -268,6 +268,23 @@ TEST_F(Report, AnUnfinishedRunHasAPage) {
   EXPECT_NE(comparison_table({folder}).find("stopped: not evaluated yet"), std::string::npos);
 }
 
+// While a run goes on there is no summary: what it tries is said by its file.
+TEST_F(Report, ARunThatGoesOnSaysWhatItTries) {
+  const auto folder = run("going", summary("going"), nullptr);
+  std::filesystem::remove(folder + "/summary.json");
+  const std::string top = "description = \"Three repetitions.\"\nseed = 4\nseeds = 3\nrounds = 70000\n";
+  write_file(folder + "/experiment.toml", top +
+                                              "[task]\nkind = \"sinusoid\"\n[learner]\nkind = \"anil\"\n"
+                                              "[exchange]\ntopology = \"none\"\n");
+  const std::string page = report_html({folder});
+  for (const char* words : {"Three repetitions.", "anil · sinusoid · seed 4", " of 70,000", " seeds"})
+    EXPECT_NE(page.find(words), std::string::npos) << words;
+  for (const char* words : {"each for itself", "· ·", "<td class=\"words\">—"})
+    EXPECT_EQ(page.find(words), std::string::npos) << words;
+  write_file(folder + "/experiment.toml", "seed = \"four\"\n");
+  expect_error(folder, {"experiment.toml:1", "seed", "whole number"});
+}
+
 TEST_F(Report, DamagedFilesAreNamed) {
   expect_error(root_ + "/absent", {"/absent", "no such folder", "symma train"});
   EXPECT_THROW(report_html({}), UserError);
