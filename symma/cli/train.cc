@@ -50,10 +50,12 @@ class ProgressLine {
       return;
     shown_ = now;
     tenth_ = p.round * 10 / p.rounds;
-    std::string line =
-        fmt::format("round {}/{} ({:.0f}%)  {:.3g} rounds/s  {} left  loss {:.4g}", p.round, p.rounds,
-                    100.0 * static_cast<double>(p.round) / static_cast<double>(p.rounds), p.rounds_per_s,
-                    duration(p.seconds_left), p.loss);
+    std::string line = fmt::format("round {}/{} ({:.0f}%)  {:.3g} rounds/s  {} left", p.round, p.rounds,
+                                   100.0 * static_cast<double>(p.round) / static_cast<double>(p.rounds),
+                                   p.rounds_per_s, duration(p.seconds_left));
+    // Several processes know their loss from the first row of metrics.jsonl on.
+    row_ = row_ || p.logged;
+    if (row_ || !std::isnan(p.loss)) line += fmt::format("  loss {:.4g}", p.loss);
     if (!std::isnan(p.score)) line += fmt::format("  validation {} {:.4g}", metric_, p.score);
     if (!std::isnan(p.epsilon))
       line +=
@@ -76,6 +78,7 @@ class ProgressLine {
   bool protects_, terminal_;
   std::chrono::steady_clock::time_point shown_{};
   int64_t tenth_ = 0;
+  bool row_ = false;  // metrics.jsonl has one of this process
 };
 
 struct TrainArguments {

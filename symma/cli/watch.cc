@@ -19,6 +19,7 @@
 #include "symma/cli/commands.h"
 #include "symma/cli/program.h"
 #include "symma/core/errors.h"
+#include "symma/core/files.h"
 #include "symma/core/record.h"
 #include "symma/core/version.h"
 #include "symma/report/format.h"
@@ -58,7 +59,7 @@ bool same(const std::string& a, const std::string& b) {
 
 struct Seen {
   std::string name;  // its path within the folder
-  std::string kind;  // "run", "sweep"
+  std::string kind;  // "run", "sweep", "scorecard"
   std::string state;
 };
 
@@ -90,8 +91,8 @@ std::vector<Seen> look(const fs::path& root) {
         done += fs::exists(it->path() / "summary.json", e);
       }
       // A folder that only happens to hold one of this name is neither.
-      const bool card = fs::exists(folder / "scorecard.json", e);
-      if (card || fs::exists(folder / "plan.json", e) || fs::exists(folder / "sweep.json", e))
+      const bool card = fs::exists(folder / "plan.json", e);
+      if (card || fs::exists(folder / "sweep.json", e))
         out.push_back(
             {name, card ? "scorecard" : "sweep", fmt::format("{} of {} runs begun are done", done, all)});
     }
@@ -110,7 +111,7 @@ std::vector<Seen> look(const fs::path& root) {
 std::string stamp(const fs::path& folder) {
   std::string out;
   std::error_code ec;
-  for (const char* file : {"metrics.jsonl", "summary.json", "sweep.json"}) {
+  for (const char* file : {"metrics.jsonl", "summary.json", "sweep.json", "scorecard.json"}) {
     const auto size = fs::file_size(folder / file, ec);
     out += ec ? "-," : fmt::format("{},", size);
   }
@@ -134,6 +135,12 @@ bool say_alive(httplib::DataSink& sink) {
 
 constexpr const char* kLiveList =
     "<script>new EventSource('/events').addEventListener('grown', () => location.reload());</script>";
+
+constexpr const char* kLiveCard =
+    "<script>(() => { const name = new URL(location).searchParams.get('name');"
+    "const events = new EventSource('/events?name=' + encodeURIComponent(name));"
+    "for (const kind of ['grown', 'done']) events.addEventListener(kind, () => location.reload()); })();"
+    "</script>";
 
 constexpr const char* kLive =
     "<script>(() => { const at = new URL(location), name = at.searchParams.get('name');"
@@ -220,10 +227,15 @@ class Watch {
   }
 
   std::string list_page() const {
-    std::string body =
-        "<article><header><p class=\"kicker\">watch</p><h1>" + escape(root_.string()) + "</h1></header>";
     const auto all = look(root_);
-    if (all.empty()) body += "<p>No run is here yet.</p>";
+    return table_page("watch", root_.string(), all.empty() ? "<p>No run is here yet.</p>" : "", all,
+                      kLiveList);
+  }
+
+  static std::string table_page(const std::string& kicker, const std::string& title, const std::string& words,
+                                const std::vector<Seen>& all, const char* script) {
+    std::string body = "<article><header><p class=\"kicker\">" + escape(kicker) + "</p><h1>" + escape(title) +
+                       "</h1></header>" + words;
     body +=
         "<div class=\"card\"><div class=\"wide\"><table><thead><tr><th scope=\"col\">name</th><th "
         "scope=\"col\">kind</th><th "
@@ -234,7 +246,18 @@ class Watch {
           escape(query_word(s.name)), escape(s.name), s.kind, s.state);
     body += "</tbody></table></div></div></article>";
     const Json none = Json::array();
-    return live(page_of("watch", SYMMA_VERSION, body, {{"runs", none}, {"groups", none}}), kLiveList);
+    return live(page_of("watch", SYMMA_VERSION, body, {{"runs", none}, {"groups", none}}), script);
+  }
+
+  // The scorecard, or what has been run for it so far.
+  std::string card_page(const std::string& name, const fs::path& folder) const {
+    const std::string file = (folder / "scorecard.json").string();
+    if (is_there(file)) return scorecard_html(read_json(file));
+    std::vector<Seen> its;
+    for (const Seen& s : look(root_))
+      if (s.kind == "run" && (name == "." || s.name.starts_with(name + "/"))) its.push_back(s);
+    return table_page(name, "A scorecard that is being made",
+                      "<p>Its page comes with the last run. What has been begun:</p>", its, kLiveCard);
   }
 
   void answer(const httplib::Request& q, httplib::Response& r, bool page) const {
@@ -243,7 +266,7 @@ class Watch {
     if (!folder) return gone(r);
     try {
       if (kind == "scorecard")
-        return r.set_content(scorecard_html(read_json((*folder / "scorecard.json").string())), "text/html");
+        return r.set_content(card_page(q.get_param_value("name"), *folder), "text/html");
       if (!page) return r.set_content(script_json(report_data({folder->string()})), "application/json");
       r.set_content(live(report_html({folder->string()}), kLive), "text/html");
     } catch (const std::exception& e) {  // a file that is being written, damaged, or no longer there
@@ -264,7 +287,7 @@ class Watch {
     if (!folder) return gone(r);
     const auto done = [folder, one] {
       std::error_code e;
-      return one && fs::exists(*folder / "summary.json", e);
+      return one && (fs::exists(*folder / "summary.json", e) || fs::exists(*folder / "scorecard.json", e));
     };
     const auto now = [this, folder, one] { return one ? stamp(*folder) : stamp(look(root_)); };
     auto last = std::make_shared<std::string>(now());

@@ -72,7 +72,8 @@ Groups groups_of(const EvalResult&);
 Json eval_json(const EvalResult&, const TaskSpec&, const std::string& protocol);
 
 // Some tasks to draw: curves before and after adaptation, images or points with predictions. gallery.json's
-// object, null where there is nothing to draw.
-Json gallery(const Subject& subject, Split, int64_t tasks, int64_t steps, Rng);
+// object, null where there is nothing to draw. `row` is what a row of the subject's state is called.
+Json gallery(const Subject& subject, Split, int64_t tasks, int64_t steps, Rng,
+             const std::string& row = "agent");
 
 }  // namespace symma

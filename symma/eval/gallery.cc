@@ -109,7 +109,8 @@ Json world(const ControlBatch& batch, const Tensor& row, Rng rng) {
 
 }  // namespace
 
-Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, Rng rng) {
+Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, Rng rng,
+             const std::string& row) {
   at::NoGradGuard no_grad;
   const int64_t agents = subject.state.theta.size(0);
   const TaskSpec spec = subject.family.spec();
@@ -132,7 +133,7 @@ Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, 
       kind = "world";
       Json one = world(*worlds, rows[1], rng.split("watch", t));
       if (one["frames"].empty()) return nullptr;
-      one["title"] = "agent " + std::to_string(agent);
+      one["title"] = row + " " + std::to_string(agent);
       one["steps"] = steps;
       drawn.push_back(one);
       continue;
@@ -155,7 +156,7 @@ Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, 
     } else {
       return nullptr;
     }
-    one["title"] = "agent " + std::to_string(agent) + (d.titles.empty() ? "" : ", " + d.titles[0]);
+    one["title"] = row + " " + std::to_string(agent) + (d.titles.empty() ? "" : ", " + d.titles[0]);
     one["steps"] = steps;
     drawn.push_back(one);
   }

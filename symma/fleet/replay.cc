@@ -184,7 +184,7 @@ std::vector<int64_t> differing_agents(const RunState& a, const RunState& b) {
   const auto same = [](const Tensor& x, const Tensor& y) {
     const Tensor p = x.contiguous(), q = y.contiguous();
     return p.scalar_type() == q.scalar_type() && p.sizes() == q.sizes() &&
-           std::memcmp(p.data_ptr(), q.data_ptr(), p.nbytes()) == 0;
+           (p.nbytes() == 0 || std::memcmp(p.data_ptr(), q.data_ptr(), p.nbytes()) == 0);
   };
   for (int64_t i = 0; i < n; ++i) {
     const State x = a.learner.rows(i, i + 1), y = b.learner.rows(i, i + 1);

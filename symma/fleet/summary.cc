@@ -275,7 +275,8 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
   if (x.server.secure)
     summary["secure"] = {{"keys", x.privacy.noise_key}, {"statement", secure_statement(e)}};
   if (e.population.on()) summary["population"] = population_summary(e, run.learner, summary["eval"]);
-  const Json drawn = gallery(subject, Split::kTest, 6, e.eval.steps.back(), test_key(e).split("gallery"));
+  const Json drawn = gallery(subject, Split::kTest, 6, e.eval.steps.back(), test_key(e).split("gallery"),
+                             e.fleet.seeds > 1 ? "repetition" : "agent");
   if (!drawn.is_null()) write_file(in(options, "gallery.json"), drawn.dump());
   write_file(in(options, "scores.csv"), scores_csv(judged));
   write_file(in(options, "summary.json"), summary.dump(1) + "\n");

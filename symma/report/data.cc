@@ -186,6 +186,7 @@ Json chart_data(const std::vector<Run>& runs) {
   for (size_t i = 0; i < runs.size(); ++i) {
     const Run& r = runs[i];
     list.push_back({{"name", r.name},
+                    {"one", r.one()},
                     {"sent", json_of(r.exchange.bits)},
                     {"eval", r.eval ? evaluation_data(*r.eval) : Json(nullptr)},
                     {"ood", r.ood ? evaluation_data(*r.ood) : Json(nullptr)},

@@ -215,7 +215,7 @@ const kinds = {
     const sets = v.steps.map((s, k) => line(s === 1 ? "1 step" : s + " steps", zip(v[axis], v.mean[k]), agentColor(k), { pointRadius: v.round.length < 40 ? 2.5 : 0 }));
     if (v.spread) {
       const c = agentColor(v.steps.length - 1);
-      sets.push(line("interquartile mean over agents (95 %)", zip(v[axis], v.spread.iqm), c, { borderDash: [6, 4], borderWidth: 1.6 }));
+      sets.push(line("interquartile mean over " + data.runs[i].one + "s (95 %)", zip(v[axis], v.spread.iqm), c, { borderDash: [6, 4], borderWidth: 1.6 }));
       sets.push(...band(v[axis], v.spread.lower, v.spread.upper, fade(c, 0.18)));
     }
     const ends = v[axis].filter(x => x !== null), e = data.runs[i].eval;
@@ -279,12 +279,12 @@ const kinds = {
   agents_loss(i, axis) {
     const t = data.runs[i].training;
     let sets;
-    if (t.loss_per_agent) sets = t.loss_per_agent.map((ys, a) => line("agent " + a, zip(t[axis], running(ys, t.round)), agentColor(a), { borderWidth: 1.6, borderDash: dash(a) }));
-    else sets = [line("median agent", zip(t[axis], running(t.loss_spread.median, t.round)), color("c0")), ...band(t[axis], t.loss_spread.least, t.loss_spread.most, fade(color("c0"), 0.18))];
+    if (t.loss_per_agent) sets = t.loss_per_agent.map((ys, a) => line(data.runs[i].one + " " + a, zip(t[axis], running(ys, t.round)), agentColor(a), { borderWidth: 1.6, borderDash: dash(a) }));
+    else sets = [line("median " + data.runs[i].one, zip(t[axis], running(t.loss_spread.median, t.round)), color("c0")), ...band(t[axis], t.loss_spread.least, t.loss_spread.most, fade(color("c0"), 0.18))];
     return lines(sets, xAxis(axis), lossAxis("loss", t.log, sets));
   },
   agents(i) {
-    const e = data.runs[i].eval, n = e.per_agent.length, many = n > 40, text = shown(e.percent);
+    const e = data.runs[i].eval, one = data.runs[i].one, n = e.per_agent.length, many = n > 40, text = shown(e.percent);
     const sets = e.steps.map((s, k) => {
       let values = e.per_agent.map((row, a) => ({ a, v: row[k] }));
       if (many) values = values.filter(p => p.v !== null).sort((p, q) => p.v - q.v);
@@ -292,7 +292,7 @@ const kinds = {
         { showLine: many, pointRadius: many ? 0 : 5, pointStyle: ["circle", "rectRot", "triangle", "rect", "star"][k % 5] });
     });
     const ids = many ? undefined : e.per_agent.map((_, a) => a);
-    const x = { title: many ? "agents, sorted by score" : "agent", min: many ? 1 : -0.5, max: many ? n : n - 0.5, ticks: ids, tip: a => (many ? "rank " : "agent ") + a };
+    const x = { title: many ? one + "s, sorted by score" : one, min: many ? 1 : -0.5, max: many ? n : n - 0.5, ticks: ids, tip: a => (many ? "rank " : one + " ") + a };
     const y = scoreAxis(e.metric, e.percent, e.log_agents, sets);
     const config = lines(sets, x, y);
     return config;

@@ -183,9 +183,10 @@ std::string training(const Run& run, size_t i) {
   bool apart = run.agents > 1 && !t.loss.empty();
   for (const auto& row : t.loss_per_agent) apart = apart && row.size() == static_cast<size_t>(run.agents);
   if (apart) {
-    out += chart("agents_loss", i, "Each agent's loss",
-                 run.agents <= 12 ? "Running means; each agent on its own share of the tasks."
-                                  : "Median over the agents; band: least to greatest.");
+    out += chart("agents_loss", i, "Each " + run.one() + "'s loss",
+                 run.agents > 12 ? "Median over the " + run.one() + "s; band: least to greatest."
+                 : run.seeds > 1 ? "Running means; each repetition on all of the tasks."
+                                 : "Running means; each agent on its own share of the tasks.");
   }
   if (out.empty()) return "";
   return training_section(run.exchange.bits > 0, in_worlds(run), false) + "<div class=\"cards\">" + out +
@@ -243,11 +244,12 @@ std::string agents(const Run& run, size_t i) {
   if (table.empty()) return "";
   std::string cards;
   if (run.eval && !run.eval->per_agent.empty() && run.agents > 1) {
-    cards += chart("agents", i, "Score by agent",
-                   "The same unseen tasks, each agent starting from its own parameters.");
+    cards += chart("agents", i, "Score by " + run.one(),
+                   "The same unseen tasks, each " + run.one() + " starting from its own parameters.");
   }
-  return "<section><h3>Agents</h3><div class=\"stack\">" +
-         card("What each agent holds and how it does", table + over_agents(run)) + cards + "</div></section>";
+  return fmt::format("<section><h3>{}</h3><div class=\"stack\">", run.seeds > 1 ? "Repetitions" : "Agents") +
+         card("What each " + run.one() + " holds and how it does", table + over_agents(run)) + cards +
+         "</div></section>";
 }
 
 std::string run_html(const Run& run, size_t i, bool several) {

@@ -102,6 +102,8 @@ struct Run {
   std::optional<Population> population;
   Json gallery;  // null where there is none
 
+  // What a row is called.
+  std::string one() const { return seeds > 1 ? "repetition" : "agent"; }
   bool shares() const { return exchange.bits > 0 || !exchange.links.empty() || exchange.directed_edges > 0; }
   std::string topology() const { return exchange.topology.empty() ? "none" : exchange.topology; }
 };

@@ -116,7 +116,7 @@ std::string evaluation_table(const Evaluation& e) {
 std::string agents_table(const Run& run) {
   const bool scored = run.eval && !run.eval->per_agent.empty(), shared = !run.agent_share.empty();
   if (!scored && !shared) return "";
-  std::string out = "<div class=\"wide tall\"><table><thead><tr><th scope=\"col\">agent</th>";
+  std::string out = "<div class=\"wide tall\"><table><thead><tr><th scope=\"col\">" + run.one() + "</th>";
   if (shared) out += "<th scope=\"col\">holds</th>";
   if (scored) {
     for (const int64_t s : run.eval->steps) {

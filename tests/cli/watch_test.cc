@@ -63,6 +63,14 @@ TEST_F(Watch, ServesItsFolderToWhoHasTheToken) {
   EXPECT_FALSE(holds(list, "name=link") || holds(list, "name=b\"") || holds(list, "elsewhere\""));
   EXPECT_TRUE(holds(with_token("/page?name=a"), "unseen test tasks"));
   EXPECT_TRUE(with_token("/data?name=a").ends_with("200"));
+  // A scorecard that is being made is one already, and shows what has been begun for it.
+  fs::create_directories(at_.path() / "runs/card/runs");
+  fs::copy(at_.path() / "runs/a", at_.path() / "runs/card/runs/base-1");
+  spill(at_ / "runs/card/plan.json", "{}");
+  EXPECT_TRUE(holds(with_token("/"), "<td>scorecard</td>"));
+  const std::string card = with_token("/page?name=card");
+  EXPECT_TRUE(card.ends_with("200") && holds(card, "being made") && holds(card, "name=card/runs/base-1"))
+      << card;
   // Nothing outside its folder, by whatever name.
   for (const char* out :
        {"../elsewhere", "..%2Felsewhere", "/etc", "..", "a/../../elsewhere", "link", "b", "%00", "a%00"})

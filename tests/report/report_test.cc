@@ -285,6 +285,21 @@ TEST_F(Report, ARunThatGoesOnSaysWhatItTries) {
   expect_error(folder, {"experiment.toml:1", "seed", "whole number"});
 }
 
+// Repetitions of one agent are no agents beside each other, and are nowhere called so.
+TEST_F(Report, SeedsOfOneRunAreRepetitions) {
+  Json s = summary("seeds");
+  s["settings"][""]["seeds"] = 6;
+  s.erase("exchange");
+  const std::string page = report_html({run("seeds", s, nullptr)});
+  for (const char* words :
+       {"6 seeds", "<h3>Repetitions</h3>", "Score by repetition", "\"one\":\"repetition\""})
+    EXPECT_NE(page.find(words), std::string::npos) << words;
+  const std::string shown =
+      page.substr(page.find("<article"), page.find("</article>") - page.find("<article"));
+  for (const char* words : {"<th scope=\"col\">agent</th>", "each agent", "Each agent", "by agent"})
+    EXPECT_EQ(shown.find(words), std::string::npos) << words;
+}
+
 TEST_F(Report, DamagedFilesAreNamed) {
   expect_error(root_ + "/absent", {"/absent", "no such folder", "symma train"});
   EXPECT_THROW(report_html({}), UserError);
