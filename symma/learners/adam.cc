@@ -54,7 +54,8 @@ void adam_step(const AdamOptions& o, Tensor& rows, Tensor& m, Tensor& v, const T
   at::NoGradGuard no_grad;
   const int64_t n = rows.size(0), q = rows.size(1);
   std::vector<double> scale(n), unbias(n);
-  const int64_t* clock = t.data_ptr<int64_t>();
+  const Tensor clocks = t.contiguous();
+  const int64_t* clock = clocks.data_ptr<int64_t>();
   double first = 0, second = 0;  // 1 - beta^t
   for (int64_t i = 0; i < n; ++i) {
     if (i == 0 || clock[i] != clock[i - 1]) {

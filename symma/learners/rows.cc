@@ -43,9 +43,10 @@ Tensor guarded(const Tensor& grad /*[b,Q]*/, const Tensor& id /*[n]*/, const Gua
   const Tensor scale = (guard.clip * (1 - 1e-6) / norm.clamp_min(guard.clip)).to(grad.options());
   const Tensor clipped = at::where(norm.isfinite(), grad * scale, at::zeros({}, grad.options()));
   const int64_t each = grad.size(0) / n, q = grad.size(1);
+  const Tensor ids = id.contiguous();
   Tensor sum = clipped.view({n, each, q}).sum(1);
   for (int64_t i = 0; i < n; ++i) {
-    const Tensor noise = source.split("noise", static_cast<uint64_t>(id.data_ptr<int64_t>()[i])).normal({q});
+    const Tensor noise = source.split("noise", static_cast<uint64_t>(ids.data_ptr<int64_t>()[i])).normal({q});
     sum[i].add_(noise.to(sum.options()), guard.noise * guard.clip);
   }
   return sum / static_cast<double>(each);
@@ -75,7 +76,8 @@ Tensor by_agents(const Tensor& x, int64_t agents) {
 
 std::vector<Piece> blocks_of(const State& state, const Model& model) {
   const int64_t n = state.size(), size = block_size(model);
-  const int64_t* id = state.id.data_ptr<int64_t>();
+  const Tensor ids = state.id.contiguous();  // one row that many tasks see stands once in memory
+  const int64_t* id = ids.data_ptr<int64_t>();
   std::vector<Piece> out;
   for (int64_t i = 0; i < n; ++i) {
     if (i == 0 || id[i] / size != id[i - 1] / size) out.push_back({i, i});

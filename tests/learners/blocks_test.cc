@@ -185,6 +185,33 @@ TEST_P(EveryLearner, IsJudgedAlikeByAgentByBlockAndWhole) {
   }
 }
 
+// What lies behind an agent's row in memory is another's, or nobody's: numbers, clocks and counts of others
+// are never read, though one row is seen by several tasks.
+TEST_P(EveryLearner, IsJudgedByItsOwnClockAlone) {
+  for (const Setting& setting : settings()) {
+    try {
+      const Made m = make_in(setting, GetParam());
+      State whole = start(m);
+      m.round(whole, 0);
+      State odd = whole;
+      const auto others = [](const Tensor& t) {
+        Tensor out = t.clone();
+        out.slice(0, 1).add_(1000);
+        return out;
+      };
+      odd.id = others(odd.id), odd.steps = others(odd.steps);
+      for (auto& [name, t] : odd.own)
+        if (t.scalar_type() == at::kLong) t = others(t);
+      const auto judged = [&](const State& s) {
+        const Subject subject{*m.learner, *m.model, *m.family, s};
+        return evaluate(subject, Split::kTest, 3, {0, 2}, false, Rng(5)).scores();
+      };
+      EXPECT_EQ(judged(odd.rows(0, 1)), judged(whole.rows(0, 1))) << GetParam() << " on " << setting.name;
+    } catch (const UserError&) {
+    }
+  }
+}
+
 // Who takes part changes nothing for those who do: their tasks, their draws, their clocks.
 TEST_P(EveryLearner, AgentsThatAreAwayChangeNothingForTheOthers) {
   const BlocksOf cut(1);  // or those of a block would meet in one operation, and round differently
@@ -230,6 +257,16 @@ TEST(Identity, EqualKeysAreAnEqualStartAndARowGoesByItsKey) {
       }
     }
   }
+}
+
+// One row that stands once in memory, seen by four tasks: they are one agent's, and one block.
+TEST(Identity, ARowSeenByManyTasksIsOneAgents) {
+  State s = State::of(at::zeros({3, 2}, at::kDouble));
+  s.id = at::tensor({7, 100000, 200000}, at::kLong);
+  State seen = s.rows(0, 1);
+  seen.id = hand_out(seen.id, 4), seen.theta = hand_out(seen.theta, 4), seen.steps = hand_out(seen.steps, 4);
+  const auto model = make<ModelRegistry>("point", Json::object(), ModelShape{{1}, 2});
+  EXPECT_EQ(blocks_of(seen, *model).size(), 1u);
 }
 
 // Adam's first step is of its size, lr, whenever it comes; by the fleet's clock it would be half to three

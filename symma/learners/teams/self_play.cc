@@ -39,7 +39,8 @@ void Pool::init(State& s, int64_t agents) const {
 }
 
 void Pool::offer(State& s, const Tensor& rows, const std::vector<Rng>& keys) const {
-  const int64_t* steps = s.steps.data_ptr<int64_t>();
+  const Tensor clock = s.steps.contiguous();
+  const int64_t* steps = clock.data_ptr<int64_t>();
   Tensor pool = s.own.at("pool").clone(),
          offered = s.own.at("pool.offered").to(at::kLong).contiguous().clone();
   for (int64_t i = 0; i < rows.size(0); ++i) {

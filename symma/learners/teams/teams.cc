@@ -374,10 +374,12 @@ Tensor pull_back(const std::vector<Tensor>& outputs, const std::vector<Tensor>& 
 std::vector<Tensor> adapt_by_steps(const Learner& learner, const State& state, const TaskBatch& batch,
                                    std::span<const int64_t> steps, int64_t columns, Rng rng) {
   const int64_t b = batch.size();
-  State own{hand_out(state.id, b), hand_out(state.theta, b), hand_out(state.steps, b), {}};
+  // Each task goes its own way from here: its row is its own in memory too.
+  const auto own_of = [&](const Tensor& t) { return hand_out(t, b).contiguous(); };
+  State own{own_of(state.id), own_of(state.theta), own_of(state.steps), {}};
   const bool moves = !steps.empty() && steps.back() > 0;
   for (const auto& [name, t] : state.own) {
-    if (moves) own.own[name] = hand_out(t, b);
+    if (moves) own.own[name] = own_of(t);
   }
   return walk(own.theta.narrow(1, 0, columns).contiguous(), steps, [&](const Tensor&, int64_t k) {
     learner.step(own, batch, rng.split("step", k));
