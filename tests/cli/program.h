@@ -77,7 +77,9 @@ struct Result {
   std::string out, err;
 };
 
-// A program that runs in `folder`. Its standard output and error go to files; five minutes at most;
+inline unsigned most_seconds = 300;  // that a process may take, before it is ended
+
+// A program that runs in `folder`. Its standard output and error go to files; `most_seconds` at most;
 // `most_bytes` limits the size of any file that it writes, as a full disk would, with EFBIG in place of
 // ENOSPC.
 class Process {
@@ -94,7 +96,7 @@ class Process {
     ::dup2(in, 0);
     ::dup2(o, 1);
     ::dup2(e, 2);
-    ::alarm(300);
+    ::alarm(most_seconds);
     std::signal(SIGINT, SIG_DFL);
     if (most_bytes != RLIM_INFINITY) {
       std::signal(SIGXFSZ, SIG_IGN);

@@ -121,6 +121,8 @@ class Raw {
 class Wire : public OpenFleet {
  protected:
   void SetUp() override {
+    const double seconds = number_of("SYMMA_WIRE_SECONDS", 10);
+    program::most_seconds = 300 + static_cast<unsigned>(seconds);
     for (const char* who : {"fleet", "north", "liar"}) {
       fs::create_directories(at / who);
       program::spill(at / (std::string(who) + "/exp.toml"), kFleet + first_line());
@@ -135,8 +137,8 @@ class Wire : public OpenFleet {
     north = start("north", {"join", "exp.toml", "--agents", "2-3", "--key", "north.key", "--fleet-key",
                             text_of(keys["fleet"]), "--out", "mine"});
     ASSERT_TRUE(program::wait_until([&] { return takes_part(2); }));
-    until = std::chrono::steady_clock::now() +
-            std::chrono::milliseconds(static_cast<int64_t>(1000 * number_of("SYMMA_WIRE_SECONDS", 10)));
+    until =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<int64_t>(1000 * seconds));
   }
   bool takes_part(int64_t agent) const {
     const auto who = there();
