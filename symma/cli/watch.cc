@@ -242,7 +242,8 @@ class Watch {
         "scope=\"col\">state</th></tr></thead><tbody>";
     for (const Seen& s : all)
       body += fmt::format(
-          "<tr><th scope=\"row\"><a href=\"/page?name={}\">{}</a></th><td>{}</td><td>{}</td></tr>",
+          "<tr><th scope=\"row\" class=\"path\"><a "
+          "href=\"/page?name={}\">{}</a></th><td>{}</td><td>{}</td></tr>",
           escape(query_word(s.name)), escape(s.name), s.kind, s.state);
     body += "</tbody></table></div></div></article>";
     const Json none = Json::array();
