@@ -10,7 +10,8 @@ namespace {
 std::vector<double> rates(const OuterOptions& o, const State& state) {
   std::vector<double> out(state.size(), o.meta_lr);
   if (o.halve_every == 0) return out;
-  const int64_t* steps = state.steps.data_ptr<int64_t>();
+  const Tensor clock = state.steps.contiguous();
+  const int64_t* steps = clock.data_ptr<int64_t>();
   for (size_t i = 0; i < out.size(); ++i)
     out[i] *= std::exp2(-static_cast<double>(steps[i]) / static_cast<double>(o.halve_every));
   return out;
@@ -29,7 +30,11 @@ void outer_step(const OuterOptions& o, State& state, Tensor grad) {
   at::NoGradGuard no_grad;
   const std::vector<double> lr = rates(o, state);
   state.steps = state.steps + 1;
-  if (o.clip_norm > 0) grad = grad * (o.clip_norm / grad.norm(2, 1, true).clamp_min(o.clip_norm));
+  if (o.clip_norm > 0) {
+    const Tensor norm = grad.norm(2, 1, true);
+    grad = at::where(norm.isfinite(), grad * (o.clip_norm / norm.clamp_min(o.clip_norm)),
+                     at::zeros({}, grad.options()));
+  }
   if (o.proximal > 0) grad = grad + o.proximal * (state.theta - state.own.at("anchor"));
   if (o.optimizer == "sgd") {
     state.theta = state.theta - at::tensor(lr, at::kDouble).unsqueeze(1).to(grad.options()) * grad;

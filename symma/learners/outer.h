@@ -18,7 +18,10 @@ struct OuterOptions {
     f.add("beta1", beta1, "Adam's decay of the mean gradient").at_least(0).below(1);
     f.add("beta2", beta2, "Adam's decay of the mean square").at_least(0).below(1);
     f.add("eps", eps, "Adam's guard against division by zero").above(0);
-    f.add("clip_norm", clip_norm, "longest gradient of an agent; longer ones are scaled down; 0: no limit")
+    f.add(
+         "clip_norm", clip_norm,
+         "longest gradient of an agent; longer ones are scaled down, and one that is not finite is left out; "
+         "0: no limit")
         .at_least(0);
     f.add("proximal", proximal,
           "pull towards the row after the last exchange (FedProx's mu, Li et al. 2020, arXiv:1812.06127)")

@@ -66,5 +66,28 @@ TEST(Adam, SameBitsForOneAndTwoThreads) {
   EXPECT_TRUE(one.equal(two));
 }
 
+// One round whose gradient overflowed is a round without a step, where gradients are bounded: the agent goes
+// on, and the other does not notice.
+TEST(Outer, AGradientThatIsNotFiniteIsLeftOutWhereTheyAreBounded) {
+  for (const double bad : {std::nan(""), static_cast<double>(INFINITY)}) {
+    for (const char* optimizer : {"sgd", "adam"}) {
+      OuterOptions o;
+      o.optimizer = optimizer, o.meta_lr = 0.1, o.clip_norm = 1;
+      State both = State::of(at::ones({2, 3}, at::kDouble));
+      outer_init(o, both);
+      State alone = both.rows(1, 2);
+      Tensor grad = at::full({2, 3}, 0.25, at::kDouble);
+      grad[0][1] = bad;
+      outer_step(o, both, grad);
+      outer_step(o, alone, grad.narrow(0, 1, 1));
+      EXPECT_TRUE(both.theta[0].equal(at::ones({3}, at::kDouble))) << optimizer << both.theta;
+      EXPECT_TRUE(both.theta[1].equal(alone.theta[0])) << optimizer;
+      outer_step(o, both, at::full({2, 3}, 0.25, at::kDouble));
+      EXPECT_TRUE(both.theta.isfinite().all().item<bool>() && (both.theta[0] < 1).all().item<bool>())
+          << optimizer;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace symma
