@@ -338,24 +338,25 @@ TEST(Goal, OfTwoEpisodesByHand) {
 
 // What two rows of IQL that play a matrix game of one step say at `seen` [K, 3], turned by `read`: the mean
 // over the second half of `rounds`.
-Tensor late_mean(const std::vector<double>& row, Json settings, const Tensor& seen, int rounds,
+Tensor late_mean(Json game, Json settings, const Tensor& seen, int rounds,
                  const std::function<Tensor(const Tensor&)>& read) {
-  const auto family = make<TaskFamilyRegistry>(
-      "control",
-      {{"world", {{"kind", "matrix_game"}, {"game", "custom"}, {"row", row}, {"limit", 1}}}, {"copies", 32}},
-      int64_t{1});
+  game.update({{"kind", "matrix_game"}, {"limit", 1}});
+  const auto family = make<TaskFamilyRegistry>("control", {{"world", game}, {"copies", 32}}, int64_t{1});
   const auto model = make<ModelRegistry>("mlp", {{"hidden", {8}}}, family->spec().shape);
   settings.update({{"buffer", 640}, {"batch", 64}, {"updates", 2}, {"lr", 0.01}, {"limit_ends", true}});
   const auto learner = make<LearnerRegistry>("iql", settings, LearnerSetting{*model, family->spec()});
   State s = learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
   const Tensor x = seen.expand({2, seen.size(0), 3});
-  Tensor sum = at::zeros({2, seen.size(0), 2}, at::kDouble);
+  Tensor sum = at::zeros({2, seen.size(0), family->spec().shape.out}, at::kDouble);
   for (int k = 0; k < rounds; ++k) {
     learner->step(s, *family->sample(*model, asks_for(std::vector<int64_t>{0, 1}, Rng(k)), Split::kTrain),
                   Rng(k));
     if (k >= rounds / 2) sum += read(model->forward(s.theta, x, Mode::kEval)).to(at::kDouble);
   }
   return sum / (rounds - rounds / 2);
+}
+Json custom(const std::vector<double>& row) {
+  return {{"game", "custom"}, {"row", row}};
 }
 
 // Two players who draw from the softmax of their values come to the logit equilibrium (McKelvey and Palfrey
@@ -364,7 +365,7 @@ Tensor late_mean(const std::vector<double>& row, Json settings, const Tensor& se
 TEST(Temperature, TwoPlayersComeToTheLogitEquilibrium) {
   const double temperature = 0.5;
   const Tensor mean = late_mean(
-      {1., 0., 0., .5}, {{"temperature", temperature}, {"epsilon_start", 0.}, {"epsilon_end", 0.}},
+      custom({1., 0., 0., .5}), {{"temperature", temperature}, {"epsilon_start", 0.}, {"epsilon_end", 0.}},
       at::cat({at::zeros({2, 1}), at::eye(2)}, 1), 600, [](const Tensor& y) { return y.softmax(2); });
   double p = 0.5;
   for (int k = 0; k < 100; ++k) p = 1 / (1 + std::exp(-(p - 0.5 * (1 - p)) / temperature));
@@ -376,11 +377,57 @@ TEST(Temperature, TwoPlayersComeToTheLogitEquilibrium) {
 TEST(Hysteresis, ValuesAreExpectilesOfWhatActionsPay) {
   for (const double b : {1., 0.25}) {
     const Tensor mean =
-        late_mean({1., 0., 3., 3.}, {{"hysteresis", b}, {"epsilon_end", 1.}},
+        late_mean(custom({1., 0., 3., 3.}), {{"hysteresis", b}, {"epsilon_end", 1.}},
                   at::tensor({0.F, 1.F, 0.F}).view({1, 3}), 400, [](const Tensor& y) { return y; })
             .squeeze(1);  // of the first player's two actions
     EXPECT_LE((mean.select(1, 0) - 1 / (1 + b)).abs().max().item<double>(), 0.03) << b << " " << mean;
     EXPECT_LE((mean.select(1, 1) - 3).abs().max().item<double>(), 0.03) << b << " " << mean;
+  }
+}
+
+// The step by hand: errors of -4, 0 and 2 (value less target), of which the last alone would lower a value.
+TEST(Hysteresis, WeighsWhatLowersAValue) {
+  Transitions s;
+  s.hysteresis = 0.25;
+  s.weight = at::full({1, 3}, 1. / 3, at::kDouble);
+  const Tensor target = at::tensor({5., 1., 1.}, at::kDouble).view({1, 3});
+  const Tensor value = at::tensor({1., 1., 3.}, at::kDouble).view({1, 3}).clone().requires_grad_();
+  const Tensor loss = s.squared_error(value, target);
+  EXPECT_DOUBLE_EQ(loss.item<double>(), (16 + 0 + .25 * 4) / 3);
+  loss.backward();
+  const Tensor want = at::tensor({-8., 0., .25 * 4}, at::kDouble).view({1, 3}) / 3;
+  EXPECT_TRUE(value.grad().allclose(want, 0, 1e-15)) << value.grad();
+}
+
+// Climbing (Claus and Boutilier 1998) against a player who tries everything: an action is worth the expectile
+// of its three payoffs, the root of sum_j w_j (payoff_j - v) = 0, w = 1 where the payoff is above v and b
+// where below. The mean (b = 1) is best at the safe (c, c), which pays 5; the other at (a, a), which pays 11.
+TEST(Hysteresis, ClimbsWhereMeansStaySafe) {
+  const double pay[2][3][3] = {{{11, -30, 0}, {-30, 7, 0}, {0, 6, 5}},   // of the row player's actions
+                               {{11, -30, 0}, {-30, 7, 6}, {0, 0, 5}}};  // of the column player's
+  for (const double b : {1., 0.1}) {
+    const Tensor mean = late_mean(Json{{"game", "climbing"}}, {{"hysteresis", b}, {"epsilon_end", 1.}},
+                                  at::cat({at::zeros({2, 1}), at::eye(2)}, 1), 800,
+                                  [](const Tensor& y) { return y; });  // [2, players, actions]
+    for (int64_t p = 0; p < 2; ++p) {
+      Tensor want = at::empty({3}, at::kDouble);
+      for (int64_t i = 0; i < 3; ++i) {
+        double low = -30, high = 11;
+        for (int k = 0; k < 60; ++k) {
+          const double v = (low + high) / 2;
+          double pull = 0;
+          for (const double x : pay[p][i]) pull += (x > v ? 1 : b) * (x - v);
+          (pull > 0 ? low : high) = v;
+        }
+        want[i] = low;
+      }
+      EXPECT_EQ(want.argmax().item<int64_t>(), b == 1 ? 2 : 0);
+      for (int64_t row = 0; row < 2; ++row) {
+        const Tensor got = mean[row][p];
+        EXPECT_EQ(got.argmax().item<int64_t>(), b == 1 ? 2 : 0) << b << " " << got;
+        EXPECT_LE((got - want).abs().max().item<double>(), 0.5) << b << " " << got << " " << want;
+      }
+    }
   }
 }
 

@@ -236,11 +236,19 @@ class Payloads final : public Copies, public Judged {
   std::vector<Field> fields_;  // [E]
 };
 
-// Each goes to the zone that is nearest and not empty, and home when it carries something.
+// Each goes to the zone that is nearest and not empty, and home when it carries something. The `strip`
+// fastest go to the strip for as long as anything lies there: a rule that knows what robots are not told.
 class Carry final : public Script {
  public:
-  using Options = NoOptions;
-  explicit Carry(const Options&) {}
+  struct Options {
+    int64_t strip = 0;
+    void fields(Fields& f) {
+      f.add("strip", strip, "of payloads: so many, the fastest, go to the strip before the disc")
+          .at_least(0)
+          .at_most(kMostRobots);
+    }
+  };
+  explicit Carry(const Options& o) : o_(o) {}
   void check(const Env& env) const override { world(env); }
   Tensor act(const Env& env, const Frame&, Rng) const override {
     const Payloads& w = world(env);
@@ -249,8 +257,11 @@ class Carry final : public Script {
     for (int64_t e = 0; e < s.copies; ++e) {
       const Payloads::Field& f = w.field(e);
       for (int64_t i = 0; i < s.agents; ++i) {
+        int64_t faster = 0;
+        for (int64_t j = 0; j < s.agents; ++j)
+          faster += f.speed[j] > f.speed[i] || (f.speed[j] == f.speed[i] && j < i);
         int64_t& move = out.data_ptr<int64_t>()[e * s.agents + i];
-        const bool to_middle = f.middle > 0 && (f.right == 0 || f.x[i] < 2.2);
+        const bool to_middle = f.middle > 0 && (f.right == 0 || (faster >= o_.strip && f.x[i] < 2.2));
         const double x = f.load[i] > 0 ? 0
                          : to_middle   ? kWidth / 2
                                        : kWidth,
@@ -267,6 +278,8 @@ class Carry final : public Script {
 
  private:
   static const Payloads& world(const Env& env) { return need_world<Payloads>(env, "carry", "\"payloads\""); }
+
+  const Options o_;
 };
 
 SYMMA_REGISTER(Env, "payloads", Payloads, "robots of unknown strength carry loads home",
