@@ -10,7 +10,7 @@
 //
 // Observation of an automated car: v / 15, (v_ahead - v) / 15, way to the car ahead / 270; with `recall` also
 // the mean over the last minute of its speed / 15 and of its gap / 15, by which it can tell what ring and
-// whose traffic it is in. Reward, common: 4 mean(v) / 20 - 4 mean |a|. A collision ends the episode.
+// whose traffic it is in. Reward, common: 4 mean(v) / 20 - `effort` mean |a|. A collision ends the episode.
 #include "symma/envs/roads/ring.h"
 
 #include <fmt/format.h>
@@ -31,7 +31,7 @@ constexpr int64_t kMostOnRing = 200, kMostAutomated = 50;
 
 struct RingOptions : CopyOptions {
   int64_t cars = 22, automated = 1, every = 1, warm_up = 750;
-  double brake = 1, push = 1;
+  double brake = 1, push = 1, effort = 4;
   bool recall = false, hands_off = false;
   RingOptions() { limit = 3000; }
   void fields(Fields& f) {
@@ -43,6 +43,9 @@ struct RingOptions : CopyOptions {
         .above(0)
         .at_most(10);
     f.add("push", push, "its hardest acceleration, m/s^2").above(0).at_most(10);
+    f.add("effort", effort, "what an automated car pays for each m/s^2 of its acceleration; 4 in Flow")
+        .at_least(0)
+        .at_most(1000);
     f.add("every", every, "steps of .1 s that a number is held; episodes have `limit` / `every` decisions")
         .at_least(1)
         .at_most(100);
@@ -153,9 +156,10 @@ class Ring final : public ContinuousCopies, public Judged, public RingView {
                       "take at most all of them");
     EnvSpec s;
     s.name = "ring";
-    s.variant = fmt::format("Flow, {} cars, {} automated, brake {:g}, push {:g}, {} steps by {}{}{}", o.cars,
-                            o.automated, o.brake, o.push, o.limit, o.every, o.recall ? ", recall" : "",
-                            o.hands_off ? ", hands off" : "");
+    s.variant = fmt::format("Flow, {} cars, {} automated, brake {:g}, push {:g}, {} steps by {}{}{}{}",
+                            o.cars, o.automated, o.brake, o.push, o.limit, o.every,
+                            o.recall ? ", recall" : "", o.hands_off ? ", hands off" : "",
+                            o.effort == 4 ? "" : fmt::format(", effort {:g}", o.effort));
     s.copies = copies;
     s.agents = o.automated;
     s.obs = o.recall ? 5 : 3;
@@ -283,7 +287,7 @@ class Ring final : public ContinuousCopies, public Judged, public RingView {
         r.last_square += std::max(0.0, square / n - mean * mean);
       }
       r.steps += 1;
-      paid += 4 * mean / 20 - 4 * told;
+      paid += 4 * mean / 20 - o_.effort * told;
       for (int64_t i = 0; o_.recall && i < o_.automated; ++i) {
         r.mean_v[i] += (speed(e, i) - r.mean_v[i]) * kStep / 60;
         r.mean_gap[i] += (gap(e, i) - r.mean_gap[i]) * kStep / 60;
