@@ -2,6 +2,7 @@
 
 #include "symma/core/parallel.h"
 #include "symma/core/simd.h"
+#include "symma/learners/rows.h"
 
 namespace symma {
 namespace {
@@ -54,8 +55,7 @@ void adam_step(const AdamOptions& o, Tensor& rows, Tensor& m, Tensor& v, const T
   at::NoGradGuard no_grad;
   const int64_t n = rows.size(0), q = rows.size(1);
   std::vector<double> scale(n), unbias(n);
-  const Tensor clocks = t.contiguous();
-  const int64_t* clock = clocks.data_ptr<int64_t>();
+  const std::vector<int64_t> clock = whole_numbers(t);
   double first = 0, second = 0;  // 1 - beta^t
   for (int64_t i = 0; i < n; ++i) {
     if (i == 0 || clock[i] != clock[i - 1]) {

@@ -10,8 +10,7 @@ namespace {
 std::vector<double> rates(const OuterOptions& o, const State& state) {
   std::vector<double> out(state.size(), o.meta_lr);
   if (o.halve_every == 0) return out;
-  const Tensor clock = state.steps.contiguous();
-  const int64_t* steps = clock.data_ptr<int64_t>();
+  const std::vector<int64_t> steps = whole_numbers(state.steps);
   for (size_t i = 0; i < out.size(); ++i)
     out[i] *= std::exp2(-static_cast<double>(steps[i]) / static_cast<double>(o.halve_every));
   return out;

@@ -43,10 +43,10 @@ Tensor guarded(const Tensor& grad /*[b,Q]*/, const Tensor& id /*[n]*/, const Gua
   const Tensor scale = (guard.clip * (1 - 1e-6) / norm.clamp_min(guard.clip)).to(grad.options());
   const Tensor clipped = at::where(norm.isfinite(), grad * scale, at::zeros({}, grad.options()));
   const int64_t each = grad.size(0) / n, q = grad.size(1);
-  const Tensor ids = id.contiguous();
+  const std::vector<int64_t> ids = whole_numbers(id);
   Tensor sum = clipped.view({n, each, q}).sum(1);
   for (int64_t i = 0; i < n; ++i) {
-    const Tensor noise = source.split("noise", static_cast<uint64_t>(ids.data_ptr<int64_t>()[i])).normal({q});
+    const Tensor noise = source.split("noise", static_cast<uint64_t>(ids[i])).normal({q});
     sum[i].add_(noise.to(sum.options()), guard.noise * guard.clip);
   }
   return sum / static_cast<double>(each);
@@ -67,6 +67,11 @@ Tensor hand_out(const Tensor& rows, int64_t tasks) {
   return rows.repeat_interleave(tasks / n, 0);
 }
 
+std::vector<int64_t> whole_numbers(const Tensor& t) {
+  const Tensor all = t.contiguous();
+  return {all.data_ptr<int64_t>(), all.data_ptr<int64_t>() + all.numel()};
+}
+
 Tensor by_agents(const Tensor& x, int64_t agents) {
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes[0] /= agents;
@@ -76,8 +81,7 @@ Tensor by_agents(const Tensor& x, int64_t agents) {
 
 std::vector<Piece> blocks_of(const State& state, const Model& model) {
   const int64_t n = state.size(), size = block_size(model);
-  const Tensor ids = state.id.contiguous();  // one row that many tasks see stands once in memory
-  const int64_t* id = ids.data_ptr<int64_t>();
+  const std::vector<int64_t> id = whole_numbers(state.id);
   std::vector<Piece> out;
   for (int64_t i = 0; i < n; ++i) {
     if (i == 0 || id[i] / size != id[i - 1] / size) out.push_back({i, i});

@@ -12,6 +12,10 @@ namespace symma {
 // Row b of the result is the row of the agent that task b belongs to: [N, ...] -> [B, ...].
 Tensor hand_out(const Tensor& rows, int64_t tasks);
 
+// An agent's numbers, such as ids or clocks: [N], whatever lies between them in memory. What was handed out
+// may stand there once for many tasks.
+std::vector<int64_t> whole_numbers(const Tensor&);
+
 // The mean over each agent's tasks: [B, ...] -> [N, ...].
 Tensor by_agents(const Tensor& x, int64_t agents);
 

@@ -82,8 +82,7 @@ SYMMA_CLONES void spread(int64_t n, const double* mean, const double* sigma, con
 Tensor drawn(const State& search, int64_t population, int64_t fresh, const Tensor& sigma, Rng rng) {
   const Tensor& theta = search.theta;
   const int64_t n = theta.size(0), d = theta.size(1), all = fresh * d, pieces = (all + kDrawn - 1) / kDrawn;
-  const Tensor ids = search.id.contiguous();
-  const int64_t* id = ids.data_ptr<int64_t>();
+  const std::vector<int64_t> id = whole_numbers(search.id);
   const Tensor mean = theta.cpu().contiguous(),
                wide = sigma.defined() ? sigma.to(mean.options()).expand({n, d}).contiguous() : sigma;
   Tensor out = at::empty({n, population, d}, mean.options());

@@ -151,8 +151,7 @@ Scores LearnedOptimizer::step(State& state, const TaskBatch& fresh, Rng rng) con
   const int64_t n = state.theta.size(0), each = fresh.size() / n, p = model_.layout().size(), s = sides(),
                 q = rule_->layout().size(), m = rule_->memory();
   const Tensor all_phi = state.theta.narrow(1, p, q);
-  const Tensor ids = state.id.contiguous();
-  const int64_t* id = ids.data_ptr<int64_t>();
+  const std::vector<int64_t> id = whole_numbers(state.id);
   const Tensor &rows = state.own.at("kept.rows"), &memory = state.own.at("kept.memory"),
                &age = state.own.at("kept.age");
   Tensor next_rows = at::empty_like(rows), next_memory = at::empty_like(memory), next_drift,

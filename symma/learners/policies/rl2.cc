@@ -124,10 +124,9 @@ class Rl2 : public Learner {
     Trials all = one_after_another(episodes);
     if (o_.standardise_rewards) all.advantage = standardise(state, all.advantage, all.acted);
     std::vector<double> lr(n, o_.lr);
-    const Tensor clock = state.steps.contiguous();
+    const std::vector<int64_t> steps = whole_numbers(state.steps);
     for (int64_t i = 0; i < n && o_.halve_every > 0; ++i)
-      lr[i] *=
-          std::exp2(-static_cast<double>(clock.data_ptr<int64_t>()[i]) / static_cast<double>(o_.halve_every));
+      lr[i] *= std::exp2(-static_cast<double>(steps[i]) / static_cast<double>(o_.halve_every));
     const int64_t l = all.input.size(1), pieces = (l + kTrialsAtOnce - 1) / kTrialsAtOnce;
     const Tensor value = at::empty(all.log_p.sizes(), state.theta.options());
     parallel_for(l, kTrialsAtOnce, [&](int64_t begin, int64_t end) {

@@ -39,8 +39,7 @@ void Pool::init(State& s, int64_t agents) const {
 }
 
 void Pool::offer(State& s, const Tensor& rows, const std::vector<Rng>& keys) const {
-  const Tensor clock = s.steps.contiguous();
-  const int64_t* steps = clock.data_ptr<int64_t>();
+  const std::vector<int64_t> steps = whole_numbers(s.steps);
   Tensor pool = s.own.at("pool").clone(),
          offered = s.own.at("pool.offered").to(at::kLong).contiguous().clone();
   for (int64_t i = 0; i < rows.size(0); ++i) {
