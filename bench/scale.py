@@ -35,12 +35,12 @@ PAPER = 1_000_000
 
 def memory_of(pid):
     """Bytes at the peak of a process and those that it started."""
-    total, todo = 0, [pid]
-    while todo:
-        p = todo.pop()
+    total, waiting = 0, [pid]
+    while waiting:
+        p = waiting.pop()
         try:
             status = pathlib.Path(f"/proc/{p}/status").read_text()
-            todo += [int(c) for t in os.listdir(f"/proc/{p}/task") for c in pathlib.Path(f"/proc/{p}/task/{t}/children").read_text().split()]
+            waiting += [int(c) for t in os.listdir(f"/proc/{p}/task") for c in pathlib.Path(f"/proc/{p}/task/{t}/children").read_text().split()]
         except OSError:
             continue
         found = re.search(r"VmHWM:\s+(\d+) kB", status)

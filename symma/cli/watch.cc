@@ -133,12 +133,9 @@ bool say_alive(httplib::DataSink& sink) {
   return sink.write(alive.data(), alive.size());
 }
 
-constexpr const char* kLiveList =
-    "<script>new EventSource('/events').addEventListener('grown', () => location.reload());</script>";
-
-constexpr const char* kLiveCard =
-    "<script>(() => { const name = new URL(location).searchParams.get('name');"
-    "const events = new EventSource('/events?name=' + encodeURIComponent(name));"
+// Of the list, and of a scorecard that is being made: the page anew.
+constexpr const char* kLiveTable =
+    "<script>(() => { const events = new EventSource('/events' + location.search);"
     "for (const kind of ['grown', 'done']) events.addEventListener(kind, () => location.reload()); })();"
     "</script>";
 
@@ -228,12 +225,11 @@ class Watch {
 
   std::string list_page() const {
     const auto all = look(root_);
-    return table_page("watch", root_.string(), all.empty() ? "<p>No run is here yet.</p>" : "", all,
-                      kLiveList);
+    return table_page("watch", root_.string(), all.empty() ? "<p>No run is here yet.</p>" : "", all);
   }
 
   static std::string table_page(const std::string& kicker, const std::string& title, const std::string& words,
-                                const std::vector<Seen>& all, const char* script) {
+                                const std::vector<Seen>& all) {
     std::string body = "<article><header><p class=\"kicker\">" + escape(kicker) + "</p><h1>" + escape(title) +
                        "</h1></header>" + words;
     body +=
@@ -247,7 +243,7 @@ class Watch {
           escape(query_word(s.name)), escape(s.name), s.kind, s.state);
     body += "</tbody></table></div></div></article>";
     const Json none = Json::array();
-    return live(page_of("watch", SYMMA_VERSION, body, {{"runs", none}, {"groups", none}}), script);
+    return live(page_of("watch", SYMMA_VERSION, body, {{"runs", none}, {"groups", none}}), kLiveTable);
   }
 
   // The scorecard, or what has been run for it so far.
@@ -258,7 +254,7 @@ class Watch {
     for (const Seen& s : look(root_))
       if (s.kind == "run" && (name == "." || s.name.starts_with(name + "/"))) its.push_back(s);
     return table_page(name, "A scorecard that is being made",
-                      "<p>Its page comes with the last run. What has been begun:</p>", its, kLiveCard);
+                      "<p>Its page comes with the last run. What has been begun:</p>", its);
   }
 
   void answer(const httplib::Request& q, httplib::Response& r, bool page) const {

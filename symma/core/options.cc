@@ -66,6 +66,10 @@ std::string format_number(double x) {
   return fmt::format("{}", x);
 }
 
+[[noreturn]] void refuse(const std::string& place, const Json& v, const std::string& wanted) {
+  throw UserError(place, fmt::format("{} is {}", v.dump(), type_name(v)), "write " + wanted);
+}
+
 // Reading one value; each throws the wanted type's name on a mismatch.
 struct Mismatch {
   const char* wanted;
@@ -435,8 +439,7 @@ void Config::read(const std::string& section, const Fields& fields,
     try {
       std::visit([&](auto* target) { take(v, *target); }, f.target);
     } catch (const Mismatch& m) {
-      throw UserError(where, fmt::format("{} is {}", v.dump(), type_name(v)),
-                      fmt::format("write {}", m.wanted));
+      refuse(where, v, m.wanted);
     }
     // Sizes are added and multiplied: without a bound of its own, a whole number is at most what 32 bits
     // hold.
@@ -466,18 +469,14 @@ std::string Config::word(const std::string& section, const std::string& key,
                          const std::string& fallback) const {
   if (!has(section, key)) return fallback;
   const Json& v = table(section)->at(key);
-  if (!v.is_string())
-    throw UserError(place(section, key), fmt::format("{} is {}", v.dump(), type_name(v)),
-                    "write a string in quotes");
+  if (!v.is_string()) refuse(place(section, key), v, "a string in quotes");
   return v.get<std::string>();
 }
 
 int64_t Config::whole(const std::string& section, const std::string& key, int64_t fallback) const {
   if (!has(section, key)) return fallback;
   const Json& v = table(section)->at(key);
-  if (!v.is_number_integer())
-    throw UserError(place(section, key), fmt::format("{} is {}", v.dump(), type_name(v)),
-                    "write a whole number");
+  if (!v.is_number_integer()) refuse(place(section, key), v, "a whole number");
   return v.get<int64_t>();
 }
 
