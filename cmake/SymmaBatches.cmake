@@ -32,7 +32,7 @@ function(symma_batches out size)
     list(REMOVE_DUPLICATES used)
     string(REPLACE "/" "_" name ${folder})
     foreach(batch ${used})
-      set(unit ${CMAKE_BINARY_DIR}/batches/${name}_${batch}.cc)
+      set(unit ${CMAKE_BINARY_DIR}/batches/${out}/${name}_${batch}.cc)  # by list: two of one folder do not share a unit
       file(CONFIGURE OUTPUT ${unit} CONTENT "${text_${batch}}" @ONLY)
       list(APPEND units ${unit})
       unset(text_${batch})

@@ -8,12 +8,17 @@
 //   Tensor noise = normal(round.split("noise"), {4, 8});
 #pragma once
 
+#include <c10/core/ScalarType.h>
+#include <c10/util/ArrayRef.h>
+
 #include <array>
 #include <cstdint>
 #include <string_view>
 #include <vector>
 
-#include "symma/core/tensor.h"
+namespace at {
+class Tensor;  // declared only: what reads runs draws too, and compiles without libtorch's headers
+}
 
 namespace symma {
 
@@ -60,7 +65,7 @@ class Draws {
 };
 
 // Tensors of the given sizes on the CPU, in `type`.
-Tensor uniform(Rng, at::IntArrayRef sizes, double low, double high, at::ScalarType type = at::kFloat);
-Tensor normal(Rng, at::IntArrayRef sizes, at::ScalarType type = at::kFloat);
+at::Tensor uniform(Rng, c10::IntArrayRef sizes, double low, double high, c10::ScalarType type = c10::kFloat);
+at::Tensor normal(Rng, c10::IntArrayRef sizes, c10::ScalarType type = c10::kFloat);
 
 }  // namespace symma
