@@ -182,6 +182,7 @@ Begun begin_table(InitArguments& a) {
       continue;
     }
     out.said.push_back(fmt::format("{}: {} rows, {} columns", a.data[0], csv.rows.size(), csv.header.size()));
+    if (const std::string odd = about_names(csv); !odd.empty()) out.said.push_back("  warning   " + odd);
     out.said.push_back(fmt::format("  group     {:<16} {}; {} groups of {} rows", shown(p.roles.group),
                                    p.why.at("group"), p.groups, between(p.fewest, p.most)));
     out.said.push_back(fmt::format("  target    {:<16} {}; {}", shown(p.roles.target), p.why.at("target"),

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "symma/core/errors.h"
@@ -273,8 +274,13 @@ std::vector<Rule> fleet_rules() {
        },
        say("no agent is honest"), "leave some out"},
       {"steps are counted upwards", "eval", "steps",
-       [](E e) { return e.eval.steps.empty() || !std::is_sorted(e.eval.steps.begin(), e.eval.steps.end()); },
-       say("is not ascending"), "write for example [0, 1, 5, 10]"},
+       [](E e) {
+         const auto& all = e.eval.steps;
+         return all.empty() ||
+                std::adjacent_find(all.begin(), all.end(), std::greater_equal<>()) != all.end();
+       },
+       [](E e) { return std::string(e.eval.steps.empty() ? "is empty" : "is not ascending"); },
+       "write for example [0, 1, 5, 10]"},
   };
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -103,6 +104,31 @@ Numbered groups_in(const CsvFile& csv, size_t column) {
   return out;
 }
 
+std::string about_names(const CsvFile& csv) {
+  bool any = false, fraction = false;
+  for (size_t c = 0; c < csv.header.size(); ++c) {
+    try {
+      if (csv.rows.size() == 0 || csv.missing(0, c)) continue;
+      csv.number(0, c);
+    } catch (const UserError&) {
+      continue;  // a column of words: its name says nothing
+    }
+    const std::string& name = csv.header[c];
+    double value = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), value);
+    if (error != std::errc() || end != name.data() + name.size()) return "";
+    any = true;
+    fraction |= value != std::floor(value) || value < 0;
+  }
+  if (!any || !fraction) return "";
+  const std::vector<std::string> first(csv.header.begin(),
+                                       csv.header.begin() + std::min<size_t>(3, csv.header.size()));
+  return fmt::format(
+      "the first line of {} is taken for names, and reads like data ({}{}): if it is, put a line of names "
+      "before it",
+      csv.path, shown(fmt::format("{}", fmt::join(first, ", "))), csv.header.size() > 3 ? ", ..." : "");
+}
+
 bool rises(const CsvFile& csv, size_t column, const Numbered& groups) {
   std::vector<double> last(groups.count, -std::numeric_limits<double>::infinity());
   std::vector<size_t> seen(groups.count);
@@ -123,6 +149,7 @@ bool rises(const CsvFile& csv, size_t column, const Numbered& groups) {
 }
 
 void choose_columns(const CsvFile& csv, bool classes, Roles& roles, std::vector<std::string>& warnings) {
+  if (const std::string odd = about_names(csv); !odd.empty()) warnings.push_back(odd);
   std::set<size_t> taken;
   for (const auto& [key, name] : {std::pair{"target", &roles.target},
                                   {"group", &roles.group},
@@ -301,6 +328,18 @@ FewShot::Reading read_examples(const CsvFile& csv, const Roles& roles, const Sca
   std::vector<size_t> columns, support, query;
   for (const auto& name : roles.features) columns.push_back(csv.column(name));
   const size_t target = csv.column(roles.target);
+  // Rows of two tasks would be adapted to as one, which is neither.
+  for (const std::string& role : {roles.group, roles.agent, roles.split_by}) {
+    const auto named = std::find(csv.header.begin(), csv.header.end(), role);
+    if (role.empty() || named == csv.header.end()) continue;
+    const auto c = static_cast<size_t>(named - csv.header.begin());
+    for (size_t r = 1; r < csv.rows.size(); ++r)
+      if (csv.rows.view(r, c) != csv.rows.view(0, c))
+        throw UserError(csv.place(r, c),
+                        fmt::format("\"{}\" after \"{}\": a task is of one {}", shown(csv.rows.view(r, c)),
+                                    shown(csv.rows.view(0, c)), shown(role)),
+                        "give each a file of its own, or leave the column out");
+  }
   for (size_t r = 0; r < csv.rows.size(); ++r) {
     if (csv.missing(r, target)) {
       query.push_back(r);

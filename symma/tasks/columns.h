@@ -46,6 +46,10 @@ struct Numbered {
 };
 Numbered groups_in(const CsvFile&, size_t column);
 
+// A warning where the line of names reads like one of data: every column of numbers is called by a number,
+// and not all by whole ones, as years are. Empty where it does not.
+std::string about_names(const CsvFile&);
+
 // Whether a column of numbers rises from row to row in every group, of three rows or more.
 bool rises(const CsvFile&, size_t column, const Numbered& groups);
 
@@ -74,7 +78,8 @@ struct Scales {
 };
 
 // One task from a file of examples: rows with a target to learn from, rows without one to predict; where
-// every row has one, predictions are made for the same rows. Columns that name groups need not be there.
+// every row has one, predictions are made for the same rows. Columns that name groups need not be there; rows
+// of two groups are refused (UserError).
 FewShot::Reading read_examples(const CsvFile&, const Roles&, const Scales&);
 
 }  // namespace symma

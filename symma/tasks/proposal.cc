@@ -24,6 +24,8 @@ struct Column {
   bool counts = true;   // each number is above the one before
   std::optional<std::vector<double>> moments;
   size_t missing = 0, distinct = 0;
+  // Cells that are no numbers, counted while they are few, and the row of the first.
+  size_t odd = 0, first_odd = 0;
 };
 
 Column look_at(const CsvFile& csv, size_t c) {
@@ -39,13 +41,14 @@ Column look_at(const CsvFile& csv, size_t c) {
     }
     const bool fresh = seen.insert(cell).second;
     if (!fresh && r > 0 && csv.rows.view(r - 1, c) != cell) out.runs = false;
-    if (!out.numbers) continue;
+    if (20 * out.odd > csv.rows.size()) continue;  // a column of words
     try {
       const double x = csv.number(r, c);
       out.whole &= x == std::floor(x);
       out.counts &= x > last;
       last = x;
     } catch (const UserError&) {
+      if (out.odd++ == 0) out.first_odd = r;
       out.numbers = out.whole = out.counts = false;
     }
   }
@@ -160,11 +163,17 @@ bool can_be_class(const CsvFile& csv, const Column& of) {
   return of.distinct >= 2 && of.distinct <= std::min<size_t>(100, csv.rows.size() / 4);
 }
 
+// A column of numbers but for few cells, such as "<5" or "inf": a slip of the file, and no classes.
+bool slipped(const CsvFile& csv, const Column& of) {
+  return of.odd > 0 && 20 * of.odd <= csv.rows.size() - of.missing && !can_be_class(csv, of);
+}
+
 size_t choose_target(const CsvFile& csv, const std::vector<Column>& all, size_t group, std::string& why) {
   const auto fits = [&](size_t c) {
     if (c == group || all[c].moments || all[c].distinct < 2 || all[c].missing * 2 > csv.rows.size())
       return false;
-    return all[c].numbers ? !(all[c].counts && all[c].whole) : can_be_class(csv, all[c]);
+    if (all[c].numbers) return !(all[c].counts && all[c].whole);
+    return can_be_class(csv, all[c]) || slipped(csv, all[c]);
   };
   for (size_t c = 0; c < all.size(); ++c) {
     if (!fits(c) || !named(csv.header[c], kTargetWords)) continue;
@@ -250,6 +259,7 @@ Proposal propose(const CsvFile& csv, const Roles& given) {
   if (time == SIZE_MAX) time = choose_time(csv, all, {group, target}, groups, why_time);
   p.roles.group = csv.header[group], p.roles.target = csv.header[target];
   p.roles.time = time == SIZE_MAX ? "" : csv.header[time];
+  if (slipped(csv, all[target])) csv.number(all[target].first_odd, target);  // refuses, with the place
   p.classes = !all[target].numbers || all[target].distinct == 2;
 
   const bool some_targets = all[target].missing > 0;
@@ -271,6 +281,11 @@ Proposal propose(const CsvFile& csv, const Roles& given) {
       leave_out(c, "all its cells are empty");
     else if (all[c].moments)
       leave_out(c, "holds dates");
+    else if (slipped(csv, all[c]))
+      leave_out(
+          c, fmt::format("its cells are numbers but for {}, the first \"{}\" in line {}; mend or empty {}",
+                         all[c].odd, shown(csv.rows.view(all[c].first_odd, c)), csv.lines[all[c].first_odd],
+                         all[c].odd == 1 ? "it" : "them"));
     else if (!all[c].numbers)
       leave_out(c, "holds words; write them as numbers to predict from them");
     else if (all[c].counts && all[c].whole && named(csv.header[c], kNumberWords))

@@ -67,6 +67,8 @@ TEST_F(BadInput, Settings) {
   refused_set("rounds.more=3", {"--set rounds.more=3", "section.key=value"});
   refused_set("learner.kind=mamll", {"--set", "[learner] kind", "did you mean maml?"});
   refused_set("eval.steps=[5, 1]", {"--set", "[eval] steps", "ascending"});
+  refused_set("eval.steps=[1, 1]", {"--set", "[eval] steps", "ascending"});
+  refused_set("eval.steps=[]", {"--set", "[eval] steps", "is empty"});
   refused_set("task.amplitude=[5.0, 0.1]", {"[task] amplitude", "range", "low <= high"});
   refused_set("exchange={topology=\"edges\", edges=[[0, 7]]}", {"edges", "7"});
 }

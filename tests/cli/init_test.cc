@@ -219,6 +219,51 @@ TEST(Init, SaysWhatItChoseAndTakesWhatIsNamed) {
       {"kwh", "two columns"});
 }
 
+// One cell that is no number made the target another column, or left a feature out as words.
+TEST(Init, ASlipInAColumnOfNumbersIsNamed) {
+  TempDir at;
+  const auto with = [](const std::string& x, const std::string& y) {
+    return table("home,x,z,y", 12, 12, [&, i = 0](int g, int, double u) mutable {
+      const bool here = ++i == 6;
+      return "h" + std::to_string(g) + "," + (here ? x : std::to_string(u)) + "," + std::to_string(u * u) +
+             "," + (here ? y : std::to_string(u * g));
+    });
+  };
+  for (const std::string slip : {"inf", "<5", "true", "1e999", "0x10"}) {
+    SCOPED_TRACE(slip);
+    spill(at / "mine.csv", with("0.5", slip));
+    expect_refusal(run({"init", "table", "--data", "mine.csv", "--force"}, at.path()),
+                   {"mine.csv:7: column y", slip});
+    expect_refusal(run({"init", "table", "--data", "mine.csv", "--target", "y", "--force"}, at.path()),
+                   {"mine.csv:7: column y", slip});
+    spill(at / "mine.csv", with(slip, "0.5"));
+    const std::string said = run_well({"init", "table", "--data", "mine.csv", "--force"}, at.path()).out;
+    for (const std::string& word :
+         {std::string("features  z"), "\"" + slip + "\" in line 7", std::string("target    y")})
+      EXPECT_TRUE(holds(said, word)) << word << "\n" << said;
+  }
+}
+
+TEST(Init, AFileWithoutNamesIsNoticed) {
+  TempDir at;
+  const auto headed = [](const std::string& header) {
+    return table(header, 12, 12, [](int g, int, double u) {
+      return "h" + std::to_string(g) + "," + std::to_string(u) + "," + std::to_string(u * g);
+    });
+  };
+  spill(at / "mine.csv", headed("h0,0.0663,-0.7645"));
+  EXPECT_TRUE(holds(run_well({"init", "table", "--data", "mine.csv"}, at.path()).out,
+                    "reads like data (h0, 0.0663, -0.7645)"));
+  const Result trained = run_well({"train", "table.toml", "--set", "rounds=2"}, at.path());
+  EXPECT_TRUE(holds(trained.out + trained.err, "reads like data"));
+  // Years are names, and so is a number beside words.
+  for (const char* names : {"home,2020,2021", "home,0.5,load"}) {
+    spill(at / "mine.csv", headed(names));
+    EXPECT_FALSE(holds(run_well({"init", "table", "--data", "mine.csv", "--force"}, at.path()).out,
+                       "reads like data"));
+  }
+}
+
 TEST(Init, ImagesInColourAndFewOfThem) {
   TempDir at;
   write_drawings(at / "flat", 1, 9, 4);

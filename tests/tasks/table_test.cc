@@ -383,6 +383,31 @@ TEST(TableCells, MissingOnesAreRefusedFilledOrLeftOut) {
   EXPECT_EQ(reading.query_names[0], "NA,5");
 }
 
+// A file of two homes was adapted to as if it were one, without a word.
+TEST(TableCells, ExamplesOfTwoTasksAreNotOne) {
+  std::string text = "home,street,x,y\n";
+  for (int g = 0; g < 8; ++g)
+    for (int i = 0; i < 8; ++i) text += fmt::format("h{},s{},{},{}\n", g, g / 2, (i * 3) % 8, i);
+  const File file(text);
+  Made m = table(file.path, {{"group", "home"}, {"split_by", "street"}, {"features", {"x"}}, {"shots", 3}});
+  const auto& few_shot = dynamic_cast<const FewShot&>(*m.family);
+  const auto refusal = [&](const std::string& csv) {
+    const File few(csv);
+    try {
+      few_shot.read(few.path);
+    } catch (const UserError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_HOLDS(refusal("home,x,y\nnew,1,2\nnew,2,3\nother,3,4\n"),
+               ":4: column home: \"other\" after \"new\"");
+  EXPECT_HOLDS(refusal("home,x,y\nnew,1,2\nother,3,\n"), "a file of its own");
+  EXPECT_HOLDS(refusal("home,street,x,y\nnew,a,1,2\nnew,b,3,\n"), "column street");
+  EXPECT_EQ(refusal("home,street,x,y\nnew,a,1,2\nnew,a,3,\n"), "");
+  EXPECT_EQ(refusal("x,y\n1,2\n3,\n"), "");
+}
+
 TEST(TableCells, ShortGroupsAreRefusedOrSkipped) {
   std::string text = "task,x,y\n";
   for (int g = 0; g < 6; ++g)
