@@ -16,6 +16,39 @@ std::string Judgement::scores() const {
   return in_folder(run, file == "eval.json" ? "eval_scores.csv" : "scores.csv");
 }
 
+namespace {
+
+// What is read of an evaluation later is there and of its kind: a file that something else wrote, or that was
+// damaged, is refused once.
+void check_evaluation(const std::string& path, const Json& eval) {
+  const auto is = [&](const char* key, bool good) {
+    if (!good)
+      throw UserError(path, fmt::format("\"{}\" of its evaluation is missing, or not what symma writes", key),
+                      "judge the run again by symma eval, or leave it out");
+  };
+  const auto has = [&](const char* key, auto&& kind) { is(key, eval.contains(key) && kind(eval.at(key))); };
+  const auto may_have = [&](const char* key, auto&& kind) {
+    is(key, !eval.contains(key) || kind(eval.at(key)));
+  };
+  const auto word = [](const Json& x) { return x.is_string(); };
+  const auto count = [](const Json& x) { return x.is_number_unsigned(); };
+  has("judged_on", [](const Json& x) { return x.is_object(); });
+  has("metric", word);
+  has("higher_is_better", [](const Json& x) { return x.is_boolean(); });
+  has("tasks", count);
+  has("steps",
+      [&](const Json& x) { return x.is_array() && !x.empty() && std::all_of(x.begin(), x.end(), count); });
+  for (const char* key : {"mean", "ci95"})
+    has(key, [&](const Json& x) {
+      return x.is_array() && x.size() == eval.at("steps").size() &&
+             std::all_of(x.begin(), x.end(), [](const Json& y) { return y.is_number() || y.is_null(); });
+    });
+  may_have("groups", count);
+  may_have("group_word", word);
+}
+
+}  // namespace
+
 std::vector<Judgement> judgements(const std::string& run) {
   std::vector<Judgement> out;
   std::string learner;
@@ -23,9 +56,15 @@ std::vector<Judgement> judgements(const std::string& run) {
     const std::string path = in_folder(run, file);
     if (!is_there(path)) continue;
     const Json all = parse_json(read_file(path));
-    if (all.is_object()) learner = all.value("learner", learner);
+    if (all.is_object() && all.contains("learner")) {
+      if (!all["learner"].is_string())
+        throw UserError(path, "\"learner\" is not text", "name a folder that symma train wrote");
+      learner = all["learner"];
+    }
     const Json eval = !all.is_object() ? Json() : all.contains("eval") ? all["eval"] : all;
-    if (eval.is_object() && eval.contains("judged_on")) out.push_back({run, file, eval, learner});
+    if (!eval.is_object() || !eval.contains("judged_on")) continue;
+    check_evaluation(path, eval);
+    out.push_back({run, file, eval, learner});
   }
   if (out.empty() && !is_there(in_folder(run, "experiment.toml")) &&
       !is_there(in_folder(run, "summary.json")))

@@ -265,6 +265,40 @@ TEST_F(Crafted, SummariesOfTheWorld) {
   }
 }
 
+// Each value of a summary, of another kind or gone, under each command that reads it.
+TEST_F(Crafted, SummariesOfAnotherKind) {
+  train(kSines);
+  fs::copy(at / "run", at / "other", fs::copy_options::recursive);
+  const Json summary = Json::parse(slurp(at / "run/summary.json"));
+  const auto expect_told = [&](const Json& s, const std::string& what) {
+    spill(at / "run/summary.json", s.dump());
+    for (const Words& words : {Words{"compare", "run", "other"},
+                               {"compare", "run", "other", "--paired"},
+                               {"compare", "--columns", "run", "other"},
+                               {"report", "run"}}) {
+      const Result r = run(words, at.path());
+      EXPECT_TRUE(r.code == 0 || r.code == 2) << what << " " << words.back() << " " << r.code << " " << r.err;
+      EXPECT_FALSE(holds(r.err, "internal error")) << what << " " << r.err;
+    }
+  };
+  const auto spoil = [&](const std::string& within) {
+    const Json& of = within.empty() ? summary : summary.at(within);
+    for (const auto& [key, value] : of.items()) {
+      const auto with = [&](auto&& change) {
+        Json s = summary;
+        change(within.empty() ? s : s[within]);
+        expect_told(s, within + "." + key);
+      };
+      with([&](Json& x) { x.erase(key); });
+      for (const Json& other : {Json::object(), Json("text"), Json::array(), Json(-3)})
+        if (other.type() != value.type()) with([&](Json& x) { x[key] = other; });
+    }
+  };
+  spoil("");
+  spoil("eval");
+  spoil("exchange");
+}
+
 // What a run writes of itself, it reads again.
 TEST_F(Crafted, NamesOfAllKinds) {
   for (const std::string& name :

@@ -82,6 +82,14 @@ TEST(Options, ErrorsNamePlaceAndRemedy) {
   EXPECT_NE(error("[part\n").find("e.toml:1"), std::string::npos);
 }
 
+// Where a table's name should be, none is: toml++ took it for granted, and an assertion ended a build that
+// has them.
+TEST(Options, NamesOfTablesThatAreNone) {
+  for (const char* text : {"[../..]\n", "[[[[b = 1\n", "[=]\n", "[[=]]\n", "[#\n", "[\n", "[[\n", "[ ]\n",
+                           "[a.\n", "[a.]\n", "[\x01]\n", "[(]\n"})
+    EXPECT_TRUE(error(text).starts_with("e.toml:1: not TOML: ")) << text << error(text);
+}
+
 TEST(Options, WhatIsWrittenReadsBackTheSame) {
   Options o;
   o.inner_lr = 0.1 + 0.2;
