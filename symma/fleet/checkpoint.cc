@@ -184,6 +184,26 @@ void check_memory(const Experiment& e, const std::string& number, const Tensor& 
   if (model.defined()) doubt.like(name, t, model);
 }
 
+// Messages under way: "late", a row each, and "late.message": on which edge, of which exchange, and whether
+// it is whole.
+void check_late(const ExchangeState& s, const TensorDict& exchanged, int64_t width, const Doubt& doubt) {
+  const std::string rows = "exchange.late", messages = "exchange.late.message";
+  const auto late = exchanged.find("late"), message = exchanged.find("late.message");
+  if (s.receiver.late.empty() || (late == exchanged.end() && message == exchanged.end())) return;
+  for (const auto& [name, it] : {std::pair{rows, late}, {messages, message}})
+    if (it == exchanged.end()) doubt.fail("has no tensor \"" + name + "\"");
+  // A sum of all so far has its weight behind it.
+  const int64_t wide = width + s.push.weight.defined();
+  doubt.like(rows, late->second, at::zeros({1, wide}, at::kDouble), true);
+  doubt.like(messages, message->second, at::zeros({late->second.size(0), 3}, at::kLong));
+  doubt.counts(messages, message->second);
+  for (int64_t k = 0; k < message->second.size(0); ++k) {
+    const auto of = [&](int64_t place) { return message->second[k][place].item<int64_t>(); };
+    if (of(0) >= static_cast<int64_t>(s.receiver.late.size()) || of(1) == 0 || of(2) > 1)
+      doubt.fail("tensor \"" + messages + "\" tells of a message that there can not be");
+  }
+}
+
 }  // namespace
 
 void save_checkpoint(const std::string& path, const Experiment& e, const RunState& run) {
@@ -271,14 +291,15 @@ RunState run_of(const Experiment& experiment, RunState run, const Safetensors& f
       said(*experiment.learner, run.learner.theta).size(1) * (experiment.exchange.tracks() ? 2 : 1);
   for (const auto& [name, t] : file.tensors) {
     if (name.starts_with(memory)) check_memory(experiment, name.substr(memory.size()), t, width, doubt);
-    if (name.starts_with(memory) || name.starts_with("exchange.late"))
+    if (name.starts_with(memory) || name == "exchange.late" || name == "exchange.late.message")
       exchanged[name.substr(of_exchange.size())] = t;
   }
+  check_late(run.exchange, exchanged, width, doubt);
   doubt.counts("counters", counters);
   doubt.counts("ledger.bits", bits, std::numeric_limits<int64_t>::max());
   doubt.counts("seconds", seconds);
   doubt.counts("log.rounds", run.rounds);
-  for (const char* name : {"heard", "asked", "late.number", "push.heard", "push.answered"})
+  for (const char* name : {"heard", "asked", "push.heard", "push.answered"})
     if (exchanged.contains(name)) doubt.counts(of_exchange + name, exchanged.at(name));
   keep(run.exchange, exchanged);
   const int64_t* c = counters.data_ptr<int64_t>();

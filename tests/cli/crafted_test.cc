@@ -116,6 +116,29 @@ TEST_F(Crafted, WhatCompressorsRemember) {
   }
 }
 
+// Messages under way: which edge they are on was an index, unlooked at.
+TEST_F(Crafted, MessagesUnderWay) {
+  for (const char* exchange :
+       {"topology = \"ring\"", "topology = \"ring\"\nstrategy = \"push-sum\"",
+        "topology = \"ring\"\nstrategy = \"gradient-tracking\"", "topology = \"star\""}) {
+    SCOPED_TRACE(exchange);
+    fs::remove_all(at / "run");
+    train(fmt::format("agents = 3\nrounds = 2\ntasks = 1\n[task]\nkind = \"sinusoid\"\n[model]\nhidden = "
+                      "[4]\n[exchange]\n{}\n[faults]\nlate = 1.0\n",
+                      exchange) +
+          kEval);
+    run_well({"train", "--resume", "--out", "run", "--set", "rounds=3"}, at.path());  // as it is, it goes on
+    whole = slurp(at / "run/checkpoint.safetensors");
+    expect_shapes_matter("exchange.late");
+    for (const auto& [place, value] :
+         {std::pair<size_t, int64_t>{0, -1}, {0, int64_t{1} << 40}, {1, 0}, {2, 2}}) {
+      Parts parts = Parts::of(whole);
+      parts.set<int64_t>("exchange.late.message", value, place);
+      expect_refused(parts.bytes(), {"exchange.late.message"}, false);
+    }
+  }
+}
+
 TEST_F(Crafted, Counters) {
   train(kSines);
   for (size_t place = 0; place < 3; ++place) {
