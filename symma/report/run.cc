@@ -309,6 +309,7 @@ Run read_run(const std::string& folder) {
       r.exchange.bits = r.training.bits.back();
     }
     r.tasks_per_s = r.exchange.disagreement = r.exchange.lambda2 = kNone;
+    r.presence = read_presence(folder, static_cast<double>(r.rounds));
     return r;
   }
   need("summary.json");
@@ -386,6 +387,7 @@ Run read_run(const std::string& folder) {
     r.population->best = p.part("population").whole("best");
     if (r.population->best < 0 || r.population->best >= r.agents) p.fail("\"population.best\" is no agent");
   }
+  r.presence = read_presence(folder, static_cast<double>(r.rounds));
   if (is_there(file("gallery.json"))) r.gallery = read_json(file("gallery.json"));
   return r;
 }

@@ -1,5 +1,5 @@
-// A run folder as the report sees it: summary.json, metrics.jsonl and, where there are, gallery.json and
-// lineage.jsonl.
+// A run folder as the report sees it: summary.json, metrics.jsonl and, where there are, gallery.json,
+// lineage.jsonl and roster.jsonl.
 #pragma once
 
 #include <limits>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "symma/core/options.h"
+#include "symma/report/presence.h"
 
 namespace symma {
 
@@ -100,7 +101,8 @@ struct Run {
   std::string compression, privacy, secure;  // in words; "" for none
   Training training;
   std::optional<Population> population;
-  Json gallery;  // null where there is none
+  std::optional<Presence> presence;  // of a fleet in several processes
+  Json gallery;                      // null where there is none
 
   // What a row is called.
   std::string one() const { return seeds > 1 ? "repetition" : "agent"; }
