@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <sstream>
+#include <system_error>
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
@@ -89,6 +91,21 @@ std::vector<Json> read_records(const std::string& path) {
     rows.push_back(std::move(row));
   }
   return rows;
+}
+
+std::vector<Json> read_parted_records(const std::string& folder, const std::string& name) {
+  namespace fs = std::filesystem;
+  const fs::path whole = fs::path(folder) / (name + ".jsonl");
+  std::vector<fs::path> files;
+  std::error_code gone;  // they may be put together at this moment
+  for (const auto& entry : fs::directory_iterator(fs::path(folder) / name, gone))
+    if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  if (fs::exists(whole)) files.insert(files.begin(), whole);
+  std::vector<Json> out;
+  for (const fs::path& file : files)
+    for (Json& row : read_records(file.string())) out.push_back(std::move(row));
+  return out;
 }
 
 Json read_json(const std::string& path) {

@@ -31,6 +31,10 @@ class Recorder {
 // by a crash is left out.
 std::vector<Json> read_records(const std::string& path);
 
+// The same of what several write, each into a file of its own until they are put together: the rows of
+// FOLDER/NAME.jsonl, then of FOLDER/NAME/*.jsonl in the order of their names. None where no file is there.
+std::vector<Json> read_parted_records(const std::string& folder, const std::string& name);
+
 Json read_json(const std::string& path);
 
 // JSON that came from outside: discarded (is_discarded) where it is none, or nested deeper than any of ours.

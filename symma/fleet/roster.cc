@@ -202,19 +202,7 @@ void forget_roster(const RunOptions& options) {
 }
 
 std::vector<Json> read_roster(const std::string& folder) {
-  std::vector<Json> out;
-  const auto add = [&](const fs::path& file) {
-    for (Json& line : read_records(file.string())) out.push_back(std::move(line));
-  };
-  const fs::path of = folder;
-  if (fs::exists(of / kWhole)) add(of / kWhole);
-  if (!fs::is_directory(of / kParts)) return out;
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(of / kParts))
-    if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  for (const auto& file : files) add(file);
-  return out;
+  return read_parted_records(folder, kParts);
 }
 
 void merge_roster(const RunOptions& options) {

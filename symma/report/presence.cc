@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <map>
 #include <set>
-#include <system_error>
 
 #include "symma/core/errors.h"
 #include "symma/core/record.h"
@@ -17,23 +16,6 @@ namespace {
 
 using Away = Presence::Away;
 namespace fs = std::filesystem;
-
-// While a run lasts each process has a file of its own; in the end there is one.
-std::vector<Json> roster_lines(const fs::path& folder) {
-  std::vector<fs::path> files;
-  if (fs::exists(folder / "roster.jsonl")) files.push_back(folder / "roster.jsonl");
-  std::error_code gone;  // a run that ends now puts them together
-  for (const auto& entry : fs::directory_iterator(folder / "roster", gone))
-    if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  std::vector<Json> out;
-  for (const fs::path& file : files)
-    for (Json& line : read_records(file.string())) out.push_back(std::move(line));
-  std::stable_sort(out.begin(), out.end(), [](const Json& a, const Json& b) {
-    return a.at("round").get<double>() < b.at("round").get<double>();
-  });
-  return out;
-}
 
 // Spans of one kind, by agent, as they open and close.
 class Spans {
@@ -79,6 +61,17 @@ std::vector<Away> joined(std::vector<Away> spans, const std::vector<Away>& holes
   return out;
 }
 
+// "mse 2.50 after 0 steps, 0.500 after 5 steps".
+std::string scores_in(const Json& judged) {
+  std::string out = judged.at("metric").get<std::string>();
+  const Json &steps = judged.at("steps"), &mean = judged.at("mean");
+  for (size_t k = 0; k < mean.size() && k < steps.size(); ++k)
+    out += fmt::format("{} {} after {} steps", k == 0 ? "" : ",",
+                       mean[k].is_number() ? three_digits(mean[k].get<double>()) : "not finite",
+                       steps[k].dump());
+  return out;
+}
+
 Presence presence_of(const std::vector<Json>& lines, double rounds) {
   using Agents = std::vector<int64_t>;
   Presence p;
@@ -111,7 +104,7 @@ Presence presence_of(const std::vector<Json>& lines, double rounds) {
       for (auto& [whose, spans] : missed)
         if (whose.first == process) spans.are({}, round);  // it is another's time that it comes into
     } else if (line.contains("newcomers")) {
-      p.newcomers.push_back({round, line.at("newcomers").get<Agents>(), line.at("judged")});
+      p.newcomers.push_back({round, line.at("newcomers").get<Agents>(), scores_in(line.at("judged"))});
     } else if (line.contains("stands")) {
       stands = line.at("stands").get<std::vector<double>>();
     }
@@ -209,18 +202,9 @@ std::string lane_svg(const Presence::Lane& lane, double rounds, const std::strin
 
 std::string newcomers_html(const Presence& p, int64_t agents) {
   std::string out;
-  for (const auto& n : p.newcomers) {
-    const Json& judged = n.judged;
-    const Json &steps = judged.at("steps"), &mean = judged.at("mean");
-    std::string scores;
-    for (size_t k = 0; k < mean.size() && k < steps.size(); ++k)
-      scores += fmt::format("{}{} after {} steps", k == 0 ? "" : ", ",
-                            mean[k].is_number() ? three_digits(mean[k].get<double>()) : "not finite",
-                            steps[k].dump());
-    out += fmt::format("<p class=\"note\">New at round {}: {}; judged before learning anything: {} {}.</p>",
-                       grouped(n.round), whose({0, n.agents, {}, {}, 0}, agents),
-                       escape(judged.at("metric").get<std::string>()), scores);
-  }
+  for (const auto& n : p.newcomers)
+    out += fmt::format("<p class=\"note\">New at round {}: {}; judged before learning anything: {}.</p>",
+                       grouped(n.round), whose({0, n.agents, {}, {}, 0}, agents), escape(n.scores));
   return out;
 }
 
@@ -228,11 +212,12 @@ std::string newcomers_html(const Presence& p, int64_t agents) {
 
 std::optional<Presence> read_presence(const std::string& folder, double rounds) {
   try {
-    const std::vector<Json> lines = roster_lines(folder);
+    std::vector<Json> lines = read_parted_records(folder, "roster");
     if (lines.empty()) return {};
-    Presence p = presence_of(lines, rounds);
-    (void)newcomers_html(p, 0);  // what is drawn of them is there
-    return p;
+    std::stable_sort(lines.begin(), lines.end(), [](const Json& a, const Json& b) {
+      return a.at("round").get<double>() < b.at("round").get<double>();
+    });
+    return presence_of(lines, rounds);
   } catch (const Json::exception&) {
     throw UserError((fs::path(folder) / "roster.jsonl").string(), "has a line that is not of symma",
                     "take it out of the folder");

@@ -2,11 +2,10 @@
 // drawn from roster.jsonl.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "symma/core/options.h"
 
 namespace symma {
 
@@ -30,7 +29,7 @@ struct Presence {
   struct Newcomer {
     double round = 0;
     std::vector<int64_t> agents;
-    Json judged;  // "metric", "steps", "mean": before they had learned anything
+    std::string scores;  // before they had learned anything, in words
   };
   double rounds = 0;
   std::vector<Lane> lanes;  // by process, then by agent
