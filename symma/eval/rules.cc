@@ -1,6 +1,7 @@
 #include "symma/eval/rules.h"
 
-#include <ATen/ops/linalg_solve.h>
+#include <ATen/ops/_linalg_solve_ex.h>
+#include <ATen/ops/linalg_pinv.h>
 
 #include <algorithm>
 #include <array>
@@ -51,10 +52,28 @@ Tensor squares(const Points& p, const Tensor& predicted) {
   return ((predicted - p.qy).square().squeeze(2) * p.weight).sum(1) / p.weight.sum(1);
 }
 
+// The solution of a x = b for symmetric a, [B, n, n] or [n, n]. Beside numbers of 1e9 a penalty is lost, and
+// a may be singular: then the least of those that come nearest.
+Tensor solved(const Tensor& a, const Tensor& b) {
+  const auto [x, lu, pivots, info] = at::_linalg_solve_ex(a, b);
+  const Tensor failed = info.ne(0).view({-1});
+  if (!failed.any().item<bool>()) return x;
+  const Tensor all = a.view({-1, a.size(-2), a.size(-1)}), to = b.view({-1, b.size(-2), b.size(-1)});
+  Tensor out = x.clone().view(to.sizes());
+  const Tensor which = failed.nonzero().squeeze(1);
+  for (int64_t k = 0; k < which.numel(); ++k) {
+    const auto i = which[k].item<int64_t>();
+    const bool finite = all[i].isfinite().all().item<bool>();
+    out[i].copy_(finite ? at::mm(at::linalg_pinv(all[i], 1e-15, /*hermitian=*/true), to[i])
+                        : at::full_like(to[i], std::numeric_limits<double>::quiet_NaN()));
+  }
+  return out.view(b.sizes());
+}
+
 // Ridge regression of y on x, in the dual form, since a support has few points: predictions at qx.
 Tensor ridge(const Tensor& x, const Tensor& y, const Tensor& qx, double penalty) {
   const Tensor kernel = at::bmm(x, x.transpose(1, 2)), eye = at::eye(x.size(1), x.options());
-  return at::bmm(at::bmm(qx, x.transpose(1, 2)), at::linalg_solve(kernel + penalty * eye, y));
+  return at::bmm(at::bmm(qx, x.transpose(1, 2)), solved(kernel + penalty * eye, y));
 }
 
 class LinearRules {
@@ -74,7 +93,7 @@ class LinearRules {
       gram = gram.defined() ? gram + g : g;
       moment = moment.defined() ? moment + m : m;
     });
-    pooled_ = at::linalg_solve(gram + at::eye(gram.size(0), gram.options()), moment);
+    pooled_ = solved(gram + at::eye(gram.size(0), gram.options()), moment);
     // Penalties are settings, so validation tasks choose them.
     std::map<double, double> own, added;
     each(family, model, Split::kValidation, asks(kValidationTasks, "validation"),

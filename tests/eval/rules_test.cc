@@ -50,6 +50,28 @@ TEST(Rules, AreWhatTheyAreCalled) {
   EXPECT_GT(rules["pooled_ridge"]["ci95"].get<double>(), 0);
 }
 
+// One cell of 2147483647 among numbers of about one, in a group that trains, validates or judges: beside its
+// square a penalty is lost, and the rows of its task are one direction.
+TEST(Rules, OfAColumnWithOneHugeNumber) {
+  for (int huge = 0; huge < 12; ++huge) {
+    std::string text = "task,a,b,y\n";
+    Draws d(Rng(3));
+    for (int g = 0; g < 12; ++g)
+      for (int i = 0; i < 12; ++i) {
+        const double a = d.normal(), b = d.normal();
+        text +=
+            fmt::format("g{},{:.3f},{},{:.3f}\n", g, a,
+                        g == huge && i == 3 ? "2147483647" : fmt::format("{:.3f}", b), a + 0.1 * d.normal());
+      }
+    const Csv csv(text);
+    const auto family = make<TaskFamilyRegistry>("table", {{"path", csv.path}, {"shots", 6}}, 1);
+    const auto model = make<ModelRegistry>("mlp", {{"hidden", {4}}}, family->spec().shape);
+    const Json rules = rules_of(*family, *model);
+    for (const char* name : {"support_mean", "pooled_ridge", "support_ridge", "both_added"})
+      EXPECT_TRUE(rules[name]["mean"].is_number()) << name << rules.dump();
+  }
+}
+
 TEST(Rules, OfClasses) {
   std::string text = "task,x,y\n";
   Draws d(Rng(2));
