@@ -43,6 +43,8 @@ struct Letter {
   // What is for each of `to` alone, in its order: empty, or one for each. A process gets those of the
   // receivers that are there, behind `bytes`, one after another, and `to` is then these.
   std::vector<Bytes> each = {};
+  // Seconds that whoever collected it waited for it. It does not travel; 0 within one process.
+  double waited = 0;
 };
 
 // Who is there. It changes between exchanges alone.

@@ -34,13 +34,25 @@ bool are_numbers(const Json& list) {
          std::all_of(list.begin(), list.end(), [](const Json& x) { return x.is_number() || x.is_null(); });
 }
 
-// Of what others may say: whose letters they missed, what they came with, how they were judged then.
+// How long letters were waited for, as Noted writes it.
+bool are_waits(const Json& list, uint64_t most) {
+  if (!list.is_array() || list.size() > most) return false;
+  return std::all_of(list.begin(), list.end(), [&](const Json& w) {
+    return w.is_object() && w.size() == 9 && is_count(w, "of", most) &&
+           std::all_of(w.begin(), w.end(), [](const Json& x) { return x.is_number() && x >= 0 && x < 1e18; });
+  });
+}
+
+// Of what others may say: whose letters they missed and waited for, what they came with, how they were judged
+// then.
 bool is_of_guest(const Json& line, const std::vector<int64_t>& own, int64_t agents) {
   constexpr uint64_t kMost = uint64_t{1} << 53;
   if (!line.is_object() || !is_count(line, "round", kMost)) return false;
   if (line.contains("missing"))
     return line.size() <= 5 && is_count(line, "exchange", kMost) && is_count(line, "kind", 2) &&
            are_agents(line["missing"], agents);
+  if (line.contains("waits"))
+    return line.size() <= 3 && are_waits(line["waits"], static_cast<uint64_t>(agents));
   if (line.contains("newcomers")) {
     const Json judged = line.value("judged", Json());
     if (!are_agents(line["newcomers"], agents)) return false;
@@ -172,8 +184,61 @@ std::vector<int64_t> gone_after(const std::vector<int64_t>& gone, std::span<cons
   return out;
 }
 
+Noted::Noted(Transport& letters, RosterFile& file, const RunState& run,
+             const std::vector<std::vector<int64_t>>& shares)
+    : letters_(letters),
+      file_(file),
+      run_(run),
+      addresses_(shares),
+      start_(std::chrono::steady_clock::now()),
+      noted_(start_) {}
+
+void Noted::count(int64_t round, const Post& post, double seconds) {
+  std::map<size_t, double> waited;
+  for (const Letter& letter : post.came) {
+    const size_t p = addresses_.part(letter.from);
+    Waits& w = waits_[p];
+    const int64_t age = round - letter.round;
+    ++w.letters, w.bytes += static_cast<int64_t>(letter.bytes.size());
+    w.age += age, w.oldest = std::max(w.oldest, age);
+    waited[p] = std::max(waited[p], letter.waited);
+  }
+  for (const int64_t gone : post.missing) {
+    const size_t p = addresses_.part(gone);
+    ++waits_[p].missing, waited[p] = seconds;
+  }
+  for (const auto& [p, time] : waited) {
+    Waits& w = waits_[p];
+    ++w.times, w.seconds += time, w.longest = std::max(w.longest, time);
+  }
+}
+
+void Noted::note_waits(bool last) {
+  using Seconds = std::chrono::duration<double>;
+  const auto now = std::chrono::steady_clock::now();
+  const double gap = Seconds(now - noted_).count(), whole = Seconds(now - start_).count();
+  if (waits_.empty() || (!last && gap < std::max(1., whole / 100))) return;
+  Json list = Json::array();
+  for (const auto& [p, w] : waits_)
+    list.push_back(
+        {{"of", p},
+         {"times", w.times},
+         {"letters", w.letters},
+         {"missing", w.missing},
+         {"bytes", w.bytes},
+         {"seconds", w.seconds},
+         {"longest", w.longest},
+         {"age", w.letters == 0 ? 0. : static_cast<double>(w.age) / static_cast<double>(w.letters)},
+         {"oldest", w.oldest}});
+  file_.add({{"round", run_.round}, {"waits", list}});
+  waits_.clear();
+  noted_ = now;
+}
+
 Post Noted::collect(Letter::Kind kind, int64_t round, std::span<const int64_t> from) {
+  const auto start = std::chrono::steady_clock::now();
   Post post = letters_.collect(kind, round, from);
+  count(round, post, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   std::vector<int64_t>& gone = gone_[kind];
   std::vector<int64_t> now = gone_after(gone, from, post.missing);
   if (now == gone) return post;

@@ -7,6 +7,7 @@
 // one file of them. docs/files.md has the form.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "symma/core/record.h"
 #include "symma/exchange/transport.h"
 #include "symma/fleet/folder.h"
+#include "symma/transports/addresses.h"
 
 namespace symma {
 
@@ -82,22 +84,38 @@ class GuestBook {
   std::vector<Guest> guests_;
 };
 
-// Letters as they are, and whose did not come noted: a line where that changes.
+// Letters as they are, and whose did not come noted: a line where that changes. Also how long those of each
+// process were waited for, and how old they were: a line now and then.
 class Noted final : public Transport {
  public:
-  Noted(Transport& letters, RosterFile& file, const RunState& run)
-      : letters_(letters), file_(file), run_(run) {}
+  // `shares`: the agents of each process.
+  Noted(Transport& letters, RosterFile& file, const RunState& run,
+        const std::vector<std::vector<int64_t>>& shares);
   Roster roster() override { return letters_.roster(); }
   void send(Letter letter) override { letters_.send(std::move(letter)); }
   Post collect(Letter::Kind, int64_t round, std::span<const int64_t> from) override;
   // One that has come back begins with nobody missing.
   void begin_anew() { gone_.clear(); }
+  // Writes down the waits since the last time; at most a hundred lines while a run gets e times as long, but
+  // for the last.
+  void note_waits(bool last);
 
  private:
+  // Of one process's letters, since they were noted last.
+  struct Waits {
+    int64_t times = 0, letters = 0, missing = 0, bytes = 0;
+    double seconds = 0, longest = 0;  // until the last of those asked for at a time had come, or was given up
+    int64_t age = 0, oldest = 0;      // in exchanges; `age` is the sum over letters
+  };
+  void count(int64_t round, const Post&, double seconds);
+
   Transport& letters_;
   RosterFile& file_;
   const RunState& run_;
   std::map<Letter::Kind, std::vector<int64_t>> gone_;
+  Addresses addresses_;
+  std::map<size_t, Waits> waits_;  // by process
+  std::chrono::steady_clock::time_point start_, noted_;
 };
 
 // The file of a run's folder that says which run it is, where others join it.

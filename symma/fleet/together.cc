@@ -359,7 +359,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
     if (free) begins["free"] = party.staleness();
     roster.add(begins);
   }
-  Noted letters(free ? static_cast<Transport&>(*free) : party.letters(), roster, run);
+  Noted letters(free ? static_cast<Transport&>(*free) : party.letters(), roster, run, party.shares());
   const bool resumed = run.round > 0;
   std::optional<Recorder> metrics;
   std::optional<EventFile> events;
@@ -392,6 +392,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
       const bool asked = hooks.stop();
       TensorDict mine = account_of(e, run, log, asked);
       if (judged) put_scores(mine, "validation.", judge_on_validation(e, run.learner));
+      if (log) letters.note_waits(party.guest() && (run.round >= last_round || asked));
       if (party.guest()) put_text(mine, "roster", roster.letter());
       std::vector<std::string> all = party.gather(letter_of(mine));
       std::vector<std::string> answers(party.places());
@@ -468,6 +469,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
     hooks.progress({run.round, last_round, rate, static_cast<double>(last_round - run.round) / rate, loss,
                     score, log, account.open() ? account.epsilon(run.round) : std::nan("")});
   }
+  if (!party.guest()) letters.note_waits(true);
   const RunState own = run;
   Json stands = Json::array();
   run = whole_at_first(e, options, party, own, files, stands);

@@ -109,6 +109,7 @@ Presence presence_of(const std::vector<Json>& lines, double rounds) {
       stands = line.at("stands").get<std::vector<double>>();
     }
   }
+  p.waits = waits_of(lines);
   p.rounds = std::max(p.rounds, rounds);
   outside.are({}, p.rounds);
   std::map<int64_t, std::vector<Away>> silent;
@@ -141,9 +142,8 @@ Presence presence_of(const std::vector<Json>& lines, double rounds) {
 }
 
 // "agents 0 to 3 and 7", "the server".
-std::string whose(const Presence::Lane& lane, int64_t agents) {
+std::string whose(std::vector<int64_t> own, int64_t agents) {
   std::vector<std::string> parts;
-  std::vector<int64_t> own = lane.agents;
   const bool server = !own.empty() && own.back() == agents;
   if (server) own.pop_back();
   for (size_t i = 0; i < own.size();) {
@@ -204,7 +204,7 @@ std::string newcomers_html(const Presence& p, int64_t agents) {
   std::string out;
   for (const auto& n : p.newcomers)
     out += fmt::format("<p class=\"note\">New at round {}: {}; judged before learning anything: {}.</p>",
-                       grouped(n.round), whose({0, n.agents, {}, {}, 0}, agents), escape(n.scores));
+                       grouped(n.round), whose(n.agents, agents), escape(n.scores));
   return out;
 }
 
@@ -230,12 +230,13 @@ std::string presence_html(const std::optional<Presence>& p, int64_t agents) {
   const bool quiet = std::all_of(p->lanes.begin(), p->lanes.end(), [](const auto& lane) {
     return lane.away.empty() && lane.entrances.empty();
   });
+  const std::string letters = waits_html(p->waits, p->rounds);
   if (quiet)
     return fmt::format(
                "<div class=\"card\"><p>{} process{}, all there in each of {} rounds; no letter was "
                "missed.</p>",
                p->lanes.size(), p->lanes.size() == 1 ? "" : "es", grouped(p->rounds)) +
-           newcomers_html(*p, agents) + "</div>";
+           newcomers_html(*p, agents) + "</div>" + letters;
   // Where there are too many lanes, those that were away longest.
   std::vector<const Presence::Lane*> shown;
   for (const auto& lane : p->lanes) shown.push_back(&lane);
@@ -248,7 +249,7 @@ std::string presence_html(const std::optional<Presence>& p, int64_t agents) {
   }
   std::string rows;
   for (const auto* lane : shown) {
-    const std::string who = whose(*lane, agents);
+    const std::string who = whose(lane->agents, agents);
     const double out = length_of(*lane, true), unheard = length_of(*lane, false);
     rows += fmt::format(
         "<tr><th scope=\"row\">{}<small>process {}</small></th><td class=\"along\">{}</td><td "
@@ -262,7 +263,7 @@ std::string presence_html(const std::optional<Presence>& p, int64_t agents) {
                                      "roster.jsonl has all.</p>",
                                      p->lanes.size())
                                : "";
-  return fmt::format(
+  const std::string lanes = fmt::format(
       "<div class=\"card presence\"><p class=\"key\"><span><i class=\"there\"></i>there</span> <span><i "
       "class=\"unheard\"></i>letters did not come to somebody</span> <span><i class=\"out\"></i>out of the "
       "roster</span> <span><i class=\"in\"></i>came in</span></p><div class=\"wide\"><table><thead><tr><th "
@@ -270,6 +271,7 @@ std::string presence_html(const std::optional<Presence>& p, int64_t agents) {
       "roster</th><th class=\"number\" scope=\"col\">unheard</th><th class=\"number\" scope=\"col\">stands "
       "at</th></tr></thead><tbody>{}</tbody></table></div>{}{}</div>",
       grouped(p->rounds), rows, rest, newcomers_html(*p, agents));
+  return lanes + letters;
 }
 
 }  // namespace symma

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "symma/report/waits.h"
+
 namespace symma {
 
 struct Presence {
@@ -34,6 +36,7 @@ struct Presence {
   double rounds = 0;
   std::vector<Lane> lanes;  // by process, then by agent
   std::vector<Newcomer> newcomers;
+  std::vector<WaitsBetween> waits;
 };
 
 // What a run's folder says, so far or at the end; nothing of a run in one process. `rounds`: done. Throws

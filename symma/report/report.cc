@@ -280,7 +280,7 @@ std::string run_html(const Run& run, size_t i, bool several) {
   // Agents that never speak are rivals, or seeds of one experiment.
   if (run.shares()) out += communication(run);
   if (const auto drawn = presence_html(run.presence, run.agents); !drawn.empty())
-    out += "<section><h3>Who was there</h3>" + drawn + "</section>";
+    out += "<section><h3>Who was there</h3><div class=\"stack\">" + drawn + "</div></section>";
   out += agents(run, i);
   out += "<section><h3>Settings</h3><div class=\"card\">" + settings_tables(run) + "</div></section>";
   return out + "</article>";

@@ -88,6 +88,21 @@ void LetterBox::forget(Letter::Kind kind) {
   erase_if([&](const Key& key, const Entry&) { return std::get<0>(key) == kind; });
 }
 
+bool LetterBox::forget_oldest(size_t part) {
+  const auto rank = [](const Key& key) {
+    const Letter::Kind kind = std::get<0>(key);
+    return std::pair(kind == Letter::Kind::kGather || kind == Letter::Kind::kTold, std::get<1>(key));
+  };
+  auto oldest = entries_.end();
+  for (auto it = entries_.begin(); it != entries_.end(); ++it)
+    if (it->second.part == part && std::get<1>(it->first) >= 0 &&
+        (oldest == entries_.end() || rank(it->first) < rank(oldest->first)))
+      oldest = it;
+  if (oldest == entries_.end()) return false;
+  out(oldest);
+  return true;
+}
+
 void LetterBox::forget_part(size_t part) {
   erase_if([&](const Key&, const Entry& entry) { return entry.part == part; });
 }

@@ -38,6 +38,9 @@ class LetterBox {
   Post newest(Letter::Kind, int64_t oldest, std::span<const int64_t> from);
   void forget(Letter::Kind);
   void forget_part(size_t part);
+  // Makes room: forgets a part's letter of the oldest round, of exchanges before all else; none of what is said
+  // before all rounds. False where there is none.
+  bool forget_oldest(size_t part);
 
  private:
   using Key = std::tuple<Letter::Kind, int64_t, int64_t>;  // kind, round, sender

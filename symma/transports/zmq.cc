@@ -109,18 +109,18 @@ class ZmqLines final : public Lines {
   }
 
   Post collect(Letter::Kind kind, int64_t round, std::span<const int64_t> from) override {
-    wait_for(from, [&](std::vector<int64_t>& open) { box_.settle(kind, round, open); });
-    return counted(from, [&](const auto& those) { return box_.take(kind, round, those); });
+    const auto waited = wait_for(from, [&](std::vector<int64_t>& open) { box_.settle(kind, round, open); });
+    return counted(from, waited, [&](const auto& those) { return box_.take(kind, round, those); });
   }
 
   Post newest(Letter::Kind kind, int64_t oldest, std::span<const int64_t> from) override {
-    wait_for(from, [&](std::vector<int64_t>& open) {
+    const auto waited = wait_for(from, [&](std::vector<int64_t>& open) {
       if (oldest <= 0)
         open.clear();
       else
         box_.settle(kind, oldest, open);
     });
-    return counted(from, [&](const auto& those) { return box_.newest(kind, oldest, those); });
+    return counted(from, waited, [&](const auto& those) { return box_.newest(kind, oldest, those); });
   }
 
   std::vector<int64_t> knocking() override {
@@ -197,11 +197,14 @@ class ZmqLines final : public Lines {
     ++epoch_;
   }
 
-  // Waits until `settle` has erased all of `from` of whom something is waited for.
-  void wait_for(std::span<const int64_t> from,
-                const std::function<void(std::vector<int64_t>& open)>& settle) {
+  // Waits until `settle` has erased all of `from` of whom something is waited for. Seconds until all of a
+  // place were erased, by place.
+  std::vector<double> wait_for(std::span<const int64_t> from,
+                               const std::function<void(std::vector<int64_t>& open)>& settle) {
     for (size_t p = 0; p < peers_.size(); ++p) flush(p);
     const auto start = Clock::now();
+    double now = 0;
+    std::vector<double> waited(peers_.size());
     std::vector<int64_t> open(from.begin(), from.end());
     for (;;) {
       look();
@@ -209,6 +212,7 @@ class ZmqLines final : public Lines {
         if (peer.line) peer.line->mend();
       const bool late = since(start) >= meeting_.patience,
                  slow = meeting_.slow > 0 && since(start) >= meeting_.slow;
+      for (const int64_t f : open) waited[addresses_.part(f)] = now;
       settle(open);
       std::erase_if(open, [&](int64_t f) {
         const size_t p = addresses_.part(f);
@@ -217,18 +221,20 @@ class ZmqLines final : public Lines {
         if ((!peer.up() && late) || (slow && p != 0)) lose(peer);
         return peer.lost;
       });
-      if (open.empty()) return;
+      if (open.empty()) return waited;
       wait(100);
+      now = since(start);
     }
   }
 
   // What `taken` gives of those whose words count; the others are missing.
-  Post counted(std::span<const int64_t> from, const auto& taken) const {
+  Post counted(std::span<const int64_t> from, const std::vector<double>& waited, const auto& taken) const {
     std::vector<int64_t> those;
     const auto outside = [&](int64_t f) { return peers_[addresses_.part(f)].outside; };
     std::remove_copy_if(from.begin(), from.end(), std::back_inserter(those), outside);
     Post post = taken(those);
     std::copy_if(from.begin(), from.end(), std::back_inserter(post.missing), outside);
+    for (Letter& letter : post.came) letter.waited = waited[addresses_.part(letter.from)];
     return post;
   }
 
@@ -485,12 +491,19 @@ class ZmqLines final : public Lines {
     }
     // Nobody speaks for another.
     if (said != place || addresses_.part(letter.from) != static_cast<size_t>(place)) return;
-    // A flood: nobody is so many rounds ahead of the others.
-    const LetterBox::Held held = box_.held(place);
+    // A flood, or one that stood still while the others went on: nobody is waited for so many rounds. What
+    // came first goes, since the last may be that this one is let in again.
     const size_t agents = meeting_.parts.empty() ? 0 : meeting_.parts[place].size();
-    if (!box_.has(letter.kind, letter.round, letter.from) && held.letters >= kRoundsAhead * (agents + 4))
-      return;
-    if (held.bytes + static_cast<int64_t>(letter.bytes.size()) > 4 * meeting_.most_bytes) return;
+    const auto size = static_cast<int64_t>(letter.bytes.size());
+    if (size > 4 * meeting_.most_bytes) return;
+    const auto fits = [&] {
+      const LetterBox::Held held = box_.held(place);
+      return (box_.has(letter.kind, letter.round, letter.from) ||
+              held.letters < kRoundsAhead * (agents + 4)) &&
+             held.bytes + size <= 4 * meeting_.most_bytes;
+    };
+    while (!fits())
+      if (!box_.forget_oldest(place)) return;
     box_.put(std::move(letter), place);
   }
 

@@ -115,6 +115,14 @@ TEST_F(Joining, NewcomersBeginWithTheirNeighboursMeanAndAreJudgedAtOnce) {
   const auto south = join("south", "4-5");
   wait_for(kAll);
   ASSERT_TRUE(program::wait_until([&] { return told("newcomers").size() == 2; }));
+  // What members say of their waits is written down as they say it, a second apart.
+  ASSERT_TRUE(program::wait_until([&] {
+    std::set<int> waited;
+    for (const Json& line : told("waits"))
+      for (const Json& w : line["waits"])
+        if (w["letters"] > 0) waited.insert(line["process"].get<int>());
+    return waited == std::set<int>{0, 1, 2};
+  }));
   end({north.get(), south.get()});
   const auto came = told("with");
   ASSERT_EQ(came.size(), 2u);

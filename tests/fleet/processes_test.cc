@@ -383,7 +383,7 @@ INSTANTIATE_TEST_SUITE_P(
     Exchanges, ComesBack,
     testing::Values(program::Words{},
                     program::Words{"--set", "exchange.topology=full", "--set", "compression.kind=top_k",
-                                   "--set", "compression.gamma=0.5"},
+                                   "--set", "compression.gamma=0.05"},
                     program::Words{"--set", "exchange.topology=star", "--set", "compression.kind=top_k"},
                     program::Words{"--set", "exchange.topology=star", "--set", "server.secure=true"}));
 
@@ -426,6 +426,25 @@ TEST_P(ComesBack, AfterItStoodStill) {
   ASSERT_TRUE(program::wait_until([&] { return epochs(run).size() == 2; }));
   EXPECT_EQ(epochs(run)[1], (std::vector<int64_t>{0, 1, 2, 3, 4, 5}));
   expect_the_same_bits(at, fleet, fleet.all[2].get());
+  // The first waited for the third as long as it is patient, and gave it up; for the second it did not.
+  std::map<int, double> longest, missing, letters;
+  for (const Json& line : read_roster(run)) {
+    if (!line.contains("waits") || line["process"] != 0) continue;
+    for (const Json& w : line["waits"]) {
+      const int of = w["of"];
+      longest[of] = std::max(longest[of], w["longest"].get<double>());
+      missing[of] += w["missing"].get<double>(), letters[of] += w["letters"].get<double>();
+      EXPECT_EQ(w["oldest"], 0);
+      EXPECT_LE(w["longest"], w["seconds"]);
+      EXPECT_GE(w["letters"].get<double>() + w["missing"].get<double>(), w["times"]);
+    }
+  }
+  // It may have stopped at a row of the log, where all wait for all.
+  if (missing[2] > 0) {
+    EXPECT_GE(longest[2], 0.9);
+  }
+  EXPECT_EQ(missing[1], 0);
+  EXPECT_GT(letters[1], letters[2]);
 }
 
 TEST(Program, KilledAsAWholeIsGoneOnWithByAnotherNumber) {

@@ -113,11 +113,68 @@ TEST_F(Roster, ManyAgentsAlikeAreOneLane) {
   EXPECT_NE(presence_html(p, 100000).find("agents 0 to 6 and 8 to 24,999"), std::string::npos);
 }
 
+TEST_F(Roster, WaitsAreAddedUpByPairAndDrawnAlongTheRun) {
+  const auto waits = [](int round, int process, int of, double times, double letters, double seconds,
+                        double longest, double age, double oldest, double missing) {
+    return Json{{"round", round},
+                {"process", process},
+                {"waits",
+                 {{{"of", of},
+                   {"times", times},
+                   {"letters", letters},
+                   {"missing", missing},
+                   {"bytes", 1000 * letters},
+                   {"seconds", seconds},
+                   {"longest", longest},
+                   {"age", age},
+                   {"oldest", oldest}}}}}
+               .dump() +
+           "\n";
+  };
+  const Presence p = of(kBegin + waits(20, 0, 2, 20, 40, 0.2, 0.05, 0, 0, 0) +
+                        waits(50, 0, 2, 30, 60, 3, 0.5, 2, 7, 0) + waits(60, 0, 1, 60, 120, 0, 0, 0, 0, 3));
+  ASSERT_EQ(p.waits.size(), 2u);
+  const WaitsBetween& w = p.waits[1];
+  EXPECT_EQ(w.to, 0);
+  EXPECT_EQ(w.from, 2);
+  EXPECT_EQ(w.times, 50);
+  EXPECT_EQ(w.letters, 100);
+  EXPECT_DOUBLE_EQ(w.seconds, 3.2);
+  EXPECT_EQ(w.longest, 0.5);
+  EXPECT_DOUBLE_EQ(w.age, 1.2);  // of 100 letters 60 were 2 old
+  EXPECT_EQ(w.oldest, 7);
+  ASSERT_EQ(w.along.size(), 2u);
+  EXPECT_EQ(w.along[1].from, 20);
+  EXPECT_EQ(w.along[1].to, 50);
+  EXPECT_DOUBLE_EQ(w.along[1].seconds, 0.1);
+  const std::string html = presence_html(p, 6);
+  for (const char* words : {"Waiting for letters", "rounds 20 to 50: 100 ms on average", "64 ms", "500 ms",
+                            "1.2, at most 7", "100 kB", "did not come"})
+    EXPECT_NE(html.find(words), std::string::npos) << words << html;
+}
+
+// A long run has more lines than a page has room for.
+TEST_F(Roster, WaitsOfALongRunAreFewBars) {
+  std::string lines = kBegin;
+  for (int k = 1; k <= 3000; ++k)
+    for (int of : {1, 2})
+      lines += fmt::format(
+          R"({{"round":{},"process":0,"waits":[{{"of":{},"times":1,"letters":1,"missing":0,"bytes":8,"seconds":{},"longest":1,"age":0,"oldest":0}}]}})"
+          "\n",
+          k, of, of);
+  const Presence p = of(lines, 3000);
+  const std::string html = waits_html(p.waits, 3000);
+  EXPECT_LT(html.size(), 120000u);
+  EXPECT_NE(html.find("1.0 s on average"), std::string::npos) << html.substr(0, 2000);
+}
+
 TEST_F(Roster, RefusesLinesThatAreNotOfSymma) {
   for (const char* line :
        {"{}", "[]", "3", R"({"round":1})", R"({"round":"x","process":0})",
         R"({"round":1,"process":0,"missing":3,"kind":1})", R"({"round":1,"process":0,"missing":[1]})",
-        R"({"round":1,"process":0,"shares":[0]})", R"({"round":1,"process":0,"with":3,"of":1})",
+        R"({"round":1,"process":0,"shares":[0]})", R"({"round":1,"process":0,"waits":3})",
+        R"({"round":1,"process":0,"waits":[{"of":"x"}]})", R"({"round":1,"process":0,"waits":[{"of":1}]})",
+        R"({"round":1,"process":0,"with":3,"of":1})",
         R"({"round":1,"process":0,"newcomers":[1],"judged":{}})"}) {
     try {
       of(kBegin + line + "\n");

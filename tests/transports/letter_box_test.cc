@@ -40,6 +40,29 @@ TEST(LetterBox, WhoeverSpeaksOfALaterRoundIsNotWaitedForInThisOne) {
   EXPECT_EQ(open, (std::vector<int64_t>{3, 4}));
 }
 
+// What makes room is the oldest of exchanges, then of the rows of the log, and never what was said before
+// all.
+TEST(LetterBox, MakesRoomFromTheOldestOn) {
+  LetterBox box;
+  box.put(letter(-1, -1, 1, Kind::kTold), 1);
+  box.put(letter(-1, 3, 1, Kind::kTold), 1);
+  for (const int64_t round : {9, 7, 8}) box.put(letter(1, round, 1), 1);
+  box.put(letter(1, 6, 1, Kind::kMasked), 1);
+  box.put(letter(2, 1, 1), 2);  // another's
+  const auto left = [&] { return box.held(1).letters; };
+  EXPECT_TRUE(box.forget_oldest(1));
+  EXPECT_FALSE(box.has(Kind::kMasked, 6, 1));
+  EXPECT_TRUE(box.forget_oldest(1));
+  EXPECT_FALSE(box.has(Kind::kSaid, 7, 1));
+  EXPECT_TRUE(box.forget_oldest(1) && box.forget_oldest(1));
+  EXPECT_EQ(left(), 2u);
+  EXPECT_TRUE(box.has(Kind::kTold, 3, -1));
+  EXPECT_TRUE(box.forget_oldest(1));
+  EXPECT_FALSE(box.forget_oldest(1));
+  EXPECT_TRUE(box.has(Kind::kTold, -1, -1));
+  EXPECT_EQ(box.held(2).letters, 1u);
+}
+
 TEST(LetterBox, ARoundThatIsTakenEndsThoseBeforeItOfItsKind) {
   LetterBox box;
   for (const int64_t round : {4, 5, 6}) box.put(letter(1, round, 1), 1);

@@ -76,6 +76,33 @@ TEST(Zmq, WhoIsGoneIsMissingAndWaitedForOnce) {
   });
 }
 
+// One that stood still has many rounds of letters before it, and then what the first tells it. On the old
+// code the letters of rounds that nobody asks for any more left no room, and it waited for that in vain.
+TEST(Zmq, WhatCameLastIsHeardAfterAFlood) {
+  constexpr int64_t kRounds = 2000;
+  in_three([](int64_t place, Transport& t) {
+    if (place == 0) {
+      for (int64_t round = 1; round <= kRounds; ++round) {
+        t.send({0, {2}, round, Letter::Kind::kSaid, {1}});
+        if (round % 100 == 0) t.send({-1, {-2}, round, Letter::Kind::kTold, {1}});
+      }
+      t.send({-1, {-2}, kRounds + 1, Letter::Kind::kTold, {7}});
+    }
+    if (place == 1) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      const int64_t first = -1;
+      const Post told = t.collect(Letter::Kind::kTold, kRounds + 1, {&first, 1});
+      ASSERT_EQ(told.came.size(), 1u);
+      EXPECT_EQ(told.came[0].bytes, Bytes{7});
+      // And of the rounds the last are there.
+      const int64_t zero = 0;
+      EXPECT_EQ(t.collect(Letter::Kind::kSaid, kRounds, {&zero, 1}).came.size(), 1u);
+    }
+    // All stay until it has heard.
+    std::this_thread::sleep_for(std::chrono::milliseconds(600));
+  });
+}
+
 TEST(Zmq, AnotherSecretIsNotLetIn) {
   const int64_t at = free_port();
   std::thread stranger([&] {
