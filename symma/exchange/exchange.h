@@ -46,7 +46,8 @@ struct Exchange : ExchangeSettings {
   bool hostile(int64_t agent) const;
   // Whether what is promised rests on nobody's knowing who took part.
   bool hides_who() const {
-    return privacy.at_server() && server.sampling == "poisson" && server.share < 1 && !privacy.seeded();
+    return privacy.at_server() && !privacy.distributed() && server.sampling == "poisson" &&
+           server.share < 1 && !privacy.seeded();
   }
   // Exchanges from one turn of an agent to its next.
   int64_t turns() const {

@@ -97,9 +97,16 @@ Key derive(const Key& seed, const std::string& label, uint64_t index) {
   return hash({seed, i, {reinterpret_cast<const uint8_t*>(label.data()), label.size()}});
 }
 
+double FixedPoint::step() const {
+  return range / (std::ldexp(1.0, precision - 1) - 1);
+}
+
 int FixedPoint::bits(int64_t agents) const {
+  // The sum of all noises, twelve deviations of it, counts as so many rows more.
+  const double n = static_cast<double>(agents),
+               rows = n + 12 * static_cast<double>(noise) * std::sqrt(n) * step() / range;
   int more = 0;
-  while (int64_t{1} << more < agents) ++more;
+  while (std::ldexp(1.0, more) < rows) ++more;
   TORCH_CHECK(precision >= 2 && precision <= 53 && precision + more <= 64, precision, " bits for ", agents,
               " agents");
   return precision + more;

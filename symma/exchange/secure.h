@@ -30,7 +30,11 @@ struct FixedPoint {
   int precision = 24;  // bits of a value, its sign among them
   // Rows are drawn in until they are no longer than this once they are rounded; 0: rounded as they are.
   double norm = 0;
-  // The bits in which the sum of so many agents cannot wrap, at most 64.
+  // Standard deviation of the noise that each row carries beside, in steps; 0: none.
+  int64_t noise = 0;
+  double step() const;  // what 1 stands for
+  // The bits in which the sum of so many agents cannot wrap (with noise: but for a chance of 1e-30), at most
+  // 64.
   int bits(int64_t agents) const;
   std::vector<uint64_t> encode(const Tensor& row /*[P]*/, int64_t agents) const;  // a NaN counts as 0
   Tensor decode(const std::vector<uint64_t>& sum, int64_t agents) const;          // [P] double
@@ -56,6 +60,8 @@ struct Setting {
   int64_t crowd = 2;      // the fewest vectors whose sum anybody may learn; of two each gives away the other
   // ceil(2 agents / 3): a third may be gone.
   static int64_t two_thirds(int64_t agents) { return (2 * agents + 2) / 3; }
+  // The most that may help a server, where two thirds must be there.
+  static int64_t helpers(int64_t agents) { return 2 * two_thirds(agents) - agents - 1; }
   bool sound() const {
     return 2 * threshold > agents && threshold <= agents && crowd <= agents && bits >= 1 && bits <= 64 &&
            size >= 1;

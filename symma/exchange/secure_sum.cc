@@ -9,8 +9,12 @@
 // Of the rows in a sum some may be of agents that live with the server, which knows these anyway. So in
 // several processes a sum is of two more than live there, at least.
 //
+// Where the agents bring the noise (privacy.where = "distributed"), each adds its share to its own vector
+// before the masks: the server sees no sum without it.
+//
 // Agents whose vector does not arrive ([faults]) have dropped out after sharing their keys, which is the
 // stage that costs most to mend.
+#include "symma/exchange/discrete_gaussian.h"
 #include "symma/exchange/messages.h"
 #include "symma/exchange/privacy.h"
 #include "symma/exchange/secure_wire.h"
@@ -76,6 +80,16 @@ class Ways {
   secure::Agents own_, outside_;
 };
 
+// Rows as whole numbers. Noise on a sum hides a row of the clipping bound's length, and rounding must not
+// lengthen it.
+secure::FixedPoint fixed_for(const Exchange& x, double clip, int64_t agents) {
+  secure::FixedPoint out{x.server.range, static_cast<int>(x.server.precision)};
+  if (!x.privacy.at_server()) return out;
+  out.norm = clip, out.range = std::min(clip, x.server.range);
+  if (x.privacy.distributed()) out.noise = share_of_noise(x.privacy.noise * clip / out.step(), agents);
+  return out;
+}
+
 // One process's part in one exchange: its agents' sides, and the server's where that is here.
 class Part {
  public:
@@ -84,11 +98,7 @@ class Part {
       : s_(s),
         who_(who),
         ways_(*s.reach, who, s.rounds + 1, elsewhere),
-        // Noise that is added to the sum hides a row of the clipping bound's length, and rounding must not
-        // lengthen it.
-        bound_(x.privacy.at_server() ? s.clip : 0),
-        fixed_{bound_ > 0 ? std::min(bound_, x.server.range) : x.server.range,
-               static_cast<int>(x.server.precision), bound_} {
+        fixed_(fixed_for(x, s.clip, static_cast<int64_t>(who.size()))) {
     const auto n = static_cast<int64_t>(who.size());
     setting_ = {n,
                 secure::Setting::two_thirds(n),
@@ -137,6 +147,7 @@ class Part {
     alive_ = ways_.own();
     if (!setting_.sound()) return give_up(Kind::kAdvert, "a crowd of too few");
     if (r.server) server_.emplace(setting_, roster_);
+    for (int64_t u : ways_.own()) noise_[u] = secure::derive(root.key(), "noise", static_cast<uint64_t>(u));
     for (int64_t u : ways_.own())
       sides_.emplace(u, secure::AgentSide(setting_, u, identities.at(u),
                                           secure::derive(root.key(), "agent", static_cast<uint64_t>(u))));
@@ -276,7 +287,13 @@ class Part {
         drop(Kind::kMasked, u, "");
         continue;
       }
-      const auto message = sides_.at(u).mask((*inboxes)[u], fixed_.encode(rows[place], n()));
+      std::vector<uint64_t> row = fixed_.encode(rows[place], n());
+      if (fixed_.noise > 0) {
+        const auto noise = discrete_gaussian(noise_.at(u), setting_.size, fixed_.noise);
+        for (size_t i = 0; i < row.size(); ++i)
+          row[i] = (row[i] + static_cast<uint64_t>(noise[i])) & secure::low_bits(setting_.bits);
+      }
+      const auto message = sides_.at(u).mask((*inboxes)[u], row);
       say(Kind::kMasked, u, message, message.value.size(), &secure::ServerSide::masked);
     }
     listen(
@@ -325,12 +342,12 @@ class Part {
   ExchangeState& s_;
   const std::vector<int64_t>& who_;
   Ways ways_;
-  const double bound_;
   const secure::FixedPoint fixed_;
   secure::Setting setting_;
   secure::Roster roster_;
   std::map<int64_t, secure::Agents> homes_;  // agents elsewhere by the first of their process
   std::map<int64_t, secure::AgentSide> sides_;
+  std::map<int64_t, secure::Key> noise_;  // of agents of here
   std::optional<secure::ServerSide> server_;
   secure::Agents alive_;      // agents of here that take part
   secure::Agents answering_;  // agents elsewhere that have answered each stage, at the server

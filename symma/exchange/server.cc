@@ -37,6 +37,7 @@ Tensor private_mean(const Exchange& x, ExchangeState& s, const Tensor& sum, int6
   const PrivacyOptions& p = x.privacy;
   const double bound = s.clip, expected = x.expected();
   const int64_t q = sum.size(0);
+  if (p.distributed()) return sum / expected;  // it carries the agents' noise
   if (p.mechanism == "tree") {
     const Noise nodes = p.seeded() ? Noise::of_seed(rng.split("tree")) : s.hidden.split("tree");
     return (sum + p.noise * bound * tree_step(nodes, s.rounds - s.began, p.restart, q)) / expected;

@@ -4,8 +4,11 @@ namespace symma {
 
 void PrivacyOptions::fields(Fields& f) {
   f.add("unit", unit, "what is protected").one_of({"none", "example", "task", "agent"});
-  f.add("where", where, "unit agent: who adds the noise, each agent or a trusted server")
-      .one_of({"local", "server"});
+  f.add(
+       "where", where,
+       "unit agent: who adds the noise, each agent for itself, or a trusted server to its sum, or the agents "
+       "together, each its share of what the sum needs, under secure aggregation")
+      .one_of({"local", "server", "distributed"});
   f.add("clip", clip, "largest norm of a unit's gradient, or of an agent's update").above(0);
   f.add("adaptive", adaptive, "the bound follows a quantile of the norms (Andrew et al. 2021)");
   f.add("quantile", quantile, "of the norms that the bound follows").above(0).below(1);

@@ -106,7 +106,9 @@ struct PrivacyOptions {
   int64_t restart = 0;
   void fields(Fields& f);
   bool agents() const { return unit == "agent"; }
-  bool at_server() const { return agents() && where == "server"; }
+  // Whether noise is in the sums of a server: the server's own, or, distributed, a share of each agent's.
+  bool at_server() const { return agents() && where != "local"; }
+  bool distributed() const { return agents() && where == "distributed"; }
   bool seeded() const { return noise_key == "seed"; }
   bool learners() const { return unit == "task" || unit == "example"; }
   bool on() const { return agents() || learners(); }

@@ -54,7 +54,9 @@ Account::Account(const Experiment& e, std::vector<Span> earlier, int64_t begin)
   if (privacy_.agents()) {
     every_ = e.exchange.options.every;
     turns_ = e.exchange.turns();
-    if (privacy_.at_server() && privacy_.mechanism == "gaussian" && server.sampling == "poisson")
+    // Agents that bring the noise are protected from the server too, which knows who takes part.
+    if (privacy_.at_server() && !privacy_.distributed() && privacy_.mechanism == "gaussian" &&
+        server.sampling == "poisson")
       q_ = server.share;
   } else {
     const auto* family = dynamic_cast<const Accountable*>(e.family.get());
@@ -132,7 +134,9 @@ double Account::epsilon(int64_t rounds) const {
   if (known_.first == n) return known_.second;
   const Spending s = spending(rounds);
   double least = 0;
-  if (s.q == 1) {
+  if (privacy_.distributed()) {
+    least = renyi_bound(rounds);  // of discrete Gaussians that is certain, and the exact figure is not theirs
+  } else if (s.q == 1) {
     least = gaussian_epsilon(std::sqrt(static_cast<double>(s.steps)) / s.sigma, privacy_.delta);
   } else {
     if (!composition_)
@@ -147,7 +151,9 @@ double Account::epsilon(int64_t rounds) const {
 std::string Account::terms() const {
   std::string out =
       fmt::format("one {} ({}), ", unit_name(unit_of(privacy_)), adjacency_words(privacy_.adjacency));
-  out += privacy_.mechanism == "tree" ? "noise of a tree" : "noise in each step";
+  out += privacy_.mechanism == "tree" ? "noise of a tree"
+         : privacy_.distributed()     ? "noise in each sum, a share of it from each agent"
+                                      : "noise in each step";
   return out +
          (privacy_.seeded() ? std::string("; ") + kProtectsNothing : std::string(", drawn by the system"));
 }
@@ -159,6 +165,7 @@ Json Account::summary(int64_t rounds) const {
            {"adjacency", privacy_.adjacency},
            {"sensitivity", sensitivity_},
            {"mechanism", privacy_.mechanism},
+           {"where", privacy_.where},
            {"noise_key", privacy_.noise_key},
            {"protects", !privacy_.seeded()},
            {"delta", privacy_.delta},
@@ -168,7 +175,7 @@ Json Account::summary(int64_t rounds) const {
            {"epsilon", number(stated)},
            {"epsilon_renyi", number(renyi_bound(rounds))},
            {"budget", privacy_.budget}};
-  if (s.steps > 0) {
+  if (s.steps > 0 && !privacy_.distributed()) {
     const double composed = s.q == 1 ? stated : composition_->at(s.steps).upper;
     out["epsilon_composed"] = number(composed);
   }

@@ -7,8 +7,8 @@
 // in every round, q = 1. How far a unit moves a sum is the adjacency's (adjacency.h).
 //
 // One figure is stated, along the run and at its end: the least upper bound that is known. That is the exact
-// one where the mechanism is a Gaussian, and the smaller of the composed one and the Renyi accountant's where
-// it is sampled.
+// one where the mechanism is a Gaussian, the smaller of the composed one and the Renyi accountant's where it
+// is sampled, and the Renyi accountant's where the noise is a sum of discrete Gaussians.
 #pragma once
 
 #include <memory>

@@ -24,7 +24,7 @@ std::string default_adjacency(const Exchange& x, bool fresh) {
   const PrivacyOptions& p = x.privacy;
   if (!p.agents()) return fresh ? "zero-out" : "replace";
   if (!p.at_server()) return "zero-out";
-  if (sampled(x) && x.server.sampling == "fixed") return "replace";
+  if (sampled(x) && x.server.sampling == "fixed" && !p.distributed()) return "replace";
   return by_coins(x) && !x.server.secure && p.mechanism == "gaussian" ? "add-remove" : "zero-out";
 }
 
@@ -43,7 +43,8 @@ std::string adjacency_refused(const Exchange& x, bool fresh, const std::string& 
   if (remove && sampled(x) && x.server.sampling == "turns")
     return "whose turn it is goes by the agents' numbers";
   if (remove && p.mechanism == "tree") return "the account of a tree is of an agent that counts as nothing";
-  if (replace && p.at_server() && sampled(x) && x.server.sampling == "poisson" && p.mechanism == "gaussian")
+  if (replace && p.at_server() && !p.distributed() && sampled(x) && x.server.sampling == "poisson" &&
+      p.mechanism == "gaussian")
     return "there is no account of an agent that is another where each takes part by a coin";
   return "";
 }

@@ -19,6 +19,21 @@ void check_crowd(const Experiment& e, const std::vector<std::vector<int64_t>>& s
       fmt::format("the server's process has {} agent{} of its own, so it may learn sums of {} rows at least",
                   own, own == 1 ? "" : "s", crowd);
   if (n < crowd) throw UserError("processes", found, "start more, or let more agents take part");
+  if (x.privacy.distributed()) {
+    size_t most = 0;
+    for (const auto& share : shares) most = std::max(most, share.size());
+    const int64_t few = secure::Setting::helpers(n);
+    if (static_cast<int64_t>(most) > few)
+      throw UserError(
+          "processes",
+          fmt::format("one of them knows {} agents' shares of the noise, and of {} agents that may "
+                      "be {} at most",
+                      most, n, few),
+          few > 0 ? fmt::format("start {} at least", (n + few - 1) / few) : "let more agents take part");
+    if (x.server.share < 1)
+      throw UserError("server.share", "leaves open how many of those who take part one process has",
+                      "set it to 1, or start one process");
+  }
   // A sum that comes out in one process must come out in several.
   if ((x.server.share < 1 || x.faults.gaps()) && least < crowd)
     throw UserError("server.crowd", found, fmt::format("set it to {}, or start more processes", crowd));

@@ -7,7 +7,8 @@
 
 namespace symma {
 
-// That sums are of enough rows beside those that live with the server. Throws UserError.
+// That sums are of enough rows beside those that live with the server, and that no process knows more shares
+// of distributed noise than its account allows for. Throws UserError.
 void check_crowd(const Experiment&, const std::vector<std::vector<int64_t>>& shares);
 
 // All rows, [N, Q], as the server has just told them to all; NaN where that is not what they are.

@@ -79,7 +79,8 @@ Entry Entry::read(const std::string& text, int64_t places) {
               j.at("there").get<std::vector<bool>>(),
               j.at("rows"),
               j.at("run").get<std::string>(),
-              j.at("lines").get<int64_t>()};
+              j.at("lines").get<int64_t>(),
+              j.at("last").get<int64_t>()};
     if (static_cast<int64_t>(out.there.size()) == places) return out;
   } catch (const Json::exception&) {
   }
@@ -89,7 +90,7 @@ Entry Entry::read(const std::string& text, int64_t places) {
 
 std::string Entry::text() const {
   return Json{{"round", round}, {"exchange", exchange}, {"meeting", meeting}, {"there", there},
-              {"rows", rows},   {"run", run},           {"lines", lines}}
+              {"rows", rows},   {"run", run},           {"lines", lines},     {"last", last}}
       .dump();
 }
 

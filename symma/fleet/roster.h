@@ -29,6 +29,7 @@ struct Entry {
   // Of one in another folder: which run this is, and how many of its lines are written down.
   std::string run = {};
   int64_t lines = 0;
+  int64_t last = 0;  // the last round, of the budget of [privacy] or the file
 
   static Entry read(const std::string& text, int64_t places);  // throws UserError
   std::string text() const;

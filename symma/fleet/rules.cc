@@ -7,6 +7,7 @@
 #include <set>
 
 #include "symma/core/errors.h"
+#include "symma/exchange/discrete_gaussian.h"
 #include "symma/exchange/privacy.h"
 #include "symma/fleet/adjacency.h"
 #include "symma/nn/normalised.h"
@@ -183,11 +184,29 @@ std::vector<Rule> exchange_rules() {
   };
 }
 
+// Why agents cannot draw their shares of the noise in whole numbers of so many bits; "" where they can.
+std::string noise_misfit(E e) {
+  const PrivacyOptions& p = e.sharing.privacy;
+  const secure::FixedPoint numbers{std::min(p.clip, e.sharing.server.range),
+                                   static_cast<int>(e.sharing.server.precision)};
+  const double sigma = p.noise * p.clip / numbers.step();
+  const auto share = [&](int64_t agents) { return static_cast<double>(share_of_noise(sigma, agents)); };
+  if (sigma > 2e9 || share(e.sharing.server.crowd) > static_cast<double>(kMostDiscreteSigma))
+    return fmt::format(
+        "an agent's share of the noise would be {:.3g} steps of {} bits, and 2^28 are the most", sigma,
+        e.sharing.server.precision);
+  if (share(e.fleet.agents) < static_cast<double>(kLeastDiscreteSigma))
+    return fmt::format("an agent's share of the noise would be {:g} steps of {} bits, and {} are the least",
+                       share(e.fleet.agents), e.sharing.server.precision, kLeastDiscreteSigma);
+  return "";
+}
+
 std::vector<Rule> privacy_rules() {
   const auto agents = [](std::function<bool(E)> more) {
     return [more = std::move(more)](E e) { return e.sharing.privacy.agents() && more(e); };
   };
-  const auto by_server = [](E e) { return e.sharing.privacy.where == "server"; };
+  const auto by_server = [](E e) { return e.sharing.privacy.where != "local"; };
+  const auto together = [](E e) { return e.sharing.privacy.distributed(); };
   return {
       talking("agents are protected in their updates", "privacy", "unit",
               agents([](E e) { return !updates(e); }),
@@ -201,8 +220,18 @@ std::vector<Rule> privacy_rules() {
           agents([=](E e) { return by_server(e) && has_rule(e); }),
           [](E e) { return "the server adds noise to a sum, and \"" + rule_name(e) + "\" makes none"; },
           "set aggregator.kind to mean without before, or where to local"),
+      talking(
+          "shares of noise are of secure sums", "privacy", "where",
+          [=](E e) { return together(e) && !secure(e); },
+          say("one agent's share of the noise hides little, and without secure aggregation the server sees "
+              "single messages"),
+          "set server.secure to true, or privacy.where to server or local"),
+      talking(
+          "shares of noise fit the numbers of a secure sum", "server", "precision",
+          [=](E e) { return together(e) && secure(e) && !noise_misfit(e).empty(); }, noise_misfit,
+          "raise it where the noise is too small, lower it where it is too large"),
       talking("a tree is at a server", "privacy", "mechanism", agents([](E e) {
-                return e.sharing.privacy.mechanism == "tree" && !e.sharing.privacy.at_server();
+                return e.sharing.privacy.mechanism == "tree" && e.sharing.privacy.where != "server";
               }),
               say("a tree's noise is in the sums of a server"),
               "set privacy.where to server, or mechanism to gaussian"),

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <chrono>
 #include <filesystem>
 
@@ -14,6 +15,7 @@
 #include "symma/fleet/calendar.h"
 #include "symma/fleet/hidden_rows.h"
 #include "symma/fleet/parcels.h"
+#include "symma/fleet/spent.h"
 #include "symma/transports/addresses.h"
 #include "symma/transports/free_running.h"
 #include "symma/transports/members.h"
@@ -100,8 +102,9 @@ void take_part(Party& party, RunState& run, const Entry& entry, RosterFile& file
 // The agents of one that comes while the fleet is under way: as they were last saved, or what their
 // neighbours are in the mean, or a fresh start.
 RunState come_in(const Experiment& e, const RunOptions& options, Party& party, RosterFile& file,
-                 const TrainHooks& hooks) {
+                 const TrainHooks& hooks, int64_t& last_round) {
   const Entry entry = Entry::read(party.comings()->entry(), party.places());
+  last_round = entry.last;
   if (party.guest()) write_file(in(options, kRunName), entry.run + "\n");
   Json line{{"round", entry.round}, {"exchange", entry.exchange}};
   std::optional<RunState> run = saved_part(e, options, party.agents());
@@ -161,6 +164,17 @@ RunState open_together(const Experiment& e, const RunOptions& options, Party& pa
   if (party.open()) write_file(in(options, kRunName), party.run() + "\n");
   party.tell(each);
   return part_of(e, whole, party.agents());
+}
+
+// The last round, which the first knows: what earlier starts have spent of a budget stands in its folder.
+int64_t last_of_all(Party& party, int64_t mine) {
+  const std::string told =
+      said_by_first(party.tell(std::vector<std::string>(party.places(), std::to_string(mine))));
+  int64_t last = 0;
+  const auto [end, error] = std::from_chars(told.data(), told.data() + told.size(), last);
+  if (error == std::errc() && end == told.data() + told.size() && last >= 0) return last;
+  throw UserError("processes", "what the first one says of the last round makes no sense",
+                  "is it of the same version?");
 }
 
 // What each process makes of the first's answer at a row of the log.
@@ -330,9 +344,10 @@ void check_together(const Experiment& e, const RunOptions& options, bool open) {
   if (open && e.exchange.server.secure)
     throw UserError("server.secure", "cannot be in a fleet that others join",
                     "set it to false, or start a fleet whose processes are all there from the beginning");
-  if (e.exchange.privacy.on() && !e.exchange.privacy.seeded())
-    no("what noise of the system spends is counted in one process so far",
-       "start one, or set privacy.noise_key to seed, which protects nothing");
+  if (e.exchange.privacy.on() && !e.exchange.privacy.seeded() && !e.exchange.privacy.distributed())
+    no("what noise of the system spends is counted over them only where each agent brings its share of it",
+       "start one, set privacy.where to distributed, or set privacy.noise_key to seed, which protects "
+       "nothing");
   if (options.device != "cpu") no("they are on the processor", "start one, or leave out --device");
 }
 
@@ -348,9 +363,15 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
                     RunState& run) {
   const bool first = party.first(), late = party.comings() != nullptr && !party.comings()->entry().empty();
   if (!late) run = open_together(e, options, party);
+  const bool noisy = e.exchange.privacy.on() && !e.exchange.privacy.seeded();
+  std::optional<SpentFile> spent;
+  if (noisy && first) spent.emplace(in(options, "spent.txt"), run.round);
+  const Account account = spent ? Account(e, spent->earlier(), run.round) : Account(e);
+  int64_t last_round = 0;
+  if (!late) last_round = last_of_all(party, first ? account.last_round(e.fleet.rounds) : 0);
   RosterFile roster(options, party.place(), party.guest());
   GuestBook guests(options, party.shares());
-  if (late) run = come_in(e, options, party, roster, hooks);
+  if (late) run = come_in(e, options, party, roster, hooks, last_round);
   std::optional<FreeRunning> free;
   if (party.staleness() > 0)
     free.emplace(party.letters(), dynamic_cast<Newest&>(party.letters()), party.staleness());
@@ -373,8 +394,6 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
   const int64_t begun = run.round;
   const auto start = Stopwatch::now();
   const double before = run.seconds;
-  const Account account(e);
-  const int64_t last_round = account.last_round(e.fleet.rounds);
   const Calendar calendar(e, last_round);
   double score = std::nan(""), loss = std::nan("");
   std::vector<std::string> files(party.places());
@@ -385,6 +404,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
   // All stop at one row of the log. Who gives up a round leaves the others without it.
   const Steadfast until_then;
   while (run.round < last_round && !stopped) {
+    if (spent) spent->begin(run.round);
     run_round(e, run, &letters);
     const bool log = calendar.logs(run.round), save = calendar.saves(run.round),
                judged = log && calendar.judges(run.round);
@@ -448,7 +468,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
                           : e.exchange.server.secure ? rows_to_begin_with(run, party.shares()[p].size())
                                                      : overview->beside(p);
         const Entry entry{run.round, run.exchange.rounds, party.meetings(), answer->there,
-                          rows,      party.run(),         guests.lines(p)};
+                          rows,      party.run(),         guests.lines(p),  last_round};
         guests.told(p, entry.rows);
         party.comings()->let_in(p, entry.text());
       }

@@ -27,7 +27,7 @@ namespace symma {
 namespace {
 
 // The faults that were there.
-enum class Fault { kNone, kRawCount, kFixedSample, kUnitsComeAgain, kRounding, kSeededNoise };
+enum class Fault { kNone, kRawCount, kFixedSample, kUnitsComeAgain, kRounding, kSeededNoise, kAllShares };
 
 struct File {
   Json sections;
@@ -150,6 +150,67 @@ Tensor rows(int64_t n, double others, double last) {
   return out;
 }
 
+// Of sums that carry discrete Gaussians: `agents` of them of deviation `sigma` each, over `steps` sums of one
+// coordinate that a unit moves by `moved`. The sum of all these sums tells the two apart, and its
+// distributions are known exactly: the least epsilon at which P - e^epsilon Q is within delta.
+double certain_of_discrete(double sigma, int64_t agents, int64_t moved, int64_t steps, double delta) {
+  const int64_t n = agents * steps, shift = moved * steps;
+  const double wide = sigma * std::sqrt(static_cast<double>(n));
+  const auto reach = static_cast<int64_t>(13 * wide) + 1, least = 2 * reach + shift + 1;
+  int64_t size = 1;
+  while (size < least) size *= 2;
+  // One of them, around zero; n of them by its spectrum.
+  Tensor one = at::zeros({size}, at::kDouble);
+  double* p = one.data_ptr<double>();
+  const auto tail = std::min<int64_t>(static_cast<int64_t>(13 * sigma) + 1, size / 2 - 1);
+  for (int64_t x = -tail; x <= tail; ++x) {
+    const double z = static_cast<double>(x) / sigma;
+    p[x < 0 ? x + size : x] = std::exp(-z * z / 2);
+  }
+  one /= one.sum();
+  const Tensor sum = at::fft_irfft(at::fft_rfft(one).pow(static_cast<double>(n)), size).contiguous();
+  const double* s = sum.data_ptr<double>();
+  const auto chance = [&](int64_t x) {
+    return x < -reach || x > reach ? 0 : std::max(0., s[x < 0 ? x + size : x] - 1e-17);
+  };
+  const auto delta_at = [&](double epsilon) {
+    double out = 0;
+    for (int64_t x = -reach; x <= reach + shift; ++x)
+      out += std::max(0., chance(x - shift) - std::exp(epsilon) * (s[((x % size) + size) % size] + 1e-17));
+    return out;
+  };
+  double low = 0, high = 1;
+  if (delta_at(0) <= delta) return 0;
+  while (delta_at(high) > delta && high < 1e3) high *= 2;
+  for (int k = 0; k < 40; ++k) {
+    const double mid = (low + high) / 2;
+    (delta_at(mid) > delta ? low : high) = mid;
+  }
+  return low;
+}
+
+// The agents' shares of the noise in a sum of as few as may be, less those of agents that help the server.
+double certain_of_shares(const File& f, Fault fault) {
+  const Experiment e = fleet(f.sections);
+  const int64_t n = f.agents, sure = n - (2 * n + 2) / 3 + 1;
+  const double range = std::min(f.clip, e.exchange.server.range),
+               top = std::ldexp(1., static_cast<int>(e.exchange.server.precision) - 1) - 1;
+  // What the mechanism draws, seen in a sum of all of them whose rows are zero.
+  const Experiment seeded = fleet(with(f.sections, "privacy", "noise_key", "seed"));
+  const Tensor none = at::zeros({n, 4000}, at::kDouble);
+  const double seen =
+      release(seeded, none, 3).sum.std().item<double>() / (range / top) / std::sqrt(static_cast<double>(n));
+  const double counted = f.noise * f.clip / (range / top) / std::sqrt(static_cast<double>(sure));
+  EXPECT_NEAR(seen / std::ceil(counted), 1, .12) << f.sections.dump();
+  // With the fault, shares that make up the noise if all are there and none helps.
+  const double sigma = std::ceil(fault == Fault::kAllShares
+                                     ? counted * std::sqrt(static_cast<double>(sure) / static_cast<double>(n))
+                                     : counted);
+  const auto moved =
+      static_cast<int64_t>(f.clip / (range / top)) * (e.exchange.privacy.adjacency == "replace" ? 2 : 1);
+  return certain_of_discrete(sigma, sure, moved, f.exchanges, f.delta);
+}
+
 double certain(const File& f, Fault fault) {
   const double big = 50 * f.clip;
   const Experiment e = fleet(f.sections);
@@ -157,6 +218,7 @@ double certain(const File& f, Fault fault) {
   const PrivacyOptions& p = x.privacy;
   const int64_t n = f.agents, t = f.exchanges;
   if (p.agents() && fault == Fault::kSeededNoise) return noise_is_known(f.sections) ? INFINITY : 0;
+  if (p.distributed()) return certain_of_shares(f, fault);
   if (p.learners()) {
     const double mu = moved_in_learner(f, f.kind == "again" || p.adjacency == "replace");
     if (f.kind != "again") return certain_gaussian(mu, f.delta);
@@ -298,7 +360,7 @@ File drawn(uint64_t seed) {
   const int64_t agents = 3 + d.below(20), t = 1 + static_cast<int64_t>(among(1, 300));
   const double noise = among(.7, 12), share = d.uniform(.2, .95);
   Json p{{"delta", std::pow(10., -3 - static_cast<double>(d.below(4)))}, {"clip", among(.01, 10)}};
-  switch (seed % 12) {
+  switch (seed % 13) {
     case 0:
       return at_server(p, Json::object(), agents, t, noise);
     case 1:
@@ -319,6 +381,13 @@ File drawn(uint64_t seed) {
                        1 + t % 24, noise);
     case 8:
       return at_server(p, {{"secure", true}, {"precision", 2 + d.below(30)}}, agents, t, noise);
+    case 12: {
+      // So few bits that whole numbers are seen to be whole.
+      p["where"] = "distributed", p["adjacency"] = d.uniform() < .5 ? "zero-out" : "replace";
+      const double least = 4 * std::sqrt(static_cast<double>(agents)) / noise;
+      const int64_t bits = 2 + static_cast<int64_t>(std::ceil(std::log2(least + 1)));
+      return at_server(p, {{"secure", true}, {"precision", bits + d.below(4)}}, agents, t, noise);
+    }
     case 9:
       p["where"] = "local", p["adjacency"] = d.uniform() < .5 ? "zero-out" : "replace";
       return at_server(p, Json::object(), agents, t, noise);
@@ -397,6 +466,16 @@ TEST(Guard, FindsRoundingThatMakesUpdatesLonger) {
   const double stated = printed(fleet(f.sections), 10);
   EXPECT_LE(certain(f, Fault::kNone), stated);
   EXPECT_GT(certain(f, Fault::kRounding), stated);
+}
+
+TEST(Guard, FindsSharesOfNoiseThatCountOnEverybody) {
+  for (const int64_t agents : {6, 15}) {
+    const File f = at_server({{"where", "distributed"}}, {{"secure", true}, {"precision", 8}}, agents, 10, 8);
+    const double stated = printed(fleet(f.sections), 10);
+    EXPECT_LE(certain(f, Fault::kNone), stated);
+    EXPECT_GT(certain(f, Fault::kNone), .8 * stated);
+    EXPECT_GT(certain(f, Fault::kAllShares), stated);
+  }
 }
 
 TEST(Guard, FindsNoiseThatFollowsFromTheSeed) {

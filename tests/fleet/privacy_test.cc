@@ -119,6 +119,56 @@ TEST(AgentPrivacy, AtTheServerIsTheClippedSumWithItsNoise) {
   EXPECT_NEAR((b.row - expected).std().item<double>(), 2.0 * 3.0 / 5, 0.02);
 }
 
+// Each agent's share of the noise, three of five of which must do: all five there make more of it.
+TEST(AgentPrivacy, DistributedNoiseIsInTheSumBeforeTheServerSeesIt) {
+  const Tensor updates = normal(Rng(1), {5, 20000}, at::kDouble);
+  Json privacy{{"unit", "agent"}, {"where", "distributed"}, {"clip", 3.0}, {"noise", 2.0}};
+  const Json secure{{"secure", true}};
+  const Tensor expected = (updates * (3.0 / updates.norm(2, 1, true))).mean(0);
+  // 5 agents: 4 are there at least, 2 of whom may help the server.
+  const double one = 2.0 * 3.0 / std::sqrt(2.);
+  for (const char* key : {"system", "seed"}) {
+    privacy["noise_key"] = key;
+    const auto all = once({{"exchange", kStar}, {"server", secure}, {"privacy", privacy}}, updates);
+    EXPECT_NEAR((all.row - expected).std().item<double>(), one * std::sqrt(5.) / 5, 0.04) << key;
+  }
+  // What the server learns is that sum and no other: the same once it is asked of the protocol itself.
+  const Experiment e = fleet({{"exchange", kStar}, {"server", secure}, {"privacy", privacy}});
+  ExchangeState s = exchange_start(e.exchange, at::zeros_like(updates));
+  const std::vector<int64_t> who{0, 1, 2, 3, 4};
+  const Tensor rows = at::zeros({5, 20000}, at::kDouble);
+  const SecureSum four =
+      secure_sum(e.exchange, s, rows, who, {true, true, false, true, true}, Rng(3), nullptr);
+  EXPECT_EQ(four.of, 4);
+  EXPECT_NEAR(four.sum.std().item<double>(), one * 2, 0.04);
+  const SecureSum again =
+      secure_sum(e.exchange, s, rows, who, {true, true, false, true, true}, Rng(4), nullptr);
+  EXPECT_GT(apart(four.sum, again.sum), 1);
+}
+
+// The sum must not wrap however much noise there is.
+TEST(AgentPrivacy, DistributedNoiseHasRoomInTheSum) {
+  for (const double noise : {0.3, 30., 3000.})
+    for (const int64_t precision : {4, 9, 16}) {
+      const Json sections{
+          {"exchange", kStar},
+          {"server", {{"secure", true}, {"precision", precision}}},
+          {"privacy",
+           {{"unit", "agent"}, {"where", "distributed"}, {"noise", noise}, {"noise_key", "seed"}}}};
+      if (precision == 4 && noise < 1) {
+        EXPECT_THROW(fleet(sections), UserError);  // fewer than four steps
+        continue;
+      }
+      const Tensor updates = at::full({5, 4000}, 1 / std::sqrt(4000.), at::kDouble);
+      const auto a = once(sections, updates);
+      // All five: more than what three of them must bring.
+      const double sd = a.row.std().item<double>() * 5;
+      EXPECT_NEAR(sd / (noise * std::sqrt(5. / 2)), 1, precision == 4 ? .1 : .06)
+          << noise << " " << precision;
+      EXPECT_LT(a.row.abs().max().item<double>() * 5, 7 * sd);
+    }
+}
+
 TEST(AgentPrivacy, LocalNoiseIsInEachMessage) {
   const Tensor updates =
       normal(Rng(1), {5, 20000}, at::kDouble) * 1e-3;  // norms of about 0.14: within the bound
@@ -221,6 +271,15 @@ TEST(Account, IsTheFigureForWhatTheRunDoes) {
   EXPECT_EQ(spent(local, 2), 0);
   local["privacy"]["adjacency"] = "replace";
   EXPECT_NEAR(spent(local, 20), gaussian(0.75, 6), 1e-9);
+  // Agents that bring the noise are protected from a server that knows who takes part: no coins count. The
+  // Renyi accountant's figure, which holds for discrete Gaussians.
+  Json shared = agent(0.8, "poisson");
+  shared["privacy"]["where"] = "distributed", shared["server"]["secure"] = true;
+  const Spending six{1.5, 1, 6};
+  EXPECT_NEAR(spent(shared, 20), renyi_epsilon({&six, 1}, 1e-5), 1e-9);
+  shared["privacy"]["adjacency"] = "replace";
+  const Spending twice{0.75, 1, 6};
+  EXPECT_NEAR(spent(shared, 20), renyi_epsilon({&twice, 1}, 1e-5), 1e-9);
   // Sinusoids are drawn anew, so a task is used once. (The Renyi accountant says 4.7285.)
   EXPECT_NEAR(spent({{"privacy", {{"unit", "task"}, {"noise", 1.0}}}}, 20), 4.377178, 1e-5);
   EXPECT_NEAR(Account(fleet({{"privacy", {{"unit", "task"}, {"noise", 1.0}}}})).renyi_bound(20), 4.728507,
@@ -245,6 +304,7 @@ TEST(Account, NamesWhatItTellsApart) {
   EXPECT_EQ(told(at_server({}, {{"share", 0.5}, {"sampling", "fixed"}})), "replace");
   EXPECT_EQ(told(at_server({}, {{"share", 0.5}, {"sampling", "turns"}})), "zero-out");
   EXPECT_EQ(told(at_server({}, {{"secure", true}})), "zero-out");
+  EXPECT_EQ(told(at_server({{"where", "distributed"}}, {{"secure", true}})), "zero-out");
   EXPECT_EQ(told(at_server({{"mechanism", "tree"}})), "zero-out");
   EXPECT_EQ(told(at_server({{"where", "local"}})), "zero-out");
   EXPECT_EQ(told({{"privacy", {{"unit", "task"}}}}), "zero-out");

@@ -12,6 +12,7 @@
 #include "fleet/ways.h"
 #include "symma/core/parallel.h"
 #include "symma/core/record.h"
+#include "symma/exchange/privacy.h"
 #include "symma/fleet/blocks.h"
 #include "symma/fleet/roster.h"
 #include "symma/fleet/together.h"
@@ -461,6 +462,58 @@ TEST(Program, KilledAsAWholeIsGoneOnWithByAnotherNumber) {
   words.insert(words.end(), longer.begin(), longer.end());
   program::run_well(words, at.path());
   expect_same_run(at, "unbroken", "run");
+}
+
+// Agents of different processes bring the noise of the sum together, from the system; what is spent is
+// counted over a kill, and nobody knows more shares than are allowed for.
+TEST(Program, BringsTheNoiseOfASumTogether) {
+  program::TempDir at;
+  program::spill(at / "fleet.toml", kFleet);
+  program::Words words{
+      "--set", "exchange.topology=star", "--set", "exchange.payload=updates",  "--set", "server.secure=true",
+      "--set", "privacy.unit=agent",     "--set", "privacy.where=distributed", "--set", "privacy.noise=9",
+      "--set", "log_every=10",           "--set", "eval.every=100000000"};
+  const auto train = [&](const program::Words& more) {
+    program::Words all{"train", "fleet.toml"};
+    all.insert(all.end(), words.begin(), words.end());
+    all.insert(all.end(), more.begin(), more.end());
+    return program::run(all, at.path());
+  };
+  const auto refused = train({"--processes", "3", "--out", "no"});
+  program::expect_refusal(refused, {"2 agents' shares of the noise", "start 6 at least"});
+  EXPECT_FALSE(fs::exists(at / "no"));
+
+  const program::Words six{"--processes", "6", "--out", "run", "--set", "rounds=40"};
+  const auto done = train(six);
+  ASSERT_EQ(done.code, 0) << done.err;
+  EXPECT_TRUE(program::holds(done.err, "a share of it from each agent, drawn by the system")) << done.err;
+  const Json summary = read_json(at / "run/summary.json");
+  EXPECT_EQ(summary["privacy"]["steps"], 40);
+  EXPECT_EQ(summary["privacy"]["protects"], true);
+  const Spending spent{9, 1, 40};
+  EXPECT_NEAR(summary["privacy"]["epsilon"].get<double>(), renyi_epsilon({&spent, 1}, 1e-5), 1e-9);
+  // Another run has other noise, and is not played again.
+  ASSERT_EQ(train({"--processes", "6", "--out", "other", "--set", "rounds=40"}).code, 0);
+  EXPECT_NE(program::slurp(at / "run/checkpoint.safetensors"),
+            program::slurp(at / "other/checkpoint.safetensors"));
+  program::expect_refusal(program::run({"replay", "run"}, at.path()), {"drew its noise from the system"});
+
+  // Rounds that are played again count again, and a budget is kept to by all alike.
+  program::Words more = words;
+  more.insert(more.end(), {"--set", kNever, "--set", "privacy.budget=40", "--set", "checkpoint_every=20"});
+  {
+    const Launched fleet(at, "killed", 6, more);
+    for (const auto& p : fleet.all) p->send(SIGKILL);
+  }
+  const auto lines = program::lines(program::slurp(at / "killed/spent.txt"));
+  ASSERT_EQ(lines.size(), 1u);
+  const auto again = program::run({"train", "--resume", "--out", "killed", "--processes", "6"}, at.path());
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(program::lines(program::slurp(at / "killed/spent.txt")).size(), 2u);
+  const Json after = read_json(at / "killed/summary.json");
+  EXPECT_LE(after["privacy"]["epsilon"], 40);
+  EXPECT_GT(after["privacy"]["epsilon"], 39);
+  EXPECT_GE(after["privacy"]["steps"], after["rounds"]);
 }
 
 TEST(Program, RefusesMoreProcessesThanAgentsAndWhatTheyCannotDo) {

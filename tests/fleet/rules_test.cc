@@ -78,6 +78,11 @@ const std::map<std::string, std::string>& broken() {
       {"a server's noise needs a server", kUpdates + "[privacy]\nunit = \"agent\"\nwhere = \"server\"\n"},
       {"a server's noise is added to a sum",
        kStarUpdates + "[aggregator]\nkind = \"median\"\n[privacy]\nunit = \"agent\"\nwhere = \"server\"\n"},
+      {"shares of noise are of secure sums",
+       kStarUpdates + "[privacy]\nunit = \"agent\"\nwhere = \"distributed\"\n"},
+      {"shares of noise fit the numbers of a secure sum",
+       kStarUpdates + "[server]\nsecure = true\nprecision = 40\n[privacy]\nunit = \"agent\"\nwhere = "
+                      "\"distributed\"\n"},
       {"only a server sees norms", kUpdates + "[privacy]\nunit = \"agent\"\nadaptive = true\n"},
       {"bounds follow norms of agents alone", kRing + "[privacy]\nadaptive = true\n"},
       {"a tree is at a server", kUpdates + "[privacy]\nunit = \"agent\"\nmechanism = \"tree\"\n"},

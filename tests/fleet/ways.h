@@ -42,6 +42,9 @@ inline std::vector<Json> every_way() {
        {"", R"(, "faults": {"lost": 0.2, "late": 0.3, "doubled": 0.2, "reordered": 0.5, "cut": 0.2})"})
     add(std::string(R"("exchange": {"topology": "ring", "strategy": "push-sum"})") + more);
   add(graphs[3] + R"(, "server": {"secure": true}, "faults": {"lost": 0.1})");
+  add(graphs[3] +
+      R"(, "server": {"secure": true}, "privacy": {"unit": "agent", "where": "distributed", "clip": 0.1,
+                      "noise_key": "seed"})");
   for (const char* optimizer : {"sgd", "adam", "yogi", "adagrad"})
     add(graphs[3] +
         fmt::format(R"(, "server": {{"optimizer": "{}", "share": 0.6, "sampling": "fixed"}})", optimizer));
