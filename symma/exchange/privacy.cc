@@ -393,7 +393,8 @@ double AdaptiveClipping::next(double bound, int64_t whole, int64_t counted, doub
   const double noise = count_sigma * source.split("count").normal({1}).item<double>();
   const double centred = static_cast<double>(whole) - static_cast<double>(counted) / 2;
   const double share = (centred + noise) / expected + 0.5;
-  return bound * std::exp(-rate * (share - quantile));
+  // Updates may all be nothing, or without bound, for as long as a run lasts.
+  return std::clamp(bound * std::exp(-rate * (share - quantile)), 1e-30, 1e30);
 }
 
 double AdaptiveClipping::sum_sigma(double sigma, const std::string& place) const {

@@ -8,6 +8,7 @@
 // Privacy at the server: clipped updates are summed, noise is added to the sum, and the expected number of
 // agents divides it (McMahan et al. 2018, arXiv:1710.06963).
 #include <algorithm>
+#include <cmath>
 
 #include "symma/exchange/gossip.h"
 #include "symma/exchange/messages.h"
@@ -137,7 +138,11 @@ Tensor answer_heard(const Exchange& x, ExchangeState& s, int64_t columns, Transp
   Tensor known = s.receiver.known;
   if (known.defined()) s.receiver.known = known = known.clone();
   const Heard h = hear(x, s, Letter::Kind::kAnswer, s.reach->halo, columns, known, elsewhere)[0];
-  if (h.row.defined() && x.privacy.agents()) s.clip = h.content.clip;
+  if (h.row.defined() && x.privacy.agents()) {
+    const double bound = h.content.clip;
+    if (!(bound > 0 && std::isfinite(bound))) return {};  // no server of ours says that
+    s.clip = bound;
+  }
   return h.row;
 }
 

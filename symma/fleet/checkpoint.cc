@@ -295,6 +295,10 @@ RunState run_of(const Experiment& experiment, RunState run, const Safetensors& f
       exchanged[name.substr(of_exchange.size())] = t;
   }
   check_late(run.exchange, exchanged, width, doubt);
+  if (const auto clip = exchanged.find("clip"); clip != exchanged.end()) {
+    const auto bound = clip->second.item<double>();
+    if (!(bound > 0 && std::isfinite(bound))) doubt.fail("tensor \"exchange.clip\" is no bound");
+  }
   doubt.counts("counters", counters);
   doubt.counts("ledger.bits", bits, std::numeric_limits<int64_t>::max());
   doubt.counts("seconds", seconds);

@@ -41,7 +41,8 @@ class Crafted : public BadInput {
     Words all{"run/checkpoint.safetensors"};
     all.insert(all.end(), words.begin(), words.end());
     if (eval) expect_refusal(run({"eval", "run", "--set", "eval.tasks=2"}, at.path()), all);
-    expect_refusal(run({"train", "--resume", "--out", "run", "--set", "rounds=50"}, at.path()), all, true);
+    expect_refusal(run({"train", "--resume", "--quiet", "--out", "run", "--set", "rounds=50"}, at.path()),
+                   all);
     EXPECT_EQ(slurp(at / "run/checkpoint.safetensors"), checkpoint);
   }
   // Each tensor of the checkpoint whose name begins so, left out, and in another shape.
@@ -136,6 +137,20 @@ TEST_F(Crafted, MessagesUnderWay) {
       parts.set<int64_t>("exchange.late.message", value, place);
       expect_refused(parts.bytes(), {"exchange.late.message"}, false);
     }
+  }
+}
+
+// A bound of nothing was an internal error once a row was clipped to it.
+TEST_F(Crafted, TheBoundOfUpdates) {
+  train(
+      "agents = 3\nrounds = 2\ntasks = 1\n[task]\nkind = \"sinusoid\"\n[model]\nhidden = "
+      "[4]\n[exchange]\ntopology "
+      "= \"star\"\npayload = \"updates\"\n[privacy]\nunit = \"agent\"\nwhere = \"server\"\n" +
+      kEval);
+  for (const double bound : {0., -1., std::nan(""), HUGE_VAL}) {
+    Parts parts = Parts::of(whole);
+    parts.set<double>("exchange.clip", bound);
+    expect_refused(parts.bytes(), {"exchange.clip"}, false);
   }
 }
 

@@ -188,6 +188,41 @@ TEST(AgentPrivacy, TheAdaptiveBoundFindsItsQuantile) {
   EXPECT_NEAR(s.clip, 1, 0.2);
 }
 
+// Where no update ever moves the bound must not vanish.
+TEST(AgentPrivacy, TheAdaptiveBoundStaysABound) {
+  const AdaptiveClipping fast{.quantile = 0.5, .rate = 100};
+  const Noise noise = Noise::of_seed(Rng(1));
+  double low = 1, high = 1;
+  for (int k = 0; k < 60; ++k) {
+    low = fast.next(low, 1000, 1000, 1000, noise);
+    high = fast.next(high, 0, 1000, 1000, noise);
+  }
+  EXPECT_GT(low, 0);
+  EXPECT_TRUE(std::isfinite(high));
+}
+
+// What another process says of it may be anything.
+TEST(AgentPrivacy, ABoundThatIsNoneIsNotHeard) {
+  const Experiment e = fleet({{"exchange", kStar}, {"privacy", {{"unit", "agent"}, {"where", "server"}}}});
+  struct Says final : Transport {
+    Roster roster() override { return {}; }
+    void send(Letter) override {}
+    Post collect(Letter::Kind kind, int64_t round, std::span<const int64_t> from) override {
+      return {{{from[0], {}, round, kind, bytes}}, {}};
+    }
+    Bytes bytes;
+  } says;
+  const ExchangeState whole = exchange_start(e.exchange, at::zeros({5, 3}, at::kDouble));
+  for (const double bound : {0.5, 0., -1., std::nan(""), HUGE_VAL}) {
+    ExchangeState s = part_of(e.exchange, whole, {3, 4});
+    const Tensor row = at::full({3}, 7, at::kDouble);
+    says.bytes = pack({.form = Form::kWhole, .clip = bound, .row = row}, s.type);
+    const Tensor after = exchange(e.exchange, s, at::zeros({2, 3}, at::kDouble), Rng(1), &says);
+    EXPECT_EQ(s.clip, bound == 0.5 ? 0.5 : 1.0) << bound;
+    EXPECT_EQ(after[0][0].item<double>(), bound == 0.5 ? 7 : 0) << bound;
+  }
+}
+
 TEST(TaskPrivacy, ClipsEachTaskAndAddsNoiseToTheSum) {
   const Experiment e = fleet({});
   State state = e.learner->init(split_keys(Rng(1), "agent", 2), at::kFloat);
