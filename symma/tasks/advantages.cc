@@ -44,6 +44,14 @@ Tensor standardised(const Tensor& advantage, const Tensor& alive) {
   return apart / ((apart.square().sum({1, 2}, true) / steps).sqrt() + 1e-8);
 }
 
+Tensor clipped_surrogate(const Tensor& log_p, const Tensor& drawn, const Tensor& advantage,
+                         const Tensor& alive, double clip) {
+  const auto type = log_p.scalar_type();
+  const Tensor there = alive.to(type), a = advantage.to(type);
+  const Tensor q = ((log_p - drawn.to(type)) * there).exp();
+  return -mean_over_steps(at::minimum(q * a, q.clamp(1 - clip, 1 + clip) * a), there);
+}
+
 Tensor mean_over_steps(const Tensor& x, const Tensor& alive) {
   return (x * alive).sum({1, 2}) / alive.sum({1, 2}).clamp_min(1);
 }

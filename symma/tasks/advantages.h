@@ -30,6 +30,11 @@ Tensor policy_surrogate(const Tensor& log_p /*[R,E,T]*/, const Tensor& drawn /*[
                         const Tensor& advantage /*[R,E,T]*/, const Tensor& alive /*[R,E,T]*/,
                         bool low_variance);
 
+// The clipped objective (Schulman et al. 2017, arXiv:1707.06347): minus the mean of min(q_t A_t, clip(q_t, 1
+// - clip, 1 + clip) A_t), [R].
+Tensor clipped_surrogate(const Tensor& log_p /*[R,E,T]*/, const Tensor& drawn /*[R,E,T]*/,
+                         const Tensor& advantage /*[R,E,T]*/, const Tensor& alive /*[R,E,T]*/, double clip);
+
 // The mean over the steps that a row took: [R].
 Tensor mean_over_steps(const Tensor& x /*[R,E,T]*/, const Tensor& alive /*[R,E,T]*/);
 

@@ -69,26 +69,44 @@ TEST_P(EveryStudy, TheKernelIsAutograd) {
   EXPECT_LE(apart(y.apart, x.apart), 1e-11);
   // What was kept for one product does not change with another.
   EXPECT_TRUE(fast->hessian(p.v).equal(fast->hessian(p.v)));
+  EXPECT_LE(apart(fast->hold(before), slow->hold(before)), 1e-11);
+  // Ratios are beside 1 by so much that some are cut, and some are not; of a policy that hardly deviates all
+  // are cut.
+  const bool sharp = GetParam().h < 1e-6;
+  const Tensor far = p.rows + (sharp ? 1e-6 : 0.05) * p.v;
+  for (const double clip : {0.02, 0.3}) {
+    const Gradients c = study_by_autograd(p.tasks(), far, p.lesson, false, clip)->gradient(),
+                    d = study_by_kernel(p.tasks(), far, p.lesson, false, clip)->gradient(),
+                    whole = study_by_autograd(p.tasks(), far, p.lesson, false, 1e9)->gradient();
+    EXPECT_LE((d.loss - c.loss).abs().max().item<double>(), 1e-11 * (1 + c.loss.abs().max().item<double>()));
+    EXPECT_LE((d.grad - c.grad).abs().max().item<double>(), 1e-10 * (1 + c.grad.abs().max().item<double>()));
+    if (clip < 0.1) {
+      EXPECT_GT(apart(c.grad, whole.grad), 1e-3);
+    }
+  }
 }
 
 TEST_P(EveryStudy, DerivativesAreThoseOfFiniteDifferences) {
   const Played p = played(GetParam());
   for (const auto way : {study_by_autograd, study_by_kernel}) {
-    const auto here = way(p.tasks(), p.rows, p.lesson, true);
+    const auto here = way(p.tasks(), p.rows, p.lesson, true, 0);
     const Gradients g = here->gradient();
     const Tensor before = here->outputs(), hv = here->hessian(p.v), fv = here->metric(p.v);
     const double h = GetParam().h;
-    const auto up = way(p.tasks(), p.rows + h * p.v, p.lesson, false),
-               down = way(p.tasks(), p.rows - h * p.v, p.lesson, false);
+    const auto up = way(p.tasks(), p.rows + h * p.v, p.lesson, false, 0),
+               down = way(p.tasks(), p.rows - h * p.v, p.lesson, false, 0);
     const Gradients gu = up->gradient(), gd = down->gradient();
     EXPECT_LE(apart((g.grad * p.v).sum(1), (gu.loss - gd.loss) / (2 * h)), 1e-5);
     EXPECT_LE(apart(hv, (gu.grad - gd.grad) / (2 * h)), 1e-4);
     // The divergence is v^T F v h^2 / 2 for small h.
     const double step = 1e-3;
-    const Tensor near = way(p.tasks(), p.rows + step * p.v, p.lesson, false)->judge(before).apart +
-                        way(p.tasks(), p.rows - step * p.v, p.lesson, false)->judge(before).apart;
+    const Tensor near = way(p.tasks(), p.rows + step * p.v, p.lesson, false, 0)->judge(before).apart +
+                        way(p.tasks(), p.rows - step * p.v, p.lesson, false, 0)->judge(before).apart;
     EXPECT_LE(apart((fv * p.v).sum(1), near / (step * step)), 2e-2);
     EXPECT_LE(here->judge(before).apart.abs().max().item<double>(), 1e-14);
+    const Tensor other = p.tasks().outputs(p.rows - 0.1 * p.v, p.lesson);
+    const Tensor pulled = (up->judge(other).apart - down->judge(other).apart) / (2 * h);
+    EXPECT_LE(apart((here->hold(other) * p.v).sum(1), pulled), 1e-4);
   }
 }
 

@@ -110,7 +110,6 @@ class MamlTrpo : public MetaPolicy {
     return out;
   }
 
-  using Way = std::vector<std::unique_ptr<Study>>;
   struct Local {
     Tensor before;                 // what phi_K says, at every step of the query episodes
     Way way;                       // the journey's, by the episodes that the metric is estimated from
@@ -142,16 +141,6 @@ class MamlTrpo : public MetaPolicy {
       if (t->defined()) *t = t->narrow(1, 0, some);
     }
     return l;
-  }
-
-  // J v and J^T v.
-  Tensor forth(const Way& way, Tensor v /*[b,P]*/) const {
-    for (const auto& s : way) v = v - inner_lr() * s->hessian(v);
-    return v;
-  }
-  Tensor back(const Way& way, Tensor v /*[b,P]*/) const {
-    for (size_t k = way.size(); k-- > 0;) v = v - inner_lr() * way[k]->hessian(v);
-    return v;
   }
 
   // The step of length max_kl: x with F x = g, scaled. Every agent's conjugate gradients run side by side.

@@ -56,14 +56,14 @@ Tensor MetaPolicy::again(const Journey& j, const Tensor& rows) const {
   return phi;
 }
 
-Tensor MetaPolicy::again_with_graph(const Journey& j, const Tensor& rows, std::vector<Tensor>& said) const {
-  Tensor phi = rows;
-  for (const auto& lesson : j.support) {
-    said.push_back(j.tasks().outputs(phi, lesson));
-    const Tensor loss = j.tasks().surrogate(ControlBatch::log_p(said.back(), lesson), lesson);
-    phi = phi - o_.inner_lr * row_gradient(loss, phi, true);
-  }
-  return phi;
+Tensor MetaPolicy::forth(const Way& way, Tensor v) const {
+  for (const auto& s : way) v = v - o_.inner_lr * s->hessian(v);
+  return v;
+}
+
+Tensor MetaPolicy::back(const Way& way, Tensor v) const {
+  for (size_t k = way.size(); k-- > 0;) v = v - o_.inner_lr * way[k]->hessian(v);
+  return v;
 }
 
 Scores MetaPolicy::returns(const std::vector<Journey>& journeys, int64_t agents) {

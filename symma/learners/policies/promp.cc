@@ -10,7 +10,6 @@
 #include "symma/learners/policies/meta_policy.h"
 #include "symma/learners/rows.h"
 #include "symma/learners/teams/teams.h"
-#include "symma/tasks/advantages.h"
 
 namespace symma {
 namespace {
@@ -47,22 +46,28 @@ class Promp : public MetaPolicy {
  private:
   Scores update(State& state, const TaskBatch& batch, Rng rng) const {
     const int64_t n = state.size(), b = batch.size();
-    std::vector<Journey> journeys = travel(state, batch, false, rng);
+    std::vector<Journey> journeys = travel(state, batch, true, rng);
     std::vector<std::vector<Tensor>> before(journeys.size());  // outputs on the way, when they were played
     const Tensor grad = at::empty({b, state.theta.size(1)}, state.theta.options());
     for (int64_t epoch = 0; epoch < o_.epochs; ++epoch) {
       const Tensor rows = hand_out(state.theta, b);
       visit(journeys, [&](Journey& j, int64_t begin, int64_t end) {
-        const Tensor start = leaf(rows.slice(0, begin, end));
-        std::vector<Tensor> said;
-        const Tensor phi = again_with_graph(j, start, said);
-        const Tensor log_p = ControlBatch::log_p(j.tasks().outputs(phi, j.query), j.query);
         auto& old = before[&j - journeys.data()];
-        if (epoch == 0) {
-          for (const Tensor& s : said) old.push_back(s.detach());
+        const bool first = epoch == 0;  // as it was travelled
+        if (first) {
+          for (const auto& s : j.studies) old.push_back(s->outputs());
         }
-        const Tensor loss = clipped(log_p, j.query) + o_.kl_weight * held(j, old, said);
-        grad.slice(0, begin, end).copy_(row_gradient(loss, start, false));
+        Tensor phi = rows.slice(0, begin, end);
+        const Way way = first ? std::move(j.studies) : walked(j, phi);
+        if (first) phi = j.rows.back();
+        Tensor v = study(j.tasks(), phi, j.query, false, o_.clip)->gradient().grad;
+        for (size_t k = way.size(); k-- > 0;) {
+          v = v - inner_lr() * way[k]->hessian(v);
+          // Where they were played policies have not moved.
+          if (!first && o_.kl_weight > 0)
+            v = v + o_.kl_weight / static_cast<double>(way.size()) * way[k]->hold(old[k]);
+        }
+        grad.slice(0, begin, end).copy_(v);
       });
       adam_step(state, clip_gradients(by_agents(grad, n), o_.clip_norm), std::vector<double>(n, o_.meta_lr));
     }
@@ -70,21 +75,14 @@ class Promp : public MetaPolicy {
     return returns(journeys, n);
   }
 
-  Tensor clipped(const Tensor& log_p /*[b,E,T]*/, const ControlBatch::Lesson& l) const {
-    const auto type = log_p.scalar_type();
-    const Tensor alive = l.episodes.alive.to(type), a = l.advantage.to(type);
-    const Tensor q = ((log_p - l.drawn.to(type)) * alive).exp();
-    return -mean_over_steps(at::minimum(q * a, q.clamp(1 - o_.clip, 1 + o_.clip) * a), alive);
-  }
-
-  static Tensor held(const Journey& j, const std::vector<Tensor>& before, const std::vector<Tensor>& said) {
-    Tensor sum;  // [b]
-    for (size_t k = 0; k < said.size(); ++k) {
-      const Tensor kl = mean_over_steps(ControlBatch::apart(before[k], said[k], j.support[k]),
-                                        j.support[k].episodes.alive.to(said[k].scalar_type()));
-      sum = k == 0 ? kl : sum + kl;
+  // The journey from other rows by the same episodes; phi becomes where it ends.
+  Way walked(const Journey& j, Tensor& phi) const {
+    Way way;
+    for (const auto& lesson : j.support) {
+      way.push_back(study(j.tasks(), phi, lesson, true));
+      phi = phi - inner_lr() * way.back()->gradient().grad;
     }
-    return sum / static_cast<double>(said.size());
+    return way;
   }
 
   Options o_;

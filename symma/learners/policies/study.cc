@@ -8,11 +8,12 @@ namespace {
 
 class AutogradStudy : public Study {
  public:
-  AutogradStudy(const ControlBatch& tasks, const Tensor& rows, ControlBatch::Lesson lesson, bool products)
-      : tasks_(tasks), rows_(leaf(rows)), lesson_(std::move(lesson)), products_(products) {}
+  AutogradStudy(const ControlBatch& tasks, const Tensor& rows, ControlBatch::Lesson lesson, bool products,
+                double clip)
+      : tasks_(tasks), rows_(leaf(rows)), lesson_(std::move(lesson)), products_(products), clip_(clip) {}
 
   Gradients gradient() override {
-    const Tensor s = tasks_.surrogate(ControlBatch::log_p(said(), lesson_), lesson_);
+    const Tensor s = surrogate();
     // With products, the graph is kept: outputs are shared with the metric.
     gradient_ = products_ ? row_gradient(s, rows_, true) : vector_jacobian(s, rows_, at::ones_like(s));
     return {gradient_.detach(), s.detach()};
@@ -27,7 +28,12 @@ class AutogradStudy : public Study {
 
   Verdict judge(const Tensor& before) override {
     at::NoGradGuard no_grad;
-    return {tasks_.surrogate(ControlBatch::log_p(said(), lesson_), lesson_), apart(before)};
+    return {surrogate(), apart(before)};
+  }
+
+  Tensor hold(const Tensor& before) override {
+    const Tensor a = apart(before);
+    return vector_jacobian(a, rows_, at::ones_like(a));
   }
 
   Tensor outputs() override { return said().detach(); }
@@ -36,6 +42,12 @@ class AutogradStudy : public Study {
   const Tensor& said() {
     if (!said_.defined()) said_ = tasks_.outputs(rows_, lesson_);
     return said_;
+  }
+  Tensor surrogate() {
+    const Tensor log_p = ControlBatch::log_p(said(), lesson_);
+    return clip_ > 0
+               ? clipped_surrogate(log_p, lesson_.drawn, lesson_.advantage, lesson_.episodes.alive, clip_)
+               : tasks_.surrogate(log_p, lesson_);
   }
   Tensor apart(const Tensor& before) {
     return mean_over_steps(ControlBatch::apart(before, said(), lesson_),
@@ -46,20 +58,21 @@ class AutogradStudy : public Study {
   Tensor rows_;
   ControlBatch::Lesson lesson_;
   bool products_;
+  double clip_;
   Tensor said_, gradient_, slope_;  // with their graphs; slope_ is zero
 };
 
 }  // namespace
 
 std::unique_ptr<Study> study_by_autograd(const ControlBatch& tasks, const Tensor& rows,
-                                         const ControlBatch::Lesson& lesson, bool products) {
-  return std::make_unique<AutogradStudy>(tasks, rows, lesson, products);
+                                         const ControlBatch::Lesson& lesson, bool products, double clip) {
+  return std::make_unique<AutogradStudy>(tasks, rows, lesson, products, clip);
 }
 
 std::unique_ptr<Study> study(const ControlBatch& tasks, const Tensor& rows,
-                             const ControlBatch::Lesson& lesson, bool products) {
-  auto fast = study_by_kernel(tasks, rows, lesson, products);
-  return fast ? std::move(fast) : study_by_autograd(tasks, rows, lesson, products);
+                             const ControlBatch::Lesson& lesson, bool products, double clip) {
+  auto fast = study_by_kernel(tasks, rows, lesson, products, clip);
+  return fast ? std::move(fast) : study_by_autograd(tasks, rows, lesson, products, clip);
 }
 
 }  // namespace symma

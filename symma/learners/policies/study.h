@@ -1,6 +1,6 @@
-// A lesson of a policy, studied from given rows: what its surrogate is there, the gradient, and products with
-// the surrogate's Hessian and with the policy's metric. The outer loops of meta-learners with a trust region
-// are made of these.
+// A lesson of a policy, studied from given rows: what its surrogate is there, the gradient, products with the
+// surrogate's Hessian and with the policy's metric, and what holds the policy where it was. The outer loops
+// of meta-learners of policies are made of these.
 #pragma once
 
 #include <memory>
@@ -24,19 +24,22 @@ class Study {
     Tensor surrogate, apart;
   };
   virtual Verdict judge(const Tensor& before) = 0;
+  // The gradient of `apart` in the rows, [b, P]. The last to be asked: it may forget what hessian() needs.
+  virtual Tensor hold(const Tensor& before) = 0;
   virtual Tensor outputs() = 0;  // [b, E, T, A, out]
 };
 
-// `products`: hessian() or metric() will be called. By one kernel (nn/kernels/mlp_tape.h) where the policy is
+// `clip` > 0: the surrogate is the clipped objective, and not the task's; it has no hessian(). `products`:
+// hessian() or metric() will be called. By one kernel (nn/kernels/mlp_tape.h) where the policy is
 // a perceptron over numbers, played by all alike, and through autograd otherwise; numbers agree within
 // rounding. The lesson has advantages.
 std::unique_ptr<Study> study(const ControlBatch&, const Tensor& rows /*[b,P]*/, const ControlBatch::Lesson&,
-                             bool products);
+                             bool products, double clip = 0);
 
 // The two ways. The kernel's gives nothing where it does not apply; never while a CompositePath lives.
 std::unique_ptr<Study> study_by_autograd(const ControlBatch&, const Tensor& rows, const ControlBatch::Lesson&,
-                                         bool products);
+                                         bool products, double clip = 0);
 std::unique_ptr<Study> study_by_kernel(const ControlBatch&, const Tensor& rows, const ControlBatch::Lesson&,
-                                       bool products);
+                                       bool products, double clip = 0);
 
 }  // namespace symma

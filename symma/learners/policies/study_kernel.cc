@@ -9,11 +9,14 @@
 //
 //   low variance:  L = -1/n sum_t exp(l_t) A_t
 //                  w_t = -1/n exp(l_t) A_t,                                R{w_t} = w_t R{l_t}
+//   clipped:       L = -1/n sum_t min(q_t A_t, clip(q_t) A_t), q_t = exp(l_t)
+//                  w_t = -1/n q_t A_t where the first is the less, else 0
 //   dice:          L = -1/n sum_t (p_t - p_{t-1}) A_t,  p_t = exp(sum_{s<=t} l_s)
 //                  w_t = -1/n (sum_{s>=t} p_s A_s - sum_{s>t} p_{s-1} A_s), and R{p_t} = p_t sum_{s<=t}
 //                  R{l_s}
 //
 // The metric of a normal distribution is 1 / sd^2 for a mean and 2 for s.
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -33,8 +36,12 @@ class KernelStudy : public Study {
   using Block = typename Tape::Block;
 
   KernelStudy(const GaussianShape& shape, const Tensor& rows, const ControlBatch::Lesson& l, bool dice,
-              bool products)
-      : n_(shape.means.widths.back()), learned_(shape.learned), dice_(dice), products_(products) {
+              bool products, double clip)
+      : n_(shape.means.widths.back()),
+        learned_(shape.learned),
+        dice_(dice),
+        products_(products),
+        clip_(static_cast<T>(clip)) {
     const auto real = [&](const Tensor& t) { return t.to(rows.scalar_type()).contiguous(); };
     const Tensor& action = l.episodes.action;  // [b, E, T, A, n]
     b_ = action.size(0), e_ = action.size(1), t_ = action.size(2), a_ = action.size(3);
@@ -112,6 +119,25 @@ class KernelStudy : public Study {
     return out;
   }
 
+  Tensor hold(const Tensor& before) override {
+    const Tensor was = before.to(action_.scalar_type()).contiguous(),
+                 of_std = at::zeros({b_, n_}, action_.options());
+    const Tensor of_means = tape_->gradient([&](const Block& k) {
+      const T* over = at(over_, k.row * n_);
+      T* sum = into(of_std, k.row * n_);
+      each(k, [&](int64_t sample, int64_t step, T* y) {
+        const T *p = at(was, sample * 2 * n_), weight = *at(share_, k.row) * *at(alive_, step);
+        for (int64_t i = 0; i < n_; ++i) {
+          const T s = std::max(p[n_ + i], static_cast<T>(kLeastLogStd)), d = y[i] - p[i],
+                  o = over[i] * over[i];
+          sum[i] += weight * (1 - (std::exp(2 * s) + d * d) * o);
+          y[i] = weight * d * o;
+        }
+      });
+    });
+    return joined(of_means, of_std);
+  }
+
   Tensor outputs() override {
     if (!means_.defined()) {
       means_ = at::empty({b_, e_ * t_ * a_, n_}, action_.options());
@@ -163,6 +189,16 @@ class KernelStudy : public Study {
       *into(weight_, step) = (log_p - static_cast<T>(a_) * constant - *at(drawn_, step)) * *at(alive_, step);
     }
     const T share = *at(share_, k.row);
+    if (clip_ > 0) {
+      for (int64_t step = first; step < last; ++step) {
+        T& w = *into(weight_, step);
+        const T q = std::exp(w), a = *at(advantage_, step), there = share * *at(alive_, step);
+        const T whole = q * a, cut = std::clamp(q, 1 - clip_, 1 + clip_) * a;
+        loss -= there * std::min(whole, cut);
+        w = whole <= cut ? -there * whole : 0;
+      }
+      return loss;
+    }
     if (!dice_) {
       for (int64_t step = first; step < last; ++step) {
         T& w = *into(weight_, step);
@@ -257,6 +293,7 @@ class KernelStudy : public Study {
 
   int64_t n_, learned_, b_, e_, t_, a_;
   bool dice_, products_;
+  T clip_;
   std::unique_ptr<Tape> tape_;
   Tensor action_, drawn_, advantage_, alive_;  // [b, E, T, A, n], [b, E, T] each
   Tensor share_;                               // [b], one over the steps of a row
@@ -268,7 +305,7 @@ class KernelStudy : public Study {
 }  // namespace
 
 std::unique_ptr<Study> study_by_kernel(const ControlBatch& tasks, const Tensor& rows,
-                                       const ControlBatch::Lesson& l, bool products) {
+                                       const ControlBatch::Lesson& l, bool products, double clip) {
   const auto* policy = dynamic_cast<const HasGaussianShape*>(&tasks.model());
   if (!policy || CompositePath::active() || !rows.is_cpu() || !l.advantage.defined() ||
       rows.size(1) != tasks.model().layout().size()) {
@@ -279,8 +316,8 @@ std::unique_ptr<Study> study_by_kernel(const ControlBatch& tasks, const Tensor& 
   if (shape.means.activation == Activation::kSigmoid) return nullptr;
   const bool dice = tasks.options().surrogate == "dice";
   if (rows.scalar_type() == at::kFloat)
-    return std::make_unique<KernelStudy<float>>(shape, rows, l, dice, products);
-  return std::make_unique<KernelStudy<double>>(shape, rows, l, dice, products);
+    return std::make_unique<KernelStudy<float>>(shape, rows, l, dice, products, clip);
+  return std::make_unique<KernelStudy<double>>(shape, rows, l, dice, products, clip);
 }
 
 }  // namespace symma
