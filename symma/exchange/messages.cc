@@ -262,19 +262,16 @@ Tensor among_neighbours(const Exchange& x, ExchangeState& s, const Tensor& theta
   const auto again = [&](int64_t edge) { return !asked.empty() && asked[edge] > 0; };
   std::vector<Heard> outside;
   if (!r.halo.empty()) {
-    for (int64_t i = 0; i < n; ++i) {
-      Letter letter{r.ids[i], {}, number, Letter::Kind::kSaid, {}};
+    for (const auto& [i, to] : r.outward) {
+      Letter letter{r.ids[i], to, number, Letter::Kind::kSaid, {}};
       Content content = said.content(i);
       for (int64_t k = r.begin[i]; k < r.begin[i + 1]; ++k) {
         const auto [id, in] = r.near[k];
-        if (r.place(id) >= 0) continue;
-        letter.to.push_back(id);
-        if (heard.empty()) continue;
+        if (heard.empty() || r.place(id) >= 0) continue;
         content.behind.push_back(behind(in));
         content.again.push_back(again(in ^ 1));
         if (again(in ^ 1) && content.form != Form::kNothing) content.row = said.rows[i];
       }
-      if (letter.to.empty()) continue;
       letter.bytes = pack(content, s.type);
       elsewhere->send(std::move(letter));
     }

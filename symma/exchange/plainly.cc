@@ -15,12 +15,22 @@ struct Table {
 Table table_of(const Exchange& x, ExchangeState& s, const Tensor& theta, Transport& elsewhere) {
   const Reach& r = *s.reach;
   const Tensor local = theta.to(at::kCPU).contiguous();
-  Table out{at::zeros({r.rows(), theta.size(1)}, local.options()), {}};
-  out.rows.index_copy_(0, at::tensor(r.own, at::kLong), local);
+  Table out{at::empty({r.rows(), theta.size(1)}, local.options()), {}};
+  const int64_t n = local.size(0), first = n > 0 ? r.own.front() : 0;
+  // A stretch of agents is copied as it lies.
+  if (n > 0 && r.own.back() - first == n - 1)
+    out.rows.narrow(0, first, n).copy_(local);
+  else
+    out.rows.index_copy_(0, at::tensor(r.own, at::kLong), local);
   const auto heard = hear(x, s, Letter::Kind::kSaid, r.halo, theta.size(1), {}, elsewhere);
   for (size_t k = 0; k < heard.size(); ++k) {
-    if (heard[k].row.defined()) out.rows[r.heard[k]].copy_(heard[k].row);
-    if (!heard[k].row.defined()) out.missing.push_back(r.heard[k]);
+    const Tensor to = out.rows[r.heard[k]];
+    if (heard[k].row.defined()) {
+      to.copy_(heard[k].row);
+    } else {
+      to.zero_();
+      out.missing.push_back(r.heard[k]);
+    }
   }
   return out;
 }
@@ -40,14 +50,8 @@ Tensor plainly_among_neighbours(const Exchange& x, ExchangeState& s, const Tenso
     return mix(x, theta);
   }
   for (const Near& n : r.near) s.bits[n.in ^ 1] += message;
-  for (size_t i = 0; i < r.ids.size(); ++i) {
-    std::vector<int64_t> to;
-    for (int64_t k = r.begin[i]; k < r.begin[i + 1]; ++k)
-      if (r.place(r.near[k].id) < 0) to.push_back(r.near[k].id);
-    if (to.empty()) continue;
-    elsewhere->send({r.ids[i], std::move(to), s.rounds + 1, Letter::Kind::kSaid,
-                     letter_of(theta[static_cast<int64_t>(i)], s.type)});
-  }
+  for (const auto& [i, to] : r.outward)
+    elsewhere->send({r.ids[i], to, s.rounds + 1, Letter::Kind::kSaid, letter_of(theta[i], s.type)});
   const Table table = table_of(x, s, theta, *elsewhere);
   if (table.missing.empty()) return mix(r.weights, table.rows).to(theta.device());
   // The weight of a row that did not come stays with the node's own.

@@ -62,14 +62,11 @@ Tensor push_sum(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rn
   s.push.pushed = pushed;
   std::vector<Arrival> outside(r.near.size());
   if (!r.halo.empty()) {
-    for (int64_t i = 0; i < n; ++i) {
-      Letter letter{r.ids[i], {}, number, Letter::Kind::kSaid, {}};
-      for (int64_t e = r.begin[i]; e < r.begin[i + 1]; ++e) {
-        if (r.place(r.near[e].id) >= 0) continue;
-        letter.to.push_back(r.near[e].id);
-        letter.each.push_back(bytes_of_row(pushed[e], at::kDouble));
-      }
-      if (!letter.to.empty()) elsewhere->send(std::move(letter));
+    for (const auto& [i, to] : r.outward) {
+      Letter letter{r.ids[i], to, number, Letter::Kind::kSaid, {}};
+      for (int64_t e = r.begin[i]; e < r.begin[i + 1]; ++e)
+        if (r.place(r.near[e].id) < 0) letter.each.push_back(bytes_of_row(pushed[e], at::kDouble));
+      elsewhere->send(std::move(letter));
     }
     outside = sums_from_elsewhere(s, q + 1, *elsewhere);
   }

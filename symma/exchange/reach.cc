@@ -63,6 +63,12 @@ Reach reach_of(const Graph& g, const Neighbours& weights, std::vector<int64_t> i
   for (int64_t id : r.ids) r.own.push_back(place_in(all, id));
   for (int64_t id : r.halo) r.heard.push_back(place_in(all, id));
   if (g.server) return r;
+  for (size_t i = 0; i < r.ids.size(); ++i) {
+    std::vector<int64_t> to;
+    for (int64_t k = r.begin[i]; k < r.begin[i + 1]; ++k)
+      if (r.place(r.near[k].id) < 0) to.push_back(r.near[k].id);
+    if (!to.empty()) r.outward.push_back({static_cast<int64_t>(i), std::move(to)});
+  }
   r.weights.begin = {0};
   for (int64_t id : r.ids) {
     for (int64_t e = weights.begin[id]; e < weights.begin[id + 1]; ++e) {

@@ -2,6 +2,7 @@
 // heard here.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "symma/exchange/neighbours.h"
@@ -20,6 +21,9 @@ struct Reach {
   bool server = false;         // the server is here: where agent 0 is
   std::vector<int64_t> begin;  // [n + 1]
   std::vector<Near> near;      // of ids[i]: begin[i] .. begin[i + 1], ascending by id; empty with a server
+  // Those of `ids`, by place, that have neighbours elsewhere, and these; empty with a server, and of all
+  // agents.
+  std::vector<std::pair<int64_t, std::vector<int64_t>>> outward;
   std::vector<int64_t> own;    // [n]: places of `ids` in the table
   std::vector<int64_t> heard;  // [h]: places of `halo` in the table
   Neighbours weights;          // [n] rows of W, by columns of the table; empty with a server

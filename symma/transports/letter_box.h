@@ -38,8 +38,8 @@ class LetterBox {
   Post newest(Letter::Kind, int64_t oldest, std::span<const int64_t> from);
   void forget(Letter::Kind);
   void forget_part(size_t part);
-  // Makes room: forgets a part's letter of the oldest round, of exchanges before all else; none of what is said
-  // before all rounds. False where there is none.
+  // Makes room: forgets a part's letter of the oldest round, of exchanges before all else; none of what is
+  // said before all rounds. False where there is none.
   bool forget_oldest(size_t part);
 
  private:
