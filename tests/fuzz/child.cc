@@ -101,8 +101,15 @@ std::string fault(const Ending& e, bool long_is_wrong) {
   if (last.size() > 700) return "a refusal of " + std::to_string(last.size()) + " bytes";
   for (const char c : last)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return "a control character in a refusal";
+  // What is quoted is the user's own.
+  std::string ours;
+  bool quoted = false;
+  for (const char c : last) {
+    if (c == '"') quoted = !quoted;
+    if (!quoted) ours += c;
+  }
   for (const char* foreign : {"json.exception", "c10", "at::", "std::", "Exception raised", "basic_string"})
-    if (last.find(foreign) != std::string::npos) return std::string("a refusal in foreign words: ") + foreign;
+    if (ours.find(foreign) != std::string::npos) return std::string("a refusal in foreign words: ") + foreign;
   return "";
 }
 
