@@ -2,19 +2,25 @@
 """How a fleet's time, memory and letters grow with its agents: trains fleets of up to a million, and writes results/scale.json and the tables of docs/scale.md.
 
     bench/scale.py             all, some minutes
+    bench/scale.py --weak      the tables of several processes alone
     bench/scale.py --page      the page from results/scale.json alone
 
 Agents are those of examples/points/ten_thousand.toml with networks of 97 parameters: a task, a step of MAML and an exchange in each round. Times are of
 the processor, all processes together: those of a run of many rounds less those of a run of few, so that starting and judging fall out. Memory is that of
 all processes at their peak, libraries and all.
+
+Several processes stand for as many machines: all are pinned to one core and take turns, and their processor time is divided by their number. What a
+network would add is modelled: an exchange takes one way of a letter, and the bytes that a machine sends at the wire's rate.
 """
 import argparse
+import concurrent.futures
 import hashlib
 import json
 import os
 import pathlib
 import re
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,6 +37,9 @@ SMALL, LARGE = 97, 1761  # parameters of an MLP 1-8-8-1, and of 1-40-40-1
 SIZES = [(1_000, 1), (10_000, 1), (100_000, 1), (100_000, 4), (1_000_000, 1)]  # agents, processes
 GRAPHS = ["none", "ring", "torus", "star"]
 PAPER = 1_000_000
+PROCESSES, EACH, TURNS = [1, 2, 4, 8], 5_000, 3  # machines that share a ring, and agents of each
+FEW = [1, 2, 3, 6]  # processes of six agents
+WAY, RATE = 1e-4, 1e9  # a machine room: seconds one way, bits a second
 
 
 def memory_of(pid):
@@ -58,16 +67,25 @@ def theta_of(checkpoint):
         return hashlib.sha256(f.read(end - begin)).hexdigest()
 
 
-def train(program, agents, processes, rounds, graph="ring"):
+def apart(program, fleets, agents, rounds, core):
+    """Seconds of the processor of so many fleets that never meet, at the same time on one core."""
+    with concurrent.futures.ThreadPoolExecutor(fleets) as pool:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        list(pool.map(lambda _: train(program, agents, 1, rounds, core=core), range(fleets)))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def train(program, agents, processes, rounds, graph="ring", hidden="[8,8]", core=None):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "run"
-        settings = [f"agents={agents}", f"rounds={rounds}", "model.hidden=[8,8]", f"exchange.topology={graph}", f"log_every={rounds}", "checkpoint_every=0",
+        settings = [f"agents={agents}", f"rounds={rounds}", f"model.hidden={hidden}", f"exchange.topology={graph}", f"log_every={rounds}", "checkpoint_every=0",
                     "eval.every=0", "eval.tasks=10", "eval.validation_tasks=1", "eval.agents=5"]
         words = [str(program), "--threads", "1", "train", str(FILE), "--out", str(out), *(w for s in settings for w in ("--set", s))]
         words += ["--processes", str(processes)] if processes > 1 else []
         before, begun, peak = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), 0
         with open(pathlib.Path(folder) / "log", "w+") as log:
-            run = subprocess.Popen(words, stdout=log, stderr=log)
+            run = subprocess.Popen(words, stdout=log, stderr=log, preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}))
             while run.poll() is None:
                 peak = max(peak, memory_of(run.pid))
                 time.sleep(0.05)
@@ -98,6 +116,26 @@ def measured(program):
         graphs.append({"graph": graph, "cpu_round": (b["cpu"] - a["cpu"]) / 100, "edges": b["edges"], "bits_round": b["bits"] / max(1, b["exchanges"])})
         print(f"  {graph}: {graphs[-1]['bits_round'] / 8e6:.1f} MB a round", flush=True)
     return {"sizes": sizes, "graphs": graphs, "processor": processor(), "commit": commit()}
+
+
+def weakly(program):
+    """The same work for each of more and more processes, and six agents in several; in turn."""
+    core = max(os.sched_getaffinity(0))
+    rounds, weak, alone, few = (2, 302), {p: [] for p in PROCESSES}, {p: [] for p in PROCESSES}, {p: [] for p in FEW}
+    for turn in range(TURNS):
+        for p in PROCESSES:
+            a, b = (train(program, EACH * p, p, n, core=core) for n in rounds)
+            weak[p].append((b["cpu"] - a["cpu"]) / (rounds[1] - rounds[0]))
+            a, b = (apart(program, p, EACH, n, core) for n in rounds)
+            alone[p].append((b - a) / (rounds[1] - rounds[0]))
+            print(f"  {p} processes of {EACH:,} agents, turn {turn + 1}: {1e3 * weak[p][-1] / p:.2f} ms of the processor a round and process, {1e3 * alone[p][-1] / p:.2f} apart", flush=True)
+        for p in FEW:
+            a, b = (train(program, 6, p, n, hidden="[40,40]") for n in (2, 4002))
+            few[p].append({"wall": (b["wall"] - a["wall"]) / 4000, "cpu": (b["cpu"] - a["cpu"]) / 4000})
+            print(f"  six agents in {p} processes, turn {turn + 1}: {1e3 * few[p][-1]['wall']:.3f} ms a round", flush=True)
+    return {"weak": [{"processes": p, "all": t, "apart_all": alone[p]} for p, t in weak.items()],
+            "few": [{"processes": p, "all": ts} for p, ts in few.items()],
+            "weak_processor": processor(), "weak_commit": commit()}
 
 
 def big(x):
@@ -139,9 +177,31 @@ def paper_table(r):
     return text
 
 
+def weak_table(r):
+    text = ["| processes | agents | processor, ms a round and process | with the wire | as many fleets that never meet | of their speed | of one process's speed |", "|---|---|---|---|---|---|---|"]
+    median = statistics.median
+    alone = median(next(w for w in r["weak"] if w["processes"] == 1)["all"])
+    for w in r["weak"]:
+        p = w["processes"]
+        # A stretch of the ring has two neighbours elsewhere, and sends each its row.
+        wire = 0 if p == 1 else WAY + 2 * 32 * SMALL / RATE
+        one, never = median(w["all"]) / p, median(w["apart_all"]) / p
+        text.append(f"| {p} | {EACH * p:,} | {1e3 * one:.2f} | {1e3 * (one + wire):.2f} | {1e3 * never:.2f} | {100 * never / (one + wire):.0f} % | {100 * alone / (one + wire):.0f} % |")
+    return text + ["", f"({EACH:,} agents a process, 97 parameters, ring; wire: {1e3 * WAY:g} ms one way, {RATE / 1e9:g} Gbit/s. `bench/scale.py --weak`, medians of {TURNS} turns, {r['weak_processor']}, at {r['weak_commit']}.)"]
+
+
+def few_table(r):
+    text = ["| processes | ms a round | more than in one | processor, ms, of all |", "|---|---|---|---|"]
+    rounds = {f["processes"]: [statistics.median(t[what] for t in f["all"]) for what in ("wall", "cpu")] for f in r["few"]}
+    for p, (wall, cpu) in rounds.items():
+        more = "" if p == 1 else f"{1e3 * (wall - rounds[1][0]):.3f} ms"
+        text.append(f"| {p} | {1e3 * wall:.3f} | {more} | {1e3 * cpu:.3f} |")
+    return text + ["", f"(Six agents of 1,761 parameters around a ring, {os.cpu_count()} cores. `bench/scale.py --weak`, medians of {TURNS} turns, {r['weak_processor']}, at {r['weak_commit']}.)"]
+
+
 def write_page(r):
     text = PAGE.read_text()
-    for name, lines in (("sizes", sizes_table(r)), ("paper", paper_table(r))):
+    for name, lines in (("sizes", sizes_table(r)), ("paper", paper_table(r)), ("weak", weak_table(r)), ("few", few_table(r))):
         text = placed(text, PAGE, f"scale: {name}", "/scale", "\n" + "\n".join(lines) + "\n\n")
     PAGE.write_text(text)
 
@@ -149,10 +209,12 @@ def write_page(r):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--page", action="store_true")
+    p.add_argument("--weak", action="store_true")
     p.add_argument("--symma", default=HERE / "build/release/symma", help="the program")
     args = p.parse_args()
     if not args.page:
-        RESULTS.write_text(json.dumps(measured(args.symma), indent=1) + "\n")
+        known = json.loads(RESULTS.read_text()) if args.weak else measured(args.symma)
+        RESULTS.write_text(json.dumps({**known, **weakly(args.symma)}, indent=1) + "\n")
     write_page(json.loads(RESULTS.read_text()))
 
 

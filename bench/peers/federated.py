@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""FedAvg and FedProx beside Flower's and TensorFlow Federated's: the same clients, the same rows, and how long a round takes.
+"""FedAvg and FedProx beside Ray actors, Flower's and TensorFlow Federated's: the same clients, the same rows, and how long a round takes.
 
     PYTHONPATH=build/release/python python bench/peers/federated.py [--clients 8] [--rounds 20] [--tff PYTHON]
 
@@ -7,6 +7,7 @@ A client has 20 points of a sine wave of its own and makes five steps of gradien
 FedProx adds mu / 2 |row - server's row|^2 to each loss (Li et al. 2020, arXiv:1812.06127). The network has one hidden layer of 32 tanh units, in float32.
 
 - symma: `pretrain` with SGD, on the topology "star".
+- Ray: an actor a client, in torch; rows go through the object store, and the server takes their mean with numpy.
 - Flower: a client in torch, and Flower's own FedAvg and FedProx strategies, their messages handed over in one process: nothing travels.
 - TFF: `build_weighted_fed_avg` and `build_weighted_fed_prox`, in the Python that --tff names (TFF 0.87 wants TensorFlow 2.14 and a numpy of its own):
       uv pip install --override <(printf 'jaxlib>=0.4.16,<0.4.20\\njax>=0.4.14,<0.4.20\\n') tensorflow-federated==0.87.0 'setuptools<80'
@@ -108,6 +109,45 @@ def flowers(clients: int, rounds: int, mu: float, sign: float = 1.0):
     return np.concatenate([a.numpy().astype(np.float64).reshape(-1) for a in arrays.values()]), took
 
 
+def rays(clients: int, rounds: int, mu: float):
+    """As `ours`; an actor lives in a process of its own."""
+    import ray
+
+    ray.init(num_cpus=clients, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+
+    @ray.remote(num_cpus=1)
+    class Client:
+        def __init__(self, x, y):
+            import torch
+
+            torch.set_num_threads(1)
+            self.torch, self.x, self.y = torch, torch.tensor(x), torch.tensor(y)
+
+        def learn(self, row):
+            torch = self.torch
+            start = [torch.tensor(p) for p in row]
+            rows = [p.clone().requires_grad_() for p in start]
+            for _ in range(STEPS):
+                out = torch.tanh(self.x @ rows[0] + rows[1]) @ rows[2] + rows[3]
+                loss = (out - self.y).square().mean() + mu / 2 * sum((a - b).square().sum() for a, b in zip(rows, start))
+                grads = torch.autograd.grad(loss, rows)
+                rows = [(p - RATE * g).detach().requires_grad_() for p, g in zip(rows, grads)]
+            return [p.detach().numpy() for p in rows]
+
+    try:
+        actors = [Client.remote(*both) for both in zip(*data_of(clients))]
+        row = first_row()
+        ray.get([a.learn.remote(row) for a in actors])  # all are up
+        begun = time.perf_counter()
+        for _ in range(rounds):
+            told = ray.put(row)
+            row = [np.mean(p, 0) for p in zip(*ray.get([a.learn.remote(told) for a in actors]))]
+        took = (time.perf_counter() - begun) / rounds
+    finally:
+        ray.shutdown()
+    return np.concatenate([p.astype(np.float64).reshape(-1) for p in row]), took
+
+
 TFF = """
 import json, os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -157,10 +197,15 @@ def main() -> None:
     p.add_argument("--tff", help="a Python that has TensorFlow Federated")
     a = p.parse_args()
     print(f"{a.clients} clients, {a.rounds} rounds of {STEPS} steps on {POINTS} points, one thread")
+    for warm in (ours, flowers):  # what a first call loads is nobody's round
+        try:
+            warm(a.clients, 1, 0.0)
+        except ImportError:
+            pass
     for name, mu in (("FedAvg", 0.0), ("FedProx", MU)):
         row, took = ours(a.clients, a.rounds, mu)
         print(f"{name}  symma   {1e3 * took:9.3f} ms a round")
-        peers = {"Flower": lambda: flowers(a.clients, a.rounds, mu)}
+        peers = {"Ray": lambda: rays(a.clients, a.rounds, mu), "Flower": lambda: flowers(a.clients, a.rounds, mu)}
         if a.tff:
             peers["TFF"] = lambda: tffs(a.tff, a.clients, a.rounds, mu)
         for peer, call in peers.items():

@@ -5,10 +5,8 @@ mean over places, 5-way 1-shot with as many queries). Prints one JSON line.
 
   python3 bench/peers/learn2learn_maml.py --inner-steps 1 --threads 1
 
-With Python 3.10 or older `pip install learn2learn` is enough. On Debian 12 (python3-torch 1.13, python3-scipy, cython3; Python 3.11), in a
-venv with --system-site-packages: fetch the source (`pip download --no-deps --no-binary :all: learn2learn==0.2.0`), delete the outdated C
-files, `cython3 -3 learn2learn/data/*.pyx`, `pip install --no-deps --no-build-isolation .`, then `pip install --no-deps gym==0.22.0 gym_notices
-cloudpickle qpth pillow`.
+With Python 3.10 or older `pip install learn2learn` is enough. For Debian 12's 3.11 its C files have to be made anew: `scripts/bench` does
+that, by the steps of bench/lines.toml (env.learn2learn).
 """
 import argparse
 import importlib.abc
