@@ -125,7 +125,7 @@ std::vector<uint64_t> FixedPoint::encode(const Tensor& row, int64_t agents) cons
       const auto v = static_cast<double>(whole(i, scale));
       square += v * v;
     }
-    return std::sqrt(square) * (range / top) <= norm * (1 - 1e-12);
+    return std::sqrt(square) * step() <= norm * (1 - 1e-12);
   };
   double scale = 1;
   if (norm > 0 && !fits(scale)) {
@@ -144,12 +144,12 @@ std::vector<uint64_t> FixedPoint::encode(const Tensor& row, int64_t agents) cons
 
 Tensor FixedPoint::decode(const std::vector<uint64_t>& sum, int64_t agents) const {
   const int width = bits(agents);
-  const double top = std::ldexp(1.0, precision - 1) - 1;
+  const double one = step();
   Tensor out = at::empty({static_cast<int64_t>(sum.size())}, at::kDouble);
   for (size_t i = 0; i < sum.size(); ++i) {
     // The highest bit is the sign.
     const auto whole = static_cast<int64_t>(sum[i] << (64 - width)) >> (64 - width);
-    out.data_ptr<double>()[i] = static_cast<double>(whole) * (range / top);
+    out.data_ptr<double>()[i] = static_cast<double>(whole) * one;
   }
   return out;
 }

@@ -112,6 +112,8 @@ struct PrivacyOptions {
   bool seeded() const { return noise_key == "seed"; }
   bool learners() const { return unit == "task" || unit == "example"; }
   bool on() const { return agents() || learners(); }
+  // Noise that is not the same twice: each of its rounds is spent.
+  bool of_system() const { return on() && !seeded(); }
 };
 
 struct ExchangeSettings {

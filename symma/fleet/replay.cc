@@ -147,7 +147,7 @@ RunState played(const Experiment& e, RunState run, Part part, const Score& score
 }  // namespace
 
 RunState replay(const Experiment& e, const std::string& folder) {
-  if (e.exchange.privacy.on() && !e.exchange.privacy.seeded())
+  if (e.exchange.privacy.of_system())
     throw UserError(folder, "drew its noise from the system, which is not the same twice",
                     "replay runs with privacy.noise_key = \"seed\"");
   const Score score = score_of(folder);

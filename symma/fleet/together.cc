@@ -344,7 +344,7 @@ void check_together(const Experiment& e, const RunOptions& options, bool open) {
   if (open && e.exchange.server.secure)
     throw UserError("server.secure", "cannot be in a fleet that others join",
                     "set it to false, or start a fleet whose processes are all there from the beginning");
-  if (e.exchange.privacy.on() && !e.exchange.privacy.seeded() && !e.exchange.privacy.distributed())
+  if (e.exchange.privacy.of_system() && !e.exchange.privacy.distributed())
     no("what noise of the system spends is counted over them only where each agent brings its share of it",
        "start one, set privacy.where to distributed, or set privacy.noise_key to seed, which protects "
        "nothing");
@@ -363,7 +363,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
                     RunState& run) {
   const bool first = party.first(), late = party.comings() != nullptr && !party.comings()->entry().empty();
   if (!late) run = open_together(e, options, party);
-  const bool noisy = e.exchange.privacy.on() && !e.exchange.privacy.seeded();
+  const bool noisy = e.exchange.privacy.of_system();
   std::optional<SpentFile> spent;
   if (noisy && first) spent.emplace(in(options, "spent.txt"), run.round);
   const Account account = spent ? Account(e, spent->earlier(), run.round) : Account(e);

@@ -37,7 +37,7 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
     lineage.emplace(in(options, "lineage.jsonl"), resumed ? run.round : -1);
     if (!resumed) lineage->add(first_generation(e, run.learner));
   }
-  const bool noisy = e.exchange.privacy.on() && !e.exchange.privacy.seeded();
+  const bool noisy = e.exchange.privacy.of_system();
   std::optional<SpentFile> spent;
   if (noisy) spent.emplace(in(options, "spent.txt"), run.round);
   const Account account = noisy ? Account(e, spent->earlier(), run.round) : Account(e);

@@ -143,6 +143,16 @@ class MamlTrpo : public MetaPolicy {
     return l;
   }
 
+  // J v and J^T v.
+  Tensor forth(const Way& way, Tensor v /*[b,P]*/) const {
+    for (const auto& s : way) v = v - inner_lr() * s->hessian(v);
+    return v;
+  }
+  Tensor back(const Way& way, Tensor v /*[b,P]*/) const {
+    for (size_t k = way.size(); k-- > 0;) v = v - inner_lr() * way[k]->hessian(v);
+    return v;
+  }
+
   // The step of length max_kl: x with F x = g, scaled. Every agent's conjugate gradients run side by side.
   Tensor longest(const Tensor& g, const std::function<Tensor(const Tensor&)>& metric) const {
     const auto dot = [](const Tensor& a, const Tensor& c) { return (a * c).sum(1, true); };

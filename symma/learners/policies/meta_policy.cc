@@ -56,16 +56,6 @@ Tensor MetaPolicy::again(const Journey& j, const Tensor& rows) const {
   return phi;
 }
 
-Tensor MetaPolicy::forth(const Way& way, Tensor v) const {
-  for (const auto& s : way) v = v - o_.inner_lr * s->hessian(v);
-  return v;
-}
-
-Tensor MetaPolicy::back(const Way& way, Tensor v) const {
-  for (size_t k = way.size(); k-- > 0;) v = v - o_.inner_lr * way[k]->hessian(v);
-  return v;
-}
-
 Scores MetaPolicy::returns(const std::vector<Journey>& journeys, int64_t agents) {
   std::vector<Tensor> before, after;
   for (const Journey& j : journeys) {

@@ -55,11 +55,7 @@ class MetaPolicy : public Learner {
                     const std::function<void(Journey&, int64_t begin, int64_t end)>& work);
   // phi_K from other rows by the same episodes, whose weights are the ratios of probabilities.
   Tensor again(const Journey&, const Tensor& rows /*[b,P]*/) const;
-  // J v and J^T v, with J = d phi_K / d phi_0 a product of I - inner_lr H_k, and H_k the Hessian of a
-  // surrogate on the way: symmetric, so that both are the same products in opposite orders.
-  using Way = std::vector<std::unique_ptr<Study>>;
-  Tensor forth(const Way&, Tensor v /*[b,P]*/) const;
-  Tensor back(const Way&, Tensor v /*[b,P]*/) const;
+  using Way = std::vector<std::unique_ptr<Study>>;  // of the support lessons, one for each inner step
   // "loss" (minus the return after adapting), "return" after and "return_before" adapting.
   static Scores returns(const std::vector<Journey>&, int64_t agents);
 
