@@ -45,6 +45,9 @@ struct Letter {
   std::vector<Bytes> each = {};
   // Seconds that whoever collected it waited for it. It does not travel; 0 within one process.
   double waited = 0;
+  // How often its sender's process had been let in again as it said this. Who was out of reach may have gone
+  // on by itself, further than the others, and begins anew where they are: then it says a round twice.
+  int64_t life = 0;
 };
 
 // Who is there. It changes between exchanges alone.

@@ -34,6 +34,16 @@ bool are_numbers(const Json& list) {
          std::all_of(list.begin(), list.end(), [](const Json& x) { return x.is_number() || x.is_null(); });
 }
 
+// Pairs of a process and its life.
+bool are_lives(const Json& list, uint64_t most) {
+  if (!list.is_array() || list.size() > most) return false;
+  return std::all_of(list.begin(), list.end(), [&](const Json& pair) {
+    return pair.is_array() && pair.size() == 2 && pair[0].is_number_unsigned() &&
+           pair[1].is_number_unsigned() && pair[0].get<uint64_t>() <= most &&
+           pair[1].get<uint64_t>() < (uint64_t{1} << 53);
+  });
+}
+
 // How long letters were waited for, as Noted writes it.
 bool are_waits(const Json& list, uint64_t most) {
   if (!list.is_array() || list.size() > most) return false;
@@ -49,8 +59,9 @@ bool is_of_guest(const Json& line, const std::vector<int64_t>& own, int64_t agen
   constexpr uint64_t kMost = uint64_t{1} << 53;
   if (!line.is_object() || !is_count(line, "round", kMost)) return false;
   if (line.contains("missing"))
-    return line.size() <= 5 && is_count(line, "exchange", kMost) && is_count(line, "kind", 2) &&
-           are_agents(line["missing"], agents);
+    return line.size() <= (line.contains("lives") ? 6 : 5) && is_count(line, "exchange", kMost) &&
+           is_count(line, "kind", 2) && are_agents(line["missing"], agents) &&
+           are_lives(line.value("lives", Json::array()), static_cast<uint64_t>(agents));
   if (line.contains("waits"))
     return line.size() <= 3 && are_waits(line["waits"], static_cast<uint64_t>(agents));
   if (line.contains("newcomers")) {
@@ -240,13 +251,22 @@ Post Noted::collect(Letter::Kind kind, int64_t round, std::span<const int64_t> f
   const auto start = std::chrono::steady_clock::now();
   Post post = letters_.collect(kind, round, from);
   count(round, post, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  std::vector<int64_t>& gone = gone_[kind];
-  std::vector<int64_t> now = gone_after(gone, from, post.missing);
-  if (now == gone) return post;
-  gone = std::move(now);
+  Hearing& before = heard_[kind];
+  Hearing now{gone_after(before.gone, from, post.missing), before.lives};
+  for (const Letter& letter : post.came) {
+    const size_t p = addresses_.part(letter.from);
+    if (letter.life > 0)
+      now.lives[p] = letter.life;
+    else
+      now.lives.erase(p);
+  }
+  if (now == before) return post;
+  before = std::move(now);
   // Before anything is made of it: whoever is killed then has written it down.
-  file_.add(
-      {{"round", run_.round}, {"exchange", round}, {"kind", static_cast<int>(kind)}, {"missing", gone}});
+  Json line{
+      {"round", run_.round}, {"exchange", round}, {"kind", static_cast<int>(kind)}, {"missing", before.gone}};
+  for (const auto& [p, life] : before.lives) line["lives"].push_back({p, life});
+  file_.add(line);
   return post;
 }
 

@@ -85,6 +85,14 @@ class GuestBook {
   std::vector<Guest> guests_;
 };
 
+// Whose letters of a kind do not come, and from which life (Letter::life) those of a process are that do: of
+// processes that are not in their first.
+struct Hearing {
+  std::vector<int64_t> gone;        // agents, ascending
+  std::map<size_t, int64_t> lives;  // by process
+  bool operator==(const Hearing&) const = default;
+};
+
 // Letters as they are, and whose did not come noted: a line where that changes. Also how long those of each
 // process were waited for, and how old they were: a line now and then.
 class Noted final : public Transport {
@@ -95,8 +103,8 @@ class Noted final : public Transport {
   Roster roster() override { return letters_.roster(); }
   void send(Letter letter) override { letters_.send(std::move(letter)); }
   Post collect(Letter::Kind, int64_t round, std::span<const int64_t> from) override;
-  // One that has come back begins with nobody missing.
-  void begin_anew() { gone_.clear(); }
+  // One that has come back begins with nobody missing, and everybody in their first life.
+  void begin_anew() { heard_.clear(); }
   // Writes down the waits since the last time; at most a hundred lines while a run gets e times as long, but
   // for the last.
   void note_waits(bool last);
@@ -113,7 +121,7 @@ class Noted final : public Transport {
   Transport& letters_;
   RosterFile& file_;
   const RunState& run_;
-  std::map<Letter::Kind, std::vector<int64_t>> gone_;
+  std::map<Letter::Kind, Hearing> heard_;
   Addresses addresses_;
   std::map<size_t, Waits> waits_;  // by process
   std::chrono::steady_clock::time_point start_, noted_;

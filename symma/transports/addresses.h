@@ -35,6 +35,7 @@ class Addresses {
   Letter for_part(const Letter& letter, size_t p) const {
     if (letter.each.empty()) return letter;
     Letter out{letter.from, {}, letter.round, letter.kind, letter.bytes};
+    out.life = letter.life;
     for (size_t k = 0; k < letter.to.size(); ++k) {
       if (part(letter.to[k]) != p) continue;
       out.to.push_back(letter.to[k]);

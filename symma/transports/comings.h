@@ -21,7 +21,8 @@ class Comings {
   virtual void let_in(int64_t place, const std::string& entry) = 0;
 
   // ---- At all.
-  // Where each process listens, so that others reach one that came in.
+  // Where each process listens, so that others reach one that came in, and how often it was let in, so that
+  // nothing that it said before is heard any more.
   virtual std::string directory() const = 0;
   // From now on these are there, and no others; `directory` as the first has it, or empty.
   virtual void there(const std::vector<bool>& places, const std::string& directory) = 0;

@@ -31,6 +31,7 @@ FleetTable table_of(const Json& told) {
                  told.at("parts").get<std::vector<std::vector<int64_t>>>(),
                  told.at("where").get<std::vector<std::string>>(),
                  {},
+                 told.at("lives").get<std::vector<int64_t>>(),
                  told.at("entry").get<std::string>()};
   for (const auto& text : told.at("keys").get<std::vector<std::string>>()) {
     const auto key = key_of(text);
@@ -39,8 +40,9 @@ FleetTable table_of(const Json& told) {
   }
   std::set<int64_t> ids;
   for (const auto& part : out.parts) ids.insert(part.begin(), part.end());
-  if (out.keys.size() != out.parts.size() || out.where.size() != out.parts.size() || ids.empty() ||
-      *ids.begin() != 0 || *ids.rbegin() >= static_cast<int64_t>(ids.size()))
+  if (out.keys.size() != out.parts.size() || out.lives.size() != out.parts.size() ||
+      out.where.size() != out.parts.size() || ids.empty() || *ids.begin() != 0 ||
+      *ids.rbegin() >= static_cast<int64_t>(ids.size()))
     throw std::out_of_range("parts");
   return out;
 }
@@ -54,8 +56,12 @@ Bytes bytes_of(const Hello& h) {
 Bytes bytes_of(const FleetTable& t) {
   std::vector<std::string> keys;
   for (const Key& k : t.keys) keys.push_back(text_of(k));
-  return bytes_of(
-      Json{{"place", t.place}, {"parts", t.parts}, {"where", t.where}, {"keys", keys}, {"entry", t.entry}});
+  return bytes_of(Json{{"place", t.place},
+                       {"parts", t.parts},
+                       {"where", t.where},
+                       {"keys", keys},
+                       {"lives", t.lives},
+                       {"entry", t.entry}});
 }
 
 Bytes bytes_of(const Refusal& r) {

@@ -25,6 +25,7 @@ struct FleetTable {
   std::vector<std::vector<int64_t>> parts;
   std::vector<std::string> where;  // each place listens; empty where nobody does
   std::vector<Key> keys;           // public, of each place
+  std::vector<int64_t> lives;      // how often each was let in again (Letter::life)
   std::string entry;               // what it needs to take part; empty to those who begin with the fleet
 };
 

@@ -9,7 +9,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "numbers travel as they lie in memory");
 
-constexpr std::string_view kMagic = "symma-1\n";
+constexpr std::string_view kMagic = "symma-2\n";
 
 template <class T>
 void put(Bytes& to, T value) {
@@ -51,10 +51,11 @@ void put_letter(Bytes& to, const Letter& letter) {
   to.insert(to.end(), letter.bytes.begin(), letter.bytes.end());
 }
 
-Bytes sealed(int64_t place, const Bytes& letters) {
+Bytes sealed(int64_t place, int64_t life, const Bytes& letters) {
   Bytes out(kMagic.begin(), kMagic.end());
-  out.reserve(kMagic.size() + 4 + letters.size());
+  out.reserve(kMagic.size() + 8 + letters.size());
   put(out, static_cast<uint32_t>(place));
+  put(out, static_cast<uint32_t>(life));
   out.insert(out.end(), letters.begin(), letters.end());
   return out;
 }
@@ -62,14 +63,15 @@ Bytes sealed(int64_t place, const Bytes& letters) {
 std::optional<Opened> open(std::span<const uint8_t> message, int64_t places, int64_t addresses) {
   Reader in(message);
   std::span<const uint8_t> magic;
-  uint32_t place = 0;
+  uint32_t place = 0, life = 0;
   if (!in.take(kMagic.size(), magic) || std::memcmp(magic.data(), kMagic.data(), kMagic.size()) != 0 ||
-      !in.get(place) || (place >= places && place != kWhoeverKnows))
+      !in.get(place) || !in.get(life) || (place >= places && place != kWhoeverKnows))
     return {};
-  Opened out{place, {}};
+  Opened out{place, life, {}};
   const auto known = [&](int64_t address) { return address >= -places && address < addresses; };
   while (!in.done()) {
     Letter letter;
+    letter.life = life;
     uint8_t kind = 0;
     uint32_t receivers = 0;
     uint64_t length = 0;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <utility>
@@ -11,7 +12,7 @@
 namespace symma {
 namespace {
 
-constexpr size_t kRecent = 4;
+constexpr int64_t kRounds = 3;
 constexpr std::chrono::milliseconds kRefusedFor{300};
 
 }  // namespace
@@ -46,18 +47,31 @@ void Line::mend() {
   behind_ = true;
 }
 
-void Line::keep(Bytes message) {
-  recent_.push_back(std::move(message));
-  if (recent_.size() > kRecent) recent_.pop_front();
+void Upto::see(const Letter& letter) {
+  const bool meets = letter.kind == Letter::Kind::kGather || letter.kind == Letter::Kind::kTold;
+  int64_t& newest = meets ? meeting : exchange;
+  newest = std::max(newest, letter.round);
 }
 
-void Line::send(Bytes message) {
-  keep(std::move(message));
-  send_once(recent_.back());
+void Line::keep(Bytes message, const Upto& upto) {
+  if (upto.exchange != Upto::kNone) newest_.exchange = upto.exchange;
+  if (upto.meeting != Upto::kNone) newest_.meeting = upto.meeting;
+  recent_.emplace_back(upto, std::move(message));
+  std::erase_if(recent_, [&](const auto& kept) {
+    const auto over = [](int64_t round, int64_t newest) {
+      return round == Upto::kNone || round <= newest - kRounds;
+    };
+    return over(kept.first.exchange, newest_.exchange) && over(kept.first.meeting, newest_.meeting);
+  });
 }
 
-void Line::send_later(Bytes message) {
-  keep(std::move(message));
+void Line::send(Bytes message, const Upto& upto) {
+  keep(std::move(message), upto);
+  send_once(recent_.back().second);
+}
+
+void Line::send_later(Bytes message, const Upto& upto) {
+  keep(std::move(message), upto);
   behind_ = true;
 }
 
@@ -81,7 +95,7 @@ void Line::look() {
     broken_ = 0;
     // What was under way as it broke may not have come: it is said again, and taken once.
     if (std::exchange(was_up_, true) || std::exchange(behind_, false))
-      for (const Bytes& message : recent_) send_once(message);
+      for (const auto& [upto, message] : recent_) send_once(message);
   }
 }
 

@@ -102,6 +102,7 @@ class ZmqLines final : public Lines {
       done[p] = true;
       // Also to one that cannot be reached from here: it may well hear, and wait for it.
       put_letter(peers_[p].out, addresses_.for_part(letter, p));
+      peers_[p].upto.see(letter);
     }
     // What agents say is many letters, and goes out together once their process waits for the others'.
     if (letter.kind == Letter::Kind::kSaid || letter.kind == Letter::Kind::kScene) return;
@@ -138,17 +139,18 @@ class ZmqLines final : public Lines {
       connect(place, it->second.address);
     answered_[place] = it->second;
     peers_[place].lost = peers_[place].outside = false;
-    // What it said before it was away is over.
-    box_.forget_part(place);
+    begins_anew(place, peers_[place].life + 1);
     knocks_.erase(it);
     send(told(place, bytes_of(table(place, entry))));
   }
 
-  std::string directory() const override { return Json(listening()).dump(); }
+  std::string directory() const override { return Json{{"where", listening()}, {"lives", lives()}}.dump(); }
 
   void there(const std::vector<bool>& places, const std::string& directory) override {
     look();
-    const Json where = parse_json(directory);
+    const Json told = parse_json(directory);
+    const Json where = told.is_object() ? told.value("where", Json()) : Json(),
+               lives = told.is_object() ? told.value("lives", Json()) : Json();
     for (size_t p = 0; p < peers_.size() && p < places.size(); ++p) {
       if (me(p)) continue;
       Peer& peer = peers_[p];
@@ -159,15 +161,25 @@ class ZmqLines final : public Lines {
         fresh = is_address(address) && address != peer.address;
         if (fresh) connect(p, address);
       }
+      // All who hear of it turn to its new life between two exchanges.
+      if (!me(0) && lives.is_array() && p < lives.size() && lives[p].is_number_integer() &&
+          lives[p].get<int64_t>() > peer.life)
+        begins_anew(p, lives[p].get<int64_t>());
       if (!places[p]) lose(peer);
-      // One that cannot be reached from here is not waited for anew each time.
-      if (places[p] && peer.lost && (peer.up() || fresh || me(0))) peer.lost = false, ++epoch_;
+      // One that cannot be reached from here is not waited for anew each time, and one that waits at the door
+      // says nothing, although the first had heard of it what this is about.
+      const bool asks = peer.asks || knocks_.contains(static_cast<int64_t>(p));
+      if (places[p] && peer.lost && !asks && (peer.up() || fresh || me(0))) peer.lost = false, ++epoch_;
     }
   }
 
   std::string entry() const override { return entry_; }
 
   std::string knock() override {
+    for (size_t p = 0; p < peers_.size(); ++p) {
+      flush(p);
+      if (peers_[p].line) peers_[p].line->forget();
+    }
     box_.forget(Letter::Kind::kTold);
     ask_to_come_in();
     return entry_;
@@ -183,8 +195,11 @@ class ZmqLines final : public Lines {
     std::string address;  // where it listens
     std::optional<Line> line;
     Bytes out;             // letters that have not gone yet
+    Upto upto;             // their newest rounds
     bool lost = false;     // unreachable for so long, or not in the roster: nobody waits for it
     bool outside = false;  // not in the roster: what it says does not count
+    bool asks = false;     // it has said that it waits at the door
+    int64_t life = 0;      // in which it speaks (Letter::life)
 
     bool up() const { return line && line->up(); }
   };
@@ -195,6 +210,13 @@ class ZmqLines final : public Lines {
     if (peer.lost) return;
     peer.lost = true;
     ++epoch_;
+  }
+
+  // What it said before it was away is over.
+  void begins_anew(size_t p, int64_t life) {
+    box_.forget_part(p);
+    peers_[p].life = life;
+    peers_[p].asks = false;
   }
 
   // Waits until `settle` has erased all of `from` of whom something is waited for. Seconds until all of a
@@ -250,6 +272,7 @@ class ZmqLines final : public Lines {
   void connect(size_t p, const std::string& address) {
     Peer& peer = peers_[p];
     peer.out.clear();
+    peer.upto = {};
     peer.address = address;
     peer.line.emplace(curve_, ring_.known.at(p), address);
   }
@@ -261,8 +284,16 @@ class ZmqLines final : public Lines {
     return out;
   }
 
+  // Of those who knock, as they will be.
+  std::vector<int64_t> lives() const {
+    std::vector<int64_t> out;
+    for (const Peer& peer : peers_) out.push_back(peer.life);
+    for (const auto& [p, ask] : knocks_) ++out[p];
+    return out;
+  }
+
   FleetTable table(int64_t place, const std::string& entry) const {
-    return {place, meeting_.parts, listening(), ring_.known, entry};
+    return {place, meeting_.parts, listening(), ring_.known, lives(), entry};
   }
 
   // What the first says to a place before anything is said.
@@ -327,8 +358,7 @@ class ZmqLines final : public Lines {
                          kBeforeAll,
                          Letter::Kind::kGather,
                          bytes_of(Hello{here_, ++asked_, part, meeting_.about})});
-    const Bytes hello = sealed(kWhoeverKnows, letters);
-    std::vector<bool> told_to(peers_.size(), false);
+    const Bytes hello = sealed(kWhoeverKnows, life_, letters);
     const Line& first = *peers_[0].line;
     for (;;) {
       look();
@@ -360,12 +390,9 @@ class ZmqLines final : public Lines {
                         "is it running, with the same key? See transport.start");
       if (since(said) > 1) {
         said = Clock::now();
-        // To the first until it answers. To the others once: nobody waits for one that asks to be let in.
-        for (size_t p = 0; p < peers_.size(); ++p) {
-          if (me(p) || !peers_[p].line || told_to[p] || (p > 0 && !peers_[p].up())) continue;
-          told_to[p] = p > 0;
-          peers_[p].line->send_once(hello);
-        }
+        // Also to the others: nobody waits for one that asks to be let in.
+        for (size_t p = 0; p < peers_.size(); ++p)
+          if (!me(p) && peers_[p].line && (p == 0 || peers_[p].up())) peers_[p].line->send_once(hello);
       }
       wait(50);
     }
@@ -393,16 +420,19 @@ class ZmqLines final : public Lines {
     for (int64_t p = 1; p < places; ++p)
       if (!me(p) && is_address(told.where[p]) && told.where[p] != peers_[p].address)
         connect(p, told.where[p]);
+    for (int64_t p = 0; p < places; ++p)
+      if (told.lives[p] > peers_[p].life) begins_anew(p, told.lives[p]);
+    life_ = told.lives[meeting_.place];
     entry_ = told.entry;
   }
 
-  // One has said where it listens. The first knows by its key which place it is.
-  void hear(int64_t place, const Hello& hello) {
+  // One has said where it listens, and in which life. The first knows by its key which place it is.
+  void hear(int64_t place, int64_t life, const Hello& hello) {
     if (place <= 0) return;
     Peer& peer = peers_[place];
     const bool same = hello.address == peer.address;
     if (!me(0)) {
-      if (same) lose(peer);
+      if (same && life >= peer.life) lose(peer), peer.asks = true;
       return;
     }
     const auto& agents = meeting_.parts[place];
@@ -428,7 +458,7 @@ class ZmqLines final : public Lines {
     if (zmq_connect(line.get(), hello.address.c_str()) != 0) return;
     Bytes letters;
     put_letter(letters, told(place, bytes_of(why)));
-    const Bytes message = sealed(0, letters);
+    const Bytes message = sealed(0, 0, letters);
     zmq_send(line.get(), message.data(), message.size(), ZMQ_DONTWAIT);
   }
 
@@ -450,12 +480,13 @@ class ZmqLines final : public Lines {
     Peer& peer = peers_[p];
     if (peer.out.empty()) return;
     if (!peer.line) return peer.out.clear();
-    Bytes message = sealed(meeting_.place, std::exchange(peer.out, {}));
+    Bytes message = sealed(meeting_.place, life_, std::exchange(peer.out, {}));
+    const Upto upto = std::exchange(peer.upto, {});
     // One that cannot be reached hears it once it can be: it may have come in, and wait for us by then.
     if (peer.lost && !peer.up())
-      peer.line->send_later(std::move(message));
+      peer.line->send_later(std::move(message), upto);
     else
-      peer.line->send(std::move(message));
+      peer.line->send(std::move(message), upto);
   }
 
   // Takes all that has come: letters, and who can be reached.
@@ -486,11 +517,15 @@ class ZmqLines final : public Lines {
   void take(int64_t said, int64_t place, Letter letter) {
     if (place < 0 || place >= static_cast<int64_t>(peers_.size())) return;
     if (letter.kind == Letter::Kind::kGather && letter.round == kBeforeAll) {
-      if (const auto hello = hello_of(letter.bytes)) hear(place, *hello);
+      if (const auto hello = hello_of(letter.bytes)) hear(place, letter.life, *hello);
       return;
     }
     // Nobody speaks for another.
     if (said != place || addresses_.part(letter.from) != static_cast<size_t>(place)) return;
+    // Nor does its earlier life. Which one is the present, the first knows; others may hear of it from
+    // itself.
+    if (letter.life < peers_[place].life || (me(0) && letter.life > peers_[place].life)) return;
+    if (letter.life > peers_[place].life) begins_anew(place, letter.life);
     // A flood, or one that stood still while the others went on: nobody is waited for so many rounds. What
     // came first goes, since the last may be that this one is let in again.
     const size_t agents = meeting_.parts.empty() ? 0 : meeting_.parts[place].size();
@@ -525,7 +560,7 @@ class ZmqLines final : public Lines {
   std::map<int64_t, Ask> knocks_, answered_;  // who asks to come in; whom the first has answered last
   std::optional<Doorkeeper> doorkeeper_;
   std::string here_, entry_;
-  int64_t epoch_ = 0, asked_ = 0;
+  int64_t epoch_ = 0, asked_ = 0, life_ = 0;
 };
 
 }  // namespace

@@ -41,7 +41,7 @@ std::string a_message() {
     symma::put_letter(letters,
                       {from, {3, 4}, 7, symma::Letter::Kind::kSaid, symma::pack(content, at::kFloat)});
   }
-  return text(symma::sealed(0, letters));
+  return text(symma::sealed(0, 0, letters));
 }
 
 std::string an_export() {

@@ -192,7 +192,8 @@ TEST_F(Wire, WhoIsNotLetInChangesNothing) {
         letter.round = -1, letter.bytes = bytes_of(fuzz::mutate_json(hello, dice));
       put_letter(letters, letter);
     }
-    Bytes message = sealed(dice.one_in(10) ? static_cast<int64_t>(dice.next() >> 32) : 2, letters);
+    Bytes message = sealed(dice.one_in(10) ? static_cast<int64_t>(dice.next() >> 32) : 2,
+                           static_cast<int64_t>(dice.below(3)), letters);
     if (dice.one_in(3)) {
       const std::string bent = fuzz::mutate_bytes({message.begin(), message.end()}, dice);
       message = bytes_of(bent);

@@ -383,7 +383,7 @@ TEST(Child, IsStartedByTheTestsBelow) {
                  std::string(static_cast<const char*>(rows.data_ptr()), rows.nbytes()));
   Bytes letters;
   for (const Letter& l : heard) put_letter(letters, l);
-  const Bytes message = sealed(place, letters);
+  const Bytes message = sealed(place, 0, letters);
   program::spill("./heard-" + std::to_string(place), std::string(message.begin(), message.end()));
 }
 

@@ -6,11 +6,14 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include "symma/core/errors.h"
 #include "symma/core/rng.h"
 #include "symma/transports/envelope.h"
+#include "symma/transports/line.h"
 #include "symma/transports/zmq.h"
 #include "transports/ports.h"
 
@@ -101,6 +104,136 @@ TEST(Zmq, WhatCameLastIsHeardAfterAFlood) {
     // All stay until it has heard.
     std::this_thread::sleep_for(std::chrono::milliseconds(600));
   });
+}
+
+// Three processes, of which the third asks to be let in again. The first lets it in when told to; what it has
+// written for others to hear of that is `directory`.
+struct Comeback : testing::Test {
+  static Comings& door(Transport& t) { return dynamic_cast<Comings&>(t); }
+  static void pause(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+  void let_third_in(Transport& t) {
+    while (door(t).knocking().empty()) pause(10);
+    const std::string where = door(t).directory();
+    door(t).let_in(2, "come in");
+    door(t).there({true, true, true}, where);
+    const std::lock_guard lock(mutex);
+    directory = where;
+  }
+  std::string heard_of_it() {
+    for (;; pause(10)) {
+      const std::lock_guard lock(mutex);
+      if (!directory.empty()) return directory;
+    }
+  }
+  std::mutex mutex;
+  std::string directory;
+  std::atomic<int> done = 0;
+};
+
+// The first may have heard the last that the third said before it asks, and says to all that it is there. On
+// the old code the second then waited for one that waits at the door, which opens once the second has gone
+// on.
+TEST_F(Comeback, WhoWaitsAtTheDoorIsNotWaitedFor) {
+  in_three([&](int64_t place, Transport& t) {
+    if (place == 2) door(t).knock();
+    if (place == 1) {
+      pause(300);
+      t.roster();  // it hears the knock
+      door(t).there({true, true, true}, "");
+      const std::vector<int64_t> third{3, 4};
+      EXPECT_EQ(t.collect(Letter::Kind::kSaid, 1, third).missing, third);
+    }
+    if (place == 0) {
+      for (int k = 0; k < 300 && done == 0; ++k) pause(10);
+      let_third_in(t);
+    }
+    ++done;
+    while (done < 3) pause(10);
+  });
+}
+
+// One that was out of reach may have gone further than the others before it comes back, and says these rounds
+// anew. On the old code the second took what it had said the first time.
+TEST_F(Comeback, WhatItSaidBeforeIsOver) {
+  in_three([&](int64_t place, Transport& t) {
+    const std::vector<int64_t> third{3, 4};
+    const auto say = [&](uint8_t what) {
+      for (int64_t round = 1; round <= 3; ++round)
+        for (const int64_t id : third) t.send({id, {0, 2}, round, Letter::Kind::kAnswer, {what}});
+    };
+    if (place == 2) {
+      say(7);
+      EXPECT_EQ(door(t).knock(), "come in");
+      pause(300);  // the others ask before it has said anything
+      say(8);
+    }
+    if (place == 0) pause(300), let_third_in(t);
+    if (place == 1) door(t).there({true, true, true}, heard_of_it());
+    if (place < 2)
+      for (int64_t round = 1; round <= 3; ++round) {
+        const Post post = t.collect(Letter::Kind::kAnswer, round, third);
+        ASSERT_EQ(post.came.size(), 2u) << place << " " << round;
+        for (const Letter& letter : post.came) {
+          EXPECT_EQ(letter.bytes, Bytes{8}) << place << " " << round;
+          EXPECT_EQ(letter.life, 1);
+        }
+      }
+    ++done;
+    while (done < 3) pause(10);
+  });
+}
+
+// What is under way as a line breaks is said again, whatever number of messages a round has. On the old code
+// it was the last four.
+TEST(Lines, WhatWasUnderWayIsSaidAgain) {
+  const Key ours = key_of_place("a secret", 1), theirs = key_of_place("a secret", 0);
+  const std::string at = "tcp://127.0.0.1:" + std::to_string(free_port());
+  const Context context(zmq_ctx_new());
+  const Curve here{context.get(), ours, 1, -1}, there{context.get(), theirs, 1, -1};
+  Doorkeeper doorkeeper(context.get());
+  doorkeeper.know(public_key(ours), 1);
+  const auto listen = [&] {
+    Socket inbox = there.inbox();
+    for (int k = 0; k < 100 && zmq_bind(inbox.get(), at.c_str()) != 0; ++k)
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    return inbox;
+  };
+  Socket inbox = listen();
+  std::set<std::string> heard;
+  {
+    Line line(here, public_key(theirs), at);
+    const auto until = [&](const auto& is_so) {
+      for (int k = 0; k < 500 && !is_so(); ++k) {
+        line.look();
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      }
+      return is_so();
+    };
+    ASSERT_TRUE(until([&] { return line.up(); }));
+    for (int64_t round = 1; round <= 9; ++round)
+      for (int k = 0; k < 10; ++k) {
+        const std::string text = std::to_string(round) + "." + std::to_string(k);
+        Upto upto;
+        upto.see({1, {0}, round, Letter::Kind::kKnown, {}});
+        line.send(Bytes(text.begin(), text.end()), upto);
+      }
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    inbox.reset();  // with all that came, and was not heard
+    ASSERT_TRUE(until([&] { return !line.up(); }));
+    inbox = listen();
+    char text[16];
+    ASSERT_TRUE(until([&] {
+      for (int n; (n = zmq_recv(inbox.get(), text, sizeof(text), ZMQ_DONTWAIT)) >= 0;)
+        heard.insert(std::string(text, static_cast<size_t>(n)));
+      return heard.contains("9.9");
+    }));
+  }
+  for (const char* round : {"7.", "8.", "9."})
+    for (int k = 0; k < 10; ++k) EXPECT_TRUE(heard.contains(round + std::to_string(k))) << round << k;
+  EXPECT_FALSE(heard.contains("6.9"));
+  inbox.reset();
+  zmq_ctx_shutdown(context.get());
+  doorkeeper.join();
 }
 
 TEST(Zmq, AnotherSecretIsNotLetIn) {
@@ -237,9 +370,11 @@ TEST(Envelope, OpensWhatWasSealed) {
   Bytes letters;
   put_letter(letters, {3, {0, 5, -1}, 17, Letter::Kind::kAnswer, {1, 2, 3}});
   put_letter(letters, {-2, {}, -1, Letter::Kind::kTold, {}});
-  const auto opened = open(sealed(1, letters), 2, 6);
+  const auto opened = open(sealed(1, 6, letters), 2, 6);
   ASSERT_TRUE(opened);
   EXPECT_EQ(opened->place, 1);
+  EXPECT_EQ(opened->life, 6);
+  EXPECT_EQ(opened->letters.at(1).life, 6);
   ASSERT_EQ(opened->letters.size(), 2u);
   EXPECT_EQ(opened->letters[0].to, (std::vector<int64_t>{0, 5, -1}));
   EXPECT_EQ(opened->letters[0].bytes, (Bytes{1, 2, 3}));
@@ -251,7 +386,7 @@ TEST(Envelope, OpensWhatWasSealed) {
 TEST(Envelope, GarbageIsRefused) {
   Bytes letters;
   for (int64_t k = 0; k < 4; ++k) put_letter(letters, {k, {0, 1}, k, Letter::Kind::kSaid, Bytes(9, 7)});
-  const Bytes good = sealed(0, letters);
+  const Bytes good = sealed(0, 0, letters);
   EXPECT_FALSE(open(good, 0, 6));
   for (size_t n = 0; n < good.size(); ++n) {
     const auto cut = open(std::span(good).first(n), 2, 6);
