@@ -2,9 +2,13 @@
 
     scripts/python && scripts/build
     PYTHONPATH=build/release/python build/venv/bin/python bench/python_speed.py
+    PYTHONPATH=build/release/python build/venv/bin/python bench/python_speed.py --line maml|foraging|simple_spread
 
 Each pair is measured in turn, three times, and the best of each counts: other work on the machine only takes away.
+--line: one thing alone, by processor time, as JSON; scripts/bench has peers beside it.
 """
+import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -102,9 +106,44 @@ def tasks(n=20000):
     print(f"tasks: {1e6 * a / n:.2f} us a call of the family itself, {1e6 * b / n:.2f} through the engine: {1e6 * (b - a) / n:.2f} us over it")
 
 
+def line(name, seconds=2, copies=256):
+    """Work a second of processor time: tasks of second-order MAML on sine waves, from drawing them to the outer step; or steps of a copy."""
+    if name == "maml":
+        experiment = {"agents": 1, "tasks": 25, "task": {"kind": "sinusoid", "shots": 10, "queries": 10}, "model": {"hidden": [40, 40]},
+                      "learner": {"kind": "maml", "inner_steps": 1}, "eval": {"tasks": 1, "every": 1000000}}
+
+        def cost(rounds):
+            with tempfile.TemporaryDirectory() as t:
+                start = time.process_time()
+                symma.train(experiment | {"rounds": rounds}, out=t + "/r", progress=False)
+                return time.process_time() - start
+
+        # Files are opened and closed once, whatever a run's length.
+        cost(100), (few := cost(1000))
+        rounds = 1000 + int(seconds / few * 1000)
+        return {"tasks_per_cpu_s": 25 * (rounds - 1000) / (cost(rounds) - few)}
+    env, rng = symma.make_vec(name, copies), np.random.default_rng(1)
+    actions = rng.integers(0, env.single_action_space[0].n, (64, *env.reset(seed=1)[1]["action_mask"].shape[:2]))
+    for a in actions:
+        env.step(a)
+    start, steps = time.process_time(), 0
+    while time.process_time() - start < seconds:
+        for a in actions:
+            env.step(a)
+        steps += copies * len(actions)
+    return {"steps_per_cpu_s": steps / (time.process_time() - start)}
+
+
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", nargs="?", default="build/release/symma")
+    parser.add_argument("--line", choices=["maml", "foraging", "simple_spread"])
+    args = parser.parse_args()
     symma.set_threads(1)
-    training(sys.argv[1] if len(sys.argv) > 1 else "build/release/symma")
-    for kind in ("foraging", "simple_spread"):
-        world(kind)
-    tasks()
+    if args.line:
+        print(json.dumps(line(args.line)))
+    else:
+        training(args.program)
+        for kind in ("foraging", "simple_spread"):
+            world(kind)
+        tasks()

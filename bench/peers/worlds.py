@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Steps a second of the original worlds with random actions, one thread, processor time.
 
-    VENV/bin/python bench/peers/worlds.py diabetes|search_rescue|kitchen [--seconds 10]
+    VENV/bin/python bench/peers/worlds.py diabetes|search_rescue|kitchen|foraging|spread|envpool [--seconds 10] [--json]
 
 Each package in an environment of its own: see scripts/make_golden_traces. symma's figures are those of
-build/release/bench/envs_bench, in the same run.
+build/release/bench/envs_bench, in the same run; the last three are peers of scripts/bench. EnvPool has none of these worlds: its
+lightest, CartPole-v1, 256 copies at a time, says what a pool of copies in C++ costs through Python. A step is one of a copy, all its
+agents at once.
 """
 import argparse
+import json
 import os
 import time
 import warnings
@@ -99,11 +102,62 @@ def kitchen(seconds):
     return {"one": measured(step, seconds)}
 
 
+def foraging(seconds):
+    from lbforaging.foraging.environment import ForagingEnv
+
+    # The defaults of ours: 8 x 8, two agents, three foods.
+    env = ForagingEnv(players=2, min_player_level=1, max_player_level=2, field_size=(8, 8), min_food_level=1, max_food_level=None,
+                      max_num_food=3, sight=8, max_episode_steps=50, force_coop=False)
+    env.reset(seed=1)
+    actions = iter_of(np.random.default_rng(1).integers(0, 6, (4096, 2)))
+
+    def step():
+        _, _, done, cut, _ = env.step(next(actions))
+        if done or cut:
+            env.reset()
+
+    return {"one": measured(step, seconds)}
+
+
+def spread(seconds):
+    from mpe2 import simple_spread_v3
+
+    env = simple_spread_v3.parallel_env()
+    env.reset(seed=1)
+    names = list(env.possible_agents)
+    actions = iter_of([dict(zip(names, (int(x) for x in a))) for a in np.random.default_rng(1).integers(0, 5, (4096, len(names)))])
+
+    def step():
+        env.step(next(actions))
+        if not env.agents:
+            env.reset()
+
+    return {"one": measured(step, seconds)}
+
+
+def envpool(seconds, copies=256):
+    import envpool as pool
+
+    env = pool.make("CartPole-v1", env_type="gymnasium", num_envs=copies, num_threads=1, seed=1)
+    env.reset()
+    actions = iter_of(np.random.default_rng(1).integers(0, 2, (64, copies)).astype(np.int32))
+    return {f"{copies} together": measured(lambda: env.step(next(actions)), seconds, copies)}
+
+
+def iter_of(list_of_actions):
+    while True:
+        yield from list_of_actions
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("world", choices=["diabetes", "search_rescue", "kitchen"])
+    parser.add_argument("world", choices=["diabetes", "search_rescue", "kitchen", "foraging", "spread", "envpool"])
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--json", action="store_true", help="the last figure as JSON")
     args = parser.parse_args()
+    if args.json:
+        print(json.dumps({"steps_per_cpu_s": list(globals()[args.world](args.seconds).values())[-1]}))
+        return
     for how, speed in globals()[args.world](args.seconds).items():
         print(f"{args.world}, {how}: {speed:.1f} steps/s")
 
