@@ -49,6 +49,10 @@ class Ways {
   void down(Kind kind, const secure::Agents& to, Bytes bytes) {
     if (!to.empty()) elsewhere_->send({r_.agents, ids(to), exchange_, kind, std::move(bytes)});
   }
+  // From the server to agents elsewhere, to each its own.
+  void deal(Kind kind, const secure::Agents& to, std::vector<Bytes> each) {
+    if (!to.empty()) elsewhere_->send({r_.agents, ids(to), exchange_, kind, {}, std::move(each)});
+  }
   // What came from each, where it said something.
   std::map<int64_t, Bytes> heard(Kind kind, const secure::Agents& from) {
     std::map<int64_t, Bytes> out;
@@ -133,13 +137,12 @@ class Part {
           identities[u] = {secure::derive(root.key(), "identity", static_cast<uint64_t>(u))};
       roster_[u] = me.known_as();
       with_server += r.server;
-      if (!r.whole()) ways_.introduce(u, {r.server, r.ids.front(), roster_[u]});
+      if (!r.whole()) ways_.introduce(u, {r.server, roster_[u]});
     }
     for (const auto& [u, bytes] : ways_.heard(Kind::kKnown, ways_.outside())) {
       const auto i = secure::read_introduction(bytes);
       if (!i) continue;
       roster_[u] = i->key;
-      homes_[i->home].insert(u);
       answering_.insert(u);
       with_server += i->with_server;
     }
@@ -258,19 +261,16 @@ class Part {
         &secure::ServerSide::shared);
   }
 
-  // To each process what is for its agents, and to those who have not said where they live that there is
-  // nothing.
+  // One letter, of which each process gets what is for its agents: nothing, where nobody has shared with
+  // them.
   void hand_out(const secure::Inboxes* all) {
-    secure::Agents rest = ways_.outside();
-    for (const auto& [home, agents] : homes_) {
-      secure::Inboxes part;
-      for (int64_t u : agents) {
-        rest.erase(u);
-        if (all != nullptr && all->contains(u)) part[u] = all->at(u);
-      }
-      ways_.down(Kind::kInbox, agents, secure::write(part));
+    std::vector<Bytes> each;
+    for (int64_t u : ways_.outside()) {
+      secure::Inboxes one;
+      if (all != nullptr && all->contains(u)) one[u] = all->at(u);
+      each.push_back(secure::write(one));
     }
-    ways_.down(Kind::kInbox, rest, {});
+    ways_.deal(Kind::kInbox, ways_.outside(), std::move(each));
   }
 
   void mask(const Tensor& rows, const std::vector<bool>& stays) {
@@ -345,7 +345,6 @@ class Part {
   const secure::FixedPoint fixed_;
   secure::Setting setting_;
   secure::Roster roster_;
-  std::map<int64_t, secure::Agents> homes_;  // agents elsewhere by the first of their process
   std::map<int64_t, secure::AgentSide> sides_;
   std::map<int64_t, secure::Key> noise_;  // of agents of here
   std::optional<secure::ServerSide> server_;

@@ -73,7 +73,7 @@ std::optional<T> if_well(const Left& left, T value) {
 
 Bytes write(const Introduction& i) {
   Bytes out{static_cast<uint8_t>(i.with_server)};
-  append(out, i.home), append(out, i.key);
+  append(out, i.key);
   return out;
 }
 
@@ -139,9 +139,8 @@ std::optional<Introduction> read_introduction(Text text) {
   Left left(text);
   const auto with = left.take<uint8_t>();
   if (with > 1) left.fail();
-  const auto home = left.take<int64_t>();
   const auto key = left.take<Key>();
-  return if_well(left, Introduction{with == 1, home, key});
+  return if_well(left, Introduction{with == 1, key});
 }
 
 std::optional<SignedAdvert> read_advert(Text text) {

@@ -1,7 +1,7 @@
 // The letters of secure aggregation as bytes. Numbers are little-endian; agents go by their number in the
 // round, below `agents`, ascending and each once:
 //
-//   known      u8: whether its server lives with it; i64: the first agent that does; 32 bytes: its key
+//   known      u8: whether its server lives with it; 32 bytes: its key
 //   advert     two public keys, a commitment (32 bytes each), a signature (64)
 //   adverts    for each: u32 agent, advert
 //   shares     for each receiver: u32 agent, 96 bytes sealed
@@ -22,7 +22,6 @@ namespace symma::secure {
 
 struct Introduction {
   bool with_server = false;
-  int64_t home = 0;
   Key key{};
 };
 using Inboxes = std::map<int64_t, Sealed>;  // by receiver, then by sender

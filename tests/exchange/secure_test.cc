@@ -436,7 +436,7 @@ TEST(Wire, ReadsWhatWasWrittenAndNothingElse) {
   Inboxes inboxes;
   for (int64_t a = 0; a < s.agents; ++a)
     for (const auto& [to, bytes] : p.agents[a].share(checked.value).value) inboxes[to][a] = bytes;
-  const Introduction hello{true, 3, p.roster.at(1)};
+  const Introduction hello{true, p.roster.at(1)};
   Consents consents;
   for (int64_t a : {0, 2, 4}) consents[a] = adverts.at(a).signature;
   Revealed revealed;

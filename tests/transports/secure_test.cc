@@ -8,7 +8,9 @@
 
 #include <atomic>
 #include <csignal>
+#include <set>
 #include <thread>
+#include <tuple>
 
 #include "cli/program.h"
 #include "exchange/uniform.h"
@@ -184,6 +186,53 @@ TEST(SecureParts, MoreThanAThirdKilledGivesNone) {
       return part > 0 ? std::make_unique<Dies>(seat, kind, 0, [] { throw Gone{}; }) : nullptr;
     });
     expect_rows(threads.ended[0], plainly({kAll, {}, {}, {}}, 37), std::to_string(static_cast<int>(kind)));
+  }
+}
+
+// Of one agent a letter does not come, of the exchange kWhen and one kind. And nobody says a thing twice to a
+// process: it would hear the one or the other.
+class Misses final : public Transport {
+ public:
+  Misses(Transport& letters, Kind kind, int64_t of) : letters_(letters), kind_(kind), of_(of) {}
+  Roster roster() override { return letters_.roster(); }
+  void send(Letter letter) override {
+    std::set<size_t> parts;
+    for (int64_t to : letter.to) parts.insert(to == kAgents ? 0 : static_cast<size_t>(to / 2));
+    for (size_t p : parts)
+      EXPECT_TRUE(said_.emplace(letter.kind, letter.round, letter.from, p).second)
+          << "kind " << static_cast<int>(letter.kind) << " from " << letter.from << " to part " << p;
+    letters_.send(std::move(letter));
+  }
+  Post collect(Kind kind, int64_t round, std::span<const int64_t> from) override {
+    Post post = letters_.collect(kind, round, from);
+    if (kind == kind_ && round == kWhen &&
+        std::erase_if(post.came, [&](const Letter& l) { return l.from == of_; }))
+      post.missing.push_back(of_);
+    return post;
+  }
+
+ private:
+  Transport& letters_;
+  const Kind kind_;
+  const int64_t of_;
+  std::set<std::tuple<Kind, int64_t, int64_t, size_t>> said_;
+};
+
+// A letter of one agent is lost, while those of another that lives with it come. On the old code the server
+// said two things then to their process, whose other agent fell out of the sum or not, now this and now that.
+TEST(SecureParts, ALetterOfOneThatDoesNotComeCostsItAlone) {
+  const Experiment e = secure_fleet();
+  for (const Kind kind : kUp) {
+    const bool in_it = kind == Kind::kConsent || kind == Kind::kReveal;
+    const auto right = plainly({kAll, in_it ? kAll : Agents{0, 1, 2, 3, 4}, kAll, kAll}, 37);
+    for (int k = 0; k < 10; ++k) {
+      Threads threads;
+      threads.run(e, 37, [&](size_t part, Transport& seat) {
+        return std::make_unique<Misses>(seat, part == 0 ? kind : Kind::kScene, 5);
+      });
+      for (const size_t p : {0, 1, 2})
+        expect_rows(threads.ended[p], right, "kind " + std::to_string(static_cast<int>(kind)));
+    }
   }
 }
 
