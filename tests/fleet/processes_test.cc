@@ -17,6 +17,7 @@
 #include "symma/fleet/roster.h"
 #include "symma/fleet/together.h"
 #include "symma/transports/hall.h"
+#include "transports/ports.h"
 
 namespace symma {
 namespace {
@@ -195,6 +196,30 @@ TEST(Program, InSeveralProcessesWritesTheSameRun) {
       program::run_well({"train", "fleet.toml", "--out", "three", "--processes", "3"}, at.path());
   EXPECT_TRUE(program::holds(several.out, "report:"));
   expect_same_run(at, "one", "three");
+}
+
+// Under real launchers: the bits of one process. Debian 12's torchrun, of PyTorch 1.13 under Python 3.11,
+// wants to be told that it need not redirect what processes say.
+TEST(Program, UnderLaunchersWritesTheSameRun) {
+  program::TempDir at;
+  program::spill(at / "fleet.toml", kFleet);
+  program::run_well({"train", "fleet.toml", "--out", "one"}, at.path());
+  const std::vector<program::Words> launchers{
+      {"torchrun", "-r", "9:1", "-t", "9:1", "--no_python", "--nproc_per_node", "3", "--master_port",
+       std::to_string(free_port())},
+      {"mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "3"}};
+  for (program::Words words : launchers) {
+    const std::string by = words[0];
+    if (program::Process({"sh", "-c", "command -v " + by}, at.path()).wait().code != 0) {
+      std::printf("%s is not there: skipped\n", by.c_str());
+      continue;
+    }
+    const program::Words line = program::command_line({"train", "fleet.toml", "--out", by});
+    words.insert(words.end(), line.begin(), line.end());
+    const auto r = program::Process(words, at.path()).wait();
+    ASSERT_EQ(r.code, 0) << by << "\n" << r.out << r.err;
+    expect_same_run(at, "one", by);
+  }
 }
 
 // Secure sums: the bits of one process, in any number of them, and rows neither in what the first hears nor
