@@ -15,6 +15,7 @@
 #include "symma/core/simd.h"
 #include "symma/exchange/aggregator.h"
 #include "symma/exchange/compressor.h"
+#include "symma/exchange/privacy.h"
 #include "symma/exchange/rows.h"
 
 namespace symma {
@@ -110,6 +111,11 @@ void encoding(benchmark::State& state, const std::string& name) {
   count(state, 4.0 * kColumns, 0);
 }
 
+// What ten thousand rounds spend, in each of which one in a hundred takes part.
+void accountant(benchmark::State& state, const std::function<double(const Spending&)>& epsilon) {
+  for (auto _ : state) benchmark::DoNotOptimize(epsilon({.sigma = 1, .q = 0.01, .steps = 10'000}));
+}
+
 }  // namespace
 }  // namespace symma
 
@@ -138,6 +144,12 @@ int main(int argc, char** argv) {
     add("prepare/" + name, [name](benchmark::State& s) { before(s, name); });
   for (const std::string& name : CompressorRegistry::instance().names())
     add("compress/" + name, [name](benchmark::State& s) { encoding(s, name); });
+  add("accountant/renyi", [](benchmark::State& s) {
+    accountant(s, [](const Spending& spent) { return renyi_epsilon({&spent, 1}, 1e-5); });
+  });
+  add("accountant/composed", [](benchmark::State& s) {
+    accountant(s, [](const Spending& spent) { return composed_epsilon({&spent, 1}, 1e-5).upper; });
+  });
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -159,13 +159,41 @@ OneStep one_step(double sigma, double q, bool removed, const LossGrid& g) {
   Tensor mass = at::zeros({g.size}, at::kDouble);  // place i holds the loss i h, negative ones at the end
   double* m = mass.data_ptr<double>();
   double mean = 0;
-  for (int64_t i = -g.size / 2; i < g.size / 2; ++i) {
-    const double low = (static_cast<double>(i) - 0.5) * g.h, high = low + g.h;
-    const double chance = low > 0 ? loss.tail(low) - loss.tail(high) : loss.cdf(high) - loss.cdf(low);
+  const auto put = [&](int64_t i, double chance) {
     m[i < 0 ? i + g.size : i] = std::max(0.0, chance);
     mean += std::max(0.0, chance) * static_cast<double>(i) * g.h;
+  };
+  // From the middle outwards, by what is still further out, until nothing is.
+  const auto edge = [&](int64_t i) { return (static_cast<double>(i) - 0.5) * g.h; };
+  double outside = loss.tail(edge(1));
+  for (int64_t i = 1; i < g.size / 2 && outside > 0; ++i) {
+    const double further = loss.tail(edge(i + 1));
+    put(i, outside - further);
+    outside = further;
+  }
+  outside = loss.cdf(edge(1));
+  for (int64_t i = 0; i >= -g.size / 2 && outside > 0; --i) {
+    const double further = loss.cdf(edge(i));
+    put(i, outside - further);
+    outside = further;
   }
   return {at::fft_rfft(mass), loss.partial_mean(g.limit) - mean, loss.tail(g.limit)};
+}
+
+// The spectrum of the sum of n. After many steps nearly all of it is less than counts beside rounding.
+Tensor power_of(const Tensor& spectrum, double n) {
+  constexpr double kNothing = 1e-30;
+  Tensor out = at::zeros_like(spectrum);
+  const auto* from = spectrum.data_ptr<c10::complex<double>>();
+  auto* to = out.data_ptr<c10::complex<double>>();
+  const double least = std::pow(kNothing, 2 / n);
+  for (int64_t i = 0; i < spectrum.numel(); ++i) {
+    const double re = from[i].real(), im = from[i].imag(), square = re * re + im * im;
+    if (square < least) continue;
+    const double size = std::exp(n / 2 * std::log(square)), angle = n * std::atan2(im, re);
+    to[i] = {size * std::cos(angle), size * std::sin(angle)};
+  }
+  return out;
 }
 
 // Epsilon of the sum of `steps` losses with this spectrum.
@@ -179,9 +207,10 @@ Epsilon epsilon_on(const LossGrid& g, const Tensor& spectrum, double offset, dou
   // delta(e) = sum over losses s > e of p (1 - exp(e - s)) falls with e. With A_i the chance of place i and
   // all above, and G_i = p_i + exp(-h) G_(i+1), it is A_i - exp(e - s_i) G_i for the first place i above e.
   std::vector<double> above(g.size + 1), weighed(g.size + 1);
+  const double next = std::exp(-g.h);
   for (int64_t k = g.size; k-- > 0;) {
     above[k] = above[k + 1] + chance(k - half);
-    weighed[k] = chance(k - half) + std::exp(-g.h) * weighed[k + 1];
+    weighed[k] = chance(k - half) + next * weighed[k + 1];
   }
   const auto delta_at = [&](double e) {
     const auto i = std::clamp<int64_t>(static_cast<int64_t>(std::floor((e - offset) / g.h)) + 1, -half, half);
@@ -271,7 +300,7 @@ Epsilon composed_epsilon(std::span<const Spending> all, double delta) {
     for (const Spending& s : used) {
       const OneStep one = one_step(s.sigma, s.q, removed, grid);
       const auto n = static_cast<double>(s.steps);
-      const Tensor power = one.spectrum.pow(n);
+      const Tensor power = power_of(one.spectrum, n);
       spectrum = spectrum.defined() ? spectrum * power : power;
       offset += n * one.shift;
       lost += n * one.lost;
@@ -299,8 +328,8 @@ Epsilon Composition::at(int64_t steps) const {
   Epsilon worst;
   const auto n = static_cast<double>(steps);
   for (const Side& side : sides_) {
-    const Epsilon e =
-        epsilon_on({limit_, h_, size_}, side.spectrum.pow(n), n * side.shift, n * side.lost, steps, delta_);
+    const Epsilon e = epsilon_on({limit_, h_, size_}, power_of(side.spectrum, n), n * side.shift,
+                                 n * side.lost, steps, delta_);
     worst = {std::max(worst.estimate, e.estimate), std::max(worst.upper, e.upper)};
   }
   return worst;
