@@ -45,6 +45,15 @@ std::map<std::string, std::map<std::string, std::string>> all_runs(const fs::pat
   return out;
 }
 
+// Runs of a sweep that have come to their end.
+size_t done(const fs::path& sweep) {
+  size_t out = 0;
+  std::error_code none_yet;
+  for (const auto& entry : fs::directory_iterator(sweep / "runs", none_yet))
+    out += fs::exists(entry.path() / "summary.json");
+  return out;
+}
+
 TEST(Sweep, KilledThreeTimesEndsAsAnUnbrokenOne) {
   TempDir at;
   spill(at / "e.toml", kTiny);
@@ -58,16 +67,16 @@ TEST(Sweep, KilledThreeTimesEndsAsAnUnbrokenOne) {
     words.insert(words.end(), {"--out", out});
     return words;
   };
-  const auto start = std::chrono::steady_clock::now();
   const Result whole = run_well(into("whole"), at.path());
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   EXPECT_TRUE(holds(whole.err, "run 24/24")) << whole.err;
   EXPECT_TRUE(holds(whole.out, "by Student's t")) << whole.out;
   std::mt19937 dice(20240611);
   for (int kill = 0; kill < 3; ++kill) {
+    // By what is done, for how fast the machine is changes from minute to minute.
+    const size_t goal = done(at / "killed") + std::uniform_int_distribution<size_t>(1, 6)(dice);
     Process p(command_line(into("killed")), at.path());
-    std::this_thread::sleep_for(
-        std::chrono::duration<double>(seconds * std::uniform_real_distribution<double>(0.1, 0.35)(dice)));
+    EXPECT_TRUE(wait_until([&] { return done(at / "killed") >= goal; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(std::uniform_int_distribution<int>(0, 200)(dice)));
     p.send(kill == 1 ? SIGTERM : SIGKILL);
     const Result r = p.wait();
     if (kill == 1) {
