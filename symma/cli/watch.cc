@@ -139,13 +139,18 @@ constexpr const char* kLiveTable =
     "for (const kind of ['grown', 'done']) events.addEventListener(kind, () => location.reload()); })();"
     "</script>";
 
+// One request at a time, however often the run grows meanwhile. Where none is answered any more, the page
+// stays as it is.
 constexpr const char* kLive =
     "<script>(() => { const at = new URL(location), name = at.searchParams.get('name');"
     "const events = new EventSource('/events?name=' + encodeURIComponent(name));"
-    "events.addEventListener('grown', async () => { const r = await fetch('/data?name=' + "
-    "encodeURIComponent(name));"
-    "if (r.ok) { window.symmaUpdate(await r.json()); document.documentElement.dataset.grown = "
-    "Number(document.documentElement.dataset.grown || 0) + 1; } });"
+    "let asks = false, again = false;"
+    "events.addEventListener('grown', async () => { again = true; if (asks) return; asks = true;"
+    "while (again) { again = false;"
+    "const data = await fetch('/data?name=' + encodeURIComponent(name)).then(r => r.ok ? r.json() : "
+    "null).catch(() => null);"
+    "if (data) { window.symmaUpdate(data); document.documentElement.dataset.grown = "
+    "Number(document.documentElement.dataset.grown || 0) + 1; } } asks = false; });"
     "events.addEventListener('done', () => location.reload()); })();</script>";
 
 class Watch {
