@@ -45,18 +45,28 @@ std::optional<std::pair<int64_t, std::string>> newest_index(const RunOptions& ru
 
 std::string save_block(const Experiment& e, const RunOptions& run, const RunState& part) {
   const int64_t *first = part.learner.id.data_ptr<int64_t>(), *last = first + part.learner.size() - 1;
-  make_folder(in(run, round_folder(part.round).c_str()));
+  const std::string folder = in(run, round_folder(part.round).c_str());
   const std::string file = block_file(part.round, *first, *last);
-  write_safetensors(in(run, file.c_str()), file_of(e, part), Readers::kOwner);
-  return file;
+  for (int tries = 0;; ++tries) {
+    make_folder(folder);
+    try {
+      write_safetensors(in(run, file.c_str()), file_of(e, part), Readers::kOwner);
+      return file;
+    } catch (const UserError&) {
+      // One that stood still meanwhile: the first has removed what is older than its newest checkpoint.
+      if (tries == 5) throw;
+    }
+  }
 }
 
 void save_index(const RunOptions& run, int64_t round, const std::vector<std::string>& files) {
   const std::string folder = round_folder(round);
   write_file(in(run, (folder + "/index.json").c_str()),
              Json{{"round", round}, {"files", files}}.dump(1) + "\n");
+  // What somebody is just writing into goes the next time.
+  std::error_code later;
   for (const auto& entry : fs::directory_iterator(in(run, kBlocks)))
-    if (entry.path().filename() != fs::path(folder).filename()) fs::remove_all(entry.path());
+    if (entry.path().filename() != fs::path(folder).filename()) fs::remove_all(entry.path(), later);
 }
 
 std::optional<RunState> saved_part(const Experiment& e, const RunOptions& run,
@@ -87,7 +97,8 @@ bool has_checkpoint(const RunOptions& run) {
 }
 
 void remove_blocks(const RunOptions& run) {
-  fs::remove_all(in(run, kBlocks));
+  std::error_code later;
+  fs::remove_all(in(run, kBlocks), later);
 }
 
 std::optional<RunState> saved_run(const Experiment& e, const RunOptions& run) {

@@ -4,6 +4,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <atomic>
 #include <filesystem>
 #include <thread>
 
@@ -155,6 +156,29 @@ TEST(Checkpoints, OfFourProcessesAreGoneOnWithByTwoAndByOne) {
     EXPECT_EQ(unbroken.exchange.bits, end.exchange.bits);
     expect_same(kept(unbroken.exchange), kept(end.exchange));
   }
+}
+
+// A process that stood still while it saved goes on once the first has made a newer checkpoint and removes
+// older ones. On the old code it ended for want of the folder, and was never let in again (scripts/punish,
+// seed 14007).
+TEST(Checkpoints, OfOneThatIsLateAreWrittenWhileOlderOnesAreRemoved) {
+  const Experiment e = fleet({});
+  const program::TempDir at;
+  const RunOptions options{at / "run"};
+  RunState late = start_run(e), newer = late;
+  newer.round = 500;
+  const std::vector<std::string> files{save_block(e, options, newer)};
+  std::atomic<bool> over = false;
+  std::thread first([&] {
+    for (; !over; std::this_thread::sleep_for(std::chrono::milliseconds(50))) save_index(options, 500, files);
+  });
+  for (int k = 0; k < 300; ++k) {
+    late.round = 400 + k % 2;
+    EXPECT_NO_THROW(save_block(e, options, late));
+  }
+  over = true;
+  first.join();
+  EXPECT_EQ(saved_run(e, options)->round, 500);
 }
 
 // ---- The program.
