@@ -476,9 +476,13 @@ TEST_P(ComesBack, AfterItStoodStill) {
   ASSERT_TRUE(program::wait_until([&] { return epochs(run).size() == 2; }));
   EXPECT_EQ(epochs(run)[1], (std::vector<int64_t>{0, 1, 2, 3, 4, 5}));
   expect_the_same_bits(at, fleet, fleet.all[2].get());
-  // The first waited for the third as long as it is patient, and gave it up; for the second it did not.
+  // The first waited for the third as long as it is patient, and gave it up; for the second it did not. What
+  // is waited at a row of the log, where all meet, is not noted: the third may have stopped there.
+  bool at_row = false;
   std::map<int, double> longest, missing, letters;
   for (const Json& line : read_roster(run)) {
+    if (line["process"] == 0 && line.contains("missing"))
+      at_row = at_row || line["round"].get<int>() % 20 == 0;
     if (!line.contains("waits") || line["process"] != 0) continue;
     for (const Json& w : line["waits"]) {
       const int of = w["of"];
@@ -489,8 +493,7 @@ TEST_P(ComesBack, AfterItStoodStill) {
       EXPECT_GE(w["letters"].get<double>() + w["missing"].get<double>(), w["times"]);
     }
   }
-  // It may have stopped at a row of the log, where all wait for all.
-  if (missing[2] > 0) {
+  if (missing[2] > 0 && !at_row) {
     EXPECT_GE(longest[2], 0.9);
   }
   EXPECT_EQ(missing[1], 0);
