@@ -41,9 +41,10 @@ class CmaEs : public Strategy {
         in_order((asked - s.theta.unsqueeze(1)) / s.own.at("sigma").unsqueeze(2), loss);  // [N, L, D]
     const Tensor w = c.weights.to(y.options());                                           // [L]
     const Tensor y_w = (w.clamp_min(0).view({1, -1, 1}) * y).sum(1);
-    const Tensor z_w = at::bmm(y_w.unsqueeze(1), basis) / scale;
-    const Tensor h =
-        move_mean_and_sigma(s, c, y_w, at::bmm(z_w, basis.transpose(1, 2)).squeeze(1));  // [N, 1]
+    // As sums: MKL's products of one row each round by how many there are, and a search is not its
+    // neighbours'.
+    const Tensor z_w = (y_w.unsqueeze(2) * basis).sum(1, true) / scale;     // [N, 1, D]
+    const Tensor h = move_mean_and_sigma(s, c, y_w, (z_w * basis).sum(2));  // [N, 1]
     const Tensor path =
         (1 - c.c_c) * s.own.at("path_c") + h * std::sqrt(c.c_c * (2 - c.c_c) * c.mu_eff) * y_w;
     s.own["path_c"] = path;
