@@ -142,7 +142,7 @@ def test_adapting_predicts_what_the_program_predicts(sine, program, tmp_path):
     adapted = sine.adapt(x, y, steps=7)
     got = adapted.predict(x2)
     file = tmp_path / "few.csv"
-    file.write_text("x,y\n" + "".join(f"{a!r},{b!r}\n" for a, b in zip(x, y)) + "".join(f"{a!r},\n" for a in x2))
+    file.write_text("x,y\n" + "".join(f"{float(a)!r},{float(b)!r}\n" for a, b in zip(x, y)) + "".join(f"{float(a)!r},\n" for a in x2))
     subprocess.run([program, "adapt", sine.folder, "--data", file, "--steps", "7", "--out", tmp_path / "out"], check=True, capture_output=True)
     theirs = [float(line.split(",")[-1]) for line in (tmp_path / "out/predictions.csv").read_text().splitlines()[1:]]
     assert got == pytest.approx(theirs, rel=1e-5)
