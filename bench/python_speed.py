@@ -10,7 +10,6 @@ Each pair is measured in turn, three times, and the best of each counts: other w
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 import time
 

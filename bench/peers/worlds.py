@@ -13,6 +13,7 @@ import json
 import os
 import time
 import warnings
+from itertools import cycle
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"
@@ -109,7 +110,7 @@ def foraging(seconds):
     env = ForagingEnv(players=2, min_player_level=1, max_player_level=2, field_size=(8, 8), min_food_level=1, max_food_level=None,
                       max_num_food=3, sight=8, max_episode_steps=50, force_coop=False)
     env.reset(seed=1)
-    actions = iter_of(np.random.default_rng(1).integers(0, 6, (4096, 2)))
+    actions = cycle(np.random.default_rng(1).integers(0, 6, (4096, 2)))
 
     def step():
         _, _, done, cut, _ = env.step(next(actions))
@@ -125,7 +126,7 @@ def spread(seconds):
     env = simple_spread_v3.parallel_env()
     env.reset(seed=1)
     names = list(env.possible_agents)
-    actions = iter_of([dict(zip(names, (int(x) for x in a))) for a in np.random.default_rng(1).integers(0, 5, (4096, len(names)))])
+    actions = cycle([dict(zip(names, (int(x) for x in a))) for a in np.random.default_rng(1).integers(0, 5, (4096, len(names)))])
 
     def step():
         env.step(next(actions))
@@ -140,13 +141,8 @@ def envpool(seconds, copies=256):
 
     env = pool.make("CartPole-v1", env_type="gymnasium", num_envs=copies, num_threads=1, seed=1)
     env.reset()
-    actions = iter_of(np.random.default_rng(1).integers(0, 2, (64, copies)).astype(np.int32))
+    actions = cycle(np.random.default_rng(1).integers(0, 2, (64, copies)).astype(np.int32))
     return {f"{copies} together": measured(lambda: env.step(next(actions)), seconds, copies)}
-
-
-def iter_of(list_of_actions):
-    while True:
-        yield from list_of_actions
 
 
 def main():
