@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
+
 #include "symma/core/parallel.h"
 #include "symma/core/rng.h"
 #include "symma/nn/kernels/plan.h"
@@ -33,8 +35,11 @@ Values derivatives(Forward forward, const Tensor& theta0, const Tensor& x0, int6
   const Rng rng(11);
   const Tensor theta = leaf(theta0), x = leaf(x0);
   const auto type = theta0.scalar_type();
-  const Tensor c = leaf(normal(rng.split("c"), {x.size(0), x.size(1), out}, type));
-  const Tensor u = normal(rng.split("u"), theta.sizes(), type), s = normal(rng.split("s"), x.sizes(), type);
+  const auto direction = [&](const char* name, at::IntArrayRef sizes) {
+    return normal(rng.split(name), sizes, at::kFloat).to(type);
+  };
+  const Tensor c = leaf(direction("c", {x.size(0), x.size(1), out}));
+  const Tensor u = direction("u", theta.sizes()), s = direction("s", x.sizes());
   const Tensor y = forward(theta, x);
   const Tensor loss = (y * c).sum() + 0.5 * (y * y).sum();
   const Tensor gt = gradient(loss, theta), gx = gradient(loss, x);
@@ -55,17 +60,27 @@ double relative_error(const Tensor& a, const Tensor& b) {
   return ((a - b).abs().max() / b.abs().max().clamp_min(1e-3)).item<double>();
 }
 
+// In double the two paths agree. In float the kernel is held against the composite path in double, on the
+// same numbers: where what is added cancels, either path in float is off by more than the tolerance, by how
+// much goes by the order of its sums (which differs between processors and between libtorches), and the
+// kernel may be off by twice as much as the other.
 void agree(const MlpShape& shape, int64_t rows, int64_t samples, at::ScalarType type, double tolerance,
            int64_t extra = 0) {
   const Rng rng(7);
-  const Tensor theta = normal(rng.split("theta"), {rows, shape.params() + extra}, type) * 0.4;
-  const Tensor x = normal(rng.split("x"), {rows, samples, shape.widths[0]}, type);
+  const Tensor theta =
+      (normal(rng.split("theta"), {rows, shape.params() + extra}, at::kFloat) * 0.4).to(type);
+  const Tensor x = normal(rng.split("x"), {rows, samples, shape.widths[0]}, at::kFloat).to(type);
   const int64_t out = shape.widths.back();
+  const auto composite = [&](auto& t, auto& v) { return mlp_forward_composite(t, v, shape); };
   const auto fused = derivatives([&](auto& t, auto& v) { return mlp_forward(t, v, shape); }, theta, x, out);
-  const auto plain =
-      derivatives([&](auto& t, auto& v) { return mlp_forward_composite(t, v, shape); }, theta, x, out);
+  const auto plain = derivatives(composite, theta, x, out);
+  const auto exact =
+      type == at::kDouble ? plain : derivatives(composite, theta.to(at::kDouble), x.to(at::kDouble), out);
   for (size_t i = 0; i < fused.list.size(); ++i) {
-    EXPECT_LT(relative_error(fused.list[i].second, plain.list[i].second), tolerance)
+    const Tensor& truth = exact.list[i].second;
+    const double bound =
+        type == at::kFloat ? std::max(tolerance, 2 * relative_error(plain.list[i].second, truth)) : tolerance;
+    EXPECT_LE(relative_error(fused.list[i].second, truth), bound)
         << fused.list[i].first << ", widths " << at::IntArrayRef(shape.widths) << ", activation "
         << static_cast<int>(shape.activation) << ", K " << samples << ", " << type;
   }
