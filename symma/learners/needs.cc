@@ -25,6 +25,8 @@ const Line kLines[] = {
      "learns in worlds, and this task has none", "set [task] kind = \"control\", or use \"maml\""},
     {Need::kMatches, [](const LearnerSetting& s) { return s.spec.kind == Kind::kGame; }, "[learner] kind",
      "learns among rivals, and this task has none", "set [task] kind = \"games\", or use \"maml\""},
+    {Need::kHands, [](const LearnerSetting& s) { return s.spec.hands; }, "[task] poker",
+     "plays games of cards, and this is none", "set poker = \"kuhn\" or \"leduc\", or use \"naive\""},
     {Need::kPoints,
      [](const LearnerSetting& s) {
        return s.spec.labels && (s.spec.kind == Kind::kRegression || s.spec.kind == Kind::kClassification);

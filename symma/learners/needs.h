@@ -12,6 +12,7 @@ namespace symma {
 enum class Need {
   kWorlds,      // [task] kind = "control"
   kMatches,     // [task] kind = "games"
+  kHands,       // ... of poker
   kPoints,      // labelled points
   kClasses,     // a classification
   kKept,        // tasks that can be stayed with over several rounds

@@ -112,7 +112,8 @@ class Games : public TaskFamily {
             .kind = Kind::kGame,
             .metric = setup_->hands ? "nash_conv" : "return",
             .higher_is_better = !setup_->hands,
-            .labels = false};
+            .labels = false,
+            .hands = setup_->hands != nullptr};
   }
 
   std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,

@@ -266,6 +266,41 @@ Tensor values(const Hands& h, const Tensor& seat0, const Tensor& seat1) {
   return at::mv(reach(seat0, 0) * reach(seat1, 1), h.worth.to(seat0.options()));
 }
 
+Tensor action_values(const Hands& h, const Tensor& policy) {
+  const std::vector<double> p = numbers(policy);
+  const int64_t n = h.actions, count = std::ssize(h.nodes);
+  // How likely each seat's own actions make a node, and chance.
+  std::vector<double> by[2], chance(count, 1), worth(count, 0);
+  by[0].assign(count, 1), by[1].assign(count, 1);
+  for (int64_t at = 0; at < count; ++at) {
+    const Hands::Node& node = h.nodes[at];
+    for (size_t i = 0; i < node.next.size(); ++i) {
+      const int64_t to = node.next[i];
+      chance[to] = chance[at], by[0][to] = by[0][at], by[1][to] = by[1][at];
+      if (node.kind == NodeKind::kChance) chance[to] *= node.chance[i];
+      if (node.kind == NodeKind::kDecision) by[h.seat[node.state]][to] *= p[node.state * n + node.action[i]];
+    }
+  }
+  std::vector<double> sum(h.states * n, 0), weight(h.states, 0);
+  for (int64_t at = count - 1; at >= 0; --at) {
+    const Hands::Node& node = h.nodes[at];
+    if (node.kind == NodeKind::kEnd) worth[at] = node.pay;
+    for (size_t i = 0; i < node.next.size(); ++i) {
+      const double of = worth[node.next[i]];
+      if (node.kind == NodeKind::kChance) {
+        worth[at] += node.chance[i] * of;
+        continue;
+      }
+      const int64_t seat = h.seat[node.state], a = node.state * n + node.action[i];
+      worth[at] += p[a] * of;
+      sum[a] += chance[at] * by[1 - seat][at] * (seat == 0 ? of : -of);
+    }
+    if (node.kind == NodeKind::kDecision) weight[node.state] += chance[at] * by[1 - h.seat[node.state]][at];
+  }
+  for (int64_t a = 0; a < h.states * n; ++a) sum[a] /= std::max(weight[a / n], 1e-300);
+  return at::tensor(sum, at::kDouble).view({h.states, n});
+}
+
 double best_response(const Hands& h, const Tensor& policy, int64_t seat) {
   const std::vector<double> other = numbers(policy);
   const int64_t n = h.actions;

@@ -43,6 +43,11 @@ Hands leduc();
 // What seat 0 gets where the seats play by tables of log probabilities [B, S, n]: [B], differentiable.
 Tensor values(const Hands&, const Tensor& seat0, const Tensor& seat1);
 
+// What each action is worth to who acts, where both seats play by `policy` [S, n] float64 from there on,
+// weighed by how likely the other and chance make what may be behind the state: [S, n], 0 where an action is
+// not allowed.
+Tensor action_values(const Hands&, const Tensor& policy);
+
 // The most that a seat can get against a policy [S, n] float64 of the other.
 double best_response(const Hands&, const Tensor& policy, int64_t seat);
 // What both could gain by best responses against a policy of both seats; twice its exploitability.

@@ -68,6 +68,7 @@ struct TaskSpec {
   bool advantages = false;             // lessons come with advantages
   bool feedback = false;               // players are shown what they did and earned
   bool labels = true;                  // points with labels
+  bool hands = false;                  // matches are hands of cards
 };
 
 // The whole population's distribution, rather than one agent's slice.

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "symma/core/errors.h"
 #include "symma/learners/learner.h"
 #include "symma/tasks/games.h"
@@ -79,6 +81,36 @@ TEST(Hands, BestResponsesAreBest) {
   }
 }
 
+// With the king at uniform play: a pass is passed (1) or bet at, and then folded (-1) or called (2); a bet is
+// folded to (1) or called (2). Elsewhere they are the derivatives of the value by the policy, but for how
+// likely a state is.
+TEST(Hands, ActionsAreWorthWhatFollows) {
+  const Hands k = kuhn();
+  const Tensor of_king =
+      action_values(k, uniform_policy(k))[std::find(k.names.begin(), k.names.end(), "0:K") - k.names.begin()];
+  EXPECT_NEAR(of_king[0].item<double>(), .75, 1e-12);
+  EXPECT_NEAR(of_king[1].item<double>(), 1.5, 1e-12);
+  for (const Hands& h : {kuhn(), leduc()}) {
+    const Tensor logits = normal(Rng(4), {h.states, h.actions}, at::kDouble);
+    const Tensor policy = at::softmax(logits.masked_fill(h.legal.logical_not(), -1e9), 1);
+    const Tensor q = action_values(h, policy);
+    const Tensor fixed = policy.clamp_min(1e-300).log().unsqueeze(0),
+                 free = leaf(policy.clamp_min(1e-300).unsqueeze(0));
+    for (const int64_t seat : {0, 1}) {
+      const Tensor value = seat == 0 ? values(h, free.log(), fixed) : -values(h, fixed, free.log());
+      const Tensor slope = row_gradient(value, free, false)[0];
+      for (int64_t s = 0; s < h.states; ++s) {
+        if (h.seat[s] != seat) continue;
+        const Tensor of = q[s].masked_select(h.legal[s]), d = slope[s].masked_select(h.legal[s]);
+        const double likely = (d.dot(of) / of.dot(of)).item<double>();
+        EXPECT_GT(likely, 0);
+        EXPECT_LE(likely, 1);
+        EXPECT_LE((d - likely * of).abs().max().item<double>(), 1e-12) << h.names[s];
+      }
+    }
+  }
+}
+
 struct Made {
   std::unique_ptr<TaskFamily> family;
   std::unique_ptr<Model> model;
@@ -124,6 +156,41 @@ TEST(PokerTasks, SayWhatDoesNotGoTogether) {
   says({{"test_rivals", "uniform"}}, "[task] test_rivals");
   says({{"poker", "kuhn"}, {"value", "sampled"}}, "[task] value");
   says({{"poker", "omaha"}}, "poker");
+}
+
+// A row after so many steps of self-play, [3, P].
+Tensor self_play(const Made& m, const Json& settings, int64_t steps) {
+  const auto l =
+      make<LearnerRegistry>("mirror_descent", settings, LearnerSetting{*m.model, m.family->spec()});
+  State s = l->init(split_keys(Rng(1), "agent", 3), at::kDouble);
+  const auto batch =
+      m.family->sample(*m.model, asks_for(std::vector<int64_t>{0, 1, 2}, Rng(1)), Split::kTrain);
+  for (int64_t i = 0; i < steps; ++i) l->step(s, *batch, Rng(1));
+  return l->adapt(s, *batch, std::vector<int64_t>{0}, Rng(1))[0].narrow(1, 0, m.model->layout().size());
+}
+
+// Uniform play is at .917.
+TEST(MirrorDescent, PlayAgainstItselfEndsNearASolution) {
+  const Made m = made({{"poker", "kuhn"}, {"rivals", "random"}});
+  const auto batch =
+      m.family->sample(*m.model, asks_for(std::vector<int64_t>{0, 1, 2}, Rng(9)), Split::kTest);
+  const Tensor open = batch->score(self_play(m, Json::object(), 3000), Rng(1)).at("nash_conv");
+  EXPECT_LT(open.max().item<double>(), .02) << open;
+}
+
+// pi = softmax(q / alpha), in every state at once.
+TEST(MirrorDescent, WithAPullThatStaysComesToTheQuantalResponseEquilibrium) {
+  for (const bool minimal : {true, false}) {
+    const Made m = made({{"poker", "kuhn"}, {"rivals", "random"}}, "tabular", {{"minimal", minimal}});
+    const Tensor rows = self_play(m, {{"anneal", false}, {"magnet", .3}, {"step_size", .1}}, 3000);
+    const auto batch =
+        m.family->sample(*m.model, asks_for(std::vector<int64_t>{0, 1, 2}, Rng(9)), Split::kTest);
+    const Tensor policy = dynamic_cast<const GameBatch&>(*batch).policy(rows).exp();
+    for (int64_t i = 0; i < 3; ++i)
+      EXPECT_LE(
+          (at::softmax(action_values(kuhn(), policy[i]) / .3, 1) - policy[i]).abs().max().item<double>(),
+          1e-9);
+  }
 }
 
 }  // namespace
