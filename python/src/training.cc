@@ -154,6 +154,7 @@ void bind_training(nb::module_& m) {
       "sweep_plan",
       [](const std::vector<std::string>& over) {
         std::vector<Axis> axes;
+        axes.reserve(over.size());
         for (const auto& text : over) axes.push_back(read_axis(text));
         Json out = Json::array();
         for (const auto& c : combinations(axes)) out.push_back({{"name", c.name}, {"values", c.values}});

@@ -38,6 +38,7 @@ pid_t start(const std::vector<std::string>& arguments, const std::string& log) {
   std::vector<std::string> words{"symma"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (auto& w : words) argv.push_back(w.data());
   argv.push_back(nullptr);
   const pid_t parent = ::getpid(), pid = ::fork();

@@ -80,6 +80,7 @@ Columns sort_out(ScoreFiles& files, const std::vector<std::string>& words) {
 std::pair<double, double> joined(const std::vector<std::pair<double, double>>& of) {
   if (of.size() == 1) return of[0];
   std::vector<double> means;
+  means.reserve(of.size());
   for (const auto& [mean, ci95] : of) means.push_back(mean);
   const Summary s = summarise(means, false);
   return {s.mean, s.ci95};

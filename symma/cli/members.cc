@@ -35,7 +35,8 @@ std::optional<std::pair<std::string, std::string>> differ(const Json& fleet, con
     return std::pair("its experiment is another (" + what + ")", "take the fleet's own file");
   }
   const Json run = other.value("run", Json());
-  if (run != "" && run != fleet.at("run"))
+  const bool none = run.is_string() && run.get_ref<const std::string&>().empty();
+  if (!none && run != fleet.at("run"))
     return std::pair("the agents in this folder are of another run", "choose another --out, or --force");
   return {};
 }

@@ -124,6 +124,7 @@ int start_processes(int64_t processes, int threads) {
   words.emplace_back("--threads");
   words.push_back(std::to_string(threads));
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   ::setenv("SYMMA_PLACES", std::to_string(processes).c_str(), 1);

@@ -12,6 +12,7 @@
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
 #include "symma/core/record.h"
+#include "symma/fleet/experiment.h"
 #include "symma/fleet/sweep.h"
 #include "symma/report/sweep_folder.h"
 
