@@ -21,6 +21,8 @@ void ControlOptions::fields(Fields& f) {
       "vary", vary,
       "constants of the world that differ from task to task; \"goal_*\" is all that begin with goal_; none: "
       "every task is the same world");
+  f.add("oracle", oracle,
+        "train on the range of tasks that one is judged on: a bound that no learner of new tasks passes");
   f.add("copies", copies, "episodes a task that are played together, to learn from").at_least(1);
   f.add("test_copies", test_copies, "the same of tasks that are not for training; 0: as many").at_least(0);
   f.add("eval_copies", eval_copies, "episodes a task when judged").at_least(1);
@@ -215,7 +217,8 @@ class Control : public TaskFamily, public Shares, public MeetsRival {
   // where there are enough of them.
   std::array<double, 2> range(int64_t j, int64_t agent, Split split) const {
     const TaskParameter& p = parameter(j);
-    const auto [low, high] = split == Split::kOod ? p.ood : split == Split::kTest ? p.test : p.train;
+    const bool tested = split == Split::kTest || (o_->oracle && split != Split::kOod);
+    const auto [low, high] = split == Split::kOod ? p.ood : tested ? p.test : p.train;
     if (agent == kEveryone || j != varied_[0] || split == Split::kOod) return {low, high};
     const double n = static_cast<double>(agents_), a = static_cast<double>(agent);
     if (!p.whole) return {low + (high - low) * a / n, low + (high - low) * (a + 1) / n};

@@ -28,6 +28,7 @@ class MeetsRival {
 struct ControlOptions {
   Choice<EnvRegistry> world{"matrix_game"};
   std::vector<std::string> vary;
+  bool oracle = false;
   int64_t copies = 10, test_copies = 0, eval_copies = 1;
   bool player_index = true, feedback = false, recall = false, own_reward = false, greedy = true;
   double greedy_epsilon = 0, gamma = 0.99, gae_lambda = 1;

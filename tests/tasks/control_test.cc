@@ -7,6 +7,7 @@
 #include "envs/exits.h"
 #include "symma/core/parallel.h"
 #include "symma/tasks/control.h"
+#include "symma/tasks/supervised.h"
 
 namespace symma {
 namespace {
@@ -239,6 +240,16 @@ TEST(Control, ConstantsVaryByTaskWithinTheirRanges) {
   for (double p : penalties(kEveryone, Split::kOod)) EXPECT_GE(p, 0.2);
   const auto some = penalties(kEveryone, Split::kTest);
   EXPECT_GT(*std::max_element(some.begin(), some.end()), *std::min_element(some.begin(), some.end()) + 0.05);
+}
+
+TEST(Control, AnOracleIsTrainedOnTheRangeOfTheTest) {
+  const auto trained_on = [](bool oracle) {
+    const Json kitchen{{"kind", "kitchen"}, {"partner", true}};
+    const Made m = made({{"world", kitchen}, {"vary", {"partner"}}, {"oracle", oracle}}, "mlp", 1);
+    return dynamic_cast<const Shares&>(*m.family).share(0);
+  };
+  EXPECT_EQ(trained_on(false), "partner 0 to 15");
+  EXPECT_EQ(trained_on(true), "partner 16 to 23");
 }
 
 // ---- The surrogate.
