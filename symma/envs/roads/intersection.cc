@@ -28,12 +28,17 @@ constexpr double kSpeeds[] = {0, 4.5, 9};
 
 struct IntersectionOptions : CopyOptions {
   int64_t players = 2;
-  bool own_pay = false, leaves = false;
+  bool own_pay = false, leaves = false, absolute = true;
+  double range = 100;
   IntersectionOptions() { limit = 13; }
   void fields(Fields& f) {
     f.add("players", players, "cars that players drive, one on each arm").at_least(1).at_most(kMostPlayers);
     f.add("own_pay", own_pay, "each player earns for its own car, rather than all the mean");
     f.add("leaves", leaves, "who has arrived is gone; the original leaves it on the road, and pays it on");
+    f.add("absolute", absolute,
+          "cars are seen by their place and velocity, rather than by those less one's own");
+    f.add("range", range, "a place is seen over so many metres, and what is further as at the bound")
+        .above(0);
     CopyOptions::fields(f);
   }
 };
@@ -130,8 +135,10 @@ class Intersection final : public Copies, public Judged, public CrossingView {
   static EnvSpec make_spec(const Options& o, int64_t copies) {
     EnvSpec s;
     s.name = "intersection";
-    s.variant = fmt::format("HighwayEnv 1.12.1, {} player{}{}{}", o.players, o.players == 1 ? "" : "s",
-                            o.own_pay ? ", own pay" : "", o.leaves ? ", who arrives leaves" : "");
+    s.variant = fmt::format("HighwayEnv 1.12.1, {} player{}{}{}{}{}", o.players, o.players == 1 ? "" : "s",
+                            o.own_pay ? ", own pay" : "", o.leaves ? ", who arrives leaves" : "",
+                            o.absolute ? "" : ", seen from itself",
+                            o.range == 100 ? "" : fmt::format(", over {} m", o.range));
     s.copies = copies;
     s.agents = o.players;
     s.obs = kSeen * kFeatures, s.obs_shape = {kSeen, kFeatures};
@@ -270,10 +277,12 @@ class Intersection final : public Copies, public Judged, public CrossingView {
       }
       std::stable_sort(near.begin(), near.begin() + n,
                        [](const auto& a, const auto& b) { return a.first < b.first; });
-      const auto show = [](const Car& c, float* to) {
+      const double own_x = own.speed * std::cos(own.heading), own_y = own.speed * std::sin(own.heading);
+      const auto show = [&](const Car& c, float* to) {
         const double cos = std::cos(c.heading), sin = std::sin(c.heading);
-        const double row[kFeatures] = {1,   c.x / 100, c.y / 100, c.speed * cos / 20, c.speed * sin / 20,
-                                       cos, sin};
+        double row[kFeatures] = {1, c.x, c.y, c.speed * cos, c.speed * sin, cos, sin};
+        if (!o_.absolute && &c != &own) row[1] -= own.x, row[2] -= own.y, row[3] -= own_x, row[4] -= own_y;
+        row[1] /= o_.range, row[2] /= o_.range, row[3] /= 20, row[4] /= 20;
         for (int k = 0; k < kFeatures; ++k)
           to[k] = static_cast<float>(k == 0 || k > 4 ? row[k] : std::clamp(row[k], -1.0, 1.0));
       };
