@@ -350,8 +350,8 @@ double base_seconds(const Experiment& e) {
   const Subject subject{*e.learner, *e.model, *e.family, run.learner, {}};
   (void)evaluate(subject, Split::kTest, std::min(kSome, e.eval.tasks), e.eval.steps, false, Rng(1));
   const double task = since(judged) / static_cast<double>(std::min(kSome, e.eval.tasks));
-  const double validations =
-      static_cast<double>(e.fleet.rounds / e.validation_interval() * e.eval.validation_tasks);
+  const int64_t times = e.fleet.rounds / e.validation_interval();
+  const double validations = static_cast<double>(times * e.eval.validation_tasks);
   return 0.5 + round * static_cast<double>(e.fleet.rounds) +
          task * (static_cast<double>(e.eval.tasks) + validations);
 }

@@ -108,6 +108,7 @@ void keep_only(const std::vector<std::string>& only, std::vector<ScoreItem>& ite
   for (const auto& id : only) {
     const auto it = std::find_if(items.begin(), items.end(), [&](const ScoreItem& i) { return i.id == id; });
     std::vector<std::string> ids;
+    ids.reserve(items.size());
     for (const auto& item : items) ids.push_back(item.id);
     if (it == items.end())
       throw UserError("--only " + id, "is no figure of this scorecard", suggestion(id, ids));
