@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -142,6 +143,54 @@ TEST(Intersection, RulesEarnWhatTheyDoInTheOriginal) {
   EXPECT_NEAR(slower.mean, 0, .05);
   EXPECT_NEAR(yields.mean, 6.77, .92 + yields.ci);
   EXPECT_NEAR(yields.crashed, .38, .15);
+}
+
+// Of the cars that stand within sight of both: places and velocities less one's own, over another range.
+TEST(Intersection, IsSeenFromOnesOwnCar) {
+  auto plain = make_world("intersection", 6),
+       own = make_world("intersection", 6, "absolute = false\nrange = 50");
+  Frame f, g;
+  plain->reset(Rng(3), f), own->reset(Rng(3), g);
+  int64_t compared = 0;
+  for (int64_t step = 0; step < 5; ++step) {
+    const Tensor a = f.obs.view({12, 15, 7}), b = g.obs.view({12, 15, 7});
+    for (int64_t i = 0; i < 12; ++i) {
+      for (int64_t k = 0; k < 15; ++k) {
+        const Tensor x = a[i][k], mine = a[i][0], y = b[i][k];
+        if (x.narrow(0, 1, 4).abs().max().item<float>() == 1) continue;  // at the bound, so not known
+        Tensor want = x.clone();
+        want.narrow(0, 1, 2) *= 100, want.narrow(0, 3, 2) *= 20;
+        if (k > 0 && x[0].item<float>() == 1)
+          want.narrow(0, 1, 2) -= 100 * mine.narrow(0, 1, 2),
+              want.narrow(0, 3, 2) -= 20 * mine.narrow(0, 3, 2);
+        want.narrow(0, 1, 2) /= 50, want.narrow(0, 3, 2) /= 20;
+        EXPECT_LE((want.clamp(-1, 1) - y).abs().max().item<float>(), 1e-5) << k;
+        compared += x[0].item<float>() == 1;
+      }
+    }
+    const Tensor go = at::full({6, 2}, 2, at::kLong);
+    plain->step(go, f), own->step(go, g);
+  }
+  EXPECT_GT(compared, 200);
+}
+
+// From the south and from the west, both 16 m before the middle: who goes on meets the other there, who
+// brakes does not.
+TEST(Intersection, ForeseesWhomItWouldMeet) {
+  const std::vector<Car> cars{car_on(0, 95, 9, 2), car_on(1, 95, 9, 3)};
+  const auto seen = [&](double target) {
+    std::vector<float> out(kForeseen);
+    foresee(cars, cars[0], target, out.data());
+    return out;
+  };
+  const std::vector<float> on = seen(9), brakes = seen(0);
+  EXPECT_EQ(on[0], 0);  // not yet
+  const auto first = std::find(on.begin(), on.end(), 1.F) - on.begin();
+  EXPECT_GE(first, 4) << on;  // 1.25 s
+  EXPECT_LE(first, 7) << on;
+  EXPECT_EQ(std::count(brakes.begin(), brakes.end(), 1.F), 0) << brakes;
+  auto env = make_world("intersection", 1, "foresight = true");
+  EXPECT_EQ(env->spec().obs, 15 * 7 + 3 * kForeseen);
 }
 
 TEST(Intersection, ImpossibleTrafficIsOneClearLine) {

@@ -161,19 +161,20 @@ bool point_inside(const Point& a, double heading_a, const Point& b, double headi
 
 // Where it will be at .25, .5 .. 2.75 s.
 struct Path {
-  Point at[11];
-  double heading[11];
+  Point at[kForeseen];
+  double heading[kForeseen];
 };
 
-// By its route, at constant speed.
-Path path_of(const Car& c) {
+// By its route, where it has come so far after some seconds.
+template <class Way>
+Path path_by(const Car& c, const Way& way) {
   const auto& lanes = crossing_lanes();
   const double from = along(lanes[c.lane], c.x, c.y).s;
   const int n = c.left > 0 ? c.left : 1;
   const auto lane = [&](int i) -> const Lane& { return lanes[c.left > 0 ? c.route[i] : c.lane]; };
   Path p;
-  for (int j = 0; j < 11; ++j) {
-    double s = from + c.speed * (.25 * (j + 1));
+  for (int j = 0; j < kForeseen; ++j) {
+    double s = from + way(.25 * (j + 1));
     int k = 0;
     while (k + 1 < n && s > lane(k).length) s -= lane(k++).length;
     place_at(lane(k), s, p.at[j].x, p.at[j].y);
@@ -182,16 +183,22 @@ Path path_of(const Car& c) {
   return p;
 }
 
+Path path_of(const Car& c) {  // at constant speed
+  return path_by(c, [&](double t) { return c.speed * t; });
+}
+
+bool meet_at(const Path& a, const Path& b, int k) {
+  const Point &pa = a.at[k], &pb = b.at[k];
+  const double dx = pb.x - pa.x, dy = pb.y - pa.y;
+  if (std::sqrt(dx * dx + dy * dy) > kLong) return false;
+  const double ha = a.heading[k], hb = b.heading[k];
+  return point_inside(pa, ha, pb, hb, 1.5 * kLong, .9 * kWide) ||
+         point_inside(pb, hb, pa, ha, 1.5 * kLong, .9 * kWide);
+}
+
 bool meet(const Path& a, const Path& b) {
-  for (int k = 0; k < 11; ++k) {
-    const Point &pa = a.at[k], &pb = b.at[k];
-    const double dx = pb.x - pa.x, dy = pb.y - pa.y;
-    if (std::sqrt(dx * dx + dy * dy) > kLong) continue;
-    const double ha = a.heading[k], hb = b.heading[k];
-    if (point_inside(pa, ha, pb, hb, 1.5 * kLong, .9 * kWide) ||
-        point_inside(pb, hb, pa, ha, 1.5 * kLong, .9 * kWide))
-      return true;
-  }
+  for (int k = 0; k < kForeseen; ++k)
+    if (meet_at(a, b, k)) return true;
   return false;
 }
 
@@ -344,6 +351,19 @@ void decide(std::vector<Car>& cars, const Temper& temper) {
 
 bool conflict(const Car& a, const Car& b) {
   return meet(path_of(a), path_of(b));
+}
+
+void foresee(const std::vector<Car>& cars, const Car& own, double target, float* out) {
+  constexpr double kLag = .6;  // of a controlled car's speed
+  const Path mine = path_by(
+      own, [&](double t) { return target * t + (own.speed - target) * kLag * (1 - std::exp(-t / kLag)); });
+  std::fill_n(out, kForeseen, 0.F);
+  for (const Car& c : cars) {
+    if (&c == &own || c.gone) continue;
+    const Path its = path_of(c);
+    for (int k = 0; k < kForeseen; ++k)
+      if (meet_at(mine, its, k)) out[k] = 1;
+  }
 }
 
 bool first_yields(const Car& a, const Car& b) {

@@ -11,7 +11,7 @@
 
 namespace symma {
 
-constexpr int kCrossingLanes = 20, kMostRoute = 6;
+constexpr int kCrossingLanes = 20, kMostRoute = 6, kForeseen = 11;
 
 struct Lane {
   int from = 0, to = 0;  // nodes: 4 kind + arm, of kind 0 outer, 1 in, 2 out
@@ -63,6 +63,9 @@ double way_to(const Car&, const Car& other);  // along the present lane of the f
 void decide(std::vector<Car>&, const Temper&);
 // Whether two cars, at constant speed along their routes, come too close within 3 s.
 bool conflict(const Car&, const Car&);
+// Whether a car that goes for the target speed comes too close to another, which keeps its speed, at .25, .5
+// .. 2.75 s: 1 or 0 of each, [kForeseen].
+void foresee(const std::vector<Car>&, const Car&, double target, float* out);
 // Of two in conflict, whether the first has to give way.
 bool first_yields(const Car&, const Car&);
 void rule(std::vector<Car>&);

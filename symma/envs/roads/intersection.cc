@@ -8,7 +8,8 @@
 // Reward: the mean over players of 1 for who has arrived, else -5 if crashed, plus the speed above 7 m/s over
 // 2, at most 1; nothing off the road. `own_pay`: each its own. Ends when a player has crashed or all have
 // arrived. Observation of each: 15 x 7, presence, x, y over 100, velocity over 20, cos and sin of the
-// heading; itself first, then cars by their way along its lane, up to 10 m behind.
+// heading; itself first, then cars by their way along its lane, up to 10 m behind. Three options see
+// otherwise than the original's agents: absolute, range, foresight (after HighwayEnv's TimeToCollision).
 #include "symma/envs/roads/intersection.h"
 
 #include <fmt/format.h>
@@ -28,7 +29,7 @@ constexpr double kSpeeds[] = {0, 4.5, 9};
 
 struct IntersectionOptions : CopyOptions {
   int64_t players = 2;
-  bool own_pay = false, leaves = false, absolute = true;
+  bool own_pay = false, leaves = false, absolute = true, foresight = false;
   double range = 100;
   IntersectionOptions() { limit = 13; }
   void fields(Fields& f) {
@@ -39,6 +40,9 @@ struct IntersectionOptions : CopyOptions {
           "cars are seen by their place and velocity, rather than by those less one's own");
     f.add("range", range, "a place is seen over so many metres, and what is further as at the bound")
         .above(0);
+    f.add("foresight", foresight,
+          "a player also sees when within 3 s it would come too close to others, were it to go for each of "
+          "its speeds");
     CopyOptions::fields(f);
   }
 };
@@ -48,8 +52,7 @@ class Intersection final : public Copies, public Judged, public CrossingView {
   using Options = IntersectionOptions;
 
   Intersection(const Options& o, int64_t copies)
-      : Copies(make_spec(o, copies), o, make_parameters(),
-               2 + kMostCars * kEach + o.players * kSeen * kFeatures),
+      : Copies(make_spec(o, copies), o, make_parameters(), 2 + kMostCars * kEach + o.players * seen(o)),
         o_(o),
         roads_(copies) {}
 
@@ -132,16 +135,21 @@ class Intersection final : public Copies, public Judged, public CrossingView {
     std::vector<float> seen;  // [players, 15, 7]
   };
 
+  // Numbers that a player sees.
+  static int64_t seen(const Options& o) { return kSeen * kFeatures + (o.foresight ? 3 * kForeseen : 0); }
+
   static EnvSpec make_spec(const Options& o, int64_t copies) {
     EnvSpec s;
     s.name = "intersection";
-    s.variant = fmt::format("HighwayEnv 1.12.1, {} player{}{}{}{}{}", o.players, o.players == 1 ? "" : "s",
+    s.variant = fmt::format("HighwayEnv 1.12.1, {} player{}{}{}{}{}{}", o.players, o.players == 1 ? "" : "s",
                             o.own_pay ? ", own pay" : "", o.leaves ? ", who arrives leaves" : "",
                             o.absolute ? "" : ", seen from itself",
-                            o.range == 100 ? "" : fmt::format(", over {} m", o.range));
+                            o.range == 100 ? "" : fmt::format(", over {} m", o.range),
+                            o.foresight ? ", with foresight" : "");
     s.copies = copies;
     s.agents = o.players;
-    s.obs = kSeen * kFeatures, s.obs_shape = {kSeen, kFeatures};
+    s.obs = seen(o);
+    if (!o.foresight) s.obs_shape = {kSeen, kFeatures};
     s.obs_low = -1, s.obs_high = 1;
     s.actions = 3, s.action_names = {"slower", "idle", "faster"};
     s.leaving = o.leaves;
@@ -263,9 +271,9 @@ class Intersection final : public Copies, public Judged, public CrossingView {
   // What is seen of the cars that are there now.
   void look(int64_t e) {
     const auto& cars = roads_[e].cars;
-    roads_[e].seen.assign(o_.players * kSeen * kFeatures, 0.F);
+    roads_[e].seen.assign(o_.players * seen(o_), 0.F);
     float* obs = roads_[e].seen.data();
-    for (int64_t i = 0; i < o_.players; ++i, obs += kSeen * kFeatures) {
+    for (int64_t i = 0; i < o_.players; ++i, obs += seen(o_)) {
       const Car& own = player(e, i);
       if (own.gone) continue;
       std::array<std::pair<double, const Car*>, kMostCars> near;
@@ -289,6 +297,8 @@ class Intersection final : public Copies, public Judged, public CrossingView {
       show(own, obs);
       for (int64_t k = 0; k < std::min<int64_t>(n, kSeen - 1); ++k)
         show(*near[k].second, obs + (k + 1) * kFeatures);
+      if (!o_.foresight) continue;
+      for (int k = 0; k < 3; ++k) foresee(cars, own, kSpeeds[k], obs + kSeen * kFeatures + k * kForeseen);
     }
   }
 
@@ -316,7 +326,7 @@ class Intersection final : public Copies, public Judged, public CrossingView {
       cargo(c.lane, lane), cargo(c.aim, lane), cargo(c.left, {"the lanes of a route", 0, kMostRoute});
       cargo(c.route, kMostRoute, lane);
     }
-    r.seen.resize(o_.players * kSeen * kFeatures);
+    r.seen.resize(o_.players * seen(o_));
     cargo(r.seen.data(), static_cast<int64_t>(r.seen.size()), {"what is seen", -1, 1});
     if (!cargo.loading()) return;
     for (int64_t k = 0; k < n; ++k) players += all[k].controlled;
