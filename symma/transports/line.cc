@@ -49,17 +49,17 @@ void Line::mend() {
 
 void Upto::see(const Letter& letter) {
   const bool meets = letter.kind == Letter::Kind::kGather || letter.kind == Letter::Kind::kTold;
-  int64_t& newest = meets ? meeting : exchange;
-  newest = std::max(newest, letter.round);
+  std::optional<int64_t>& newest = meets ? meeting : exchange;
+  newest = std::max(newest.value_or(letter.round), letter.round);
 }
 
 void Line::keep(Bytes message, const Upto& upto) {
-  if (upto.exchange != Upto::kNone) newest_.exchange = upto.exchange;
-  if (upto.meeting != Upto::kNone) newest_.meeting = upto.meeting;
+  if (upto.exchange) newest_.exchange = upto.exchange;
+  if (upto.meeting) newest_.meeting = upto.meeting;
   recent_.emplace_back(upto, std::move(message));
   std::erase_if(recent_, [&](const auto& kept) {
-    const auto over = [](int64_t round, int64_t newest) {
-      return round == Upto::kNone || round <= newest - kRounds;
+    const auto over = [](const std::optional<int64_t>& round, const std::optional<int64_t>& newest) {
+      return !round || *round <= *newest - kRounds;
     };
     return over(kept.first.exchange, newest_.exchange) && over(kept.first.meeting, newest_.meeting);
   });

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -17,10 +18,10 @@
 
 namespace symma {
 
-// The newest rounds of letters in a message: of exchanges, and of meetings, which are numbered by themselves.
+// The newest rounds of letters in a message, where it has such letters: of exchanges, and of meetings, which
+// are numbered by themselves.
 struct Upto {
-  static constexpr int64_t kNone = INT64_MIN / 2;
-  int64_t exchange = kNone, meeting = kNone;
+  std::optional<int64_t> exchange, meeting;
   void see(const Letter&);
 };
 
