@@ -16,6 +16,7 @@
 #include <map>
 
 #include "symma/cli/commands.h"
+#include "symma/cli/processes.h"
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
 #include "symma/core/parallel.h"
@@ -37,10 +38,7 @@ void on_end(int signal) {
 pid_t start(const std::vector<std::string>& arguments, const std::string& log) {
   std::vector<std::string> words{"symma"};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> argv;
-  argv.reserve(words.size() + 1);
-  for (auto& w : words) argv.push_back(w.data());
-  argv.push_back(nullptr);
+  const std::vector<char*> argv = argv_of(words);
   const pid_t parent = ::getpid(), pid = ::fork();
   if (pid < 0) throw UserError("symma", "cannot start another process", "lower --jobs");
   if (pid > 0) return pid;

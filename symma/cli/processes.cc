@@ -119,14 +119,19 @@ int64_t processes_here() {
   return 1;
 }
 
+std::vector<char*> argv_of(std::vector<std::string>& words) {
+  std::vector<char*> out;
+  out.reserve(words.size() + 1);
+  for (std::string& word : words) out.push_back(word.data());
+  out.push_back(nullptr);
+  return out;
+}
+
 int start_processes(int64_t processes, int threads) {
   std::vector<std::string> words = own_words();
   words.emplace_back("--threads");
   words.push_back(std::to_string(threads));
-  std::vector<char*> arguments;
-  arguments.reserve(words.size() + 1);
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
+  const std::vector<char*> arguments = argv_of(words);
   ::setenv("SYMMA_PLACES", std::to_string(processes).c_str(), 1);
   ::setenv("SYMMA_PORT", std::to_string(free_port()).c_str(), 1);
   ::setenv("SYMMA_SECRET", new_secret().c_str(), 1);

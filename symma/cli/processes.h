@@ -11,6 +11,9 @@
 
 namespace symma {
 
+// The words of a program to start, as execv takes them: pointers into `words`, and a null.
+std::vector<char*> argv_of(std::vector<std::string>& words);
+
 // Starts this program so many times, with the same words but --processes and --threads, and waits until the
 // fleet is done. Returns the first one's exit status.
 int start_processes(int64_t processes, int threads);

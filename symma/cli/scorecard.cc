@@ -107,11 +107,12 @@ void keep_only(const std::vector<std::string>& only, std::vector<ScoreItem>& ite
   std::set<std::string> wanted{"base"};
   for (const auto& id : only) {
     const auto it = std::find_if(items.begin(), items.end(), [&](const ScoreItem& i) { return i.id == id; });
-    std::vector<std::string> ids;
-    ids.reserve(items.size());
-    for (const auto& item : items) ids.push_back(item.id);
-    if (it == items.end())
+    if (it == items.end()) {
+      std::vector<std::string> ids;
+      ids.reserve(items.size());
+      for (const auto& item : items) ids.push_back(item.id);
       throw UserError("--only " + id, "is no figure of this scorecard", suggestion(id, ids));
+    }
     wanted.insert(id), wanted.insert(it->to);
   }
   std::erase_if(items, [&](const ScoreItem& i) { return !wanted.contains(i.id); });

@@ -180,7 +180,7 @@ TEST(Intersection, ForeseesWhomItWouldMeet) {
   const std::vector<Car> cars{car_on(0, 95, 9, 2), car_on(1, 95, 9, 3)};
   const auto seen = [&](double target) {
     std::vector<float> out(kForeseen);
-    foresee(cars, cars[0], target, out.data());
+    foresee(cars, cars[0], {&target, 1}, out.data());
     return out;
   };
   const std::vector<float> on = seen(9), brakes = seen(0);

@@ -10,6 +10,7 @@ namespace {
 
 constexpr double kPi = std::numbers::pi, kLong = 5, kWide = 2, kLaneWidth = 4, kLimit = 10, kTop = 40;
 constexpr double kSteepest = kPi / 3;
+constexpr double kLag = .6;  // in which a player's car takes up its target speed, s
 
 // As Python's remainder has it: in [-pi, pi).
 double wrap(double x) {
@@ -340,7 +341,7 @@ void decide(std::vector<Car>& cars, const Temper& temper) {
     follow_road(c);
     c.steering = steer(c);
     if (c.controlled) {
-      c.acceleration = (c.target - c.speed) / .6;
+      c.acceleration = (c.target - c.speed) / kLag;
       continue;
     }
     double a = accelerate(c, ahead_on(cars, c, c.lane), temper);
@@ -353,16 +354,19 @@ bool conflict(const Car& a, const Car& b) {
   return meet(path_of(a), path_of(b));
 }
 
-void foresee(const std::vector<Car>& cars, const Car& own, double target, float* out) {
-  constexpr double kLag = .6;  // of a controlled car's speed
-  const Path mine = path_by(
-      own, [&](double t) { return target * t + (own.speed - target) * kLag * (1 - std::exp(-t / kLag)); });
-  std::fill_n(out, kForeseen, 0.F);
+void foresee(const std::vector<Car>& cars, const Car& own, std::span<const double> targets, float* out) {
+  thread_local std::vector<Path> mine;
+  mine.clear();
+  for (const double target : targets)
+    mine.push_back(path_by(
+        own, [&](double t) { return target * t + (own.speed - target) * kLag * (1 - std::exp(-t / kLag)); }));
+  std::fill_n(out, targets.size() * kForeseen, 0.F);
   for (const Car& c : cars) {
     if (&c == &own || c.gone) continue;
     const Path its = path_of(c);
-    for (int k = 0; k < kForeseen; ++k)
-      if (meet_at(mine, its, k)) out[k] = 1;
+    for (size_t i = 0; i < mine.size(); ++i)
+      for (int k = 0; k < kForeseen; ++k)
+        if (meet_at(mine[i], its, k)) out[i * kForeseen + k] = 1;
   }
 }
 

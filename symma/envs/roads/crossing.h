@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace symma {
@@ -63,9 +64,9 @@ double way_to(const Car&, const Car& other);  // along the present lane of the f
 void decide(std::vector<Car>&, const Temper&);
 // Whether two cars, at constant speed along their routes, come too close within 3 s.
 bool conflict(const Car&, const Car&);
-// Whether a car that goes for the target speed comes too close to another, which keeps its speed, at .25, .5
-// .. 2.75 s: 1 or 0 of each, [kForeseen].
-void foresee(const std::vector<Car>&, const Car&, double target, float* out);
+// For each target speed that a car may go for, whether it then comes too close to another, which keeps its
+// speed, at .25, .5 .. 2.75 s: 1 or 0, [targets, kForeseen].
+void foresee(const std::vector<Car>&, const Car&, std::span<const double> targets, float* out);
 // Of two in conflict, whether the first has to give way.
 bool first_yields(const Car&, const Car&);
 void rule(std::vector<Car>&);

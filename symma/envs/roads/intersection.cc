@@ -132,11 +132,13 @@ class Intersection final : public Copies, public Judged, public CrossingView {
   struct Crossing {
     std::vector<Car> cars;
     int64_t ticks = 0;        // of simulation, before the episode too
-    std::vector<float> seen;  // [players, 15, 7]
+    std::vector<float> seen;  // of each player, what it sees
   };
 
   // Numbers that a player sees.
-  static int64_t seen(const Options& o) { return kSeen * kFeatures + (o.foresight ? 3 * kForeseen : 0); }
+  static int64_t seen(const Options& o) {
+    return kSeen * kFeatures + (o.foresight ? std::ssize(kSpeeds) * kForeseen : 0);
+  }
 
   static EnvSpec make_spec(const Options& o, int64_t copies) {
     EnvSpec s;
@@ -297,8 +299,7 @@ class Intersection final : public Copies, public Judged, public CrossingView {
       show(own, obs);
       for (int64_t k = 0; k < std::min<int64_t>(n, kSeen - 1); ++k)
         show(*near[k].second, obs + (k + 1) * kFeatures);
-      if (!o_.foresight) continue;
-      for (int k = 0; k < 3; ++k) foresee(cars, own, kSpeeds[k], obs + kSeen * kFeatures + k * kForeseen);
+      if (o_.foresight) foresee(cars, own, kSpeeds, obs + kSeen * kFeatures);
     }
   }
 
