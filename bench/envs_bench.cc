@@ -103,6 +103,8 @@ BENCHMARK_CAPTURE(play, roads_grid, "roads", "network = \"grid\"")->Arg(64);
 BENCHMARK_CAPTURE(play, roads_grid_tolls, "roads", "network = \"grid\"\nreward = \"toll\"")->Arg(64);
 BENCHMARK_CAPTURE(play, ring, "ring", "")->Arg(64);
 BENCHMARK_CAPTURE(play, intersection, "intersection", "")->Arg(64);
+// Five, as CityLearn's first district has; made-up days cost what real ones do.
+BENCHMARK_CAPTURE(play, homes, "homes", "homes = [1, 2, 3, 4, 5]")->Arg(64);
 
 }  // namespace
 }  // namespace symma

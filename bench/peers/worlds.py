@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Steps a second of the original worlds with random actions, one thread, processor time.
 
-    VENV/bin/python bench/peers/worlds.py diabetes|search_rescue|kitchen|foraging|spread|envpool [--seconds 10] [--json]
+    VENV/bin/python bench/peers/worlds.py homes|intersection|diabetes|search_rescue|kitchen|foraging|spread|envpool [--seconds 10] [--json]
 
-Each package in an environment of its own: see scripts/make_golden_traces. symma's figures are those of
-build/release/bench/envs_bench, in the same run; the last three are peers of scripts/bench. EnvPool has none of these worlds: its
+Peers of scripts/bench, each package in an environment of its own (bench/lines.toml). EnvPool has none of these worlds: its
 lightest, CartPole-v1, 256 copies at a time, says what a pool of copies in C++ costs through Python. A step is one of a copy, all its
 agents at once.
 """
@@ -30,6 +29,36 @@ def measured(step, seconds, each=1):
         step()
         steps += each
     return steps / (time.process_time() - begin)
+
+
+def homes(seconds):
+    from citylearn.citylearn import CityLearnEnv
+
+    env = CityLearnEnv("citylearn_challenge_2022_phase_1")
+    env.reset()
+    rng = np.random.default_rng(1)
+
+    def step():
+        if env.step(rng.uniform(-1, 1, (len(env.buildings), 1)).tolist())[2]:
+            env.reset()
+
+    return {"one": measured(step, seconds)}
+
+
+def intersection(seconds):
+    import gymnasium
+    import highway_env  # noqa: F401
+
+    env = gymnasium.make("intersection-multi-agent-v0")
+    env.reset(seed=1)
+    rng = np.random.default_rng(1)
+
+    def step():
+        _, _, done, cut, _ = env.step(tuple(int(a) for a in rng.integers(0, 3, 2)))
+        if done or cut:
+            env.reset()
+
+    return {"one": measured(step, seconds)}
 
 
 def diabetes(seconds):
@@ -147,7 +176,7 @@ def envpool(seconds, copies=256):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("world", choices=["diabetes", "search_rescue", "kitchen", "foraging", "spread", "envpool"])
+    parser.add_argument("world", choices=["homes", "intersection", "diabetes", "search_rescue", "kitchen", "foraging", "spread", "envpool"])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--json", action="store_true", help="the last figure as JSON")
     args = parser.parse_args()

@@ -17,6 +17,7 @@ class ConvBench : public Benchmark {
   struct Options {
     int64_t ways = 5, shots = 1, tasks = 8, inner_steps = 1, channels = 64, blocks = 4, size = 28;
     double seconds = 2;
+    std::string device = "cpu";
     void fields(Fields& f) {
       f.add("ways", ways, "classes in a task").at_least(2);
       f.add("shots", shots, "images of each class to learn from; as many to be judged on").at_least(1);
@@ -25,6 +26,7 @@ class ConvBench : public Benchmark {
       f.add("channels", channels, "filters in each block").at_least(1);
       f.add("blocks", blocks, "convolutions, each halving the image").at_least(1).at_most(6);
       f.add("size", size, "height and width of an image").at_least(1);
+      f.add("device", device, "where rows learn").one_of({"cpu", "cuda"});
       f.add("seconds", seconds, "how long to measure").above(0);
     }
   };
@@ -51,13 +53,14 @@ class ConvBench : public Benchmark {
     e.support_x = uniform(Rng(1), sizes, 0, 1);
     e.query_x = uniform(Rng(2), sizes, 0, 1);
     e.support_y = e.query_y = at::arange(images, at::kLong).remainder(o_.ways).repeat({o_.tasks, 1});
-    const SupervisedBatch batch(*model, spec.kind, e, Mode::kTrain);
+    const at::Device device(o_.device);
+    const auto batch = SupervisedBatch(*model, spec.kind, e, Mode::kTrain).on(device);
     const auto learner = make<LearnerRegistry>("maml", {{"inner_steps", o_.inner_steps}, {"inner_lr", 0.4}},
                                                LearnerSetting{*model, spec});
-    State state = learner->init(split_keys(Rng(3), "agent", 1), at::kFloat);
+    State state = learner->init(split_keys(Rng(3), "agent", 1), at::kFloat).on(device);
     const Sgemm product = sgemm();
     const auto turns = take_turns(
-        o_.seconds, [&] { learner->step(state, batch, Rng(4)); }, product.run);
+        o_.seconds, [&] { (void)learner->step(state, *batch, Rng(4)).at("loss").cpu(); }, product.run);
     Json out = rates(turns, o_.tasks, gflop(), product);
     const double done = static_cast<double>(turns.work.times * o_.tasks);
     out["ms_per_task"] = 1e3 * turns.work.wall_s / done;

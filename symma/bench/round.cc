@@ -14,11 +14,12 @@ namespace {
 class RoundBench : public Benchmark {
  public:
   struct Options {
-    std::string file, settings;
+    std::string file, settings, device = "cpu";
     double seconds = 1;
     void fields(Fields& f) {
       f.add("file", file, "experiment file; MAML on sine waves unless given");
       f.add("settings", settings, "laid over it, as \"learner.kind=anil tasks=4\"");
+      f.add("device", device, "where rows learn").one_of({"cpu", "cuda"});
       f.add("seconds", seconds, "how long to measure").above(0);
     }
   };
@@ -33,6 +34,7 @@ class RoundBench : public Benchmark {
   Json measure() const override {
     rehearse(e_);
     RunState run = start_run(e_);
+    run.learner = run.learner.on(device_for(e_, o_.device, "symma bench round --device"));
     const Sgemm product = sgemm();
     const Turns turns = take_turns(
         o_.seconds, [&] { run_round(e_, run); }, product.run);
@@ -40,6 +42,8 @@ class RoundBench : public Benchmark {
     const double tasks = static_cast<double>(run.tasks * turns.work.times) / static_cast<double>(run.round);
     const double gflops = product.gflop * static_cast<double>(turns.yardstick.times) / turns.yardstick.cpu_s;
     return {{"tasks_per_cpu_s", tasks / turns.work.cpu_s},
+            // By the wall's clock: every round ends with numbers that have come back from the device.
+            {"tasks_per_s", tasks / turns.work.wall_s},
             {"rounds_per_cpu_s", static_cast<double>(turns.work.times) / turns.work.cpu_s},
             // What sgemm would have multiplied in the processor time of one task.
             {"sgemm_mflop_a_task", 1e3 * gflops * turns.work.cpu_s / tasks},

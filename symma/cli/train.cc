@@ -91,15 +91,7 @@ struct TrainArguments {
   bool threads_given = false;
 };
 
-void check_device(const std::string& device) {
-  if (device != "cuda") return;
-  if (!at::hasCUDA())
-    throw UserError("--device cuda", "this libtorch has no CUDA",
-                    "build against a CUDA libtorch through CMAKE_PREFIX_PATH, or use --device cpu");
-}
-
 void run_train(TrainArguments a) {
-  check_device(a.run.device);
   if (a.file.empty()) {
     if (!a.run.resume || a.run.folder.empty())
       throw UserError("symma train", "no experiment file",
@@ -111,6 +103,7 @@ void run_train(TrainArguments a) {
   if (a.run.resume && !a.run.folder.empty()) recall_data(config, a.run.folder);
   Experiment e = Experiment::build(config);
   forget_recalled(e);
+  device_for(e, a.run.device, "--device " + a.run.device);
   const std::optional<Launch> launch = launched([](const char* name) { return std::getenv(name); });
   const bool speaks = !launch || launch->place == 0;
   if (const auto* family = dynamic_cast<const Warns*>(e.family.get()); family && speaks)

@@ -37,7 +37,8 @@ EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const st
     const int64_t whose = own_slice ? subject.state.id.data_ptr<int64_t>()[agent] : kEveryone;
     const auto asks = asks_for(std::vector<int64_t>(tasks, whose), rng.split("tasks"));
     const auto batch =
-        subject.family.sample(subject.model, std::span(asks).subspan(begin, end - begin), split);
+        carried_to(subject.state.theta,
+                   subject.family.sample(subject.model, std::span(asks).subspan(begin, end - begin), split));
     if (const auto* named = dynamic_cast<const Named*>(batch.get())) called[at] = named->names();
     ways[at] = ways_of(*batch);
     const auto rows =

@@ -38,8 +38,10 @@ Rng key_of(const Experiment& e, const RunState& run) {
 
 void communicate(const Experiment& e, RunState& run, Transport* elsewhere) {
   Tensor& theta = run.learner.theta;
-  theta = with_said(theta,
-                    exchange(e.exchange, run.exchange, said(*e.learner, theta), e.exchange_key(), elsewhere));
+  // Letters are written, read and mixed on the processor, wherever agents learn.
+  const Tensor said_here = said(*e.learner, theta).cpu();
+  const Tensor heard = exchange(e.exchange, run.exchange, said_here, e.exchange_key(), elsewhere);
+  theta = with_said(theta, heard.to(theta.device()));
   if (run.learner.own.contains("anchor")) run.learner.own["anchor"] = theta;
 }
 
@@ -59,6 +61,7 @@ Drawn draw(const Experiment& e, const RunState& run) {
   out.tasks = e.family->sample(*e.model, asks_of(e, agents, key_of(e, run).split("tasks")), Split::kTrain);
   if (dynamic_cast<const PoisonsLabels*>(e.exchange.attack.get()))
     out.tasks = dynamic_cast<const SupervisedBatch&>(*out.tasks).flipped(poisoned);
+  out.tasks = carried_to(run.learner.theta, std::move(out.tasks));
   return out;
 }
 
@@ -105,6 +108,17 @@ void run_round(const Experiment& e, RunState& run, Transport* elsewhere) {
   if (due && !e.exchange.combine_first()) communicate(e, run, elsewhere);
   ++run.round;
   run.selection = e.population.due(run.round) ? select(e, run.learner, run.round) : Json();
+}
+
+at::Device device_for(const Experiment& e, const std::string& name, const std::string& place) {
+  if (name == "cpu") return at::kCPU;
+  const Kind kind = e.spec.kind;
+  if (kind == Kind::kControl || kind == Kind::kGame)
+    throw UserError(place, "worlds and games are played on the processor, and learned from there", "use cpu");
+  if (!at::hasCUDA())
+    throw UserError(place, "this libtorch has no CUDA, or this machine no such device",
+                    "build against a CUDA libtorch through CMAKE_PREFIX_PATH, or use cpu");
+  return at::Device(name);
 }
 
 void rehearse(const Experiment& e) {

@@ -19,17 +19,12 @@ double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-void move_to(State& state, at::Device device) {
-  state.theta = state.theta.to(device);
-  for (auto& [name, t] : state.own) t = t.to(device);
-}
-
 }  // namespace
 
 bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hooks, RunState& run) {
-  const at::Device device(options.device);
+  const at::Device device = device_for(e, options.device, "device");
   run = open_run(e, options);
-  move_to(run.learner, device);
+  run.learner = run.learner.on(device);
   const bool resumed = run.round > 0;
   Recorder metrics(in(options, "metrics.jsonl"), resumed ? run.round : -1);
   std::optional<Recorder> lineage;

@@ -50,6 +50,12 @@ void State::put(const std::vector<int64_t>& places, const State& part) {
   }
 }
 
+State State::on(at::Device device) const {
+  State out{id, theta.to(device), steps, {}};
+  for (const auto& [name, t] : own) out.own[name] = t.to(device);
+  return out;
+}
+
 State State::join(const std::vector<State>& parts) {
   if (parts.size() == 1) return parts[0];
   const auto cat = [&](auto&& of) {

@@ -32,6 +32,8 @@ struct State {
   State rows(const std::vector<int64_t>& places) const;  // a copy
   void put(const std::vector<int64_t>& places, const State& part);
   static State join(const std::vector<State>& parts);
+  // These agents on a device; numbers and clocks stay on the CPU.
+  State on(at::Device) const;
 };
 
 // A batch given to a learner has B = N T tasks, T for each agent, agent-major: task b belongs to the agent at

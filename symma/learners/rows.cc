@@ -52,6 +52,19 @@ Tensor guarded(const Tensor& grad /*[b,Q]*/, const Tensor& id /*[n]*/, const Gua
   return sum / static_cast<double>(each);
 }
 
+// A device's memory may be too small for a piece, and how much a task takes is the learner's affair: then it
+// is done by halves.
+void as_memory_allows(Piece piece, const std::function<void(Piece)>& work) {
+  const auto [begin, end] = piece;
+  try {
+    return work(piece);
+  } catch (const c10::OutOfMemoryError&) {
+    if (end - begin == 1) throw;
+  }
+  as_memory_allows({begin, begin + (end - begin) / 2}, work);
+  as_memory_allows({begin + (end - begin) / 2, end}, work);
+}
+
 }  // namespace
 
 Tensor hand_out(const Tensor& rows, int64_t tasks) {
@@ -68,7 +81,7 @@ Tensor hand_out(const Tensor& rows, int64_t tasks) {
 }
 
 std::vector<int64_t> whole_numbers(const Tensor& t) {
-  const Tensor all = t.contiguous();
+  const Tensor all = t.cpu().contiguous();
   return {all.data_ptr<int64_t>(), all.data_ptr<int64_t>() + all.numel()};
 }
 
@@ -81,6 +94,7 @@ Tensor by_agents(const Tensor& x, int64_t agents) {
 
 std::vector<Piece> blocks_of(const State& state, const Model& model) {
   const int64_t n = state.size(), size = block_size(model);
+  if (!state.theta.is_cpu()) return {{0, n}};
   const std::vector<int64_t> id = whole_numbers(state.id);
   std::vector<Piece> out;
   for (int64_t i = 0; i < n; ++i) {
@@ -91,7 +105,8 @@ std::vector<Piece> blocks_of(const State& state, const Model& model) {
 }
 
 std::vector<Piece> pieces_of(const State& state, const Model& model, int64_t tasks, int64_t most) {
-  const int64_t each = tasks / state.size(), piece = most > 0 ? most : piece_size(model);
+  const int64_t each = tasks / state.size(),
+                piece = most > 0 ? most : piece_size(model, state.theta.device());
   std::vector<Piece> out;
   for (const Piece& block : blocks_of(state, model)) {
     for (int64_t at = block.begin * each; at < block.end * each; at += piece)
@@ -139,18 +154,22 @@ Gradients gather(const State& state, const TaskBatch& batch, const std::vector<P
   const int64_t b = batch.size(), n = state.size();
   const Tensor rows = hand_out(state.theta, b);
   Tensor grad, loss;  // [b, Q], [b]
-  if (pieces.size() == 1) {
+  if (pieces.size() == 1 && rows.is_cpu()) {
     const auto all = work(rows, batch, rng);
     grad = all.grad, loss = all.loss;
   } else {
     grad = at::empty({b, rows.size(1)}, rows.options()), loss = at::empty({b}, rows.options());
-    parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t at, int64_t) {
+    const auto one = [&](Piece piece) {
       // Written in their places as they come: all pieces and all of them joined would be held otherwise.
-      const auto [begin, end] = pieces[at];
+      const auto [begin, end] = piece;
       const auto part = work(rows.slice(0, begin, end), *batch.slice(begin, end), rng);
       grad.slice(0, begin, end).copy_(part.grad.detach());
       loss.slice(0, begin, end).copy_(part.loss.detach());
-    });
+    };
+    if (rows.is_cpu())
+      parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t at, int64_t) { one(pieces[at]); });
+    else  // a device has its own threads
+      for (const Piece& piece : pieces) as_memory_allows(piece, one);
   }
   if (guard.on())
     return {guarded(grad.detach(), state.id, guard, rng.split("guard")), loss.view({n, b / n}).mean(1)};

@@ -24,7 +24,7 @@ struct Piece {
   int64_t begin, end;
 };
 // The places of a state, block by block (nn/model.h). Agents that are not there leave the others' blocks as
-// they are.
+// they are. On a device the whole state is one block: no other process has a part of it.
 std::vector<Piece> blocks_of(const State&, const Model&);
 // The tasks of a batch in pieces of at most `most` (0: piece_size), cut inside blocks. They depend on neither
 // the threads nor who else is there.

@@ -9,7 +9,8 @@ std::atomic<int64_t> blocks_of{0};  // 0: by the model
 
 }  // namespace
 
-int64_t piece_size(const Model& model) {
+int64_t piece_size(const Model& model, at::Device device) {
+  if (!device.is_cpu()) return std::clamp<int64_t>((int64_t{1} << 27) / model.layout().size(), 1, 1 << 16);
   return std::clamp<int64_t>((int64_t{1} << 18) / model.layout().size(), 1, 256);
 }
 

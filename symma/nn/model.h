@@ -79,8 +79,10 @@ struct ModelShape {
 using ModelRegistry = Registry<Model, const ModelShape&>;
 
 // How many rows are worked on together: small nets are bound by the cost of starting operations and want
-// many, big ones by the cache and want few. It goes by the model alone, so results don't depend on threads.
-int64_t piece_size(const Model&);
+// many, big ones by the cache and want few. It goes by the model and the device, so results don't depend on
+// threads. On a device, where starting an operation costs the same for thousands of rows, they are hundreds
+// of times as many.
+int64_t piece_size(const Model&, at::Device = at::kCPU);
 
 // Agents whose rows may meet in one operation. A fleet is cut into blocks by the agents' numbers: agent a is
 // in block a / block_size. Whatever is worked on stays inside a block, so libtorch and BLAS see the same

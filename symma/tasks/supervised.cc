@@ -5,6 +5,11 @@
 namespace symma {
 namespace {
 
+constexpr Tensor Episodes::*kFields[] = {
+    &Episodes::support_x,      &Episodes::support_y,    &Episodes::query_x,       &Episodes::query_y,
+    &Episodes::support_weight, &Episodes::query_weight, &Episodes::support_class, &Episodes::query_class,
+    &Episodes::curve_x,        &Episodes::curve_y};
+
 Tensor cut(const Tensor& t, int64_t begin, int64_t end) {
   return t.defined() ? t.slice(0, begin, end) : t;
 }
@@ -53,10 +58,7 @@ int64_t SupervisedBatch::size() const {
 
 std::unique_ptr<TaskBatch> SupervisedBatch::slice(int64_t begin, int64_t end) const {
   Episodes part;
-  for (const auto field : {&Episodes::support_x, &Episodes::support_y, &Episodes::query_x, &Episodes::query_y,
-                           &Episodes::support_weight, &Episodes::query_weight, &Episodes::support_class,
-                           &Episodes::query_class, &Episodes::curve_x, &Episodes::curve_y})
-    part.*field = cut(data_.*field, begin, end);
+  for (const auto field : kFields) part.*field = cut(data_.*field, begin, end);
   if (!data_.titles.empty()) part.titles.assign(data_.titles.begin() + begin, data_.titles.begin() + end);
   if (!data_.names.empty()) part.names.assign(data_.names.begin() + begin, data_.names.begin() + end);
   return std::make_unique<SupervisedBatch>(model_, kind_, std::move(part), mode_);
@@ -74,6 +76,19 @@ std::unique_ptr<TaskBatch> SupervisedBatch::unpack(const TensorDict& tasks) cons
   e.support_y = e.query_y = tasks.at("y");
   if (const auto it = tasks.find("weight"); it != tasks.end()) e.support_weight = e.query_weight = it->second;
   return std::make_unique<SupervisedBatch>(model_, kind_, std::move(e), mode_);
+}
+
+std::unique_ptr<TaskBatch> carried_to(const Tensor& rows, std::unique_ptr<TaskBatch> batch) {
+  const auto* points = rows.is_cpu() ? nullptr : dynamic_cast<const SupervisedBatch*>(batch.get());
+  if (!points) return batch;
+  return points->on(rows.device());
+}
+
+std::unique_ptr<SupervisedBatch> SupervisedBatch::on(at::Device device) const {
+  Episodes there = data_;
+  for (const auto field : kFields)
+    if ((there.*field).defined()) there.*field = (there.*field).to(device);
+  return std::make_unique<SupervisedBatch>(model_, kind_, std::move(there), mode_);
 }
 
 std::unique_ptr<SupervisedBatch> SupervisedBatch::apart() const {

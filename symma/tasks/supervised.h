@@ -55,6 +55,7 @@ class SupervisedBatch : public TaskBatch, public Portable, public Named {
   // tasks, in the order of the tasks that they come from. Tasks of unequal size cannot be taken apart
   // (UserError).
   std::unique_ptr<SupervisedBatch> apart() const;
+  std::unique_ptr<SupervisedBatch> on(at::Device) const;
   // The labels of the listed tasks turned around: numbers change sign, label c of n becomes n - 1 - c.
   std::unique_ptr<SupervisedBatch> flipped(const std::vector<int64_t>& tasks) const;
 
@@ -64,6 +65,10 @@ class SupervisedBatch : public TaskBatch, public Portable, public Named {
   Episodes data_;
   Mode mode_;
 };
+
+// The batch with its points on the device that rows are on, so that what many steps look at is carried over
+// once. Another kind of batch, as it is.
+std::unique_ptr<TaskBatch> carried_to(const Tensor& rows, std::unique_ptr<TaskBatch>);
 
 // Mean cross-entropy of logits [B, K, n] with labels [B, K], or mean squared error with targets [B, K, n]:
 // [B]. With `weight` [B, K], the weighted mean.

@@ -126,7 +126,7 @@ void LearnedOptimizer::renew(State& state, const TaskBatch& fresh, Rng rng) cons
     std::vector<int64_t> shape = t.sizes().vec();
     shape[0] = each;
     shape.insert(shape.begin(), n);
-    now["kept.task." + name] = t.reshape(shape);
+    now["kept.task." + name] = t.reshape(shape).to(state.theta.device());
   }
   const Tensor done = at::arange(each, whole).remainder(o_.steps / o_.unroll) * o_.unroll;
   const Tensor first =

@@ -296,7 +296,7 @@ Tensor convolution(const Tensor& x, const Tensor& weight) {
               "convolution: x ", x.sizes(), ", weight ", weight.sizes());
   if (fits(x, weight)) return M::apply(x, weight);
   const Tensor p = patches(x);
-  return product(p.view({weight.size(0), x.size(0) / weight.size(0) * p.size(1) * p.size(2), p.size(3)}),
+  return product(p.reshape({weight.size(0), x.size(0) / weight.size(0) * p.size(1) * p.size(2), p.size(3)}),
                  weight);
 }
 

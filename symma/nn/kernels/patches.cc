@@ -110,7 +110,7 @@ Tensor patches(const Tensor& x) {
     const Geometry g = geometry(x.sizes());
     const Tensor columns =
         at::im2col(x.permute({0, 3, 1, 2}), {kWindow, kWindow}, {1, 1}, {kPad, kPad}, {kStride, kStride});
-    return columns.view({g.n, g.c, kWindow * kWindow, g.oh, g.ow})
+    return columns.reshape({g.n, g.c, kWindow * kWindow, g.oh, g.ow})
         .permute({0, 3, 4, 2, 1})
         .reshape({g.n, g.oh, g.ow, kWindow * kWindow * g.c});
   }
