@@ -78,12 +78,15 @@ def number(x):
 
 
 def cell(rates):
-    return f"{number(statistics.median(rates))} ({number(min(rates))} to {number(max(rates))})" if rates else ""
+    if len(rates) < 2:
+        return "".join(map(number, rates))
+    return f"{number(statistics.median(rates))} ({number(min(rates))} to {number(max(rates))})"
 
 
 def device_page(r):
     cores, peers = r["cores"], ["torch.func, cuda", "JAX, cuda"]
-    text = [f"Tasks a second by the wall's clock: {r['gpu']}, and {cores} virtual processors of an {r['processor']}; medians of {r['turns']} turns, in brackets the least and the most; commit {r['commit']}.\n",
+    turns = sorted({len(rates) for row in r["rows"].values() for rates in row.values()})
+    text = [f"Tasks a second by the wall's clock: {r['gpu']}, and {cores} virtual processors of an {r['processor']}; medians of {' or '.join(map(str, turns))} turns, in brackets the least and the most; commit {r['commit']}.\n",
             f"| line | on the GPU | one thread | {cores} threads | the GPU is worth | torch.func, GPU | JAX, GPU |", "|---|---|---|---|---|---|---|"]
     for name, row in r["rows"].items():
         if "cuda" not in row:

@@ -154,22 +154,34 @@ Gradients gather(const State& state, const TaskBatch& batch, const std::vector<P
   const int64_t b = batch.size(), n = state.size();
   const Tensor rows = hand_out(state.theta, b);
   Tensor grad, loss;  // [b, Q], [b]
-  if (pieces.size() == 1 && rows.is_cpu()) {
+  const auto whole = [&] {
     const auto all = work(rows, batch, rng);
     grad = all.grad, loss = all.loss;
+  };
+  const auto make_room = [&] {
+    if (!grad.defined())
+      grad = at::empty({b, rows.size(1)}, rows.options()), loss = at::empty({b}, rows.options());
+  };
+  const auto put = [&](Piece piece) {
+    // Written in their places as they come: all pieces and all of them joined would be held otherwise.
+    const auto [begin, end] = piece;
+    const auto part = work(rows.slice(0, begin, end), *batch.slice(begin, end), rng);
+    grad.slice(0, begin, end).copy_(part.grad.detach());
+    loss.slice(0, begin, end).copy_(part.loss.detach());
+  };
+  if (!rows.is_cpu()) {  // a device has its own threads
+    for (const Piece& piece : pieces) {
+      as_memory_allows(piece, [&](Piece p) {
+        if (p.end - p.begin == b) return whole();
+        make_room();
+        put(p);
+      });
+    }
+  } else if (pieces.size() == 1) {
+    whole();
   } else {
-    grad = at::empty({b, rows.size(1)}, rows.options()), loss = at::empty({b}, rows.options());
-    const auto one = [&](Piece piece) {
-      // Written in their places as they come: all pieces and all of them joined would be held otherwise.
-      const auto [begin, end] = piece;
-      const auto part = work(rows.slice(0, begin, end), *batch.slice(begin, end), rng);
-      grad.slice(0, begin, end).copy_(part.grad.detach());
-      loss.slice(0, begin, end).copy_(part.loss.detach());
-    };
-    if (rows.is_cpu())
-      parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t at, int64_t) { one(pieces[at]); });
-    else  // a device has its own threads
-      for (const Piece& piece : pieces) as_memory_allows(piece, one);
+    make_room();
+    parallel_for(static_cast<int64_t>(pieces.size()), 1, [&](int64_t at, int64_t) { put(pieces[at]); });
   }
   if (guard.on())
     return {guarded(grad.detach(), state.id, guard, rng.split("guard")), loss.view({n, b / n}).mean(1)};

@@ -302,14 +302,22 @@ bool CompositePath::active() {
 Tensor mlp_forward_composite(const Tensor& theta, const Tensor& x, const MlpShape& shape) {
   check(theta, x, shape);
   Tensor a = x;
-  int64_t at = 0;
   const size_t depth = shape.widths.size() - 1;
+  // Together: the gradient is then joined once. Of each part alone it would be a row of zeros, all but that
+  // part.
+  std::vector<int64_t> sizes;
+  int64_t rest = theta.size(1);  // columns that are not the net's
   for (size_t l = 0; l < depth; ++l) {
-    const int64_t in = shape.widths[l], out = shape.widths[l + 1];
-    const Tensor w = theta.narrow(1, at, in * out).reshape({theta.size(0), in, out});
-    const Tensor b = theta.narrow(1, at + in * out, out).unsqueeze(1);
-    at += (in + 1) * out;
-    a = at::baddbmm(b, a, w);
+    for (const int64_t inputs : {shape.widths[l], int64_t{1}}) {
+      sizes.push_back(inputs * shape.widths[l + 1]);
+      rest -= sizes.back();
+    }
+  }
+  sizes.push_back(rest);
+  const std::vector<Tensor> parts = at::split_with_sizes(theta, sizes, 1);
+  for (size_t l = 0; l < depth; ++l) {
+    const Tensor w = parts[2 * l].view({theta.size(0), shape.widths[l], shape.widths[l + 1]});
+    a = at::baddbmm(parts[2 * l + 1].unsqueeze(1), a, w);
     if (l + 1 == depth) break;
     switch (shape.activation) {
       case Activation::kIdentity:
