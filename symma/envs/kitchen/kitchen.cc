@@ -231,41 +231,35 @@ class KitchenWorld final : public Copies, public Judged {
     const Kitchen& k = shifts_[e].kitchen;
     const FloorPlan& plan = *k.plan;
     const Cook& c = k.cooks[who];
-    const auto n = static_cast<int>(plan.cell.size());
     const auto put = [&](double x) { *to++ = static_cast<float>(x); };
     for (int d = 0; d < 4; ++d) put(c.faces == d);
     for (const Item i : {Item::kOnion, Item::kDish, Item::kSoup})
       put(c.held == i || (i == Item::kSoup && c.held == Item::kThin));
     const auto& ways = plan.way[c.at];
+    const auto [row, column] = plan.place[c.at];
     const auto show_way = [&](int cell) {
       if (cell < 0 || ways[cell] == FloorPlan::kFar) {
         put(0), put(0), put(2);
         return;
       }
-      put((cell / plan.columns - c.at / plan.columns) / 5.0),
-          put((cell % plan.columns - c.at % plan.columns) / 5.0);
+      const auto [to_row, to_column] = plan.place[cell];
+      put((to_row - row) / 5.0), put((to_column - column) / 5.0);
       put(ways[cell] / 10.0);
     };
-    std::array<int, 5> near;
-    near.fill(-1);
-    const auto offer = [&](int kind, int cell) {
-      if (near[kind] < 0 || ways[cell] < ways[near[kind]]) near[kind] = cell;
-    };
-    for (int cell = 0; cell < n; ++cell) {
-      const char x = plan.cell[cell];
-      if (x == ' ') continue;
-      if (x == 'O') offer(0, cell);
-      if (x == 'D') offer(1, cell);
-      if (x == 'S') offer(2, cell);
-      if (x != 'X') continue;
+    // Onions, dishes, where is served; soups and free places on counters. The first of equals.
+    const auto& sources = plan.nearest[c.at];
+    std::array<int, 5> near{sources[0], sources[1], sources[2], -1, -1};
+    for (int cell : plan.counters) {
       const Item lies = k.counters[cell];
-      offer(lies == Item::kOnion ? 0 : lies == Item::kDish ? 1 : lies >= Item::kSoup ? 3 : 4, cell);
+      int& best = near[lies == Item::kOnion ? 0 : lies == Item::kDish ? 1 : lies >= Item::kSoup ? 3 : 4];
+      if (best < 0 || ways[cell] < ways[best] || (ways[cell] == ways[best] && cell < best)) best = cell;
     }
     for (int cell : near) show_way(cell);
     std::array<int, 4> order{0, 1, 2, 3};
     const auto pots = static_cast<int>(plan.pots.size());
-    std::stable_sort(order.begin(), order.begin() + pots,
-                     [&](int a, int b) { return ways[plan.pots[a]] < ways[plan.pots[b]]; });
+    for (int i = 1; i < pots; ++i)  // the nearest first; of equals, the first
+      for (int j = i; j > 0 && ways[plan.pots[order[j]]] < ways[plan.pots[order[j - 1]]]; --j)
+        std::swap(order[j], order[j - 1]);
     for (int j = 0; j < 2; ++j) {
       if (j >= pots) {
         for (int z = 0; z < 7; ++z) put(z == 2 ? 2 : 0);
@@ -292,12 +286,10 @@ class KitchenWorld final : public Copies, public Judged {
       const int me = o_.partner ? seat(e) : static_cast<int>(a);
       obs = std::copy(shown[me].begin(), shown[me].end(), obs);
       obs = std::copy(shown[1 - me].begin(), shown[1 - me].end(), obs);
-      const int columns = s.kitchen.plan->columns, mine = s.kitchen.cooks[me].at,
-                other = s.kitchen.cooks[1 - me].at;
-      for (const double x :
-           {(other / columns - mine / columns) / 5.0, (other % columns - mine % columns) / 5.0,
-            mine / columns / 5.0, mine % columns / 5.0,
-            static_cast<double>(s.now) / static_cast<double>(spec().limit)})
+      const auto [row, column] = s.kitchen.plan->place[s.kitchen.cooks[me].at];
+      const auto [its_row, its_column] = s.kitchen.plan->place[s.kitchen.cooks[1 - me].at];
+      for (const double x : {(its_row - row) / 5.0, (its_column - column) / 5.0, row / 5.0, column / 5.0,
+                             static_cast<double>(s.now) / static_cast<double>(spec().limit)})
         *obs++ = static_cast<float>(x);
     }
   }

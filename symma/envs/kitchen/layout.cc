@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <string_view>
 
 #include "symma/core/errors.h"
 
@@ -26,7 +27,14 @@ const std::map<std::string, std::vector<std::string>>& known_plans() {
 
 void find_ways(FloorPlan& p) {
   const int n = p.rows * p.columns;
-  p.floor.assign(n, {});
+  p.floor.assign(n, {}), p.beside.assign(n, {}), p.place.assign(n, {}), p.counters.clear();
+  for (int c = 0; c < n; ++c) {
+    const int row = c / p.columns, column = c % p.columns;
+    p.place[c] = {static_cast<int16_t>(row), static_cast<int16_t>(column)};
+    p.beside[c] = {row > 0 ? c - p.columns : -1, row + 1 < p.rows ? c + p.columns : -1,
+                   column + 1 < p.columns ? c + 1 : -1, column > 0 ? c - 1 : -1};
+    if (p.cell[c] == 'X') p.counters.push_back(c);
+  }
   for (int c = 0; c < n; ++c) {
     for (int d = 0; d < 4; ++d) {
       const int next = p.step(c, d);
@@ -50,6 +58,15 @@ void find_ways(FloorPlan& p) {
       const int c = queue.front();
       queue.pop_front();
       for (int next : p.floor[c]) reach(next, static_cast<int16_t>(p.way[c][goal] + 1));
+    }
+  }
+  p.nearest.assign(n, {-1, -1, -1});
+  for (int c = 0; c < n; ++c) {
+    for (int goal = 0; goal < n; ++goal) {
+      const auto kind = std::string_view("ODS").find(p.cell[goal]);
+      if (kind == std::string_view::npos) continue;
+      int& best = p.nearest[c][kind];
+      if (best < 0 || p.way[c][goal] < p.way[c][best]) best = goal;
     }
   }
 }
@@ -101,16 +118,6 @@ FloorPlan parse(const std::string& place, const std::string& name, const std::ve
 }
 
 }  // namespace
-
-int FloorPlan::step(int from, int direction) const {
-  const int r = from / columns + (direction == 0   ? -1
-                                  : direction == 1 ? 1
-                                                   : 0),
-            c = from % columns + (direction == 2   ? 1
-                                  : direction == 3 ? -1
-                                                   : 0);
-  return r < 0 || c < 0 || r >= rows || c >= columns ? -1 : r * columns + c;
-}
 
 FloorPlan FloorPlan::mirrored(int how) const {
   FloorPlan out = *this;

@@ -18,8 +18,13 @@ struct FloorPlan {
   std::vector<std::vector<int16_t>>
       way;  // [cells][cells] steps from floor to beside or on the cell; kFar: none
   static constexpr int16_t kFar = 9999;
+  std::vector<int> counters;                  // cells
+  std::vector<std::array<int, 4>> beside;     // [cells]: to the N S E W; -1 beyond the edge
+  std::vector<std::array<int16_t, 2>> place;  // [cells]: row and column
+  std::vector<std::array<int, 3>>
+      nearest;  // [cells]: of the onions, the dishes and where is served; the first of equals
 
-  int step(int from, int direction) const;  // the cell next to it: N S E W; -1 beyond the edge
+  int step(int from, int direction) const { return beside[from][direction]; }
   // Upside down where the first bit is set, left to right where the second is.
   FloorPlan mirrored(int how) const;
 };
