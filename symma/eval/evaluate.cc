@@ -32,7 +32,7 @@ EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const st
   std::vector<std::vector<Scores>> found(agents * pieces);        // [piece][step]
   std::vector<std::vector<std::string>> called(agents * pieces);  // [piece][task]
   std::vector<int64_t> ways(agents * pieces);
-  parallel_for(agents * pieces, 1, [&](int64_t at, int64_t) {
+  const auto judge = [&](int64_t at) {
     const int64_t agent = at / pieces, begin = at % pieces * piece, end = std::min(tasks, begin + piece);
     const int64_t whose = own_slice ? subject.state.id.data_ptr<int64_t>()[agent] : kEveryone;
     const auto asks = asks_for(std::vector<int64_t>(tasks, whose), rng.split("tasks"));
@@ -47,7 +47,11 @@ EvalResult evaluate(const Subject& subject, Split split, int64_t tasks, const st
       found[at].push_back(batch->score(rows[s], rng.split("score")));
       for (auto& [name, score] : found[at].back()) score = score.to(at::kCPU, at::kDouble).contiguous();
     }
-  });
+  };
+  if (subject.state.theta.is_cpu())
+    parallel_for(agents * pieces, 1, [&](int64_t at, int64_t) { judge(at); });
+  else  // libtorch's linear algebra for devices is loaded by whoever asks first, and not by two at a time
+    for (int64_t at = 0; at < agents * pieces; ++at) judge(at);
   const int64_t* id = subject.state.id.data_ptr<int64_t>();
   EvalResult result{split, subject.family.spec().metric, steps, {}, {id, id + agents}, subject.counted};
   if (!called.empty() && !called[0].empty()) {
