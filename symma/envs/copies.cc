@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -140,17 +141,27 @@ void CopiesOf<Action>::space_levels(int64_t levels) {
 }
 
 template <class Action>
+template <class Visit>
+void CopiesOf<Action>::each_who_acts(const Frame& frame, const Visit& visit) const {
+  const int64_t a = spec_.agents;
+  const bool* present = spec_.leaving ? frame.present.data_ptr<bool>() : nullptr;
+  for (int64_t e = 0; e < spec_.copies; ++e) {
+    if (clocks_[e].terminated || clocks_[e].truncated) continue;
+    for (int64_t p = 0; p < a; ++p)
+      if (!present || present[e * a + p]) visit(e, p);
+  }
+}
+
+template <class Action>
 Tensor CopiesOf<Action>::looked_up(const Tensor& choices, const Frame& frame) const {
   const int64_t a = spec_.agents, n = spec_.actions, m = numbers_;
   Tensor out = at::zeros({spec_.copies, a, m}, at::kFloat);
   const int64_t* chosen = choices.data_ptr<int64_t>();
-  const bool* present = spec_.leaving ? frame.present.data_ptr<bool>() : nullptr;
   float* to = out.data_ptr<float>();
-  for (int64_t i = 0; i < spec_.copies * a; ++i) {
-    const Clock& c = clocks_[i / a];
-    if (c.terminated || c.truncated || (present && !present[i])) continue;
-    std::copy_n(&spec_.choices[((i % a) * n + chosen[i]) * m], m, to + i * m);
-  }
+  each_who_acts(frame, [&](int64_t e, int64_t p) {
+    const int64_t i = e * a + p;
+    std::copy_n(&spec_.choices[(p * n + chosen[i]) * m], m, to + i * m);
+  });
   return out;
 }
 
@@ -261,9 +272,9 @@ void CopiesOf<Action>::check(const Tensor& actions, const Frame& frame) const {
                     spec_.continuous ? "actions are float32, the numbers that each agent sets"
                                      : "actions are int64, the number of one action for each agent");
   }
-  std::vector<int64_t> right{spec_.copies, a};
-  if (spec_.continuous) right.push_back(spec_.actions);
-  if (actions.sizes() != at::IntArrayRef(right)) {
+  const std::array<int64_t, 3> all{spec_.copies, a, spec_.actions};
+  const at::IntArrayRef right(all.data(), spec_.continuous ? 3 : 2);
+  if (actions.sizes() != right) {
     throw UserError(spec_.name, fmt::format("actions have sizes {}", sizes(actions)),
                     fmt::format("[{}] would be right", fmt::join(right, ", ")));
   }
@@ -277,17 +288,17 @@ template <class Action>
 void CopiesOf<Action>::check_numbers(const Tensor& actions, const Frame& frame) const {
   const int64_t a = spec_.agents, n = spec_.actions;
   const float* act = actions.data_ptr<float>();
-  const bool* present = spec_.leaving ? frame.present.data_ptr<bool>() : nullptr;
-  for (int64_t i = 0; i < spec_.copies * a; ++i) {
-    const Clock& c = clocks_[i / a];
-    // It ended, or left, and nothing it does matters.
-    if (c.terminated || c.truncated || (present && !present[i])) continue;
-    for (int64_t k = 0; k < n; ++k) {
-      if (std::isfinite(act[i * n + k])) continue;
-      throw UserError(place(i / a) + ", " + spec_.agent_names[i % a],
-                      fmt::format("{} is {}", spec_.action_names[k], act[i * n + k]), "give a finite number");
-    }
-  }
+  each_who_acts(frame, [&](int64_t e, int64_t p) {
+    const float* own = act + (e * a + p) * n;
+    for (int64_t k = 0; k < n; ++k)
+      if (!std::isfinite(own[k])) refuse_number(e, p, k, own[k]);
+  });
+}
+
+template <class Action>
+void CopiesOf<Action>::refuse_number(int64_t copy, int64_t agent, int64_t which, float told) const {
+  throw UserError(place(copy) + ", " + spec_.agent_names[agent],
+                  fmt::format("{} is {}", spec_.action_names[which], told), "give a finite number");
 }
 
 template <class Action>
@@ -295,22 +306,24 @@ void CopiesOf<Action>::check_choices(const Tensor& actions, const Frame& frame) 
   const int64_t a = spec_.agents, n = spec_.actions;
   const int64_t* act = actions.data_ptr<int64_t>();
   const bool* mask = frame.mask.data_ptr<bool>();
-  const bool* present = spec_.leaving ? frame.present.data_ptr<bool>() : nullptr;
-  for (int64_t i = 0; i < spec_.copies * a; ++i) {
-    const Clock& c = clocks_[i / a];
-    if (c.terminated || c.truncated || (present && !present[i])) continue;
-    if (act[i] >= 0 && act[i] < n && mask[i * n + act[i]]) continue;
-    std::string allowed;
-    for (int64_t k = 0; k < n; ++k) {
-      if (mask[i * n + k] && allowed.size() < 60)
-        allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", k);
-    }
-    const bool outside = act[i] < 0 || act[i] >= n;
-    throw UserError(place(i / a) + ", " + spec_.agent_names[i % a],
-                    outside ? fmt::format("action {} is outside 0..{}", act[i], n - 1)
-                            : fmt::format("action {} ({}) is masked", act[i], spec_.action_names[act[i]]),
-                    "allowed now: " + allowed);
+  each_who_acts(frame, [&](int64_t e, int64_t p) {
+    const int64_t i = e * a + p, chosen = act[i];
+    if (chosen < 0 || chosen >= n || !mask[i * n + chosen]) refuse_choice(e, p, chosen, mask + i * n);
+  });
+}
+
+template <class Action>
+void CopiesOf<Action>::refuse_choice(int64_t copy, int64_t agent, int64_t chosen, const bool* may) const {
+  const int64_t n = spec_.actions;
+  std::string allowed;
+  for (int64_t k = 0; k < n; ++k) {
+    if (may[k] && allowed.size() < 60) allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", k);
   }
+  throw UserError(place(copy) + ", " + spec_.agent_names[agent],
+                  chosen < 0 || chosen >= n
+                      ? fmt::format("action {} is outside 0..{}", chosen, n - 1)
+                      : fmt::format("action {} ({}) is masked", chosen, spec_.action_names[chosen]),
+                  "allowed now: " + allowed);
 }
 
 template <class Action>
@@ -319,14 +332,16 @@ Tensor CopiesOf<Action>::within(const Tensor& actions, const Frame& frame) const
   Tensor out = actions.clone();
   const int64_t a = spec_.agents, n = numbers_;
   Action* act = out.data_ptr<Action>();
-  if (bounded_) {
-    for (int64_t i = 0; i < spec_.copies * a * n; ++i) {
-      act[i] = std::clamp(act[i], static_cast<Action>(spec_.action_low[i % (a * n)]),
-                          static_cast<Action>(spec_.action_high[i % (a * n)]));
-    }
+  for (int64_t e = 0; bounded_ && e < spec_.copies; ++e) {
+    Action* own = act + e * a * n;
+    for (int64_t k = 0; k < a * n; ++k)
+      own[k] = std::clamp(own[k], static_cast<Action>(spec_.action_low[k]),
+                          static_cast<Action>(spec_.action_high[k]));
   }
-  for (int64_t i = 0; spec_.leaving && i < spec_.copies * a; ++i) {
-    if (!frame.present.data_ptr<bool>()[i]) std::fill_n(act + i * n, n, Action{0});
+  if (!spec_.leaving) return out;
+  const bool* present = frame.present.data_ptr<bool>();
+  for (int64_t i = 0; i < spec_.copies * a; ++i) {
+    if (!present[i]) std::fill_n(act + i * n, n, Action{0});
   }
   return out;
 }

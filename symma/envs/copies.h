@@ -167,8 +167,17 @@ class CopiesOf : public Env, public HasTasks, public Restorable, public Drawable
   bool attended(int64_t copy, const Shown&) const;           // writes who is present; whether anyone is
   Tensor within(const Tensor& actions, const Frame&) const;  // bounded, and zeros for those who left
   void check(const Tensor& actions, const Frame&) const;
+  // visit(copy, agent) for each who acts: neither did its episode end, nor did it leave, and nothing that it
+  // does matters then.
+  template <class Visit>
+  void each_who_acts(const Frame&, const Visit& visit) const;
   void check_numbers(const Tensor& actions, const Frame&) const;
   void check_choices(const Tensor& actions, const Frame&) const;
+  // Out of the way of the loops that find nothing to refuse.
+  [[noreturn, gnu::noinline, gnu::cold]] void refuse_number(int64_t copy, int64_t agent, int64_t which,
+                                                            float told) const;
+  [[noreturn, gnu::noinline, gnu::cold]] void refuse_choice(int64_t copy, int64_t agent, int64_t chosen,
+                                                            const bool* may /*[n]*/) const;
   void space_levels(int64_t levels);                            // turns numbers to set into choices
   Tensor looked_up(const Tensor& choices, const Frame&) const;  // as numbers, [E, A, m]
   void check_frame(const Frame&) const;
