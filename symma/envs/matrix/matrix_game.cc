@@ -170,13 +170,12 @@ class MatrixGame final : public Copies {
   }
 
   void observe(int64_t e, float* obs, bool*) const override {
-    std::fill_n(obs, 2 * spec().obs, 0.f);
-    for (int64_t player = 0; player < 2; ++player) {
-      for (int64_t m = 0; m < memory_; ++m) {
-        const int64_t joint = history_[e * kept_ + m];
-        const int64_t own = player ? joint % n_ : joint / n_, other = player ? joint / n_ : joint % n_;
-        obs[player * spec().obs + m * (1 + n_ * n_) + (joint < 0 ? 0 : 1 + own * n_ + other)] = 1;
-      }
+    const int64_t seen = spec().obs, pairs = 1 + n_ * n_;
+    std::fill_n(obs, 2 * seen, 0.f);
+    for (int64_t m = 0; m < memory_; ++m) {
+      const int64_t joint = history_[e * kept_ + m], first = joint / n_, second = joint - first * n_;
+      obs[m * pairs + (joint < 0 ? 0 : 1 + joint)] = 1;  // each sees its own action before the other's
+      obs[seen + m * pairs + (joint < 0 ? 0 : 1 + second * n_ + first)] = 1;
     }
   }
 
