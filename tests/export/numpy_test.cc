@@ -7,7 +7,9 @@ namespace {
 using program::TempDir;
 
 std::string block(const std::string& page, const std::string& after) {
-  const size_t from = page.find("```python\n", page.find(after)) + 10;
+  const size_t said = page.find(after);
+  if (said == std::string::npos) throw std::runtime_error("docs/files.md no longer says: " + after);
+  const size_t from = page.find("```python\n", said) + 10;
   return page.substr(from, page.find("```", from) - from);
 }
 
@@ -16,8 +18,8 @@ TEST(FilesPage, ItsLinesReproducePredictions) {
   const std::string python = named ? named : "python3";
   if (std::system((python + " -c 'import numpy' 2>/dev/null").c_str()) != 0)
     GTEST_SKIP() << "no python3 with numpy (or set SYMMA_PYTHON)";
-  const std::string lines =
-      block(program::slurp(std::string(SYMMA_SOURCE_DIR) + "/docs/files.md"), "reproduces `predictions.csv`");
+  const std::string lines = block(program::slurp(std::string(SYMMA_SOURCE_DIR) + "/docs/files.md"),
+                                  "`predictions.csv` of a perceptron to 1e-6:");
   EXPECT_LT(program::lines(lines).size(), 40u);
   struct Case {
     const char *name, *toml, *few;

@@ -56,8 +56,6 @@ State fresh(const Experiment& e) {
 struct Case {
   const char *name, *toml;
 };
-const char* const kControl =
-    "[task]\nkind = \"control\"\nworld = \"navigation\"\n[learner]\nkind = \"maml_trpo\"\n";
 const std::vector<Case> kForward{
     {"mlp", "[task]\nkind = \"sinusoid\"\n"},
     {"mlp_tanh", "[task]\nkind = \"blobs\"\n[model]\nkind = \"mlp\"\nactivation = \"tanh\"\nhidden = [8]\n"},
@@ -109,8 +107,9 @@ TEST(Onnx, PoliciesAgree) {
                                   "kind = \"gaussian\"\nhidden = [12]\nlearn_std = false\nstd = 0.3\n",
                                   "kind = \"gru\"\nhidden = 5\nstd = 0.7\n"}) {
     SCOPED_TRACE(model);
-    const Experiment e = experiment("[task]\nkind = \"control\"\nworld = \"navigation\"\n[model]\n" + model +
-                                    "[learner]\nkind = \"maml_trpo\"\n");
+    const Experiment e =
+        experiment("[task]\nkind = \"control\"\nworld = \"navigation\"\nbaseline = \"linear\"\n[model]\n" +
+                   model + "[learner]\nkind = \"maml_trpo\"\n");
     const State s = fresh(e);
     const Exported x = exported(e, s, 0);
     const Tensor in = normal(Rng(3), {6, x.in()}).to(at::kFloat);
