@@ -47,9 +47,11 @@ TEST_P(EveryLearner, AFleetInBlocksIsTheWhole) {
       for (int64_t r = 0; r < 3; ++r) {
         const Scores told = m.round(whole, r);
         std::vector<Scores> of_parts;
+        of_parts.reserve(parts.size());
         for (State& part : parts) of_parts.push_back(m.round(part, r));
         for (const auto& [name, score] : told) {
           std::vector<Tensor> joined;
+          joined.reserve(of_parts.size());
           for (const Scores& one : of_parts) joined.push_back(one.at(name));
           EXPECT_TRUE(same(score, at::cat(joined))) << what << ", " << name << " in round " << r;
         }

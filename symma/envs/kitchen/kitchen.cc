@@ -95,7 +95,7 @@ class KitchenWorld final : public Copies, public Judged {
       if (what == Item::kThin) p.circle(x, y, 7, "#e8d9b0");
     };
     for (int cell = 0; cell < k.plan->rows * k.plan->columns; ++cell) {
-      const double x = s * (cell % k.plan->columns), y = top + s * (cell / k.plan->columns);
+      const double x = s * k.plan->place[cell][1], y = top + s * k.plan->place[cell][0];
       const char kind = k.plan->cell[cell];
       p.rect(x, y, s, s, kind == ' ' ? "#f4f0e6" : kind == 'S' ? "#9fc79f" : "#b9a184");
       const double mx = x + s / 2, my = y + s / 2;
@@ -114,7 +114,7 @@ class KitchenWorld final : public Copies, public Judged {
     }
     for (int i = 0; i < 2; ++i) {
       const Cook& c = k.cooks[i];
-      const double x = s * (c.at % k.plan->columns) + s / 2, y = top + s * (c.at / k.plan->columns) + s / 2;
+      const double x = s * k.plan->place[c.at][1] + s / 2, y = top + s * k.plan->place[c.at][0] + s / 2;
       const double dx = c.faces == kEast   ? 1
                         : c.faces == kWest ? -1
                                            : 0,
@@ -236,7 +236,7 @@ class KitchenWorld final : public Copies, public Judged {
     for (const Item i : {Item::kOnion, Item::kDish, Item::kSoup})
       put(c.held == i || (i == Item::kSoup && c.held == Item::kThin));
     const auto& ways = plan.way[c.at];
-    const auto [row, column] = plan.place[c.at];
+    const int row = plan.place[c.at][0], column = plan.place[c.at][1];
     const auto show_way = [&](int cell) {
       if (cell < 0 || ways[cell] == FloorPlan::kFar) {
         put(0), put(0), put(2);
