@@ -46,6 +46,7 @@ std::vector<std::string> read_groups(const std::string& path, const std::string&
     last[task] = name;
   }
   std::vector<std::string> out;
+  out.reserve(found.size());
   for (const auto& [task, group] : found) out.push_back(group);
   return out;
 }

@@ -36,6 +36,7 @@ std::string quoted(const std::string& word) {
 
 std::string names(const std::string& name, const std::vector<std::string>& words) {
   std::vector<std::string> all;
+  all.reserve(words.size());
   for (const auto& w : words) all.push_back(quoted(w));
   if (all.empty()) all.emplace_back("\"\"");
   return fmt::format("static const char *const {}[] = {{{}}};\n", name, fmt::join(all, ", "));

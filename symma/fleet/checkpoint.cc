@@ -41,6 +41,7 @@ RunState start_of(const Experiment& e, const std::vector<int64_t>& ids) {
   const Rng rng = Rng(e.fleet.seed).split("init");
   const bool same = e.fleet.same_start && e.fleet.seeds == 1;
   std::vector<Rng> keys;
+  keys.reserve(ids.size());
   for (const int64_t id : ids) keys.push_back(rng.split("agent", static_cast<uint64_t>(same ? 0 : id)));
   const auto n = static_cast<int64_t>(ids.size());
   run.learner = e.learner->init(keys, e.fleet.precision == "float64" ? at::kDouble : at::kFloat);

@@ -511,6 +511,7 @@ std::vector<EvalResult> judge_together(const Experiment& e, Party& party, const 
   std::vector<EvalResult> out;
   if (!party.first()) return out;
   std::vector<std::optional<TensorDict>> told;
+  told.reserve(all.size());
   for (const std::string& parcel : all) told.push_back(parcel.empty() ? std::nullopt : tensors_in(parcel));
   for (const auto& [name, split] : splits) {
     std::vector<EvalResult> parts;
