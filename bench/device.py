@@ -18,7 +18,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE / "scripts"))
-from pages import placed  # noqa: E402
+from pages import number, placed  # noqa: E402
 from provenance import commit, processor  # noqa: E402
 
 RESULTS, PAGE = HERE / "results/device.json", HERE / "docs/performance.md"
@@ -37,6 +37,7 @@ LINES = [  # name, words of symma bench, words of the peers
 ]
 THREADED = ["maml, 16,384 tasks", "maml, conv4-64, 32 tasks", "10,000 agents on a ring", "ippo, foraging"]
 THREADS = [1, 2, 4, 8, 16]
+PLAYED = ["ippo, foraging"]  # on the processor
 
 
 def told(words, env=None):
@@ -45,6 +46,10 @@ def told(words, env=None):
         print(f"{' '.join(map(str, words))}\n{run.stderr[-800:]}", file=sys.stderr, flush=True)
         return None
     return json.loads(run.stdout.strip().splitlines()[-1])["tasks_per_s"]
+
+
+def counts_of(cores):
+    return sorted({*(n for n in THREADS if n <= cores), cores})
 
 
 def measured(args):
@@ -61,20 +66,16 @@ def measured(args):
 
     for turn in range(args.turns):
         for name, words, peer in lines:
-            add(name, "cuda", ours(words, cores, "cuda"))
-            for threads in THREADS if name in THREADED else [1, cores]:
-                if threads <= cores:
-                    add(name, f"{threads} threads", ours(words, threads, "cpu"))
+            if name not in PLAYED:
+                add(name, "cuda", ours(words, cores, "cuda"))
+            for threads in counts_of(cores) if name in THREADED else sorted({1, cores}):
+                add(name, f"{threads} threads", ours(words, threads, "cpu"))
             if peer and args.peers:
                 add(name, "torch.func, cuda", told([args.python, "bench/peers/torch_maml.py", "--device", "cuda", "--seconds", args.seconds, *peer]))
                 add(name, "JAX, cuda", told([args.python, "bench/peers/jax_maml.py", "--seconds", args.seconds, *peer], {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}))
             print(f"turn {turn + 1}, {name}: " + ", ".join(f"{where} {rates[-1]:,.0f}" for where, rates in rows[name].items()), flush=True)
         gpu = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True).stdout.strip()
-        yield {"rows": rows, "cores": cores, "gpu": gpu, "processor": processor(), "commit": args.commit or commit(), "turns": turn + 1}
-
-
-def number(x):
-    return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
+        yield {"rows": rows, "cores": cores, "gpu": gpu, "processor": processor(), "commit": args.commit or commit()}
 
 
 def cell(rates):
@@ -99,7 +100,7 @@ def device_page(r):
 
 
 def threads_page(r):
-    counts = [n for n in THREADS if n <= r["cores"]]
+    counts = counts_of(r["cores"])
     text = ["| line | " + " | ".join(f"{n} thread{'s' if n > 1 else ''}" for n in counts) + " |", "|---" * (len(counts) + 1) + "|"]
     for name in THREADED:
         row = r["rows"].get(name)

@@ -2,6 +2,10 @@
 import sys
 
 
+def number(x):
+    return f"{x:,.0f}" if x >= 100 else f"{x:.3g}"
+
+
 def placed(old, page, begin, end, text):
     """The page's text with `text` between the comments `begin` and `end`, each on a line of its own. Ends the script where they are not there."""
     first = old.find(f"<!-- {begin} -->\n")

@@ -5,13 +5,13 @@ as many queries). Prints one JSON line. The data are on the device before the cl
 
   pip install "jax[cpu]";  taskset -c 0 python3 bench/peers/jax_maml.py --inner-steps 1
 """
-import argparse
 import json
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from maml import rates, words
 
 
 def loss(params, x, y):
@@ -37,13 +37,7 @@ def images(tasks, rng):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", choices=["mlp", "conv"], default="mlp")
-    p.add_argument("--inner-steps", type=int, default=1)
-    p.add_argument("--tasks", type=int, default=25)
-    p.add_argument("--shots", type=int, default=10)
-    p.add_argument("--hidden", type=int, default=40)
-    p.add_argument("--seconds", type=float, default=3)
+    p = words(__doc__)
     p.add_argument("--meta", choices=["mean", "per-row"], default="mean",
                    help="one start for all tasks (its mean gradient), or a start and a gradient for each task")
     a = p.parse_args()
@@ -62,26 +56,19 @@ def main():
         step = jax.jit(jax.vmap(jax.grad(after)))
 
     rng = np.random.default_rng(0)
-    widths = [1, a.hidden, a.hidden, 1]
-    params = [(rng.normal(size=(i, o)) * (2 / i) ** 0.5, np.zeros(o)) for i, o in zip(widths, widths[1:])]
-    if a.meta == "per-row":
-        params = [(np.repeat(w[None], a.tasks, 0), np.repeat(b[None], a.tasks, 0)) for w, b in params]
     if a.model == "conv":
         params, data = images(a.tasks, rng)
     else:
+        widths = [1, a.hidden, a.hidden, 1]
+        params = [(rng.normal(size=(i, o)) * (2 / i) ** 0.5, np.zeros(o)) for i, o in zip(widths, widths[1:])]
         amplitude, phase = rng.uniform(0.1, 5, (a.tasks, 1, 1)), rng.uniform(0, np.pi, (a.tasks, 1, 1))
         x = [rng.uniform(-5, 5, (a.tasks, a.shots, 1)) for _ in range(2)]
         data = [t for v in x for t in (v, amplitude * np.sin(v - phase))]
+    if a.meta == "per-row":
+        params = jax.tree_util.tree_map(lambda t: np.repeat(t[None], a.tasks, 0), params)
     params, data = jax.device_put(jax.tree_util.tree_map(lambda t: jnp.asarray(t, jnp.float32 if t.dtype.kind == "f" else jnp.int32), (params, data)))
-    jax.block_until_ready(step(params, *data))
-    calls, start, cpu = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - start < a.seconds:
-        jax.block_until_ready(step(params, *data))
-        calls += 1
-    rate = calls * a.tasks / (time.perf_counter() - start)
-    cpu_rate = calls * a.tasks / (time.process_time() - cpu)  # on a machine shared with others, pinned to one core
-    print(json.dumps({"tool": f"jax {jax.__version__}", "meta": a.meta, "inner_steps": a.inner_steps, "tasks_per_s": rate,
-                      "tasks_per_cpu_s": cpu_rate}))
+    rate = rates(lambda: jax.block_until_ready(step(params, *data)), a.tasks, a.seconds)
+    print(json.dumps({"tool": f"jax {jax.__version__}", "meta": a.meta, "inner_steps": a.inner_steps, **rate}))
 
 
 if __name__ == "__main__":

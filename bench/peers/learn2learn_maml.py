@@ -8,14 +8,12 @@ mean over places, 5-way 1-shot with as many queries). Prints one JSON line.
 With Python 3.10 or older `pip install learn2learn` is enough. For Debian 12's 3.11 its C files have to be made anew: `scripts/bench` does
 that, by the steps of bench/lines.toml (env.learn2learn).
 """
-import argparse
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
 import math
 import sys
-import time
 
 
 class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -43,6 +41,8 @@ import learn2learn as l2l
 import torch
 from torch import nn
 
+from maml import rates, words
+
 
 def sine(a):
     h = a.hidden
@@ -62,14 +62,8 @@ def conv(a):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", choices=["mlp", "conv"], default="mlp")
-    p.add_argument("--inner-steps", type=int, default=1)
-    p.add_argument("--tasks", type=int, default=25)
-    p.add_argument("--shots", type=int, default=10)
-    p.add_argument("--hidden", type=int, default=40)
+    p = words(__doc__)
     p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--seconds", type=float, default=3)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     torch.manual_seed(0)
@@ -84,16 +78,9 @@ def main():
                 learner.adapt(loss(learner(sx[t]), sy[t]))
             loss(learner(qx[t]), qy[t]).backward()
 
-    iteration()
-    calls, start, cpu = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - start < a.seconds:
-        iteration()
-        calls += 1
-    rate = calls * a.tasks / (time.perf_counter() - start)
-    cpu_rate = calls * a.tasks / (time.process_time() - cpu)  # on a machine shared with others, pinned to one core
+    rate = rates(iteration, a.tasks, a.seconds)
     print(json.dumps({"tool": f"learn2learn {l2l.__version__}, torch {torch.__version__}", "threads": a.threads,
-                      "model": a.model, "inner_steps": a.inner_steps, "tasks_per_s": rate, "tasks_per_cpu_s": cpu_rate,
-                      "ms_per_task": 1000 / rate}))
+                      "model": a.model, "inner_steps": a.inner_steps, **rate, "ms_per_task": 1000 / rate["tasks_per_s"]}))
 
 
 if __name__ == "__main__":

@@ -5,14 +5,14 @@ places, 5-way 1-shot with as many queries). Prints one JSON line. The data are o
 
   python3 bench/peers/torch_maml.py --device cuda --tasks 4096
 """
-import argparse
 import json
 import math
-import time
 
 import torch
 import torch.nn.functional as F
 from torch.func import grad, vmap
+
+from maml import rates, words
 
 
 def mlp(params, x):
@@ -45,15 +45,9 @@ def images(a):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", choices=["mlp", "conv"], default="mlp")
+    p = words(__doc__)
     p.add_argument("--device", default="cpu")
-    p.add_argument("--inner-steps", type=int, default=1)
-    p.add_argument("--tasks", type=int, default=25)
-    p.add_argument("--shots", type=int, default=10)
-    p.add_argument("--hidden", type=int, default=40)
     p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--seconds", type=float, default=3)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     torch.manual_seed(0)
@@ -73,14 +67,7 @@ def main():
         if a.device != "cpu":
             torch.cuda.synchronize()
 
-    whole()
-    calls, start, cpu = 0, time.perf_counter(), time.process_time()
-    while time.perf_counter() - start < a.seconds:
-        whole()
-        calls += 1
-    print(json.dumps({"tool": f"torch {torch.__version__}", "model": a.model, "inner_steps": a.inner_steps,
-                      "tasks_per_s": calls * a.tasks / (time.perf_counter() - start),
-                      "tasks_per_cpu_s": calls * a.tasks / (time.process_time() - cpu)}))
+    print(json.dumps({"tool": f"torch {torch.__version__}", "model": a.model, "inner_steps": a.inner_steps, **rates(whole, a.tasks, a.seconds)}))
 
 
 if __name__ == "__main__":

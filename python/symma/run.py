@@ -405,8 +405,6 @@ def train(experiment: Any = None, *, out: Any = None, resume: bool = False, forc
     """
     if device not in ("cpu", "cuda"):
         raise UserError("device", f'"{device}" is not known', "one of cpu, cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device", "this torch has no CUDA", 'use device="cpu"')
     if threads is not None:
         _engine.set_threads(threads)
     if experiment is None and resume:

@@ -6,6 +6,7 @@
 
 #include "symma/bench/bench.h"
 #include "symma/core/parallel.h"
+#include "symma/fleet/round.h"
 #include "symma/learners/learner.h"
 #include "symma/tasks/supervised.h"
 
@@ -53,7 +54,7 @@ class ConvBench : public Benchmark {
     e.support_x = uniform(Rng(1), sizes, 0, 1);
     e.query_x = uniform(Rng(2), sizes, 0, 1);
     e.support_y = e.query_y = at::arange(images, at::kLong).remainder(o_.ways).repeat({o_.tasks, 1});
-    const at::Device device(o_.device);
+    const at::Device device = device_for(spec.kind, o_.device, "symma bench conv --device");
     const auto batch = SupervisedBatch(*model, spec.kind, e, Mode::kTrain).on(device);
     const auto learner = make<LearnerRegistry>("maml", {{"inner_steps", o_.inner_steps}, {"inner_lr", 0.4}},
                                                LearnerSetting{*model, spec});

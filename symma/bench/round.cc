@@ -34,7 +34,7 @@ class RoundBench : public Benchmark {
   Json measure() const override {
     rehearse(e_);
     RunState run = start_run(e_);
-    run.learner = run.learner.on(device_for(e_, o_.device, "symma bench round --device"));
+    run.learner = run.learner.on(device_for(e_.spec.kind, o_.device, "symma bench round --device"));
     const Sgemm product = sgemm();
     const Turns turns = take_turns(
         o_.seconds, [&] { run_round(e_, run); }, product.run);

@@ -103,7 +103,7 @@ void run_train(TrainArguments a) {
   if (a.run.resume && !a.run.folder.empty()) recall_data(config, a.run.folder);
   Experiment e = Experiment::build(config);
   forget_recalled(e);
-  device_for(e, a.run.device, "--device " + a.run.device);
+  device_for(e.spec.kind, a.run.device, "--device " + a.run.device);
   const std::optional<Launch> launch = launched([](const char* name) { return std::getenv(name); });
   const bool speaks = !launch || launch->place == 0;
   if (const auto* family = dynamic_cast<const Warns*>(e.family.get()); family && speaks)

@@ -110,9 +110,8 @@ void run_round(const Experiment& e, RunState& run, Transport* elsewhere) {
   run.selection = e.population.due(run.round) ? select(e, run.learner, run.round) : Json();
 }
 
-at::Device device_for(const Experiment& e, const std::string& name, const std::string& place) {
+at::Device device_for(Kind kind, const std::string& name, const std::string& place) {
   if (name == "cpu") return at::kCPU;
-  const Kind kind = e.spec.kind;
   if (kind == Kind::kControl || kind == Kind::kGame)
     throw UserError(place, "worlds and games are played on the processor, and learned from there", "use cpu");
   if (!at::hasCUDA())

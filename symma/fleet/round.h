@@ -23,7 +23,7 @@ void communicate(const Experiment&, RunState&, Transport* elsewhere = nullptr);
 
 // "cpu" or "cuda" as what the agents learn on. Throws UserError, of `place`, where there is no such device,
 // or where the tasks are worlds or games: they are played on the processor, move by move.
-at::Device device_for(const Experiment&, const std::string& name, const std::string& place);
+at::Device device_for(Kind, const std::string& name, const std::string& place);
 
 // A step of the first agent and an adaptation to its tasks, thrown away: whatever a learner refuses of a
 // task, a model or a setting it refuses here (UserError), before a run has written anything.

@@ -22,7 +22,7 @@ double since(Clock::time_point start) {
 }  // namespace
 
 bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hooks, RunState& run) {
-  const at::Device device = device_for(e, options.device, "device");
+  const at::Device device = device_for(e.spec.kind, options.device, "device");
   run = open_run(e, options);
   run.learner = run.learner.on(device);
   const bool resumed = run.round > 0;

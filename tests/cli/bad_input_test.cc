@@ -27,6 +27,16 @@ TEST_F(BadInput, CommandLine) {
   expect_refusal(run({"train", "--rounds", "3"}, at.path()), {"--rounds", "--help"});
   expect_refusal(run({"adapt", "run"}, at.path()), {"no examples", "--data", "--episodes"});
   expect_refusal(run({"train", "e.toml", "--device", "tpu"}, at.path()), {"--device", "cpu", "--help"});
+  // Where there is a device, too, and before a run is begun.
+  expect_refusal(run({"train", std::string(SYMMA_SOURCE_DIR) + "/examples/teams/ring.toml", "--device",
+                      "cuda", "--out", "run"},
+                     at.path()),
+                 {"--device cuda", "worlds and games", "use cpu"});
+  EXPECT_FALSE(fs::exists(at / "run"));
+  if (!at::hasCUDA())
+    for (const char* bench : {"round", "conv"})
+      expect_refusal(run({"bench", bench, "--device", "cuda"}, at.path()),
+                     {"--device", "no CUDA", "CMAKE_PREFIX_PATH"});
   expect_refusal(run({"list", "Lerner"}, at.path()), {"Lerner", "Learner"});
 }
 

@@ -257,6 +257,8 @@ def test_wrong_settings(tmp_path, wrong):
     wrong(lambda: symma.train(), "symma.train", "no experiment")
     wrong(lambda: symma.train(resume=True), "symma.train", "no run to resume")
     wrong(lambda: symma.train(few, device="tpu"), "device", "tpu", "cpu, cuda")
+    if not torch.cuda.is_available():
+        wrong(lambda: symma.train(few, device="cuda"), "device", "no CUDA", "use cpu")
     wrong(lambda: symma.train(few, loggers=[3], out=tmp_path / "r"), "loggers", "not callable")
     wrong(lambda: symma.open(tmp_path), str(tmp_path), "holds no run")
     wrong(lambda: symma.set_threads(-1), "threads", "-1")

@@ -94,7 +94,7 @@ struct Roster {
       rest = *read_patients(o.data);
     }
     std::vector<std::string> names;
-    names.reserve(names.size() + rest.size());
+    names.reserve(rest.size());
     for (const Patient& p : rest) names.push_back(p.name);
     for (const auto* words : {&o.train, &o.test}) {
       for (const auto& w : *words) {

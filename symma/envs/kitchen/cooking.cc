@@ -125,10 +125,7 @@ int64_t scripted_cook(const Kitchen& k, int who, int cook_time, bool auto_cook, 
   const auto offer = [&](int cell) {
     if (plan.way[me.at][cell] < steps) steps = plan.way[me.at][cell], goal = cell;
   };
-  const auto offer_all = [&](char kind) {
-    for (int c = 0; c < n; ++c)
-      if (plan.cell[c] == kind) offer(c);
-  };
+  const auto& sources = plan.nearest[me.at];
   const auto offer_items = [&](Item item) {
     for (int c = 0; c < n; ++c)
       if (k.counters[c] == item) offer(c);
@@ -142,7 +139,7 @@ int64_t scripted_cook(const Kitchen& k, int who, int cook_time, bool auto_cook, 
   switch (me.held) {
     case Item::kSoup:
     case Item::kThin:
-      offer_all('S');
+      offer(sources[FloorPlan::kServing]);
       break;
     case Item::kDish:
       for (int p = 0; p < pots; ++p)
@@ -160,11 +157,11 @@ int64_t scripted_cook(const Kitchen& k, int who, int cook_time, bool auto_cook, 
       if (goal < 0 && style.dishes && waiting > dishes) {
         offer_items(Item::kSoup);
         offer_items(Item::kDish);
-        offer_all('D');
+        offer(sources[FloorPlan::kDishes]);
       }
       if (goal < 0 && style.onions && waiting < pots) {
         offer_items(Item::kOnion);
-        offer_all('O');
+        offer(sources[FloorPlan::kOnions]);
       }
       break;
     }
@@ -172,8 +169,8 @@ int64_t scripted_cook(const Kitchen& k, int who, int cook_time, bool auto_cook, 
   if (goal < 0) {
     // Nothing to do: what is held is put down, so that the other may have it, or one moves out of the way.
     if (me.held == Item::kNone) return u2 < 0.3 ? anything() : kStay;
-    for (int c = 0; c < n; ++c)
-      if (plan.cell[c] == 'X' && k.counters[c] == Item::kNone) offer(c);
+    for (int c : plan.counters)
+      if (k.counters[c] == Item::kNone) offer(c);
     if (goal < 0) return kStay;
   }
   if (steps == 0 && plan.cell[goal] != ' ') {

@@ -248,7 +248,8 @@ class KitchenWorld final : public Copies, public Judged {
     };
     // Onions, dishes, where is served; soups and free places on counters. The first of equals.
     const auto& sources = plan.nearest[c.at];
-    std::array<int, 5> near{sources[0], sources[1], sources[2], -1, -1};
+    std::array<int, 5> near{sources[FloorPlan::kOnions], sources[FloorPlan::kDishes],
+                            sources[FloorPlan::kServing], -1, -1};
     for (int cell : plan.counters) {
       const Item lies = k.counters[cell];
       int& best = near[lies == Item::kOnion ? 0 : lies == Item::kDish ? 1 : lies >= Item::kSoup ? 3 : 4];

@@ -63,7 +63,7 @@ void find_ways(FloorPlan& p) {
   p.nearest.assign(n, {-1, -1, -1});
   for (int c = 0; c < n; ++c) {
     for (int goal = 0; goal < n; ++goal) {
-      const auto kind = std::string_view("ODS").find(p.cell[goal]);
+      const auto kind = std::string_view("ODS").find(p.cell[goal]);  // as in FloorPlan::Source
       if (kind == std::string_view::npos) continue;
       int& best = p.nearest[c][kind];
       if (best < 0 || p.way[c][goal] < p.way[c][best]) best = goal;

@@ -21,8 +21,8 @@ struct FloorPlan {
   std::vector<int> counters;                  // cells
   std::vector<std::array<int, 4>> beside;     // [cells]: to the N S E W; -1 beyond the edge
   std::vector<std::array<int16_t, 2>> place;  // [cells]: row and column
-  std::vector<std::array<int, 3>>
-      nearest;  // [cells]: of the onions, the dishes and where is served; the first of equals
+  enum Source { kOnions, kDishes, kServing };
+  std::vector<std::array<int, 3>> nearest;  // [cells]: the nearest of each source, the first of equals
 
   int step(int from, int direction) const { return beside[from][direction]; }
   // Upside down where the first bit is set, left to right where the second is.
