@@ -12,15 +12,14 @@
 #include "symma/core/files.h"
 #include "symma/core/options.h"
 #include "symma/envs/roads/crossing.h"
+#include "symma/envs/roads/intersection.h"
 #include "symma/envs/script.h"
 
 namespace symma {
 namespace {
 
-const std::string kTrace = SHARED_DATA "intersection/intersection_trace.json.gz";
-
-Json golden() {
-  FILE* pipe = ::popen(("zcat " + kTrace).c_str(), "r");
+Json golden(const std::string& path) {
+  FILE* pipe = ::popen(("zcat " + path).c_str(), "r");
   std::string text;
   char buffer[65536];
   for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) text.append(buffer, n);
@@ -42,17 +41,19 @@ int lane(const Json& ends) {
 
 constexpr int64_t kEach = 25;
 
-TEST(Intersection, AgreesStepByStepWithTheOriginal) {
-  NEEDS_SHARED("intersection/intersection_trace.json.gz");
-  int64_t decisions = 0, crashes = 0;
+struct Replayed {
+  int64_t decisions = 0, crashed_players = 0, crashed_traffic = 0;
   double worst = 0;
-  const Json all = golden();
+};
+
+Replayed replay(const Json& all) {
+  Replayed r;
   for (const Json& episode : all["episodes"]) {
     auto env = make_world("intersection", 1, "auto_reset = false");
     auto& restorable = dynamic_cast<Restorable&>(*env);
     auto& tasks = dynamic_cast<HasTasks&>(*env);
-    Tensor t = at::tensor({10., 0., 1.5, 0., 6.}, at::kDouble).view({1, 5});  // nobody comes
-    tasks.set_tasks(t);
+    const double blocked = episode.value("blocked", -1.0);
+    tasks.set_tasks(at::tensor({10., 0., 1.5, 0., 6., blocked}, at::kDouble).view({1, 6}));  // nobody comes
     Frame f;
     env->reset(Rng(1), f);
     Tensor saved = restorable.save(0);
@@ -75,15 +76,15 @@ TEST(Intersection, AgreesStepByStepWithTheOriginal) {
       Tensor a = at::zeros({1, 2}, at::kLong);
       for (int i : {0, 1}) a[0][i] = step["action"][i].get<int64_t>();
       env->step(a, f);
-      EXPECT_NEAR(f.reward[0][0].item<double>(), step["reward"].get<double>(), 1e-6) << decisions;
-      EXPECT_EQ(f.terminated.item<bool>(), step["terminated"].get<bool>()) << decisions;
+      EXPECT_NEAR(f.reward[0][0].item<double>(), step["reward"].get<double>(), 1e-6) << r.decisions;
+      EXPECT_EQ(f.terminated.item<bool>(), step["terminated"].get<bool>()) << r.decisions;
       for (int i : {0, 1}) {
-        for (int r = 0; r < 15; ++r) {
+        for (int row = 0; row < 15; ++row) {
           for (int c = 0; c < 7; ++c) {
-            const double due = step["obs"][i][r][c], found = f.obs[0][i][r * 7 + c].item<double>();
-            worst = std::max(worst, std::abs(due - found));
-            ASSERT_NEAR(found, due, 1e-5)
-                << "decision " << decisions << ", player " << i << ", row " << r << ", column " << c;
+            const double due = step["obs"][i][row][c], found = f.obs[0][i][row * 7 + c].item<double>();
+            r.worst = std::max(r.worst, std::abs(due - found));
+            EXPECT_NEAR(found, due, 1e-5)
+                << "decision " << r.decisions << ", player " << i << ", row " << row << ", column " << c;
           }
         }
       }
@@ -94,17 +95,65 @@ TEST(Intersection, AgreesStepByStepWithTheOriginal) {
         for (size_t k = 0; k < step["vehicles"].size(); ++k) {
           const double* c = is + 2 + kEach * static_cast<int64_t>(k);
           for (int j = 0; j < 5; ++j)
-            EXPECT_NEAR(c[j], step["vehicles"][k][j].get<double>(), 1e-5) << decisions << ", car " << k;
+            EXPECT_NEAR(c[j], step["vehicles"][k][j].get<double>(), 1e-5) << r.decisions << ", car " << k;
           EXPECT_EQ(c[11], step["vehicles"][k][5].get<double>());
-          crashes += c[11] > 0;
+          (c[12] > 0 ? r.crashed_players : r.crashed_traffic) += c[11] > 0;
         }
       }
-      ++decisions;
+      ++r.decisions;
     }
   }
-  EXPECT_EQ(decisions, 52);
-  EXPECT_GT(crashes, 0) << "the trace shows cars that collide";
-  RecordProperty("largest_difference", fmt::format("{:.1e}", worst));
+  return r;
+}
+
+TEST(Intersection, AgreesStepByStepWithTheOriginal) {
+  NEEDS_SHARED("intersection/intersection_trace.json.gz");
+  const Replayed r = replay(golden(SHARED_DATA "intersection/intersection_trace.json.gz"));
+  EXPECT_EQ(r.decisions, 52);
+  EXPECT_GT(r.crashed_players + r.crashed_traffic, 0) << "the trace shows cars that collide";
+  RecordProperty("largest_difference", fmt::format("{:.1e}", r.worst));
+}
+
+// Players and traffic that run into what stands in their way, traffic that waits behind it, on arms and
+// exits.
+TEST(Intersection, AgreesWithTheOriginalWhereALaneIsBlocked) {
+  const Replayed r = replay(golden(SYMMA_SOURCE_DIR "/tests/golden/intersection_blocked_trace.json.gz"));
+  EXPECT_EQ(r.decisions, 77);
+  EXPECT_GT(r.crashed_players, 0);
+  EXPECT_GT(r.crashed_traffic, 0);
+}
+
+// Whatever cell is blocked: nobody is put onto the obstacle, and it is seen by who drives towards it.
+TEST(Intersection, AnyCellCanBeBlocked) {
+  auto env = make_world("intersection", kCells, "players = 4\nauto_reset = false");
+  const auto& view = dynamic_cast<const CrossingView&>(*env);
+  Tensor t = at::tensor({20., 1., 1.5, 0., 6., 0.}, at::kDouble).view({1, 6}).repeat({kCells, 1});
+  t.select(1, 5).copy_(at::arange(kCells, at::kDouble));
+  dynamic_cast<HasTasks&>(*env).set_tasks(t);
+  Frame f;
+  env->reset(Rng(4), f);
+  int64_t seen = 0;
+  for (int cell = 0; cell < kCells; ++cell) {
+    const Car o = obstacle_in(cell);
+    EXPECT_EQ(closest_lane(o), o.lane) << cell;
+    for (int64_t i = 0; i < 4; ++i) {
+      const Car& c = view.cars(cell)[view.car_of(cell, i)];
+      EXPECT_FALSE(c.crashed) << cell << ", player " << i;
+      EXPECT_GT(std::hypot(c.x - o.x, c.y - o.y), c.lane == o.lane ? 9 : 3.9) << cell << ", player " << i;
+      for (int64_t row = 1; row < 15; ++row) {
+        const auto at = f.obs[cell][i].narrow(0, 7 * row, 7).contiguous();
+        const float* x = at.data_ptr<float>();
+        seen += x[0] == 1 && x[3] == 0 && x[4] == 0 && std::abs(100 * x[1] - o.x) < 1e-3 &&
+                std::abs(100 * x[2] - o.y) < 1e-3;
+      }
+    }
+  }
+  EXPECT_GT(seen, 2 * kCells);
+  EXPECT_NE(error_of([&] {
+              t.select(1, 5).fill_(kCells);
+              dynamic_cast<HasTasks&>(*env).set_tasks(t);
+            }).find("blocked: is 160; -1 to 159"),
+            std::string::npos);
 }
 
 struct Played {
@@ -180,7 +229,7 @@ TEST(Intersection, ForeseesWhomItWouldMeet) {
   const std::vector<Car> cars{car_on(0, 95, 9, 2), car_on(1, 95, 9, 3)};
   const auto seen = [&](double target) {
     std::vector<float> out(kForeseen);
-    foresee(cars, cars[0], {&target, 1}, out.data());
+    foresee(cars, {}, cars[0], {&target, 1}, out.data());
     return out;
   };
   const std::vector<float> on = seen(9), brakes = seen(0);
@@ -189,6 +238,11 @@ TEST(Intersection, ForeseesWhomItWouldMeet) {
   EXPECT_GE(first, 4) << on;  // 1.25 s
   EXPECT_LE(first, 7) << on;
   EXPECT_EQ(std::count(brakes.begin(), brakes.end(), 1.F), 0) << brakes;
+  const Car wall = obstacle_in(80 + 20 * 2);  // on its way out, to the north
+  std::vector<float> out(kForeseen);
+  const double target = 9;
+  foresee({cars[0]}, {&wall, 1}, cars[0], {&target, 1}, out.data());
+  EXPECT_GT(std::count(out.begin(), out.end(), 1.F), 0) << out;
   auto env = make_world("intersection", 1, "foresight = true");
   EXPECT_EQ(env->spec().obs, 15 * 7 + 3 * kForeseen);
 }
@@ -196,7 +250,8 @@ TEST(Intersection, ForeseesWhomItWouldMeet) {
 TEST(Intersection, ImpossibleTrafficIsOneClearLine) {
   auto env = make_world("intersection", 1);
   const std::string said = error_of([&] {
-    dynamic_cast<HasTasks&>(*env).set_tasks(at::tensor({10., 1.5, 1.5, 0., 6.}, at::kDouble).view({1, 5}));
+    dynamic_cast<HasTasks&>(*env).set_tasks(
+        at::tensor({10., 1.5, 1.5, 0., 6., -1.}, at::kDouble).view({1, 6}));
   });
   EXPECT_NE(said.find("spawn: is 1.5; 0 to 1"), std::string::npos) << said;
   EXPECT_NE(error_of([] { make_world("intersection", 1, "players = 9"); }).find("players"),

@@ -9,6 +9,7 @@ namespace symma {
 namespace {
 
 constexpr double kPi = std::numbers::pi, kLong = 5, kWide = 2, kLaneWidth = 4, kLimit = 10, kTop = 40;
+constexpr double kObstacle = 2;  // long and wide
 constexpr double kSteepest = kPi / 3;
 constexpr double kLag = .6;  // in which a player's car takes up its target speed, s
 
@@ -112,17 +113,19 @@ double steer(const Car& c) {
   return std::clamp(std::atan(2 * std::tan(slip)), -kSteepest, kSteepest);
 }
 
-const Car* ahead_on(const std::vector<Car>& cars, const Car& c, int lane) {
+const Car* ahead_on(const std::vector<Car>& cars, std::span<const Car> obstacles, const Car& c, int lane) {
   const Lane& l = crossing_lanes()[lane];
   const double own = along(l, c.x, c.y).s;
   const Car* front = nullptr;
   double nearest = 0;
-  for (const Car& o : cars) {
-    if (&o == &c || o.gone) continue;
+  const auto look = [&](const Car& o) {
     const Along a = along(l, o.x, o.y);
-    if (!near_lane(l, a, 1) || own > a.s || (front && a.s > nearest)) continue;
+    if (!near_lane(l, a, 1) || own > a.s || (front && a.s > nearest)) return;
     front = &o, nearest = a.s;
-  }
+  };
+  for (const Car& o : cars)
+    if (&o != &c && !o.gone) look(o);
+  for (const Car& o : obstacles) look(o);
   return front;
 }
 
@@ -203,22 +206,30 @@ bool meet(const Path& a, const Path& b) {
   return false;
 }
 
-void corners(const Car& c, Point* out) {
+void corners(const Car& c, double length, double width, Point* out) {
   const double cos = std::cos(c.heading), sin = std::sin(c.heading);
-  const double u[4] = {-kLong / 2, -kLong / 2, kLong / 2, kLong / 2},
-               w[4] = {-kWide / 2, kWide / 2, kWide / 2, -kWide / 2};
+  const double u[4] = {-length / 2, -length / 2, length / 2, length / 2},
+               w[4] = {-width / 2, width / 2, width / 2, -width / 2};
   for (int k = 0; k < 4; ++k) out[k] = {cos * u[k] - sin * w[k] + c.x, sin * u[k] + cos * w[k] + c.y};
 }
 
-void collide(Car& a, Car& b, double dt) {
-  const double reach = std::sqrt(kLong * kLong + kWide * kWide) + a.speed * dt;
+// Whether a car and another thing overlap now, or will after both have moved for dt, and by how much the car
+// would then have to be pushed.
+struct Contact {
+  bool now = false, soon = false;
+  Point push{0, 0};
+};
+
+Contact contact(const Car& a, const Car& b, double length, double width, double dt) {
+  const double half =
+      (std::sqrt(kLong * kLong + kWide * kWide) + std::sqrt(length * length + width * width)) / 2;
   const double dx = b.x - a.x, dy = b.y - a.y;
-  if (std::sqrt(dx * dx + dy * dy) > reach) return;
+  if (std::sqrt(dx * dx + dy * dy) > half + a.speed * dt) return {};
   Point pa[4], pb[4];
-  corners(a, pa), corners(b, pb);
+  corners(a, kLong, kWide, pa), corners(b, length, width, pb);
   const double mx = (a.speed * std::cos(a.heading) - b.speed * std::cos(b.heading)) * dt,
                my = (a.speed * std::sin(a.heading) - b.speed * std::sin(b.heading)) * dt;
-  bool now = true, soon = true;
+  Contact out{true, true, {0, 0}};
   double least = std::numeric_limits<double>::infinity();
   Point axis{0, 0};
   for (const Point* polygon : {pa, pb}) {
@@ -234,12 +245,12 @@ void collide(Car& a, Car& b, double dt) {
         low_b = std::min(low_b, on_b), high_b = std::max(high_b, on_b);
       }
       const auto apart = [&] { return low_a < low_b ? low_b - high_a : low_a - high_b; };
-      if (apart() > 0) now = false;
+      if (apart() > 0) out.now = false;
       const double moved = n.x * mx + n.y * my;
       (moved < 0 ? low_a : high_a) += moved;
       const double distance = apart();
-      if (distance > 0) soon = false;
-      if (!now && !soon) break;
+      if (distance > 0) out.soon = false;
+      if (!out.now && !out.soon) break;
       if (std::abs(distance) < least) {
         least = std::abs(distance);
         const bool toward = -dx * n.x - dy * n.y > 0;
@@ -247,12 +258,25 @@ void collide(Car& a, Car& b, double dt) {
       }
     }
   }
-  if (soon) {
+  out.push = {least * axis.x, least * axis.y};
+  return out;
+}
+
+void collide(Car& a, Car& b, double dt) {
+  const Contact c = contact(a, b, kLong, kWide, dt);
+  if (c.soon) {
     a.pushed = b.pushed = true;
-    a.push_x = least * axis.x / 2, a.push_y = least * axis.y / 2;
+    a.push_x = c.push.x / 2, a.push_y = c.push.y / 2;
     b.push_x = -a.push_x, b.push_y = -a.push_y;
   }
-  if (now) a.crashed = b.crashed = true;
+  if (c.now) a.crashed = b.crashed = true;
+}
+
+// What stands takes none of the push.
+void run_into(Car& a, const Car& obstacle, double dt) {
+  const Contact c = contact(a, obstacle, kObstacle, kObstacle, dt);
+  if (c.soon) a.pushed = true, a.push_x = c.push.x, a.push_y = c.push.y;
+  if (c.now) a.crashed = true;
 }
 
 }  // namespace
@@ -321,6 +345,17 @@ Car car_on(int arm, double s, double speed, int destination) {
   return c;
 }
 
+Car obstacle_in(int cell) {
+  constexpr int kOf = 20;
+  const int arm = cell / kOf % 4, lane = cell < 4 * kOf ? incoming(arm) : incoming((arm + 1) % 4) + 4;
+  const double s = 5.0 * (cell % kOf) + 2.5;
+  Car c;
+  place_at(crossing_lanes()[lane], s, c.x, c.y);
+  c.heading = heading_at(crossing_lanes()[lane], s);
+  c.lane = c.aim = lane;
+  return c;
+}
+
 bool on_road(const Car& c) {
   const Lane& l = crossing_lanes()[c.lane];
   return near_lane(l, along(l, c.x, c.y), 0);
@@ -335,7 +370,7 @@ double way_to(const Car& c, const Car& o) {
   return along(l, o.x, o.y).s - along(l, c.x, c.y).s;
 }
 
-void decide(std::vector<Car>& cars, const Temper& temper) {
+void decide(std::vector<Car>& cars, std::span<const Car> obstacles, const Temper& temper) {
   for (Car& c : cars) {
     if (c.gone || (!c.controlled && c.crashed)) continue;
     follow_road(c);
@@ -344,8 +379,8 @@ void decide(std::vector<Car>& cars, const Temper& temper) {
       c.acceleration = (c.target - c.speed) / kLag;
       continue;
     }
-    double a = accelerate(c, ahead_on(cars, c, c.lane), temper);
-    if (c.lane != c.aim) a = std::min(a, accelerate(c, ahead_on(cars, c, c.aim), temper));
+    double a = accelerate(c, ahead_on(cars, obstacles, c, c.lane), temper);
+    if (c.lane != c.aim) a = std::min(a, accelerate(c, ahead_on(cars, obstacles, c, c.aim), temper));
     c.acceleration = std::clamp(a, -temper.most, temper.most);
   }
 }
@@ -354,20 +389,22 @@ bool conflict(const Car& a, const Car& b) {
   return meet(path_of(a), path_of(b));
 }
 
-void foresee(const std::vector<Car>& cars, const Car& own, std::span<const double> targets, float* out) {
+void foresee(const std::vector<Car>& cars, std::span<const Car> obstacles, const Car& own,
+             std::span<const double> targets, float* out) {
   thread_local std::vector<Path> mine;
   mine.clear();
   for (const double target : targets)
     mine.push_back(path_by(
         own, [&](double t) { return target * t + (own.speed - target) * kLag * (1 - std::exp(-t / kLag)); }));
   std::fill_n(out, targets.size() * kForeseen, 0.F);
-  for (const Car& c : cars) {
-    if (&c == &own || c.gone) continue;
-    const Path its = path_of(c);
+  const auto look = [&](const Path& its) {
     for (size_t i = 0; i < mine.size(); ++i)
       for (int k = 0; k < kForeseen; ++k)
         if (meet_at(mine[i], its, k)) out[i * kForeseen + k] = 1;
-  }
+  };
+  for (const Car& c : cars)
+    if (&c != &own && !c.gone) look(path_of(c));
+  for (const Car& o : obstacles) look(path_of(o));
 }
 
 bool first_yields(const Car& a, const Car& b) {
@@ -396,7 +433,7 @@ void rule(std::vector<Car>& cars) {
   }
 }
 
-void move(std::vector<Car>& cars, double dt) {
+void move(std::vector<Car>& cars, std::span<const Car> obstacles, double dt) {
   for (Car& c : cars) {
     if (c.gone) continue;
     if (c.crashed) c.steering = 0, c.acceleration = -c.speed;
@@ -415,6 +452,8 @@ void move(std::vector<Car>& cars, double dt) {
   for (size_t i = 0; i < cars.size(); ++i) {
     for (size_t j = i + 1; j < cars.size(); ++j)
       if (!cars[i].gone && !cars[j].gone) collide(cars[i], cars[j], dt);
+    for (const Car& o : obstacles)
+      if (!cars[i].gone) run_into(cars[i], o, dt);
   }
 }
 

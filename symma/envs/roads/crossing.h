@@ -13,6 +13,8 @@
 namespace symma {
 
 constexpr int kCrossingLanes = 20, kMostRoute = 6, kForeseen = 11;
+constexpr int kCells =
+    160;  // of 5 m: 20 of each arm's incoming lane, then 20 of each arm's exit, as one drives
 
 struct Lane {
   int from = 0, to = 0;  // nodes: 4 kind + arm, of kind 0 outer, 1 in, 2 out
@@ -50,6 +52,9 @@ struct Temper {
 
 // A car on an arm's incoming lane that goes to another arm, or around a loop to its own.
 Car car_on(int arm, double along, double speed, int destination);
+// What stands in a cell and never moves, 2 m by 2 (HighwayEnv's Obstacle). Functions below take such apart
+// from the cars: they decide nothing and have no right of way.
+Car obstacle_in(int cell);
 int closest_lane(const Car&);
 struct Along {
   double s, lateral;
@@ -61,15 +66,16 @@ bool has_arrived(const Car&);                 // 25 m into an exit
 double way_to(const Car&, const Car& other);  // along the present lane of the first
 
 // All cars decide: steering, and traffic's speed.
-void decide(std::vector<Car>&, const Temper&);
+void decide(std::vector<Car>&, std::span<const Car> obstacles, const Temper&);
 // Whether two cars, at constant speed along their routes, come too close within 3 s.
 bool conflict(const Car&, const Car&);
 // For each target speed that a car may go for, whether it then comes too close to another, which keeps its
-// speed, at .25, .5 .. 2.75 s: 1 or 0, [targets, kForeseen].
-void foresee(const std::vector<Car>&, const Car&, std::span<const double> targets, float* out);
+// speed, or to an obstacle, at .25, .5 .. 2.75 s: 1 or 0, [targets, kForeseen].
+void foresee(const std::vector<Car>&, std::span<const Car> obstacles, const Car&,
+             std::span<const double> targets, float* out);
 // Of two in conflict, whether the first has to give way.
 bool first_yields(const Car&, const Car&);
 void rule(std::vector<Car>&);
-void move(std::vector<Car>&, double dt);  // and collide
+void move(std::vector<Car>&, std::span<const Car> obstacles, double dt);  // and collide
 
 }  // namespace symma

@@ -10,12 +10,17 @@
 // arrived. Observation of each: 15 x 7, presence, x, y over 100, velocity over 20, cos and sin of the
 // heading; itself first, then cars by their way along its lane, up to 10 m behind. Three options see
 // otherwise than the original's agents: absolute, range, foresight (after HighwayEnv's TimeToCollision).
+//
+// `blocked` puts an obstacle into a cell of a lane: who comes there waits for good, and soon whoever is
+// behind. Obstacles are seen as cars that stand. No car is put nearer than 15 m to it. A player whose start
+// it would be too near to starts 10 m behind it, or where that is on the crossing, 20 m before.
 #include "symma/envs/roads/intersection.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "symma/envs/copies.h"
 #include "symma/envs/drawing.h"
@@ -94,8 +99,8 @@ class Intersection final : public Copies, public Judged, public CrossingView {
     return out;
   }
 
-  // The middle 120 m. Players' cars have colours, traffic is grey, dark where it gives way, red where
-  // crashed.
+  // The middle 120 m. An obstacle is a black square. Players' cars have colours, traffic is grey, dark where
+  // it gives way, red where crashed.
   std::string svg(int64_t e) const override {
     Drawing p(420, 420);
     const auto scale = [](double x) { return 210 + 3.5 * std::clamp(x, -60.0, 60.0); };
@@ -110,6 +115,7 @@ class Intersection final : public Copies, public Judged, public CrossingView {
         x1 = x, y1 = y;
       }
     }
+    for (const Car& o : blocks(e)) p.rect(scale(o.x) - 4, scale(o.y) - 4, 8, 8, "black");
     int64_t who = 0;
     for (const Car& c : roads_[e].cars) {
       const int64_t own = c.controlled ? who++ : -1;
@@ -128,7 +134,7 @@ class Intersection final : public Copies, public Judged, public CrossingView {
   }
 
  private:
-  enum Part { kCars, kSpawn, kTimeGap, kIgnoring, kFriction };
+  enum Part { kCars, kSpawn, kTimeGap, kIgnoring, kFriction, kBlocked };
   struct Crossing {
     std::vector<Car> cars;
     int64_t ticks = 0;        // of simulation, before the episode too
@@ -179,7 +185,22 @@ class Intersection final : public Copies, public Judged, public CrossingView {
     add("time_gap", "that traffic keeps, s: its temper", 1.5, false, {.8, 2.2}, {.4, .8}, {0, 10});
     add("ignoring", "share of traffic that does not give way", 0, false, {0, .3}, {.5, .5}, {0, 1});
     add("friction", "hardest braking and acceleration of traffic, m/s^2", 6, false, {3, 6}, {2, 3}, {.1, 20});
+    add("blocked",
+        "the cell of 5 m that an obstacle stands in, as one drives: 0 to 79 on the ways in from south, west, "
+        "north and east, 20 each, 80 to 159 on the ways out; -1: none",
+        -1, true, {120, 159}, {80, 99}, {-1, kCells - 1});
     return out;
+  }
+
+  // What stands in the way: nothing, or one.
+  std::span<const Car> blocks(int64_t e) const {
+    static const std::vector<Car> all = [] {
+      std::vector<Car> out;
+      for (int k = 0; k < kCells; ++k) out.push_back(obstacle_in(k));
+      return out;
+    }();
+    const auto cell = static_cast<int64_t>(task(e)[kBlocked]);
+    return cell < 0 ? std::span<const Car>() : std::span<const Car>(&all[cell], 1);
   }
 
   Temper temper(int64_t e) const { return {task(e)[kTimeGap], task(e)[kFriction]}; }
@@ -195,18 +216,28 @@ class Intersection final : public Copies, public Judged, public CrossingView {
     Car c = car_on(static_cast<int>(from), s, speed, static_cast<int>(to));
     c.delta = d.uniform(3.5, 4.5);
     c.ignores = d.uniform() < task(e)[kIgnoring];
-    for (const Car& o : cars) {
-      if (!o.gone && std::hypot(o.x - c.x, o.y - c.y) < 15) return;
-    }
+    const auto near = [&](const Car& o) { return !o.gone && std::hypot(o.x - c.x, o.y - c.y) < 15; };
+    if (std::ranges::any_of(cars, near) || std::ranges::any_of(blocks(e), near)) return;
     cars.push_back(c);
+  }
+
+  // Where a player starts, m along its arm.
+  double start(int64_t e, int arm, Draws& d) const {
+    constexpr double kRoom = 85;
+    double at = 60 + 5 * (1 + d.normal());
+    for (const Car& o : blocks(e)) {
+      const double there = along(crossing_lanes()[o.lane], o.x, o.y).s;
+      if (o.lane == incoming(arm) && std::abs(at - there) < 20) at = there < kRoom ? there + 10 : there - 20;
+    }
+    return at;
   }
 
   void tick(int64_t e) {
     Crossing& r = roads_[e];
-    decide(r.cars, temper(e));
+    decide(r.cars, blocks(e), temper(e));
     constexpr int64_t kRules = 7;  // int(15 Hz / 2 Hz)
     if (++r.ticks % kRules == 0) rule(r.cars);
-    move(r.cars, kDt);
+    move(r.cars, blocks(e), kDt);
   }
 
   void begin(int64_t e, Rng episode) override {
@@ -219,7 +250,7 @@ class Intersection final : public Copies, public Judged, public CrossingView {
     for (int k = 0; k < 45; ++k) tick(e);
     spawn(e, d, 60, 1, true, .1, 0);
     for (int64_t i = 0; i < o_.players; ++i) {
-      Car c = car_on(static_cast<int>(i), 60 + 5 * (1 + d.normal()), 10, 1);
+      Car c = car_on(static_cast<int>(i), start(e, static_cast<int>(i), d), 10, 1);
       c.controlled = true;
       c.target = 9;
       std::erase_if(r.cars,
@@ -278,13 +309,15 @@ class Intersection final : public Copies, public Judged, public CrossingView {
     for (int64_t i = 0; i < o_.players; ++i, obs += seen(o_)) {
       const Car& own = player(e, i);
       if (own.gone) continue;
-      std::array<std::pair<double, const Car*>, kMostCars> near;
+      std::array<std::pair<double, const Car*>, kMostCars + 1> near;
       int64_t n = 0;
-      for (const Car& c : cars) {
-        if (&c == &own || c.gone || !(std::hypot(c.x - own.x, c.y - own.y) < 200)) continue;
+      const auto see = [&](const Car& c) {
+        if (&c == &own || c.gone || !(std::hypot(c.x - own.x, c.y - own.y) < 200)) return;
         const double way = way_to(own, c);
         if (way > -10) near[n++] = {std::abs(way), &c};
-      }
+      };
+      for (const Car& c : cars) see(c);
+      for (const Car& o : blocks(e)) see(o);
       std::stable_sort(near.begin(), near.begin() + n,
                        [](const auto& a, const auto& b) { return a.first < b.first; });
       const double own_x = own.speed * std::cos(own.heading), own_y = own.speed * std::sin(own.heading);
@@ -299,7 +332,7 @@ class Intersection final : public Copies, public Judged, public CrossingView {
       show(own, obs);
       for (int64_t k = 0; k < std::min<int64_t>(n, kSeen - 1); ++k)
         show(*near[k].second, obs + (k + 1) * kFeatures);
-      if (o_.foresight) foresee(cars, own, kSpeeds, obs + kSeen * kFeatures);
+      if (o_.foresight) foresee(cars, blocks(e), own, kSpeeds, obs + kSeen * kFeatures);
     }
   }
 
