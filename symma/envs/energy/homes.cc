@@ -21,6 +21,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "symma/core/simd.h"
 #include "symma/envs/copies.h"
 #include "symma/envs/drawing.h"
 #include "symma/envs/energy/homes_data.h"
@@ -33,16 +34,48 @@ namespace {
 constexpr int64_t kMostHomes = 50;
 constexpr double kFade = 1e-5, kCapacity = 6.4, kPower = 5;
 
+// Batteries are taken two at a time, without branches: which side of a bend one is on is anyone's guess. Two
+// are what the plainest processor's vectors hold; wider ones would be taken apart before it is known where
+// they run.
+using Pair = Vec<double, 16>;
+
 // Piecewise linear through the points; past the last the first segment goes on, as the original's does.
 template <size_t n>
-double through(const double (&x)[n], const double (&y)[n], double at) {
-  size_t k = 0;
-  while (k + 2 < n && at > x[k + 1]) ++k;
-  if (at > x[n - 1]) k = 0;
-  return y[k] + (y[k + 1] - y[k]) * (at - x[k]) / (x[k + 1] - x[k]);
+SYMMA_INLINE inline Pair through(const double (&x)[n], const double (&y)[n], const Pair& at) {
+  const auto all = [](double value) { return Pair{} + value; };
+  const auto slope = [&](size_t k) { return (y[k + 1] - y[k]) / (x[k + 1] - x[k]); };
+  const auto past = at > x[n - 1];
+  Pair from = all(x[0]), low = all(y[0]), rises = all(slope(0));
+  for (size_t k = 1; k + 1 < n; ++k) {
+    const auto here = (at > x[k]) & ~past;
+    from = here ? all(x[k]) : from, low = here ? all(y[k]) : low, rises = here ? all(slope(k)) : rises;
+  }
+  return low + rises * (at - from);
 }
 constexpr double kCharge[] = {0, 0.8, 1}, kShare[] = {1, 1, 0.2};
 constexpr double kLoad[] = {0, 0.3, 0.7, 0.8, 1}, kGood[] = {0.83, 0.83, 0.9, 0.9, 0.85};
+
+// An hour of batteries of `first` kWh when new: what each is told to take, of its capacity; its charge and
+// its capacity, kWh, as they become. Returns what each draws, kWh.
+SYMMA_INLINE inline Pair charge(const Pair& told, double first, LooseVec<double, 16>& soc,
+                                LooseVec<double, 16>& c) {
+  const double power = kPower * first / kCapacity, per_power = 1 / power;
+  const Pair most = power * through(kCharge, kShare, soc / c);
+  Pair wanted = told * c;
+  wanted = wanted < -most ? -most : wanted;
+  wanted = wanted > most ? most : wanted;
+  Pair good = through(kLoad, kGood, (wanted < 0 ? -wanted : wanted) * per_power);
+  good = Pair{root(good[0]), root(good[1])};
+  const Pair bad = 1 / good;
+  Pair full = soc + wanted * good, empty = soc + wanted * bad;
+  full = c < full ? c : full;
+  empty = empty > 0 ? empty : Pair{};
+  const Pair after = wanted >= 0 ? full : empty, moved = after - soc;
+  const Pair drew = moved * (moved >= 0 ? bad : good);
+  soc = after;
+  c -= kFade / 2 * first / c * (drew < 0 ? -drew : drew);
+  return drew;
+}
 
 class Homes final : public ContinuousCopies, public Judged, public HomesView {
  public:
@@ -82,6 +115,10 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
         o_(o),
         a_(static_cast<int64_t>(o.homes.size())),
         auction_(o.market == "auction"),
+        trades_(o.market != "none"),
+        paid_(o.reward == "net"    ? Paid::kNet
+              : o.reward == "bill" ? Paid::kBill
+                                   : Paid::kScore),
         near_(Neighbourhood::get(o.data, all_homes(o), o.file, o.file_kw)),
         districts_(copies) {
     if (near_->hours < (1 + o.judged_windows) * (o.limit + 1) && near_->hours != o.limit + 1)
@@ -89,8 +126,10 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
                       fmt::format("{} windows of {} hours are more than the {} that there are",
                                   1 + o.judged_windows, o.limit + 1, near_->hours),
                       "set a shorter limit, or fewer judged_windows");
-    for (District& d : districts_)
-      d.soc.resize(a_), d.capacity.resize(a_), d.net.resize(a_), d.home.resize(a_);
+    for (District& d : districts_) {
+      const int64_t room = (a_ + 1) / 2 * 2;
+      d.soc.resize(room), d.capacity.resize(room, 1), d.net.resize(a_), d.home.resize(a_);
+    }
   }
 
   const std::vector<Score>& score_names() const override {
@@ -105,7 +144,7 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
     const District& d = districts_[e];
     const Tally &t = d.tally, base = without(e, d.begin + static_cast<int64_t>(t.hours));
     const double ramping = over(t.ramping, base.ramping), factor = over(t.load_factor(), base.load_factor());
-    return {score_of(t, base, t.hours),
+    return {score_of(t, Beside(base), t.hours),
             over(t.cost, base.cost),
             over(t.carbon, base.carbon),
             (ramping + factor) / 2,
@@ -172,15 +211,18 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
 
  private:
   // Constants of a task, after the one that names the home.
+  enum class Paid { kNet, kBill, kScore };
   enum Part { kDay, kTariff, kShift, kBattery, kPanels, kFeedIn, kJudged };
 
   struct District {
-    int64_t begin = 0, now = 0;              // hours of the series
-    double paid = 0;                         // of the score
-    std::vector<double> soc, capacity, net;  // [A]
-    std::vector<int64_t> home;               // [A] numbers
-    std::vector<const HomeSeries*> series;   // [A]
-    Tally tally, base;                       // base: of the whole window without batteries
+    int64_t begin = 0, now = 0;             // hours of the series
+    double paid = 0;                        // of the score
+    std::vector<double> soc, capacity;      // [A], and one more where that is odd
+    std::vector<double> net;                // [A]
+    std::vector<int64_t> home;              // [A] numbers
+    std::vector<const HomeSeries*> series;  // [A]
+    Tally tally;
+    Beside beside;  // the whole window without batteries
   };
 
   static std::vector<int64_t> all_homes(const Options& o) {
@@ -367,7 +409,7 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
       d.home[i] = number(task(e)[0], i);
       d.series[i] = &near_->homes.at(d.home[i]);
     }
-    if (o_.reward == "score") d.base = without(e, d.begin + spec().limit + 1);
+    if (paid_ == Paid::kScore) d.beside = Beside(without(e, d.begin + spec().limit + 1));
   }
 
   void begin(int64_t e, Rng) override {
@@ -391,8 +433,8 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
   void settle_bills(int64_t e, const double* limit, float* reward) {
     District& d = districts_[e];
     const double now = price(e, 0, d.now), feed_in = std::min(now, part(e)[kFeedIn]);
-    if (o_.market == "none" && !reward) {
-      for (int64_t i = 0; i < a_; ++i) d.tally.bill += d.net[i] > 0 ? now * d.net[i] : feed_in * d.net[i];
+    if (!trades_ && !reward) {
+      for (const double net : d.net) d.tally.bill += now * std::max(net, 0.0) + feed_in * std::min(net, 0.0);
       d.tally.alone = d.tally.bill;
       return;
     }
@@ -411,28 +453,24 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
   bool advance(int64_t e, const float* actions, int64_t, Rng, float* reward) override {
     District& d = districts_[e];
     const int64_t n = auction_ ? 2 : 1;
-    const double first = part(e)[kBattery], power = kPower * first / kCapacity;
     ++d.now;
-    std::array<double, kMostHomes> limit{};
-    for (int64_t i = 0; i < a_; ++i) {
-      double &soc = d.soc[i], &c = d.capacity[i];
-      const double most = power * through(kCharge, kShare, soc / c);
-      const double wanted = std::clamp(static_cast<double>(actions[i * n]) * c, -most, most);
-      const double good = std::sqrt(through(kLoad, kGood, std::abs(wanted) / power));
-      const double after =
-          wanted >= 0 ? std::min(soc + wanted * good, c) : std::max(0.0, soc + wanted / good);
-      const double moved = after - soc, drew = moved >= 0 ? moved / good : moved * good;
-      soc = after;
-      c -= kFade * first * std::abs(drew) / (2 * c);
-      d.net[i] = drawn(e, i, d.now) + drew;
-      if (auction_) limit[i] = actions[i * n + 1];
+    std::array<double, kMostHomes> limit;
+    for (int64_t i = 0; i < a_; ++i) limit[i] = auction_ ? actions[i * n + 1] : 0;
+    for (int64_t i = 0; i < a_; i += 2) {
+      Pair told{}, drew;
+      const int64_t here = std::min<int64_t>(2, a_ - i);
+      for (int64_t k = 0; k < here; ++k) told[k] = actions[(i + k) * n];
+      auto &soc = reinterpret_cast<LooseVec<double, 16>&>(d.soc[i]),
+           &c = reinterpret_cast<LooseVec<double, 16>&>(d.capacity[i]);
+      drew = charge(told, part(e)[kBattery], soc, c);
+      for (int64_t k = 0; k < here; ++k) d.net[i + k] = drawn(e, i + k, d.now) + drew[k];
     }
     d.tally.add(d.net.data(), a_, price(e, 0, d.now), near_->carbon[d.now]);
-    settle_bills(e, limit.data(), o_.reward == "bill" ? reward : nullptr);
-    if (o_.reward == "net") {
+    settle_bills(e, limit.data(), paid_ == Paid::kBill ? reward : nullptr);
+    if (paid_ == Paid::kNet) {
       for (int64_t i = 0; i < a_; ++i) reward[i] = static_cast<float>(std::min(0.0, -d.net[i]));
-    } else if (o_.reward == "score") {
-      const double so_far = 100 * score_of(d.tally, d.base, static_cast<double>(spec().limit + 1));
+    } else if (paid_ == Paid::kScore) {
+      const double so_far = 100 * score_of(d.tally, d.beside, static_cast<double>(spec().limit + 1));
       std::fill_n(reward, a_, static_cast<float>(d.paid - so_far));
       d.paid = so_far;
     }
@@ -475,7 +513,8 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
 
   const Options o_;
   const int64_t a_;
-  const bool auction_;
+  const bool auction_, trades_;
+  const Paid paid_;
   std::shared_ptr<const Neighbourhood> near_;
   std::vector<District> districts_;  // [E]
 };

@@ -43,8 +43,12 @@ struct Tally {
   static double factor(double sum, double most, double n) { return most != 0 ? 1 - sum / n / most : 1; }
   // Of so many hours in all, whole windows alone count until the last hour.
   double load_factor(double in_all) const {
-    const double rest = std::fmod(hours, kWindow), count = std::ceil(in_all / kWindow);
-    return (factors + (rest > 0 && hours >= in_all ? factor(window_sum, window_most, rest) : 0)) / count;
+    double sum = factors;
+    if (hours >= in_all) {
+      const double rest = std::fmod(hours, kWindow);
+      if (rest > 0) sum += factor(window_sum, window_most, rest);
+    }
+    return sum / std::ceil(in_all / kWindow);
   }
   double load_factor() const { return load_factor(hours); }
   double daily_peak() const {
@@ -52,14 +56,23 @@ struct Tally {
   }
 };
 
-// The score of what was tallied of `in_all` hours, beside the same hours without batteries: a sum that grows
-// by each hour's part. A figure that is 0 without batteries counts as it is.
+// A figure beside its value without batteries; where that is 0, as it is.
 inline double over(double value, double base) {
   return value / (base > 0 ? base : 1);
 }
-inline double score_of(const Tally& t, const Tally& base, double in_all) {
-  const double grid = (over(t.ramping, base.ramping) + over(t.load_factor(in_all), base.load_factor())) / 2;
-  return (over(t.cost, base.cost) + over(t.carbon, base.carbon) + grid) / 3;
+
+// What the score holds its figures against: the same hours without batteries.
+struct Beside {
+  double cost = 0, carbon = 0, ramping = 0, load_factor = 0;
+  Beside() = default;
+  explicit Beside(const Tally& t)
+      : cost(t.cost), carbon(t.carbon), ramping(t.ramping), load_factor(t.load_factor()) {}
+};
+
+// The score of what was tallied of `in_all` hours: a sum that grows by each hour's part.
+inline double score_of(const Tally& t, const Beside& b, double in_all) {
+  const double grid = (over(t.ramping, b.ramping) + over(t.load_factor(in_all), b.load_factor)) / 2;
+  return (over(t.cost, b.cost) + over(t.carbon, b.carbon) + grid) / 3;
 }
 
 }  // namespace symma

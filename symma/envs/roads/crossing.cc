@@ -10,7 +10,8 @@ namespace {
 
 constexpr double kPi = std::numbers::pi, kLong = 5, kWide = 2, kLaneWidth = 4, kLimit = 10, kTop = 40;
 constexpr double kObstacle = 2;  // long and wide
-constexpr double kSteepest = kPi / 3;
+// The front wheels turn by pi / 3 at most: sin(atan(tan(pi / 3) / 2)), which is sqrt(3 / 7).
+const double kMostSlip = std::sqrt(3.0 / 7), kDiagonal = std::sqrt(kLong * kLong + kWide * kWide);
 constexpr double kLag = .6;  // in which a player's car takes up its target speed, s
 
 // As Python's remainder has it: in [-pi, pi).
@@ -62,15 +63,26 @@ std::array<Lane, kCrossingLanes> made() {
   return out;
 }
 
+const std::array<Lane, kCrossingLanes>& kLanes = crossing_lanes();
+
 int lane_between(int from, int to) {
-  const auto& lanes = crossing_lanes();
   for (int k = 0; k < kCrossingLanes; ++k)
-    if (lanes[k].from == from && lanes[k].to == to) return k;
+    if (kLanes[k].from == from && kLanes[k].to == to) return k;
   return -1;
 }
 
-bool near_lane(const Lane& l, const Along& a, double margin) {
-  return std::abs(a.lateral) <= kLaneWidth / 2 + margin && a.s >= -kLong && a.s < l.length + kLong;
+// How far to the right of a lane a place is, which needs no angle.
+double aside(const Lane& l, double x, double y) {
+  const double dx = x - l.x, dy = y - l.y;
+  return l.round ? l.turn * (l.radius - std::sqrt(dx * dx + dy * dy)) : -dx * l.sin + dy * l.cos;
+}
+double how_far(const Lane& l, double x, double y) {
+  const double dx = x - l.x, dy = y - l.y;
+  return l.round ? l.turn * wrap(std::atan2(dy, dx) - l.phase) * l.radius : dx * l.cos + dy * l.sin;
+}
+
+bool within(const Lane& l, double s) {
+  return s >= -kLong && s < l.length + kLong;
 }
 
 void drop_first(Car& c) {
@@ -79,49 +91,54 @@ void drop_first(Car& c) {
 }
 
 // At the end of the lane that it steers for a car takes the next of its route, or where it has none the
-// closest.
-void follow_road(Car& c) {
-  const auto& lanes = crossing_lanes();
-  const Lane& aim = lanes[c.aim];
+// closest. Returns where it is along the lane that it then steers for.
+Along follow_road(Car& c) {
+  const Lane& aim = kLanes[c.aim];
   const Along a = along(aim, c.x, c.y);
-  if (!(a.s > aim.length - kLong / 2)) return;
+  if (!(a.s > aim.length - kLong / 2)) return a;
   if (c.left > 0 && c.route[0] == c.aim) drop_first(c);
-  if (c.left > 0 && lanes[c.route[0]].from == aim.to) {
+  if (c.left > 0 && kLanes[c.route[0]].from == aim.to) {
     c.aim = c.route[0];
-    return;
+    return along(kLanes[c.aim], c.x, c.y);
   }
   double x, y, least = std::numeric_limits<double>::infinity();
   place_at(aim, a.s, x, y);
   int best = c.aim;
   for (int k = 0; k < kCrossingLanes; ++k) {
-    if (lanes[k].from != aim.to) continue;
-    const Along b = along(lanes[k], x, y);
-    const double far = std::abs(b.lateral) + std::max(b.s - lanes[k].length, 0.0) + std::max(-b.s, 0.0);
+    if (kLanes[k].from != aim.to) continue;
+    const Along b = along(kLanes[k], x, y);
+    const double far = std::abs(b.lateral) + std::max(b.s - kLanes[k].length, 0.0) + std::max(-b.s, 0.0);
     if (far < least) least = far, best = k;
   }
   c.aim = best;
+  return along(kLanes[best], c.x, c.y);
 }
 
-double steer(const Car& c) {
-  const Lane& l = crossing_lanes()[c.aim];
-  const Along a = along(l, c.x, c.y);
-  const double ahead = heading_at(l, a.s + c.speed * .1);
+// Most cars hardly turn, and so small an angle is its sine to the last digit.
+double arcsine(double x) {
+  constexpr double kSmall = 1e-4;
+  return std::abs(x) < kSmall ? x * (1 + x * x / 6) : std::asin(x);
+}
+
+// The slip that it asks for, from where it is along the lane that it steers for.
+double steer(const Car& c, const Along& a) {
+  const double ahead = heading_at(kLanes[c.aim], a.s + c.speed * .1);
   const double sideways = -a.lateral / .6, v = not_zero(c.speed);
-  const double turned = std::clamp(std::asin(std::clamp(sideways / v, -1.0, 1.0)), -kPi / 4, kPi / 4);
+  const double turned = std::clamp(arcsine(std::clamp(sideways / v, -1.0, 1.0)), -kPi / 4, kPi / 4);
   const double rate = wrap(ahead + turned - c.heading) / .2;
-  const double slip = std::asin(std::clamp(kLong / 2 / v * rate, -1.0, 1.0));
-  return std::clamp(std::atan(2 * std::tan(slip)), -kSteepest, kSteepest);
+  return std::clamp(kLong / 2 / v * rate, -kMostSlip, kMostSlip);
 }
 
 const Car* ahead_on(const std::vector<Car>& cars, std::span<const Car> obstacles, const Car& c, int lane) {
-  const Lane& l = crossing_lanes()[lane];
-  const double own = along(l, c.x, c.y).s;
+  const Lane& l = kLanes[lane];
+  const double own = how_far(l, c.x, c.y);
   const Car* front = nullptr;
   double nearest = 0;
   const auto look = [&](const Car& o) {
-    const Along a = along(l, o.x, o.y);
-    if (!near_lane(l, a, 1) || own > a.s || (front && a.s > nearest)) return;
-    front = &o, nearest = a.s;
+    if (std::abs(aside(l, o.x, o.y)) > kLaneWidth / 2 + 1) return;
+    const double s = how_far(l, o.x, o.y);
+    if (!within(l, s) || own > s || (front && s > nearest)) return;
+    front = &o, nearest = s;
   };
   for (const Car& o : cars)
     if (&o != &c && !o.gone) look(o);
@@ -134,11 +151,11 @@ double accelerate(const Car& c, const Car* front, const Temper& temper) {
   const double target = std::clamp(c.target, 0.0, kLimit);
   double a = kMost * (1 - std::pow(std::max(c.speed, 0.0) / std::abs(not_zero(target)), c.delta));
   if (!front) return a;
-  const double cos = std::cos(c.heading), sin = std::sin(c.heading);
-  const double dv = (c.speed * cos - front->speed * std::cos(front->heading)) * cos +
-                    (c.speed * sin - front->speed * std::sin(front->heading)) * sin;
+  const double dv = (c.speed * c.cos - front->speed * front->cos) * c.cos +
+                    (c.speed * c.sin - front->speed * front->sin) * c.sin;
   const double wanted = kNear + c.speed * temper.time_gap + c.speed * dv / (2 * std::sqrt(kMost * kSoft));
-  const double r = wanted / not_zero(way_to(c, *front));
+  const Lane& present = kLanes[c.lane];
+  const double r = wanted / not_zero(how_far(present, front->x, front->y) - how_far(present, c.x, c.y));
   return a - kMost * r * r;
 }
 
@@ -169,21 +186,32 @@ struct Path {
   double heading[kForeseen];
 };
 
-// By its route, where it has come so far after some seconds.
-template <class Way>
-Path path_by(const Car& c, const Way& way) {
-  const auto& lanes = crossing_lanes();
-  const double from = along(lanes[c.lane], c.x, c.y).s;
-  const int n = c.left > 0 ? c.left : 1;
-  const auto lane = [&](int i) -> const Lane& { return lanes[c.left > 0 ? c.route[i] : c.lane]; };
-  Path p;
-  for (int j = 0; j < kForeseen; ++j) {
-    double s = from + way(.25 * (j + 1));
+// Along its route: where it is after so many metres.
+class Way {
+ public:
+  explicit Way(const Car& c) : c_(c), from_(how_far(kLanes[c.lane], c.x, c.y)) {}
+  Point at(double further, double& heading) const {
+    double s = from_ + further;
     int k = 0;
-    while (k + 1 < n && s > lane(k).length) s -= lane(k++).length;
-    place_at(lane(k), s, p.at[j].x, p.at[j].y);
-    p.heading[j] = heading_at(lane(k), s);
+    while (k + 1 < c_.left && s > lane(k).length) s -= lane(k++).length;
+    Point p;
+    place_at(lane(k), s, p.x, p.y);
+    heading = heading_at(lane(k), s);
+    return p;
   }
+
+ private:
+  const Lane& lane(int k) const { return kLanes[c_.left > 0 ? c_.route[k] : c_.lane]; }
+  const Car& c_;
+  double from_;
+};
+
+// Where it has come so far after some seconds.
+template <class Metres>
+Path path_by(const Car& c, const Metres& metres) {
+  const Way way(c);
+  Path p;
+  for (int j = 0; j < kForeseen; ++j) p.at[j] = way.at(metres(.25 * (j + 1)), p.heading[j]);
   return p;
 }
 
@@ -191,10 +219,13 @@ Path path_of(const Car& c) {  // at constant speed
   return path_by(c, [&](double t) { return c.speed * t; });
 }
 
+double squared(const Point& a, const Point& b) {
+  return (a.x - b.x) * (a.x - b.x) + (a.y - b.y) * (a.y - b.y);
+}
+
 bool meet_at(const Path& a, const Path& b, int k) {
   const Point &pa = a.at[k], &pb = b.at[k];
-  const double dx = pb.x - pa.x, dy = pb.y - pa.y;
-  if (std::sqrt(dx * dx + dy * dy) > kLong) return false;
+  if (squared(pa, pb) > kLong * kLong) return false;
   const double ha = a.heading[k], hb = b.heading[k];
   return point_inside(pa, ha, pb, hb, 1.5 * kLong, .9 * kWide) ||
          point_inside(pb, hb, pa, ha, 1.5 * kLong, .9 * kWide);
@@ -206,11 +237,19 @@ bool meet(const Path& a, const Path& b) {
   return false;
 }
 
+// A car that keeps to its lane turns by so little that its direction is known from the last.
+void turn(Car& c, double by) {
+  constexpr double kSmall = 1e-6;
+  if (std::abs(by) > kSmall) return face(c, c.heading + by);
+  const double heading = c.heading + by, turned = heading - c.heading, cos = c.cos;
+  c.heading = heading;
+  c.cos -= turned * (c.sin + turned / 2 * cos), c.sin += turned * (cos - turned / 2 * c.sin);
+}
+
 void corners(const Car& c, double length, double width, Point* out) {
-  const double cos = std::cos(c.heading), sin = std::sin(c.heading);
   const double u[4] = {-length / 2, -length / 2, length / 2, length / 2},
                w[4] = {-width / 2, width / 2, width / 2, -width / 2};
-  for (int k = 0; k < 4; ++k) out[k] = {cos * u[k] - sin * w[k] + c.x, sin * u[k] + cos * w[k] + c.y};
+  for (int k = 0; k < 4; ++k) out[k] = {c.cos * u[k] - c.sin * w[k] + c.x, c.sin * u[k] + c.cos * w[k] + c.y};
 }
 
 // Whether a car and another thing overlap now, or will after both have moved for dt, and by how much the car
@@ -221,14 +260,10 @@ struct Contact {
 };
 
 Contact contact(const Car& a, const Car& b, double length, double width, double dt) {
-  const double half =
-      (std::sqrt(kLong * kLong + kWide * kWide) + std::sqrt(length * length + width * width)) / 2;
   const double dx = b.x - a.x, dy = b.y - a.y;
-  if (std::sqrt(dx * dx + dy * dy) > half + a.speed * dt) return {};
   Point pa[4], pb[4];
   corners(a, kLong, kWide, pa), corners(b, length, width, pb);
-  const double mx = (a.speed * std::cos(a.heading) - b.speed * std::cos(b.heading)) * dt,
-               my = (a.speed * std::sin(a.heading) - b.speed * std::sin(b.heading)) * dt;
+  const double mx = (a.speed * a.cos - b.speed * b.cos) * dt, my = (a.speed * a.sin - b.speed * b.sin) * dt;
   Contact out{true, true, {0, 0}};
   double least = std::numeric_limits<double>::infinity();
   Point axis{0, 0};
@@ -262,7 +297,14 @@ Contact contact(const Car& a, const Car& b, double length, double width, double 
   return out;
 }
 
+// Too far for that, at the diagonal of what the car may meet.
+bool out_of_reach(const Car& a, const Car& b, double diagonal, double dt) {
+  const double reach = (kDiagonal + diagonal) / 2 + a.speed * dt;
+  return squared({a.x, a.y}, {b.x, b.y}) > reach * reach;
+}
+
 void collide(Car& a, Car& b, double dt) {
+  if (out_of_reach(a, b, kDiagonal, dt)) return;
   const Contact c = contact(a, b, kLong, kWide, dt);
   if (c.soon) {
     a.pushed = b.pushed = true;
@@ -274,6 +316,7 @@ void collide(Car& a, Car& b, double dt) {
 
 // What stands takes none of the push.
 void run_into(Car& a, const Car& obstacle, double dt) {
+  if (out_of_reach(a, obstacle, kObstacle * std::numbers::sqrt2, dt)) return;
   const Contact c = contact(a, obstacle, kObstacle, kObstacle, dt);
   if (c.soon) a.pushed = true, a.push_x = c.push.x, a.push_y = c.push.y;
   if (c.now) a.crashed = true;
@@ -296,40 +339,37 @@ const std::array<Lane, kCrossingLanes>& crossing_lanes() {
 }
 
 Along along(const Lane& l, double x, double y) {
-  const double dx = x - l.x, dy = y - l.y;
-  if (!l.round) return {dx * l.cos + dy * l.sin, -dx * l.sin + dy * l.cos};
-  const double phi = wrap(std::atan2(dy, dx) - l.phase);
-  return {l.turn * phi * l.radius, l.turn * (l.radius - std::sqrt(dx * dx + dy * dy))};
+  return {how_far(l, x, y), aside(l, x, y)};
 }
 
 int closest_lane(const Car& c) {
-  const auto& lanes = crossing_lanes();
   double least = std::numeric_limits<double>::infinity();
   int best = 0;
   const auto look = [&](int k) {
-    const Lane& l = lanes[k];
-    if (l.round) {
-      // How far aside it is needs no angle, and is no more than the distance.
-      const double dx = c.x - l.x, dy = c.y - l.y;
-      if (std::abs(l.radius - std::sqrt(dx * dx + dy * dy)) > least) return;
-    }
-    const Along a = along(l, c.x, c.y);
-    double far = std::abs(a.lateral) + std::max(a.s - l.length, 0.0) + std::max(-a.s, 0.0);
+    const Lane& l = kLanes[k];
+    double far = std::abs(aside(l, c.x, c.y));
     if (far > least) return;
-    far += std::abs(wrap(c.heading - heading_at(l, a.s)));
+    const double s = how_far(l, c.x, c.y);
+    far += std::max(s - l.length, 0.0) + std::max(-s, 0.0);
+    if (far > least) return;
+    far += std::abs(wrap(c.heading - heading_at(l, s)));
     if (far < least || (far == least && k < best)) least = far, best = k;
   };
   look(c.lane);
+  // The ways over the crossing, with the circles that turns are parts of, end 24 m from its middle; and there
+  // every lane that is left is 4 m or more from the next.
+  const auto crosses = [](int k) { return !is_exit(k) && k % 5 != 0; };
+  const bool outside = std::max(std::abs(c.x), std::abs(c.y)) - 24 > least;
+  if (outside && !crosses(c.lane) && least < 1) return best;
   for (int k = 0; k < kCrossingLanes; ++k)
-    if (k != c.lane) look(k);
+    if (k != c.lane && !(outside && crosses(k))) look(k);
   return best;
 }
 
 Car car_on(int arm, double s, double speed, int destination) {
-  const auto& lanes = crossing_lanes();
   Car c;
-  place_at(lanes[incoming(arm)], s, c.x, c.y);
-  c.heading = heading_at(lanes[incoming(arm)], s);
+  place_at(kLanes[incoming(arm)], s, c.x, c.y);
+  face(c, heading_at(kLanes[incoming(arm)], s));
   c.speed = c.target = speed;
   c.lane = incoming(arm);
   c.lane = c.aim = closest_lane(c);
@@ -350,31 +390,30 @@ Car obstacle_in(int cell) {
   const int arm = cell / kOf % 4, lane = cell < 4 * kOf ? incoming(arm) : incoming((arm + 1) % 4) + 4;
   const double s = 5.0 * (cell % kOf) + 2.5;
   Car c;
-  place_at(crossing_lanes()[lane], s, c.x, c.y);
-  c.heading = heading_at(crossing_lanes()[lane], s);
+  place_at(kLanes[lane], s, c.x, c.y);
+  face(c, heading_at(kLanes[lane], s));
   c.lane = c.aim = lane;
   return c;
 }
 
 bool on_road(const Car& c) {
-  const Lane& l = crossing_lanes()[c.lane];
-  return near_lane(l, along(l, c.x, c.y), 0);
+  const Along a = along(kLanes[c.lane], c.x, c.y);
+  return std::abs(a.lateral) <= kLaneWidth / 2 && within(kLanes[c.lane], a.s);
 }
 
 bool has_arrived(const Car& c) {
-  return is_exit(c.lane) && along(crossing_lanes()[c.lane], c.x, c.y).s >= 25;
+  return is_exit(c.lane) && how_far(kLanes[c.lane], c.x, c.y) >= 25;
 }
 
 double way_to(const Car& c, const Car& o) {
-  const Lane& l = crossing_lanes()[c.lane];
-  return along(l, o.x, o.y).s - along(l, c.x, c.y).s;
+  const Lane& l = kLanes[c.lane];
+  return how_far(l, o.x, o.y) - how_far(l, c.x, c.y);
 }
 
 void decide(std::vector<Car>& cars, std::span<const Car> obstacles, const Temper& temper) {
   for (Car& c : cars) {
     if (c.gone || (!c.controlled && c.crashed)) continue;
-    follow_road(c);
-    c.steering = steer(c);
+    c.slip = steer(c, follow_road(c));
     if (c.controlled) {
       c.acceleration = (c.target - c.speed) / kLag;
       continue;
@@ -408,8 +447,7 @@ void foresee(const std::vector<Car>& cars, std::span<const Car> obstacles, const
 }
 
 bool first_yields(const Car& a, const Car& b) {
-  const auto& lanes = crossing_lanes();
-  const int pa = lanes[a.lane].priority, pb = lanes[b.lane].priority;
+  const int pa = kLanes[a.lane].priority, pb = kLanes[b.lane].priority;
   if (pa != pb) return pa < pb;
   const double dx = b.x - a.x, dy = b.y - a.y;
   return std::cos(a.heading) * dx + std::sin(a.heading) * dy >
@@ -420,12 +458,30 @@ void rule(std::vector<Car>& cars) {
   for (Car& c : cars) {
     if (c.yielding) c.target = kLimit, c.yielding = false;
   }
-  thread_local std::vector<Path> paths;
-  paths.clear();
-  for (const Car& c : cars) paths.push_back(c.gone ? Path{} : path_of(c));
+  // Who is so far from another that neither gets there within 3 s needs no more of its path than where that
+  // starts.
+  struct Ahead {
+    Point first{0, 0};
+    bool drawn = false;
+    Path path;
+  };
+  thread_local std::vector<Ahead> paths;
+  paths.resize(std::max(paths.size(), cars.size()));
+  for (size_t i = 0; i < cars.size(); ++i) {
+    if (cars[i].gone) continue;
+    double heading;
+    paths[i].first = Way(cars[i]).at(.25 * cars[i].speed, heading), paths[i].drawn = false;
+  }
+  const auto path = [&](size_t i) -> const Path& {
+    if (!paths[i].drawn) paths[i].path = path_of(cars[i]), paths[i].drawn = true;
+    return paths[i].path;
+  };
+  constexpr double kRest = .25 * (kForeseen - 1);
   for (size_t i = 0; i < cars.size(); ++i) {
     for (size_t j = i + 1; j < cars.size(); ++j) {
-      if (cars[i].gone || cars[j].gone || !meet(paths[i], paths[j])) continue;
+      if (cars[i].gone || cars[j].gone) continue;
+      const double reach = kLong + kRest * (std::abs(cars[i].speed) + std::abs(cars[j].speed)) + 1e-6;
+      if (squared(paths[i].first, paths[j].first) > reach * reach || !meet(path(i), path(j))) continue;
       Car& who = first_yields(cars[i], cars[j]) ? cars[i] : cars[j];
       if (who.controlled || who.ignores) continue;
       who.target = 0, who.yielding = true;
@@ -436,16 +492,16 @@ void rule(std::vector<Car>& cars) {
 void move(std::vector<Car>& cars, std::span<const Car> obstacles, double dt) {
   for (Car& c : cars) {
     if (c.gone) continue;
-    if (c.crashed) c.steering = 0, c.acceleration = -c.speed;
+    if (c.crashed) c.slip = 0, c.acceleration = -c.speed;
     if (c.speed > kTop) c.acceleration = std::min(c.acceleration, kTop - c.speed);
     if (c.speed < -kTop) c.acceleration = std::max(c.acceleration, -kTop - c.speed);
-    const double beta = std::atan(std::tan(c.steering) / 2);
-    c.x += c.speed * std::cos(c.heading + beta) * dt, c.y += c.speed * std::sin(c.heading + beta) * dt;
+    const double straight = std::sqrt(1 - c.slip * c.slip), way = c.speed * dt;
+    c.x += way * (c.cos * straight - c.sin * c.slip), c.y += way * (c.sin * straight + c.cos * c.slip);
     if (c.pushed) {
       c.x += c.push_x, c.y += c.push_y;
       c.crashed = true, c.pushed = false;
     }
-    c.heading += c.speed * std::sin(beta) / (kLong / 2) * dt;
+    turn(c, c.speed * c.slip / (kLong / 2) * dt);
     c.speed += c.acceleration * dt;
     c.lane = closest_lane(c);
   }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -37,14 +38,21 @@ inline bool is_exit(int lane) {
 
 struct Car {
   double x = 0, y = 0, heading = 0, speed = 0, target = 0;
-  double delta = 4;                       // of the driver model
-  double steering = 0, acceleration = 0;  // last command
-  double push_x = 0, push_y = 0;          // of a collision, at the next move
+  double cos = 1, sin = 0;  // of its heading: see `face`
+  double delta = 4;         // of the driver model
+  // The last command. What is steered is kept as the sine of the angle between a car's way and its heading:
+  // of an angle s of the front wheels, that is sin(atan(tan(s) / 2)).
+  double slip = 0, acceleration = 0;
+  double push_x = 0, push_y = 0;  // of a collision, at the next move
   bool pushed = false, crashed = false, controlled = false, yielding = false, ignores = false, gone = false;
   int lane = 0, aim = 0;  // present lane, and the one that it steers for
   int route[kMostRoute] = {};
   int left = 0;  // lanes of its route that are left, from `route[0]`
 };
+
+inline void face(Car& c, double heading) {
+  c.heading = heading, c.cos = std::cos(heading), c.sin = std::sin(heading);
+}
 
 struct Temper {
   double time_gap = 1.5, most = 6;  // s; hardest braking and acceleration of traffic, m/s^2

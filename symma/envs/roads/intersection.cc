@@ -120,7 +120,7 @@ class Intersection final : public Copies, public Judged, public CrossingView {
     for (const Car& c : roads_[e].cars) {
       const int64_t own = c.controlled ? who++ : -1;
       if (c.gone || std::abs(c.x) > 60 || std::abs(c.y) > 60) continue;
-      const double dx = 1.5 * std::cos(c.heading), dy = 1.5 * std::sin(c.heading);
+      const double dx = 1.5 * c.cos, dy = 1.5 * c.sin;
       const std::string fill = c.crashed    ? "#c0392b"
                                : own >= 0   ? colour(own)
                                : c.yielding ? "#505050"
@@ -320,10 +320,9 @@ class Intersection final : public Copies, public Judged, public CrossingView {
       for (const Car& o : blocks(e)) see(o);
       std::stable_sort(near.begin(), near.begin() + n,
                        [](const auto& a, const auto& b) { return a.first < b.first; });
-      const double own_x = own.speed * std::cos(own.heading), own_y = own.speed * std::sin(own.heading);
+      const double own_x = own.speed * own.cos, own_y = own.speed * own.sin;
       const auto show = [&](const Car& c, float* to) {
-        const double cos = std::cos(c.heading), sin = std::sin(c.heading);
-        double row[kFeatures] = {1, c.x, c.y, c.speed * cos, c.speed * sin, cos, sin};
+        double row[kFeatures] = {1, c.x, c.y, c.speed * c.cos, c.speed * c.sin, c.cos, c.sin};
         if (!o_.absolute && &c != &own) row[1] -= own.x, row[2] -= own.y, row[3] -= own_x, row[4] -= own_y;
         row[1] /= o_.range, row[2] /= o_.range, row[3] /= 20, row[4] /= 20;
         for (int k = 0; k < kFeatures; ++k)
@@ -353,7 +352,7 @@ class Intersection final : public Copies, public Judged, public CrossingView {
     all.resize(kMostCars);
     int64_t players = 0;
     for (Car& c : all) {
-      for (double* x : {&c.x, &c.y, &c.heading, &c.speed, &c.target, &c.delta, &c.steering, &c.acceleration,
+      for (double* x : {&c.x, &c.y, &c.heading, &c.speed, &c.target, &c.delta, &c.slip, &c.acceleration,
                         &c.push_x, &c.push_y})
         cargo(*x, {"a number of a car", -1e6, 1e6});
       for (bool* x : {&c.pushed, &c.crashed, &c.controlled, &c.yielding, &c.ignores, &c.gone}) cargo(*x);
@@ -363,7 +362,7 @@ class Intersection final : public Copies, public Judged, public CrossingView {
     r.seen.resize(o_.players * seen(o_));
     cargo(r.seen.data(), static_cast<int64_t>(r.seen.size()), {"what is seen", -1, 1});
     if (!cargo.loading()) return;
-    for (int64_t k = 0; k < n; ++k) players += all[k].controlled;
+    for (int64_t k = 0; k < n; ++k) face(all[k], all[k].heading), players += all[k].controlled;
     if (players != o_.players)
       throw UserError(place(e), fmt::format("{} cars are players'", players),
                       fmt::format("{} would be right", o_.players));
