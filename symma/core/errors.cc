@@ -25,6 +25,14 @@ size_t distance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
+UserError::UserError(const std::string& place, const std::string& wrong, const std::string& remedy)
+    : std::runtime_error(place + ": " + wrong + (remedy.empty() ? "" : "; " + remedy)),
+      place_(place),
+      wrong_(wrong),
+      remedy_(remedy) {}
+UserError::UserError(const UserError&) = default;
+UserError::~UserError() = default;
+
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
   std::string best;
   if (word.size() > 100) return best;  // no slip of the hand, and the distance takes its length squared

@@ -11,11 +11,9 @@ namespace symma {
 class UserError : public std::runtime_error {
  public:
   // "place: what is wrong; what would be right". `place` is a file with its line, a key, or a flag.
-  UserError(const std::string& place, const std::string& wrong, const std::string& remedy)
-      : std::runtime_error(place + ": " + wrong + (remedy.empty() ? "" : "; " + remedy)),
-        place_(place),
-        wrong_(wrong),
-        remedy_(remedy) {}
+  UserError(const std::string& place, const std::string& wrong, const std::string& remedy);
+  UserError(const UserError&);
+  ~UserError() override;
 
   // Apart, for whoever shows them in another way.
   const std::string& place() const { return place_; }

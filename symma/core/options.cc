@@ -180,6 +180,12 @@ std::string toml_value(const Json& v) {
 
 }  // namespace
 
+Field& Fields::add_target(const std::string& name, Field::Target target, const std::string& doc) {
+  Field& field = list_.emplace_back();
+  field.name = name, field.target = target, field.doc = doc;
+  return field;
+}
+
 Json Field::value() const {
   if (auto* const* nested = std::get_if<Nested*>(&target)) {
     Json out{{"kind", (*nested)->kind()}};

@@ -79,17 +79,14 @@ struct Field {
 class Fields {
  public:
   template <class T>
-  Field& add(std::string name, T& target, std::string doc) {
-    Field field;
-    field.name = std::move(name);
-    field.target = &target;
-    field.doc = std::move(doc);
-    list_.push_back(std::move(field));
-    return list_.back();
+  Field& add(const std::string& name, T& target, const std::string& doc) {
+    return add_target(name, &target, doc);
   }
   const std::vector<Field>& list() const { return list_; }
 
  private:
+  Field& add_target(const std::string& name, Field::Target target, const std::string& doc);
+
   std::vector<Field> list_;
 };
 

@@ -19,6 +19,22 @@ void* only_one(const std::type_info& type, void* (*make)()) {
   return one;
 }
 
+void enter(const std::string& kind, const std::string& name, const std::string& summary,
+           const std::string& source, const FieldsLook& look_at) {
+  PartInfo& part = catalog()[kind][name];
+  part.name = name, part.summary = summary, part.source = source;
+  part.options = [look_at] {
+    Json out;
+    look_at([&](const Fields& f) { out = describe(f); });
+    return out;
+  };
+  part.option_names = [look_at] {
+    std::vector<std::string> out;
+    look_at([&](const Fields& f) { out = names_of(f); });
+    return out;
+  };
+}
+
 std::vector<std::string> names_of(const Fields& fields) {
   std::vector<std::string> out;
   for (const auto& f : fields.list()) out.push_back(f.name);

@@ -42,6 +42,12 @@ std::map<std::string, std::map<std::string, PartInfo>>& catalog();
 Json describe(const Fields& fields);
 std::vector<std::string> names_of(const Fields& fields);
 
+// Enters a part into the catalog. `look_at` shows a draft's options, at their defaults, to who wants to see
+// them.
+using FieldsLook = std::function<void(const std::function<void(const Fields&)>&)>;
+void enter(const std::string& kind, const std::string& name, const std::string& summary,
+           const std::string& source, const FieldsLook& look_at);
+
 // The one object of a type in the process, made where there is none yet. It is kept in the library, by the
 // type's name, so a module that is built with hidden visibility, or loaded apart, meets the same registries.
 void* only_one(const std::type_info&, void* (*make)());
@@ -75,15 +81,12 @@ class Registry {
   bool add(const std::string& kind, const std::string& name, const std::string& summary,
            const std::string& source, std::function<DraftPtr()> make) {
     makers_[name] = make;
-    const auto of_fields = [make](auto what) {
-      return [make, what] {
-        const DraftPtr draft = make();
-        Fields f;
-        draft->fields(f);
-        return what(f);
-      };
-    };
-    catalog()[kind][name] = {name, summary, source, of_fields(describe), of_fields(names_of)};
+    enter(kind, name, summary, source, [make](const std::function<void(const Fields&)>& look) {
+      const DraftPtr draft = make();
+      Fields f;
+      draft->fields(f);
+      look(f);
+    });
     return true;
   }
 
