@@ -94,6 +94,7 @@ std::vector<Up> gathered(const Exchange& x, ExchangeState& s, const Said& said,
     const bool differences = s.receiver.known.defined() && !x.updates();
     if (differences) s.receiver.known = s.receiver.known.clone();
     std::vector<int64_t> places;
+    places.reserve(outside.size());
     for (int64_t id : outside) places.push_back(r.halo_place(id));
     const Tensor index = at::tensor(places, at::kLong);
     if (differences) known = s.receiver.known.index_select(0, index);

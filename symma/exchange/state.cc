@@ -22,6 +22,7 @@ Tensor picked(const Tensor& rows, const std::vector<int64_t>& places) {
 
 std::vector<int64_t> picked(const std::vector<int64_t>& numbers, const std::vector<int64_t>& places) {
   std::vector<int64_t> out;
+  out.reserve(places.size());
   for (const int64_t at : places) out.push_back(numbers[at]);
   return out;
 }
@@ -155,6 +156,7 @@ ExchangeState join(const Exchange& x, std::span<const ExchangeState> parts) {
   for (size_t k = 0; k < mine.size(); ++k) {
     if (!mine[k]->defined()) continue;
     std::vector<Tensor> rows;
+    rows.reserve(copies.size());
     for (ExchangeState& p : copies) rows.push_back(*row_tables(p)[k]);
     *mine[k] = picked(at::cat(rows), from);
   }

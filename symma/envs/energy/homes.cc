@@ -371,8 +371,9 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
         no(a_ == 1 ? "home" : "group", t[0],
            fmt::format("there is no home {}: name one that was read", home));
     }
-    const double last = static_cast<double>((near_->hours - spec().limit - 1) / 24), day = t[1 + kDay];
-    if (day > last) no("first_day", day, fmt::format("0 to {:g} would be right", last));
+    const int64_t last = (near_->hours - spec().limit - 1) / 24;
+    const double day = t[1 + kDay];
+    if (day > static_cast<double>(last)) no("first_day", day, fmt::format("0 to {} would be right", last));
   }
 
   const double* part(int64_t e) const { return task(e) + 1; }
@@ -457,12 +458,12 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
     std::array<double, kMostHomes> limit;
     for (int64_t i = 0; i < a_; ++i) limit[i] = auction_ ? actions[i * n + 1] : 0;
     for (int64_t i = 0; i < a_; i += 2) {
-      Pair told{}, drew;
+      Pair told{};
       const int64_t here = std::min<int64_t>(2, a_ - i);
       for (int64_t k = 0; k < here; ++k) told[k] = actions[(i + k) * n];
       auto &soc = reinterpret_cast<LooseVec<double, 16>&>(d.soc[i]),
            &c = reinterpret_cast<LooseVec<double, 16>&>(d.capacity[i]);
-      drew = charge(told, part(e)[kBattery], soc, c);
+      const Pair drew = charge(told, part(e)[kBattery], soc, c);
       for (int64_t k = 0; k < here; ++k) d.net[i + k] = drawn(e, i + k, d.now) + drew[k];
     }
     d.tally.add(d.net.data(), a_, price(e, 0, d.now), near_->carbon[d.now]);

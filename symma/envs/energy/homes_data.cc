@@ -133,7 +133,8 @@ std::shared_ptr<Neighbourhood> made_up(const std::vector<int64_t>& numbers) {
   Draws cloud(Rng(2022).split("clouds"));
   double cover = 0.3;
   for (int64_t t = 0; t < n.hours; ++t) {
-    const double h = static_cast<double>(t % 24), day = static_cast<double>(t / 24);
+    const int64_t date = t / 24;
+    const double h = static_cast<double>(t % 24), day = static_cast<double>(date);
     if (t % 24 == 0) cover = std::clamp(0.5 * cover + 0.3 * cloud.uniform(), 0.0, 1.0);
     const double season = std::cos(2 * std::numbers::pi * (day - 172) / 365);
     const double sun = std::max(0.0, std::sin(std::numbers::pi * (h - 6 + season) / (12 + 2 * season)));
@@ -155,7 +156,8 @@ std::shared_ptr<Neighbourhood> made_up(const std::vector<int64_t>& numbers) {
   for (int64_t t = 0; t < n.hours; ++t) {
     std::array<double, 16> row;
     for (size_t c = 0; c < 16; ++c) row[c] = weather[c / 4][(t + ahead[c % 4]) % n.hours];
-    show(n, t, static_cast<double>(1 + (t / 24) * 12 / 365), static_cast<double>(1 + t / 24 % 7), row);
+    const int64_t day = t / 24, month = 1 + day * 12 / 365, weekday = 1 + day % 7;
+    show(n, t, static_cast<double>(month), static_cast<double>(weekday), row);
   }
   for (int64_t number : numbers) {
     Draws d(Rng(2022).split("home", static_cast<uint64_t>(number)));

@@ -30,7 +30,7 @@
 namespace symma {
 namespace {
 
-constexpr int64_t kMostTraders = 64, kMostUnits = 10, kSeenTrades = 4;
+constexpr int64_t kMostOfASide = 32, kMostTraders = 2 * kMostOfASide, kMostUnits = 10, kSeenTrades = 4;
 constexpr std::array<int64_t, 7> kTicks{0, 1, 2, 5, 10, 20, 40};
 constexpr int64_t kTake = kTicks.size(), kSeen = 17;
 constexpr int kKinds = 6;
@@ -44,7 +44,7 @@ class Market final : public Copies, public Judged, public MarketView {
     double scale = 1;
     Options() { limit = 400; }
     void fields(Fields& f) {
-      f.add("traders", traders, "on each side").at_least(1).at_most(kMostTraders / 2);
+      f.add("traders", traders, "on each side").at_least(1).at_most(kMostOfASide);
       f.add("players", players, "traders that are played: buyers and sellers in turn; 0: all").at_least(0);
       f.add("units", units, "of each trader").at_least(1).at_most(kMostUnits);
       f.add("unit_drop", unit_drop, "how much less the next unit is worth, or how much more it costs")
@@ -160,7 +160,8 @@ class Market final : public Copies, public Judged, public MarketView {
     const Session& s = sessions_[e];
     const Balance b = balance(s);
     Drawing d(440, 260);
-    const double top = static_cast<double>(o_.highest), n = static_cast<double>(a_ / 2 * o_.units);
+    const int64_t units = a_ / 2 * o_.units;
+    const double top = static_cast<double>(o_.highest), n = static_cast<double>(units);
     const auto y = [&](double price) { return 230 - 200 * price / top; };
     const auto x = [&](double k) { return 50 + 240 * k / n; };
     d.text(

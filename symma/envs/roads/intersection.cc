@@ -196,6 +196,7 @@ class Intersection final : public Copies, public Judged, public CrossingView {
   std::span<const Car> blocks(int64_t e) const {
     static const std::vector<Car> all = [] {
       std::vector<Car> out;
+      out.reserve(kCells);
       for (int k = 0; k < kCells; ++k) out.push_back(obstacle_in(k));
       return out;
     }();

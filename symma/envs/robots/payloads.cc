@@ -176,9 +176,9 @@ class Payloads final : public Copies, public Judged {
     const double* t = task(e);
     double earned = -0.1;
     for (int64_t i = 0; i < o_.robots; ++i) {
-      f.said[i] = static_cast<double>(actions[i] / kMoves);
+      const int64_t move = actions[i] % kMoves, word = actions[i] / kMoves;
+      f.said[i] = static_cast<double>(word);
       if (static_cast<double>(i) == t[kBreaks] && static_cast<double>(now) >= t[kBreaksAt]) continue;
-      const int64_t move = actions[i] % kMoves;
       f.x[i] = std::clamp(f.x[i] + f.speed[i] * kAside[move], 0.0, kWidth);
       f.y[i] = std::clamp(f.y[i] + f.speed[i] * kUp[move], 0.0, kHeight);
       if (f.load[i] > 0 && f.x[i] <= kHome) {

@@ -7,6 +7,7 @@
 #include "symma/core/normal.h"
 #include "symma/core/parallel.h"
 #include "symma/core/simd.h"
+#include "symma/learners/rows.h"
 
 namespace symma {
 namespace {

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "symma/learners/rows.h"
+
 namespace symma {
 
 void PoolOptions::fields(Fields& f) {

@@ -176,18 +176,17 @@ Scores ValueBased::update(State& state, const TaskBatch& batch, Rng rng) const {
   for (int64_t i = 0; i < n; ++i)
     if (replay_size(state, i) >= o_.batch) ready.push_back(i);
   const bool all = static_cast<int64_t>(ready.size()) == n;
-  State part = all ? std::move(state) : state.rows(ready);
+  State some;
+  if (!all) some = state.rows(ready);
+  State& part = all ? state : some;
   Tensor of_part;
   for (int64_t u = 0; u < updates && !ready.empty(); ++u) {
     std::vector<Rng> keys;
+    keys.reserve(ready.size());
     for (int64_t i : ready) keys.push_back(rng.split("draw", u).split("task", worlds.key(i * tasks).key()));
     of_part = learn(part, keys, worlds.options().own_reward);
   }
-  if (all) {
-    state = std::move(part);
-  } else {
-    state.put(ready, part);
-  }
+  if (!all) state.put(ready, some);
   if (of_part.defined()) loss = loss.index_copy(0, at::tensor(ready, at::kLong), of_part);
   if (dynamic_cast<const HasInputStatistics*>(&model_)) {
     const int64_t t = o.alive.size(2), p = net_.columns();
