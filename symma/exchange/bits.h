@@ -1,4 +1,5 @@
-// Bits into bytes and back, least significant first. A reader never reads past its end: it says so instead.
+// Bits into bytes and back, least significant first, on processors that keep words so too. A reader never
+// reads past its end: it says so instead.
 #pragma once
 
 #include <bit>
@@ -9,18 +10,20 @@
 
 namespace symma {
 
+static_assert(std::endian::native == std::endian::little);
+
 using Bytes = std::vector<uint8_t>;
 
 class BitWriter {
  public:
   void put(uint64_t value, int bits) {  // the lowest `bits` (0..64) of value
-    for (int done = 0; done < bits;) {
-      if (used_ == 0) bytes_.push_back(0);
-      const int room = 8 - used_, take = bits - done < room ? bits - done : room;
-      bytes_.back() |= static_cast<uint8_t>(((value >> done) & ((1u << take) - 1)) << used_);
-      used_ = (used_ + take) % 8;
-      done += take;
-    }
+    if (bits < 64) value &= (uint64_t{1} << bits) - 1;
+    word_ |= value << held_;
+    held_ += bits;
+    if (held_ < 64) return;
+    flush(8);
+    held_ -= 64;
+    word_ = held_ > 0 ? value >> (bits - held_) : 0;
   }
   void put_float(float x) { put(std::bit_cast<uint32_t>(x), 32); }
   // Rice code: value >> low in unary, then the `low` lowest bits.
@@ -31,11 +34,22 @@ class BitWriter {
   }
   // Numbers of 0..base-1, as many to 64 bits as there is room for.
   void put_radix(std::span<const uint32_t> digits, uint64_t base);
-  Bytes take() { return std::move(bytes_); }
+  Bytes take() {
+    flush((held_ + 7) / 8);
+    word_ = 0, held_ = 0;
+    return std::move(bytes_);
+  }
 
  private:
+  void flush(int bytes) {
+    uint8_t all[8];
+    std::memcpy(all, &word_, 8);
+    bytes_.insert(bytes_.end(), all, all + bytes);
+  }
+
   Bytes bytes_;
-  int used_ = 0;  // bits used of the last byte, 0 when it is full
+  uint64_t word_ = 0;  // what is not among the bytes yet
+  int held_ = 0;       // and its bits, fewer than 64
 };
 
 class BitReader {
@@ -43,17 +57,18 @@ class BitReader {
   explicit BitReader(std::span<const uint8_t> bytes) : bytes_(bytes) {}
   uint64_t get(int bits) {
     uint64_t value = 0;
+    if (bits == 0) return value;
     if (at_ + bits > 8 * bytes_.size()) {
       failed_ = true;
       return 0;
     }
-    for (int done = 0; done < bits;) {
-      const int used = static_cast<int>(at_ % 8), room = 8 - used,
-                take = bits - done < room ? bits - done : room;
-      value |= static_cast<uint64_t>((bytes_[at_ / 8] >> used) & ((1u << take) - 1)) << done;
-      at_ += take;
-      done += take;
-    }
+    const uint64_t first = at_ / 8, left = bytes_.size() - first;
+    const int shift = static_cast<int>(at_ % 8);
+    std::memcpy(&value, bytes_.data() + first, left < 8 ? left : 8);
+    value >>= shift;
+    if (shift + bits > 64) value |= static_cast<uint64_t>(bytes_[first + 8]) << (64 - shift);
+    if (bits < 64) value &= (uint64_t{1} << bits) - 1;
+    at_ += bits;
     return value;
   }
   float get_float() { return std::bit_cast<float>(static_cast<uint32_t>(get(32))); }

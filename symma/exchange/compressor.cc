@@ -16,16 +16,9 @@ Tensor decode_own(const Compressor& compressor, const Bytes& bytes, int64_t size
   return decoded.row;
 }
 
-std::vector<double> values_of(const Tensor& row) {
+Tensor values_of(const Tensor& row) {
   TORCH_CHECK(row.dim() == 1 && row.size(0) >= 1, "a row is [P], not ", row.sizes());
-  const Tensor x = row.detach().to(at::kCPU, at::kDouble).contiguous();
-  return {x.data_ptr<double>(), x.data_ptr<double>() + x.numel()};
-}
-
-Tensor row_of(const std::vector<double>& values) {
-  Tensor row = at::empty({static_cast<int64_t>(values.size())}, at::kDouble);
-  std::copy(values.begin(), values.end(), row.data_ptr<double>());
-  return row;
+  return row.detach().to(at::kCPU, at::kDouble).contiguous();
 }
 
 }  // namespace symma

@@ -49,8 +49,7 @@ Bytes encode(const Compressor&, const Tensor& row, Tensor& memory, Rng);
 // What an agent's own message decodes to. A compressor that cannot read its own bytes is a broken invariant.
 Tensor decode_own(const Compressor&, const Bytes&, int64_t size);
 
-// The row's values, contiguous double.
-std::vector<double> values_of(const Tensor& row);
-Tensor row_of(const std::vector<double>& values);
+// The row's values, contiguous double, on the processor.
+Tensor values_of(const Tensor& row);
 
 }  // namespace symma

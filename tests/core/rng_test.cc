@@ -9,6 +9,7 @@
 #include <set>
 
 #include "symma/core/normal.h"
+#include "symma/core/uniform.h"
 
 namespace symma {
 namespace {
@@ -47,6 +48,16 @@ TEST(Rng, MomentsAreThoseOfTheDistributions) {
 }
 
 // The vectorised numbers against the C library's, one by one; the tail of a piece, and past it.
+TEST(Rng, UniformsAreThoseOfDraws) {
+  for (const int64_t n : {0, 1, 2, 63, 64, 65, 128, 1000}) {
+    std::vector<double> all(n + 1, -1);
+    uniforms(Rng(7).split("x", n), all.data(), n);
+    Draws one(Rng(7).split("x", n));
+    for (int64_t i = 0; i < n; ++i) EXPECT_EQ(all[i], one.uniform()) << i << " of " << n;
+    EXPECT_EQ(all[n], -1) << "nothing is written past the end";
+  }
+}
+
 TEST(Rng, NormalsAreThoseOfDraws) {
   for (const int64_t n : {1, 7, 128, 129, 20001}) {
     const Rng rng = Rng(11).split("n", n);

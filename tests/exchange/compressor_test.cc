@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "exchange/build_part.h"
 #include "symma/exchange/gossip.h"
@@ -214,6 +215,37 @@ TEST(TopK, KeepsTheLargest) {
   const Tensor x = at::tensor({.1, -5., 2., 0., 3., -.2, 1., .4}, at::kDouble);
   const Tensor out = through(*make("top_k", {{"fraction", .375}}), x, Rng(1));
   EXPECT_TRUE(at::equal(out, at::tensor({0., -5., 2., 0., 3., 0., 0., 0.}, at::kDouble)));
+}
+
+// Of equals the first are kept, what is no number counts as infinite, and signs don't matter.
+TEST(TopK, IsASortByMagnitudeThenPlace) {
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN(),
+                   kInf = std::numeric_limits<double>::infinity();
+  Draws d(Rng(3));
+  for (int64_t trial = 0; trial < 300; ++trial) {
+    const int64_t n = 1 + d.below(60);
+    Tensor x = at::empty({n}, at::kDouble);
+    double* v = x.data_ptr<double>();
+    const double few[] = {0, -0.0, 1, -1, 0.5, 1e-300, -1e-300, 3, -kInf, kInf, kNan, -kNan};
+    for (int64_t i = 0; i < n; ++i) v[i] = trial % 2 ? few[d.below(12)] : d.normal();
+    const double fraction = d.uniform(0.01, 1);
+    const auto c = make("top_k", {{"fraction", fraction}});
+    std::vector<int64_t> order(n);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+      const auto m = [&](int64_t i) { return std::isnan(v[i]) ? kInf : std::abs(v[i]); };
+      return m(a) > m(b);
+    });
+    const auto k = std::clamp<int64_t>(std::llround(fraction * static_cast<double>(n)), 1, n);
+    const Tensor got = through(*c, x, Rng(1));
+    std::vector<bool> kept(n);
+    for (int64_t j = 0; j < k; ++j) kept[order[j]] = true;
+    for (int64_t i = 0; i < n; ++i) {
+      const auto due = kept[i] ? static_cast<double>(static_cast<float>(v[i])) : 0,
+                 found = got[i].item<double>();
+      EXPECT_TRUE(due == found || (std::isnan(due) && std::isnan(found))) << "trial " << trial << ", " << i;
+    }
+  }
 }
 
 TEST(PowerSgd, WarmStartFindsTheLeadingSpace) {

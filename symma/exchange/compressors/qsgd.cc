@@ -6,9 +6,13 @@
 // With few levels for its length a row is rounded by more than its own norm: E|x - C(x)|^2 = omega |x|^2 with
 // omega > 1, and what feeds the error back (CHOCO-gossip, residuals) diverges. So the receiver takes
 // C(x) / (1 + omega), which contracts by 1 / (1 + omega): Koloskova et al. 2019, arXiv:1902.00340, section 2.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
+#include "symma/core/uniform.h"
 #include "symma/exchange/compressor.h"
 
 namespace symma {
@@ -25,38 +29,51 @@ class Levels : public Compressor {
   }
 
   Bytes encode(const Tensor& row, Rng rng) const override {
-    const std::vector<double> x = values_of(row);
-    const auto size = static_cast<int64_t>(x.size());
+    const Tensor held = values_of(row);
+    const int64_t size = held.numel(), width = this->width(size);
+    std::vector<float> units;
+    for (int64_t at = 0; at < size; at += width)
+      units.push_back(unit_of(held.data_ptr<double>() + at, std::min(width, size - at)));
+    // Numbers are drawn for the values that are rounded: of all units but 0, an infinity or a NaN.
+    const auto rounds = [](float unit) { return unit > 0 && std::isfinite(unit); };
+    int64_t rounded = 0;
+    for (size_t k = 0; k < units.size(); ++k)
+      if (rounds(units[k])) rounded += std::min(width, size - static_cast<int64_t>(k) * width);
+    std::vector<double> drawn(rounded);
+    uniforms(rng, drawn.data(), rounded);
+    const double* u = drawn.data();
+    const auto top = static_cast<double>(levels_);
+    std::vector<uint32_t> digits(width);
     BitWriter w;
-    Draws draws(rng);
-    for (int64_t begin = 0; begin < size; begin += width(size)) {
-      const int64_t end = std::min(size, begin + width(size));
-      const float unit = unit_of(x.data() + begin, end - begin);
-      w.put_float(unit);
-      std::vector<uint32_t> digits;
-      for (int64_t i = begin; i < end; ++i) {
-        int64_t level = 0;
-        // A unit of 0, an infinity or a NaN leaves nothing to round.
-        if (unit > 0 && std::isfinite(unit)) {
-          const double place = std::abs(x[i]) / unit * static_cast<double>(levels_);
-          level = static_cast<int64_t>(place + draws.uniform());
-          level = std::min(level, levels_);
+    for (size_t k = 0; k < units.size(); ++k) {
+      const double* x = held.data_ptr<double>() + static_cast<int64_t>(k) * width;
+      const int64_t n = std::min(width, size - static_cast<int64_t>(k) * width);
+      const double unit = units[k];
+      w.put_float(units[k]);
+      if (rounds(units[k])) {
+        for (int64_t i = 0; i < n; ++i) {
+          const auto level = static_cast<int32_t>(std::min(std::abs(x[i]) / unit * top + u[i], top));
+          digits[i] = static_cast<uint32_t>(static_cast<int32_t>(levels_) + (x[i] < 0 ? -level : level));
         }
-        digits.push_back(static_cast<uint32_t>(levels_ + (x[i] < 0 ? -level : level)));
+        u += n;
+      } else {
+        std::fill_n(digits.begin(), n, static_cast<uint32_t>(levels_));
       }
-      w.put_radix(digits, base());
+      w.put_radix({digits.data(), static_cast<size_t>(n)}, base());
     }
     return w.take();
   }
 
   Decoded decode(std::span<const uint8_t> bytes, int64_t size) const override {
     BitReader r(bytes);
-    std::vector<double> values(size);
+    const Tensor out = at::empty({size}, at::kDouble);
+    double* values = out.data_ptr<double>();
+    std::vector<uint32_t> held(width(size));
     const double shrunk = unbiased_ ? 1 : 1 / (1 + omega(size));
     for (int64_t begin = 0; begin < size; begin += width(size)) {
       const int64_t end = std::min(size, begin + width(size));
       const double unit = r.get_float();
-      std::vector<uint32_t> digits(end - begin);
+      const std::span<uint32_t> digits{held.data(), static_cast<size_t>(end - begin)};
       r.get_radix(digits, base());
       if (r.failed()) return {{}, "a message of levels that ends early or holds a level out of range"};
       if (unit < 0) return {{}, "a message of levels with a negative norm"};
@@ -65,7 +82,7 @@ class Levels : public Compressor {
                     static_cast<double>(levels_);
     }
     if (!r.finished()) return {{}, "a message of levels with bytes to spare"};
-    return {row_of(values), ""};
+    return {out, ""};
   }
 
  private:
@@ -76,12 +93,19 @@ class Levels : public Compressor {
     return by_norm_ ? std::min(d / (s * s), std::sqrt(d) / s) : d / (4 * s * s);
   }
   int64_t width(int64_t size) const { return bucket_ > 0 ? std::min(bucket_, size) : size; }
-  // Rounded up to a float, so that no value is above the last level.
+  // Rounded up to a float, so that no value is above the last level. Numbers are over the largest before they
+  // are squared, or squares of the smallest would be lost; sums go in one order, whatever the processor.
   float unit_of(const double* x, int64_t n) const {
-    double unit = 0;
-    for (int64_t i = 0; i < n; ++i) {
-      if (!std::isfinite(x[i])) return std::numeric_limits<float>::quiet_NaN();
-      unit = by_norm_ ? std::hypot(unit, x[i]) : std::max(unit, std::abs(x[i]));
+    double most = 0;
+    bool finite = true;
+    for (int64_t i = 0; i < n; ++i) most = std::max(most, std::abs(x[i])), finite &= std::isfinite(x[i]);
+    if (!finite) return std::numeric_limits<float>::quiet_NaN();
+    double unit = most;
+    if (by_norm_ && most > 0) {
+      constexpr int64_t kSums = 8;
+      std::array<double, kSums> sums{};
+      for (int64_t i = 0; i < n; ++i) sums[i % kSums] += (x[i] / most) * (x[i] / most);
+      unit *= std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
     }
     const auto f = static_cast<float>(unit);
     return static_cast<double>(f) < unit ? std::nextafter(f, std::numeric_limits<float>::infinity()) : f;

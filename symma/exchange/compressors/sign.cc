@@ -14,7 +14,8 @@ class Sign final : public Compressor {
   bool unbiased() const override { return false; }
   double contraction(int64_t size) const override { return 1 / static_cast<double>(size); }
   Bytes encode(const Tensor& row, Rng) const override {
-    const std::vector<double> x = values_of(row);
+    const Tensor held = values_of(row);
+    const std::span<const double> x{held.data_ptr<double>(), static_cast<size_t>(held.numel())};
     double sum = 0;
     for (double v : x) sum += std::abs(v);
     BitWriter w;
@@ -25,14 +26,14 @@ class Sign final : public Compressor {
   Decoded decode(std::span<const uint8_t> bytes, int64_t size) const override {
     BitReader r(bytes);
     const double mean = r.get_float();
-    std::vector<double> values(size);
-    for (double& v : values) v = r.get(1) == 1 ? -mean : mean;
+    const Tensor out = at::empty({size}, at::kDouble);
+    for (double *v = out.data_ptr<double>(), *end = v + size; v < end; ++v) *v = r.get(1) == 1 ? -mean : mean;
     if (!r.finished())
       return {{},
               "a message of signs of " + std::to_string(bytes.size()) + " bytes for " + std::to_string(size) +
                   " values"};
     if (mean < 0) return {{}, "a message of signs with a negative mean"};
-    return {row_of(values), ""};
+    return {out, ""};
   }
 };
 

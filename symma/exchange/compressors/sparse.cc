@@ -5,8 +5,9 @@
 // nothing; with `scale` the values are multiplied by P / k, and the mean is right. Stich et al. 2018,
 // "Sparsified SGD with memory", arXiv:1809.07599.
 #include <algorithm>
+#include <bit>
 #include <cmath>
-#include <numeric>
+#include <functional>
 
 #include "symma/exchange/compressor.h"
 
@@ -23,6 +24,37 @@ struct KeepOptions {
   }
 };
 
+// Magnitudes as whole numbers that are in the same order; what is no number counts as infinite.
+uint64_t magnitude(double x) {
+  constexpr uint64_t kInfinite = 0x7ff0000000000000;
+  return std::min(std::bit_cast<uint64_t>(x) & 0x7fffffffffffffff, kInfinite);
+}
+
+// The k-th largest magnitude, and how many are larger. Their upper bits are counted first, so that few are
+// left to be put in order.
+struct Kth {
+  uint64_t magnitude;
+  int64_t larger;
+};
+Kth kth_largest(const double* x, int64_t size, int64_t k) {
+  constexpr int kShift = 47;  // the exponent, and five bits of the fraction
+  std::vector<int64_t> count(1 << (63 - kShift));
+  for (int64_t i = 0; i < size; ++i) ++count[magnitude(x[i]) >> kShift];
+  uint64_t bin = count.size() - 1;
+  int64_t above = 0;
+  while (above + count[bin] < k) above += count[bin--];
+  std::vector<uint64_t> near;
+  near.reserve(count[bin]);
+  for (int64_t i = 0; i < size; ++i) {
+    const uint64_t m = magnitude(x[i]);
+    if (m >> kShift == bin) near.push_back(m);
+  }
+  const auto at = near.begin() + (k - above - 1);
+  std::nth_element(near.begin(), at, near.end(), std::greater<>());
+  const uint64_t least = *at;
+  return {least, above + std::count_if(near.begin(), at, [&](uint64_t m) { return m > least; })};
+}
+
 class TopK final : public Compressor {
  public:
   using Options = KeepOptions;
@@ -33,22 +65,17 @@ class TopK final : public Compressor {
   }
 
   Bytes encode(const Tensor& row, Rng) const override {
-    const std::vector<double> x = values_of(row);
-    const auto size = static_cast<int64_t>(x.size());
-    const int64_t k = o_.k(size);
-    std::vector<int64_t> places(size);
-    std::iota(places.begin(), places.end(), int64_t{0});
-    const auto magnitude = [&](int64_t i) { return std::isnan(x[i]) ? INFINITY : std::abs(x[i]); };
-    const auto larger = [&](int64_t a, int64_t b) {
-      return magnitude(a) != magnitude(b) ? magnitude(a) > magnitude(b) : a < b;
-    };
-    std::nth_element(places.begin(), places.begin() + (k - 1), places.end(), larger);
-    places.resize(k);
-    std::sort(places.begin(), places.end());
+    const Tensor held = values_of(row);
+    const double* x = held.data_ptr<double>();
+    const int64_t size = held.numel();
+    const auto [least, above] = kth_largest(x, size, o_.k(size));
+    int64_t level = o_.k(size) - above;  // how many of the least that are sent: the first ones
     const int low = rice_bits(size);
     BitWriter w;
     int64_t next = 0;
-    for (int64_t i : places) {
+    for (int64_t i = 0; i < size; ++i) {
+      const uint64_t m = magnitude(x[i]);
+      if (m < least || (m == least && level-- <= 0)) continue;
       w.put_rice(static_cast<uint64_t>(i - next), low);
       w.put_float(static_cast<float>(x[i]));
       next = i + 1;
@@ -59,7 +86,8 @@ class TopK final : public Compressor {
   Decoded decode(std::span<const uint8_t> bytes, int64_t size) const override {
     const int low = rice_bits(size);
     BitReader r(bytes);
-    std::vector<double> values(size, 0.0);
+    const Tensor out = at::zeros({size}, at::kDouble);
+    double* values = out.data_ptr<double>();
     uint64_t next = 0;
     for (int64_t j = 0; j < o_.k(size); ++j) {
       const uint64_t place = next + r.get_rice(low, size);
@@ -71,7 +99,7 @@ class TopK final : public Compressor {
       next = place + 1;
     }
     if (!r.finished()) return {{}, "a sparse message with bytes to spare"};
-    return {row_of(values), ""};
+    return {out, ""};
   }
 
  private:
@@ -99,8 +127,9 @@ class RandomK final : public Compressor {
   }
 
   Bytes encode(const Tensor& row, Rng rng) const override {
-    const std::vector<double> x = values_of(row);
-    const auto size = static_cast<int64_t>(x.size());
+    const Tensor held = values_of(row);
+    const double* x = held.data_ptr<double>();
+    const int64_t size = held.numel();
     const uint32_t seed = rng.block(0)[0];
     const double factor = o_.scale ? static_cast<double>(size) / static_cast<double>(o_.k(size)) : 1;
     BitWriter w;
@@ -116,9 +145,10 @@ class RandomK final : public Compressor {
               "a sparse message of " + std::to_string(bytes.size()) + " bytes instead of " +
                   std::to_string(expected)};
     BitReader r(bytes);
-    std::vector<double> values(size, 0.0);
-    for (int64_t i : places(static_cast<uint32_t>(r.get(32)), size)) values[i] = r.get_float();
-    return {row_of(values), ""};
+    const Tensor out = at::zeros({size}, at::kDouble);
+    for (int64_t i : places(static_cast<uint32_t>(r.get(32)), size))
+      out.data_ptr<double>()[i] = r.get_float();
+    return {out, ""};
   }
 
  private:
