@@ -23,6 +23,10 @@ void ControlOptions::fields(Fields& f) {
       "every task is the same world");
   f.add("oracle", oracle,
         "train on the range of tasks that one is judged on: a bound that no learner of new tasks passes");
+  f.add("context", context,
+        "players are told the constants that vary, each from -1 to 1 over its training range: what a policy "
+        "that "
+        "knows its task reaches bounds what adapting to it can");
   f.add("copies", copies, "episodes a task that are played together, to learn from").at_least(1);
   f.add("test_copies", test_copies, "the same of tasks that are not for training; 0: as many").at_least(0);
   f.add("eval_copies", eval_copies, "episodes a task when judged").at_least(1);
@@ -105,6 +109,9 @@ class Control : public TaskFamily, public Shares, public MeetsRival {
       }
       varied_.push_back(at - names.begin());
     }
+    if (o.context && varied_.empty())
+      throw UserError("[task] context", "no constant of the world varies, so there is nothing to be told",
+                      "name some in vary");
   }
 
   void meet(const Rival& rival) override {
@@ -127,17 +134,21 @@ class Control : public TaskFamily, public Shares, public MeetsRival {
   }
 
   // Numbers by which a player is told of the step before.
-  int64_t told(const EnvSpec& w) const { return o_->feedback ? w.actions + 2 + (o_->recall ? w.obs : 0) : 0; }
+  int64_t told(const EnvSpec& w) const {
+    return o_->feedback ? w.actions + 2 + (o_->recall ? seen(w) : 0) : 0;
+  }
+  // The constants where it is told them, and what it sees.
+  int64_t seen(const EnvSpec& w) const { return w.obs + (o_->context ? std::ssize(varied_) : 0); }
 
   TaskSpec spec() const override {
     const EnvSpec& w = world_->spec();
-    return {.shape = {{w.obs + (o_->player_index ? w.agents : 0) + told(w)},
+    return {.shape = {{seen(w) + (o_->player_index ? w.agents : 0) + told(w)},
                       w.continuous ? 2 * w.actions : w.actions},
             .kind = Kind::kControl,
             .metric = o_->metric,
             .higher_is_better = higher_,
             .players = w.agents,
-            .seen = w.obs,
+            .seen = seen(w),
             .limit = w.limit,
             .copies = o_->copies,
             .continuous = w.continuous,
@@ -164,7 +175,7 @@ class Control : public TaskFamily, public Shares, public MeetsRival {
       for (int64_t j : varied_) row[j] = draw(j, range(j, asks[i].agent, split), d);
     }
     return std::make_unique<ControlBatch>(model, split == Split::kTrain ? o_ : judged_, std::move(keys),
-                                          constants);
+                                          constants, o_->context ? context(constants) : Tensor());
   }
 
   std::string share(int64_t agent) const override {
@@ -227,6 +238,17 @@ class Control : public TaskFamily, public Shares, public MeetsRival {
     return {low + std::floor(count * a / n), low + std::floor(count * (a + 1) / n) - 1};
   }
 
+  // The constants that vary, [B, C] float, each from -1 to 1 over its training range.
+  Tensor context(const Tensor& constants) const {
+    std::vector<Tensor> columns;
+    for (const int64_t j : varied_) {
+      const auto [low, high] = parameter(j).train;
+      const double half = high > low ? (high - low) / 2 : 1;
+      columns.push_back((constants.select(1, j) - (low + high) / 2) / half);
+    }
+    return at::stack(columns, 1).to(at::kFloat).contiguous();
+  }
+
   double draw(int64_t j, std::array<double, 2> range, Draws& d) const {
     if (!parameter(j).whole) return d.uniform(range[0], range[1]);
     return range[0] + static_cast<double>(d.below(static_cast<int64_t>(range[1] - range[0]) + 1));
@@ -245,13 +267,17 @@ SYMMA_REGISTER(TaskFamily, "control", Control, "worlds of many agents, played by
 }  // namespace
 
 ControlBatch::ControlBatch(const Model& model, std::shared_ptr<const ControlOptions> options,
-                           std::vector<Rng> keys, Tensor constants)
-    : model_(model), options_(std::move(options)), keys_(std::move(keys)), constants_(std::move(constants)) {}
+                           std::vector<Rng> keys, Tensor constants, Tensor context)
+    : model_(model),
+      options_(std::move(options)),
+      keys_(std::move(keys)),
+      constants_(std::move(constants)),
+      context_(std::move(context)) {}
 
 std::unique_ptr<TaskBatch> ControlBatch::slice(int64_t begin, int64_t end) const {
-  return std::make_unique<ControlBatch>(model_, options_,
-                                        std::vector<Rng>(keys_.begin() + begin, keys_.begin() + end),
-                                        constants_.slice(0, begin, end));
+  return std::make_unique<ControlBatch>(
+      model_, options_, std::vector<Rng>(keys_.begin() + begin, keys_.begin() + end),
+      constants_.slice(0, begin, end), context_.defined() ? context_.slice(0, begin, end) : context_);
 }
 
 std::unique_ptr<Env> ControlBatch::world(int64_t task, int64_t copies) const {
@@ -286,7 +312,7 @@ Rollouts ControlBatch::rollouts(const TeamNet& net, int64_t copies, const Behavi
   return {std::move(worlds),
           net,
           {options_->player_index, options_->own_reward, options_->feedback, options_->recall,
-           options_->head == "squashed"},
+           options_->head == "squashed", context_.defined() ? context_.contiguous() : context_},
           std::move(with),
           std::move(keys),
           remembers,
@@ -311,7 +337,7 @@ ControlBatch::Lesson ControlBatch::play(const Tensor& theta, Stage stage, Rng rn
   l.scripted = options_->rival.players;
   l.reward = o.team_reward(options_->own_reward);
   if (options_->baseline == "linear") {
-    const Tensor value = linear_values(o, l.reward, world(0, 1)->spec().obs, options_->gamma);
+    const Tensor value = linear_values(o, l.reward, seen(), options_->gamma);
     l.advantage = standardised(
         generalised_advantages(l.reward, o.alive, value, options_->gamma, options_->gae_lambda), o.alive);
   }

@@ -28,7 +28,7 @@ class MeetsRival {
 struct ControlOptions {
   Choice<EnvRegistry> world{"matrix_game"};
   std::vector<std::string> vary;
-  bool oracle = false;
+  bool oracle = false, context = false;
   int64_t copies = 10, test_copies = 0, eval_copies = 1;
   bool player_index = true, feedback = false, recall = false, own_reward = false, greedy = true;
   double greedy_epsilon = 0, gamma = 0.99, gae_lambda = 1;
@@ -43,9 +43,10 @@ class ControlBatch : public TaskBatch {
  public:
   static constexpr const char* kNeeded = "learns in worlds, and this task has none";
   // Row b's world draws from keys[b]; its constants are row b of `constants` [B, K] float64, undefined where
-  // the world has none.
+  // the world has none. Its players are told row b of `context` [B, C] float, undefined where they are told
+  // nothing.
   ControlBatch(const Model& model, std::shared_ptr<const ControlOptions> options, std::vector<Rng> keys,
-               Tensor constants);
+               Tensor constants, Tensor context = {});
 
   int64_t size() const override { return static_cast<int64_t>(keys_.size()); }
   std::unique_ptr<TaskBatch> slice(int64_t begin, int64_t end) const override;
@@ -84,6 +85,8 @@ class ControlBatch : public TaskBatch {
   // The same by fragments. Whole episodes are one fragment of the world's limit.
   Rollouts rollouts(const TeamNet& net, int64_t copies, const Behaviour&, Rng, bool remembers = false,
                     Tensor memory = {}) const;
+  // Numbers that a player sees, with what it is told of its world.
+  int64_t seen() const { return world(0, 1)->spec().obs + (context_.defined() ? context_.size(1) : 0); }
   // Task b's world, `copies` of it.
   std::unique_ptr<Env> world(int64_t task, int64_t copies) const;
   // One episode of task `task`, drawn: what it looked like, and what the team had earned by then. Empty where
@@ -107,7 +110,7 @@ class ControlBatch : public TaskBatch {
   const Model& model_;
   std::shared_ptr<const ControlOptions> options_;
   std::vector<Rng> keys_;
-  Tensor constants_;  // [B, K]
+  Tensor constants_, context_;  // [B, K], [B, C]
 };
 
 }  // namespace symma

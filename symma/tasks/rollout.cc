@@ -83,8 +83,9 @@ Rollouts::Rollouts(std::vector<std::unique_ptr<Env>> worlds, const TeamNet& net,
       memory_(std::move(memory)) {
   const EnvSpec& spec = worlds_[0]->spec();
   r_ = static_cast<int64_t>(worlds_.size()), e_ = spec.copies, a_ = spec.agents, d_ = spec.obs;
+  c_ = players.context.defined() ? players.context.size(1) : 0;
   n_ = spec.actions, limit_ = spec.limit, index_ = players.index ? a_ : 0;
-  in_ = d_ + index_ + (players.feedback ? n_ + 2 + (players.recall ? d_ : 0) : 0);
+  in_ = d_ + c_ + index_ + (players.feedback ? n_ + 2 + (players.recall ? d_ + c_ : 0) : 0);
   TORCH_CHECK(!spec.continuous || behaviour_.epsilon.empty(), "numbers are not drawn evenly");
   scripted_.resize(a_);
   for (int64_t p : behaviour_.scripted) scripted_[p] = behaviour_.script != nullptr;
@@ -100,10 +101,7 @@ Rollouts::Rollouts(std::vector<std::unique_ptr<Env>> worlds, const TeamNet& net,
     float* to = now_.data_ptr<float>() + w * e_ * a_ * in_;
     for (int64_t i = 0; i < e_; ++i) {
       going_[w].push_back(i);
-      for (int64_t p = 0; p < a_; ++p, to += in_, from += d_) {
-        std::memcpy(to, from, d_ * sizeof(float));
-        if (players_.index) to[d_ + p] = 1;
-      }
+      for (int64_t p = 0; p < a_; ++p, to += in_, from += d_) see(w, p, from, to);
     }
   });
 }
@@ -158,16 +156,22 @@ void Rollouts::begin(Rollout& out, int64_t t) const {
   });
 }
 
+// What a player is told of its world, what it sees, and who it is.
+void Rollouts::see(int64_t w, int64_t p, const float* from, float* to) const {
+  if (c_ > 0) std::memcpy(to, players_.context.data_ptr<float>() + w * c_, c_ * sizeof(float));
+  std::memcpy(to + c_, from, d_ * sizeof(float));
+  if (players_.index) to[d_ + c_ + p] = 1;
+}
+
 // Writes what copy i of row w sees after `s` steps of the fragment; `over` where that is its episode's last.
 void Rollouts::look(int64_t w, int64_t i, int64_t s, bool over, Rollout& out) const {
   const int64_t t = out.alive.size(2), at = (w * e_ + i) * (t + 1) + s;
   float* to = out.input.data_ptr<float>() + at * a_ * in_;
   const float* from = frames_[w].obs.data_ptr<float>() + i * a_ * d_;
   for (int64_t p = 0; p < a_; ++p, to += in_, from += d_) {
-    std::memcpy(to, from, d_ * sizeof(float));
-    if (players_.index) to[d_ + p] = 1;
+    see(w, p, from, to);
     if (!players_.feedback) continue;
-    float* told = to + d_ + index_;
+    float* told = to + d_ + c_ + index_;
     const int64_t before = ((w * e_ + i) * t + s - 1) * a_ + p;
     if (out.action.dim() == 5)
       std::memcpy(told, out.action.data_ptr<float>() + before * n_, n_ * sizeof(float));
@@ -175,7 +179,7 @@ void Rollouts::look(int64_t w, int64_t i, int64_t s, bool over, Rollout& out) co
       told[out.action.data_ptr<int64_t>()[before]] = 1;
     told[n_] = out.reward.data_ptr<float>()[before];
     told[n_ + 1] = over ? 1 : 0;
-    if (players_.recall) std::memcpy(told + n_ + 2, to - a_ * in_, d_ * sizeof(float));
+    if (players_.recall) std::memcpy(told + n_ + 2, to - a_ * in_, (d_ + c_) * sizeof(float));
   }
   std::memcpy(out.mask.data_ptr<bool>() + at * a_ * n_, frames_[w].mask.data_ptr<bool>() + i * a_ * n_,
               a_ * n_);

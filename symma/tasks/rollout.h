@@ -52,6 +52,7 @@ struct Players {
   bool feedback = false;
   bool recall = false;  // and, after those, with what it saw when it did that
   bool squash = false;  // numbers reach the world through tanh, between its bounds
+  Tensor context = {};  // [R, C]: what players are told of their world, before what they see; none: nothing
 };
 
 // Actions as the world takes them: with `squash` the number u is low + (high - low) (tanh(u) + 1) / 2. The
@@ -82,6 +83,7 @@ class Rollouts {
   Tensor memory(const Tensor& theta) const;
 
  private:
+  void see(int64_t row, int64_t player, const float* obs, float* input) const;
   void look(int64_t row, int64_t copy, int64_t step, bool over, Rollout&) const;
   void begin(Rollout&, int64_t steps) const;
   void act(int64_t row, int64_t step, const Tensor& outputs, bool packed, Rollout&);
@@ -97,7 +99,7 @@ class Rollouts {
   std::vector<bool> scripted_;  // [A]
   std::vector<Rng> keys_;
   bool remembers_;
-  int64_t r_, e_, a_, d_, n_, index_, in_, limit_;
+  int64_t r_, e_, a_, d_, c_, n_, index_, in_, limit_;
   std::vector<Frame> frames_;                // [R]
   std::vector<Tensor> actions_;              // [R], of [E, A] or [E, A, n]
   std::vector<std::vector<int64_t>> going_;  // [R]: the copies whose episodes go on

@@ -252,6 +252,42 @@ TEST(Control, AnOracleIsTrainedOnTheRangeOfTheTest) {
   EXPECT_EQ(trained_on(true), "partner 16 to 23");
 }
 
+// First the constants of its own task, then what it sees, who it is and what it did.
+TEST(Control, PlayersAreToldTheConstantsOfTheirTask) {
+  const Json vary{"penalty", "max_agent_level"};
+  const auto settings = [&](bool context) {
+    return Json{
+        {"world", kForaging}, {"vary", vary}, {"context", context}, {"feedback", true}, {"recall", true}};
+  };
+  const Made plain = made(settings(false)), told = made(settings(true));
+  const TaskSpec a = plain.family->spec(), b = told.family->spec();
+  EXPECT_EQ(b.seen, a.seen + 2);
+  EXPECT_EQ(b.shape.in[0], a.shape.in[0] + 4) << "once as it is, once recalled";
+  const auto batch = told.draw({0, 1, 0, 1}, 3);
+  const Rollout all = play(told, *batch, told.model->init(split_keys(Rng(4), "row", 4)));
+  const Rollout one =
+      play(told, *batch->slice(2, 3), told.model->init(split_keys(Rng(4), "row", 4)).narrow(0, 2, 1));
+  EXPECT_TRUE(all.input.narrow(0, 2, 1).equal(one.input));
+  for (int64_t i = 0; i < 4; ++i) {
+    auto world = worlds(*batch).world(i, 1);
+    Frame f;
+    world->reset(Rng(1), f);
+    const Tensor saved =
+        dynamic_cast<Restorable&>(*world).save(0);  // ten numbers, then foods, level, penalty
+    const double penalty = saved[12].item<double>(), level = saved[11].item<double>();
+    const auto& ranges = dynamic_cast<HasTasks&>(*world).task_parameters();
+    const auto scaled = [&](size_t j, double x) {
+      const auto [low, high] = ranges[j].train;
+      return 2 * (x - low) / (high - low) - 1;
+    };
+    const Tensor seen = all.input[i][0][0][1];  // of the second player, before the first step
+    EXPECT_NEAR(seen[0].item<double>(), scaled(2, penalty), 1e-6);
+    EXPECT_NEAR(seen[1].item<double>(), scaled(1, level), 1e-6);
+    EXPECT_EQ(seen[a.seen + 2].item<float>(), 0);
+    EXPECT_EQ(seen[a.seen + 3].item<float>(), 1);
+  }
+}
+
 // ---- The surrogate.
 
 Tensor derivative(const Tensor& y, const Tensor& x) {
@@ -368,6 +404,7 @@ TEST(Control, BadInputIsOneClearError) {
     const std::string found = complaint(text);
     for (const auto& w : words) EXPECT_NE(found.find(w), std::string::npos) << found << " lacks " << w;
   };
+  says("[task]\nworld = \"foraging\"\ncontext = true\n", {"[task] context", "name some in vary"});
   says("[task]\nworld = \"forageing\"\n", {"x.toml:2", "forageing", "did you mean foraging"});
   says("[task.world]\nkind = \"foraging\"\nrowz = 7\n", {"x.toml:3", "[task.world] rowz", "rows"});
   says("[task.world]\nkind = \"foraging\"\nrows = \"7\"\n", {"x.toml:3", "[task.world] rows", "integer"});
