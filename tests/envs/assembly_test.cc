@@ -7,10 +7,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "envs/worlds.h"
 #include "symma/envs/robots/assembly.h"
+#include "symma/envs/robots/assembly_options.h"
 #include "symma/envs/robots/assembly_shop.h"
 #include "symma/envs/script.h"
 
@@ -224,6 +226,39 @@ TEST(Assembly, JoinsOfAFile) {
     EXPECT_EQ(played(*env, *make_script("mwkr")), -9);
     EXPECT_EQ(judged(*env).at("gap"), 0);
   }
+}
+
+// How a machine's last operation compared with the plan is seen of it, and of the next of each job; or of
+// none.
+TEST(Assembly, WearIsSeenFromTheFirstPartOnOrNotAtAll) {
+  const auto world = [](bool shows) {
+    auto env = make_world(
+        "assembly", 1,
+        fmt::format("jobs = 6\nmachines = 3\noperations = 3\nwait = false\nchoices = 4\nclock = \"event\"\n"
+                    "auto_reset = false\nshows_wear = {}\n",
+                    shows));
+    set_task(*env, {{"wear_0", 2}, {"wear_1", 0.5}});
+    return env;
+  };
+  auto shown = world(true), hidden = world(false);
+  const auto rule = make_script("fifo");
+  Frame f, g;
+  shown->reset(Rng(2), f), hidden->reset(Rng(2), g);
+  std::set<float> seen;
+  while (!f.terminated.item<bool>()) {
+    const Tensor a = rule->act(*shown, f, Rng(1));
+    shown->step(a, f), hidden->step(a, g);
+    for (int64_t m = 0; m < 3; ++m) {
+      for (int64_t k = 0; k < f.obs.size(2); ++k) {
+        const float x = f.obs[0][m][k].item<float>(), y = g.obs[0][m][k].item<float>();
+        const bool told = k == 3 || (k >= kSeenOfMachine && (k - kSeenOfMachine) % kSeenOfJob == 7);
+        EXPECT_EQ(y, told ? 0 : x) << m << ", " << k;
+        if (told) seen.insert(x);
+      }
+    }
+  }
+  EXPECT_TRUE(seen.contains(0) && seen.contains(1) && seen.contains(2))
+      << "not yet, as planned, twice as long";
 }
 
 // The gap is the reward too.

@@ -366,12 +366,13 @@ class Assembly final : public Copies, public Judged, public AssemblyView {
     }
     for (int64_t m = 0; m < h.machines; ++m) most_load = std::max(most_load, h.load[m]);
     const auto longest = static_cast<double>(h.longest);
+    const auto ratio = [&](int64_t m) { return o_.shows_wear ? static_cast<float>(h.ratio[m]) : 0.F; };
     for (int64_t m = 0; m < h.machines; ++m) {
       float* to = obs + m * width;
       to[0] = static_cast<float>(static_cast<double>(h.left[m]) / longest);
       to[1] = out_of_order(e, m);
       to[2] = static_cast<float>(h.load[m] / most_load);
-      to[3] = static_cast<float>(h.ratio[m]);
+      to[3] = ratio(m);
       to[4] = static_cast<float>(waiting[m]) / 8;
       to[5] = static_cast<float>(all / static_cast<double>(h.bound * h.machines));
     }
@@ -392,7 +393,7 @@ class Assembly final : public Copies, public Judged, public AssemblyView {
       const int64_t then = h.machine[i + 1];
       to[5] = static_cast<float>(h.load[then] / most_load);
       to[6] = static_cast<float>((queue[then] + static_cast<double>(h.left[then])) / longest / 4);
-      to[7] = static_cast<float>(h.ratio[then]);
+      to[7] = ratio(then);
     };
     if (o_.choices) {
       for (int64_t m = 0; m < h.machines; ++m)

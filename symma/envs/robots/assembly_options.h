@@ -17,7 +17,7 @@ struct AssemblyOptions : CopyOptions {
   std::string file, routes = "any", clock = "unit", reward = "time";
   int64_t jobs = 20, machines = 10, operations = 8, joins = 0, choices = 0;
   std::vector<int64_t> durations{1, 6}, train, test;
-  bool wait = true;
+  bool wait = true, shows_wear = true;
   AssemblyOptions() { limit = 200; }
   void fields(Fields& f) {
     f.add("file", file, "job shops in their usual text form; none: they are made up");
@@ -37,6 +37,10 @@ struct AssemblyOptions : CopyOptions {
         .at_least(0)
         .at_most(kMostShopSide);
     f.add("wait", wait, "a machine may wait though it has work");
+    f.add("shows_wear", shows_wear,
+          "it is seen how long a machine's last operation took beside what was planned, so its wear is known "
+          "from "
+          "the first part on");
     f.add("clock", clock, "a step is a unit of time, or lasts until there is something to decide")
         .one_of({"unit", "event"});
     f.add("reward", reward, "minus the time, or the same in hundredths of the optimum")
