@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Steps a second of the original worlds with random actions, one thread, processor time.
 
-    VENV/bin/python bench/peers/worlds.py homes|intersection|diabetes|search_rescue|kitchen|foraging|spread|envpool [--seconds 10] [--json]
+    VENV/bin/python bench/peers/worlds.py homes|intersection|diabetes|search_rescue|assembly|kitchen|foraging|spread|envpool [--seconds 10] [--json]
 
 Peers of scripts/bench, each package in an environment of its own (bench/lines.toml). EnvPool has none of these worlds: its
 lightest, CartPole-v1, 256 copies at a time, says what a pool of copies in C++ costs through Python. A step is one of a copy, all its
@@ -113,6 +113,34 @@ def search_rescue(seconds):
     return out
 
 
+def assembly(seconds):
+    import jax
+    import jumanji
+    from jumanji.wrappers import AutoResetWrapper
+
+    env = AutoResetWrapper(jumanji.make("JobShop-v0"))  # 20 jobs, 10 machines; drawn actions are part of what is compiled
+
+    def legal(carry):
+        state, shown, key = carry
+        key, now = jax.random.split(key)
+        action = jax.random.categorical(now, jax.numpy.where(shown.observation.action_mask, 0.0, -jax.numpy.inf))
+        state, shown = env.step(state, action)
+        return state, shown, key
+
+    out = {}
+    for copies in (1, 64):
+        keys = jax.random.split(jax.random.PRNGKey(1), copies)
+        carry = (*jax.jit(jax.vmap(env.reset))(keys), keys)
+        move = jax.jit(jax.vmap(legal))
+
+        def step():
+            nonlocal carry
+            carry = jax.block_until_ready(move(carry))
+
+        out[f"{copies} together"] = measured(step, seconds, copies)
+    return out
+
+
 def kitchen(seconds):
     from overcooked_ai_py.mdp.actions import Action
     from overcooked_ai_py.mdp.overcooked_mdp import OvercookedGridworld
@@ -176,7 +204,7 @@ def envpool(seconds, copies=256):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("world", choices=["homes", "intersection", "diabetes", "search_rescue", "kitchen", "foraging", "spread", "envpool"])
+    parser.add_argument("world", choices=["homes", "intersection", "diabetes", "search_rescue", "assembly", "kitchen", "foraging", "spread", "envpool"])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--json", action="store_true", help="the last figure as JSON")
     args = parser.parse_args()
