@@ -219,6 +219,7 @@ std::string arms_standing(const std::vector<Arm>& arms, bool html) {
   const auto steps = common(arms);
   if (steps.empty()) return "";
   std::vector<Contender> all;
+  all.reserve(arms.size());
   for (const Arm& a : arms) all.push_back(contender(a, steps.back(), arms));
   return standing_line(all, *arms.front().runs.front()->eval, steps.back(), html);
 }
@@ -363,6 +364,7 @@ namespace {
 std::string dot_plot(const std::vector<Arm>& arms, int64_t steps) {
   const Evaluation& e = *arms.front().runs.front()->eval;
   std::vector<const Arm*> order;
+  order.reserve(arms.size());
   for (const Arm& a : arms) order.push_back(&a);
   const auto mean = [&](const Arm* a) { return a->mean[static_cast<size_t>(a->place(steps))]; };
   const auto ci = [&](const Arm* a) { return a->ci95[static_cast<size_t>(a->place(steps))]; };

@@ -25,6 +25,7 @@ constexpr int64_t kAgentsDrawn = 12;
 
 std::vector<double> picked(const std::vector<double>& xs, const std::vector<size_t>& rows) {
   std::vector<double> out;
+  out.reserve(rows.size());
   for (const size_t r : rows) out.push_back(xs[r]);
   return out;
 }
@@ -108,6 +109,7 @@ Json training_data(const Run& run) {
     Json lines = Json::array();
     for (size_t a = 0; a < agents; ++a) {
       std::vector<double> line;
+      line.reserve(rows.size());
       for (const size_t r : rows) line.push_back(t.loss_per_agent[r][a]);
       lines.push_back(list_of(line));
     }

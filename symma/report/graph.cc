@@ -84,9 +84,9 @@ Drawing layout(const Run& run, const std::vector<Pair>& pairs) {
     const double step =
         std::min({kWidth / static_cast<double>(columns + 1), kHeight / static_cast<double>(rows + 1), 110.});
     for (int64_t i = 0; i < run.agents; ++i) {
-      d.at.push_back(
-          {middle.x + step * (static_cast<double>(i % columns) - static_cast<double>(columns - 1) / 2),
-           middle.y + step * (static_cast<double>(i / columns) - static_cast<double>(rows - 1) / 2)});
+      const int64_t column = i % columns, row = i / columns;
+      d.at.push_back({middle.x + step * (static_cast<double>(column) - static_cast<double>(columns - 1) / 2),
+                      middle.y + step * (static_cast<double>(row) - static_cast<double>(rows - 1) / 2)});
     }
     d.radius = std::min(20., step / 4);
     return d;

@@ -108,6 +108,7 @@ std::string drawing(const std::string& what, const std::string& marks) {
 std::string setting_svg(const Tree& tree, size_t s, const std::string& name, double last) {
   const auto& g = tree.generations;
   std::vector<std::vector<double>> values;
+  values.reserve(g.size());
   for (const Generation& one : g) values.push_back(one.settings[s]);
   const Heights y(values);
   std::string marks[3];
@@ -143,6 +144,7 @@ std::string setting_svg(const Tree& tree, size_t s, const std::string& name, dou
 std::string score_svg(const Tree& tree, const std::string& metric, double last) {
   const auto& g = tree.generations;
   std::vector<std::vector<double>> values;
+  values.reserve(g.size());
   for (const Generation& one : g) values.push_back(one.score);
   const Heights y(values);
   std::string marks[3];

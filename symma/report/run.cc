@@ -396,6 +396,7 @@ std::vector<Run> read_runs(const std::vector<std::string>& folders) {
   if (folders.empty())
     throw UserError("report", "no run is named", "name at least one folder that symma train wrote");
   std::vector<Run> runs;
+  runs.reserve(folders.size());
   for (const auto& folder : folders) runs.push_back(read_run(folder));
   const auto distinct = [&](auto&& longer) {
     std::map<std::string, int> count;

@@ -204,6 +204,7 @@ std::string comparison_html(const std::vector<Run>& runs) {
         "<th scope=\"col\" class=\"number\">sent</th><th scope=\"col\" "
         "class=\"number\">time</th></tr></thead><tbody>";
     std::vector<std::vector<bool>> first_of;  // [step][run]: stands first, or level with the best
+    first_of.reserve(steps.size());
     for (const int64_t step : steps) first_of.push_back(level_with_best(members, step));
     for (size_t m = 0; m < members.size(); ++m) {
       const Run* r = members[m];

@@ -146,6 +146,7 @@ std::vector<std::string> standing_words(const std::vector<Run>& runs, bool html)
     const int64_t steps = common_steps(same);
     if (steps < 0) continue;
     std::vector<Contender> all;
+    all.reserve(same.size());
     for (const Run* one : same) all.push_back(contender(*one, steps));
     out.push_back(standing_line(all, *same.front()->eval, steps, html));
   }

@@ -7,6 +7,7 @@ namespace symma {
 FewShot::Reading read_points(const CsvFile& csv, const std::vector<std::string>& inputs,
                              const std::string& target) {
   std::vector<size_t> columns;
+  columns.reserve(inputs.size());
   for (const auto& name : inputs) columns.push_back(csv.column(name));
   const size_t y = csv.column(target);
   std::vector<size_t> support, query;
@@ -18,6 +19,7 @@ FewShot::Reading read_points(const CsvFile& csv, const std::vector<std::string>&
   if (query.empty()) query = support;
   FewShot::Reading out;
   std::vector<std::string> cells;
+  cells.reserve(inputs.size());
   for (const auto& name : inputs) cells.push_back(csv_cell(name));
   out.query_header = fmt::format("{}", fmt::join(cells, ","));
   const auto points = [&](const std::vector<size_t>& chosen, Tensor& x, Tensor* targets) {

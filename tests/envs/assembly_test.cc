@@ -231,16 +231,16 @@ TEST(Assembly, JoinsOfAFile) {
 // How a machine's last operation compared with the plan is seen of it, and of the next of each job; or of
 // none.
 TEST(Assembly, WearIsSeenFromTheFirstPartOnOrNotAtAll) {
-  const auto world = [](bool shows) {
+  const auto world = [](const std::string& wear) {
     auto env = make_world(
         "assembly", 1,
         fmt::format("jobs = 6\nmachines = 3\noperations = 3\nwait = false\nchoices = 4\nclock = \"event\"\n"
-                    "auto_reset = false\nshows_wear = {}\n",
-                    shows));
+                    "auto_reset = false\nwear = \"{}\"\n",
+                    wear));
     set_task(*env, {{"wear_0", 2}, {"wear_1", 0.5}});
     return env;
   };
-  auto shown = world(true), hidden = world(false);
+  auto shown = world("ratio"), hidden = world("hidden");
   const auto rule = make_script("fifo");
   Frame f, g;
   shown->reset(Rng(2), f), hidden->reset(Rng(2), g);
@@ -259,6 +259,37 @@ TEST(Assembly, WearIsSeenFromTheFirstPartOnOrNotAtAll) {
   }
   EXPECT_TRUE(seen.contains(0) && seen.contains(1) && seen.contains(2))
       << "not yet, as planned, twice as long";
+}
+
+// Replanned: what is left of a job is what it will take, once each machine has made a part; then rules and
+// who learns go by that.
+TEST(Assembly, PlansAreMadeAnewFromTheFirstPartsOn) {
+  auto env = make_world(
+      "assembly", 1,
+      "jobs = 8\nmachines = 3\noperations = 3\ndurations = [50, 90]\nroutes = \"permutation\"\nwait = "
+      "false\nclock = \"event\"\nauto_reset = false\nlimit = 3000\nwear = \"replanned\"\n");
+  set_task(*env, {{"wear_0", 2}, {"wear_1", 0.5}, {"wear_2", 1.2}});
+  const auto& view = dynamic_cast<const AssemblyView&>(*env);
+  const auto rule = make_script("mwkr");
+  Frame f;
+  env->reset(Rng(2), f);
+  int64_t compared = 0;
+  while (!f.terminated.item<bool>()) {
+    env->step(rule->act(*env, f, Rng(1)), f);
+    const Made m = made_of(*env, 8, 3, 3);
+    std::set<double> made;
+    for (int64_t i = 0; i < m.count; ++i)
+      if (m.ended[i] >= 0) made.insert(m.machine[i]);
+    if (made.size() < 3) continue;
+    for (int64_t j = 0; j < 8; ++j) {
+      double left = 0;
+      for (int64_t i = j * m.operations; i < (j + 1) * m.operations; ++i)
+        if (m.machine[i] >= 0 && m.began[i] < 0) left += m.actual[i];
+      EXPECT_NEAR(view.work(0, j), left, 0.03 * left) << "durations are whole, ratios are of one";
+      compared += left > 0;
+    }
+  }
+  EXPECT_GT(compared, 20);
 }
 
 // The gap is the reward too.

@@ -10,6 +10,7 @@
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
 #include "symma/eval/evaluate.h"
+#include "symma/eval/standing.h"
 
 namespace symma {
 namespace {
@@ -77,6 +78,21 @@ TEST(Paired, KnownNumbers) {
   EXPECT_NEAR(p.better, 0.7, 1e-12);
   EXPECT_NEAR(compare_paired(a, b, true).better, 0.3, 1e-12);
   EXPECT_NEAR(compare_paired(b, a, false).difference, 0.4, 1e-12);
+}
+
+// By what is drawn, not by what is seen of it or what was trained on.
+TEST(Paired, TasksAreTheSameWhateverIsSeenOfThem) {
+  const Json plain{{"seed", 1}, {"task", {{"kind", "control"}, {"vary", {"smoke"}}, {"context", false}}}};
+  Json told = plain, older = plain, other = plain, another = plain;
+  told["task"]["context"] = true, told["task"]["oracle"] = true;
+  older["task"].erase("context");
+  other["task"]["vary"] = {"clusters"};
+  another["task"]["limit"] = 3;
+  EXPECT_EQ(tasks_differ(plain, told), "");
+  EXPECT_EQ(tasks_differ(told, older), "");
+  EXPECT_EQ(tasks_differ(plain, other), "task.vary ([\"smoke\"] and [\"clusters\"])");
+  EXPECT_EQ(tasks_differ(plain, another), "task.limit (null and 3)");
+  EXPECT_EQ(tasks_differ(another, plain), "task.limit (3 and null)");
 }
 
 TEST(Paired, WhatDivergedIsWorst) {

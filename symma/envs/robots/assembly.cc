@@ -53,7 +53,7 @@ class Assembly final : public Copies, public Judged, public AssemblyView {
     if (action == spec().actions - 1) return -1;
     return o_.choices ? halls_[e].slot[m * o_.choices + action] : action;
   }
-  double planned(int64_t e, int64_t j) const override { return halls_[e].planned[op(halls_[e], j)]; }
+  double expected(int64_t e, int64_t j) const override { return expected_of(halls_[e], op(halls_[e], j)); }
   double work(int64_t e, int64_t j) const override { return halls_[e].work[j]; }
   double since(int64_t e, int64_t j) const override { return static_cast<double>(halls_[e].since[j]); }
 
@@ -122,7 +122,7 @@ class Assembly final : public Copies, public Judged, public AssemblyView {
     std::vector<int64_t> left;                                    // [M]
     std::vector<double> ratio;                                    // [M] of the last operation: true / planned
     // Made from the rest.
-    std::vector<double> work, load;  // [N], [M] planned, of what is not begun
+    std::vector<double> work, load;  // [N], [M] expected, of what is not begun
     std::vector<int32_t> slot;       // [M choices]
     std::vector<int32_t> unmade;     // [N]
     const Shop::Join* joins = nullptr;
@@ -137,6 +137,7 @@ class Assembly final : public Copies, public Judged, public AssemblyView {
       : Copies(assembly_spec(o, copies, *shops), o, assembly_parameters(o, *shops),
                numbers(assembly_sizes(o, *shops))),
         o_(o),
+        replans_(o.wear == "replanned"),
         jobs_(assembly_sizes(o, *shops).jobs),
         machines_(assembly_sizes(o, *shops).machines),
         ops_(assembly_sizes(o, *shops).operations),
@@ -216,16 +217,28 @@ class Assembly final : public Copies, public Judged, public AssemblyView {
     const std::vector<Shop::Join>& joins =
         task(e)[kShop] > 0 ? (*shops_)[static_cast<size_t>(task(e)[kShop]) - 1].joins : made_joins_[h.jobs];
     h.joins = joins.data(), h.join_count = joins.size();
-    std::fill(h.work.begin(), h.work.end(), 0.0), std::fill(h.load.begin(), h.load.end(), 0.0);
     h.longest = 1;
-    for (int64_t j = 0; j < h.jobs; ++j) {
-      for (int64_t i = j * ops_; i < j * ops_ + h.count[j]; ++i) {
+    for (int64_t j = 0; j < h.jobs; ++j)
+      for (int64_t i = j * ops_; i < j * ops_ + h.count[j]; ++i)
         h.longest = std::max<int64_t>(h.longest, h.planned[i]);
-        if (h.began[i] >= 0) continue;
-        h.work[j] += h.planned[i], h.load[h.machine[i]] += h.planned[i];
+    reckon(h);
+    fill_slots(e);
+  }
+
+  // How long an operation takes, as far as is known.
+  double expected_of(const Hall& h, int64_t i) const {
+    const double ratio = replans_ ? h.ratio[h.machine[i]] : 0;
+    return ratio > 0 ? h.planned[i] * ratio : h.planned[i];
+  }
+
+  void reckon(Hall& h) const {
+    std::fill(h.work.begin(), h.work.end(), 0.0), std::fill(h.load.begin(), h.load.end(), 0.0);
+    for (int64_t j = 0; j < h.jobs; ++j) {
+      for (int64_t i = j * ops_ + h.next[j]; i < j * ops_ + h.count[j]; ++i) {
+        const double time = expected_of(h, i);
+        h.work[j] += time, h.load[h.machine[i]] += time;
       }
     }
-    fill_slots(e);
   }
 
   int64_t op(const Hall& h, int64_t j) const { return j * ops_ + h.next[j]; }
@@ -300,6 +313,7 @@ class Assembly final : public Copies, public Judged, public AssemblyView {
       cost = static_cast<double>(h.now - before);
       ended = finished(h);
     }
+    if (replans_) reckon(h);
     fill_slots(e);
     if (o_.reward == "gap") cost *= 100 / static_cast<double>(h.bound);
     std::fill_n(reward, spec().agents, static_cast<float>(-cost));
@@ -362,11 +376,12 @@ class Assembly final : public Copies, public Judged, public AssemblyView {
       most_work = std::max(most_work, h.work[j]);
       all += h.work[j];
       can[j] = waits(e, j);
-      if (can[j]) queue[h.machine[op(h, j)]] += h.planned[op(h, j)], ++waiting[h.machine[op(h, j)]];
+      if (can[j]) queue[h.machine[op(h, j)]] += expected_of(h, op(h, j)), ++waiting[h.machine[op(h, j)]];
     }
     for (int64_t m = 0; m < h.machines; ++m) most_load = std::max(most_load, h.load[m]);
     const auto longest = static_cast<double>(h.longest);
-    const auto ratio = [&](int64_t m) { return o_.shows_wear ? static_cast<float>(h.ratio[m]) : 0.F; };
+    const bool hidden = o_.wear == "hidden";
+    const auto ratio = [&](int64_t m) { return hidden ? 0.F : static_cast<float>(h.ratio[m]); };
     for (int64_t m = 0; m < h.machines; ++m) {
       float* to = obs + m * width;
       to[0] = static_cast<float>(static_cast<double>(h.left[m]) / longest);
@@ -383,7 +398,7 @@ class Assembly final : public Copies, public Judged, public AssemblyView {
       mask[m * n + k] = may;
       if (may && !o_.wait) mask[m * n + n - 1] = false;
       to[0] = may, to[1] = 1;
-      to[2] = static_cast<float>(h.planned[i] / longest);
+      to[2] = static_cast<float>(expected_of(h, i) / longest);
       to[3] = static_cast<float>(h.work[j] / most_work);
       // Since when it waits, or until when it does not yet.
       to[4] = static_cast<float>(
@@ -443,6 +458,7 @@ class Assembly final : public Copies, public Judged, public AssemblyView {
   }
 
   const Options o_;
+  const bool replans_;
   const int64_t jobs_, machines_, ops_;  // N, M, K at most
   Shops shops_;
   std::vector<std::vector<Shop::Join>> made_joins_;  // by number of jobs

@@ -58,7 +58,7 @@ EnvSpec assembly_spec(const AssemblyOptions& o, int64_t copies, const std::vecto
   s.variant = fmt::format("Jumanji 1.1.2 JobShop, {} jobs, {} machines{}, clock {}, reward {}{}", size.jobs,
                           size.machines, o.file.empty() ? "" : ", own shops", o.clock, o.reward,
                           o.wait ? "" : ", no waiting") +
-              (o.shows_wear ? "" : ", wear unseen");
+              (o.wear == "ratio" ? "" : ", wear " + o.wear);
   s.copies = copies;
   s.agents = size.machines;
   const int64_t choices = o.choices ? o.choices : size.jobs;

@@ -14,10 +14,10 @@ constexpr int64_t kSeenOfMachine = 6,
                   kSeenOfJob = 8;  // numbers that are seen of a machine itself, and of a job
 
 struct AssemblyOptions : CopyOptions {
-  std::string file, routes = "any", clock = "unit", reward = "time";
+  std::string file, routes = "any", clock = "unit", reward = "time", wear = "ratio";
   int64_t jobs = 20, machines = 10, operations = 8, joins = 0, choices = 0;
   std::vector<int64_t> durations{1, 6}, train, test;
-  bool wait = true, shows_wear = true;
+  bool wait = true;
   AssemblyOptions() { limit = 200; }
   void fields(Fields& f) {
     f.add("file", file, "job shops in their usual text form; none: they are made up");
@@ -37,10 +37,10 @@ struct AssemblyOptions : CopyOptions {
         .at_least(0)
         .at_most(kMostShopSide);
     f.add("wait", wait, "a machine may wait though it has work");
-    f.add("shows_wear", shows_wear,
-          "it is seen how long a machine's last operation took beside what was planned, so its wear is known "
-          "from "
-          "the first part on");
+    f.add("wear", wear,
+          "how long a machine's last operation took beside what was planned: is seen; is hidden; or is what "
+          "durations are expected by, so that plans are made anew from a machine's first part on")
+        .one_of({"ratio", "hidden", "replanned"});
     f.add("clock", clock, "a step is a unit of time, or lasts until there is something to decide")
         .one_of({"unit", "event"});
     f.add("reward", reward, "minus the time, or the same in hundredths of the optimum")

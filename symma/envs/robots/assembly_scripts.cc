@@ -1,5 +1,6 @@
 // Dispatching rules, the rivals of whoever learns to dispatch: a machine that is free begins one of the
-// operations that wait for it; of equals, that of the lower job. Rules go by what was planned.
+// operations that wait for it; of equals, that of the lower job. Rules go by what was planned, or is
+// planned anew.
 #include <limits>
 
 #include "symma/envs/robots/assembly.h"
@@ -43,11 +44,11 @@ class Dispatches final : public Script {
 
 struct Spt {
   static constexpr const char* kName = "spt";
-  static double worth(const AssemblyView& v, int64_t e, int64_t job) { return v.planned(e, job); }
+  static double worth(const AssemblyView& v, int64_t e, int64_t job) { return v.expected(e, job); }
 };
 struct Lpt {
   static constexpr const char* kName = "lpt";
-  static double worth(const AssemblyView& v, int64_t e, int64_t job) { return -v.planned(e, job); }
+  static double worth(const AssemblyView& v, int64_t e, int64_t job) { return -v.expected(e, job); }
 };
 struct Mwkr {
   static constexpr const char* kName = "mwkr";
