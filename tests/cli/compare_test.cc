@@ -131,6 +131,24 @@ TEST_F(Pair, ColumnsAreToldByLearners) {
     EXPECT_TRUE(holds(text, word)) << text;
 }
 
+// Who knows its task is the oracle, and is paired with who does not.
+TEST(Columns, WhoIsToldItsTaskIsTheOracle) {
+  TempDir at;
+  spill(at / "w.toml",
+        "rounds = 1\ntasks = 2\n[task]\nkind = \"control\"\ncopies = 2\nvary = "
+        "[\"penalty\"]\n[task.world]\nkind = "
+        "\"foraging\"\nrows = 5\ncolumns = 5\nagents = 2\nfoods = 1\nlimit = 5\n[model]\nkind = "
+        "\"mlp\"\nhidden = [4]\n"
+        "[learner]\nkind = \"ippo\"\n[exchange]\ntopology = \"none\"\n[eval]\nsteps = [0]\ntasks = 6\n");
+  run_well({"train", "w.toml", "--out", "plain"}, at.path());
+  run_well({"train", "w.toml", "--out", "told", "--set", "task.context=true"}, at.path());
+  const Json said = Json::parse(run_well({"compare", "plain", "told", "--columns", "--json"}, at.path()).out);
+  EXPECT_EQ(said["columns"], Json({"meta", "oracle"}));
+  const Json paired =
+      Json::parse(run_well({"compare", "plain", "told", "--paired", "--json"}, at.path()).out);
+  EXPECT_EQ(paired["tasks"], 6);
+}
+
 // Runs of one column that differ by the seed are pooled, by Student's t.
 TEST_F(Pair, ColumnsPoolSeeds) {
   run_well({"train", "e.toml", "--out", "c", "--set", "seed=2"}, at.path());

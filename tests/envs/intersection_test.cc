@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
 
 #include "envs/worlds.h"
 #include "symma/core/files.h"
@@ -221,6 +222,29 @@ TEST(Intersection, IsSeenFromOnesOwnCar) {
     plain->step(go, f), own->step(go, g);
   }
   EXPECT_GT(compared, 200);
+}
+
+// Wherever a car is: lanes that are passed over, since they can't be closer, aren't.
+TEST(Intersection, TheClosestLaneIsOfAll) {
+  Draws d(Rng(8));
+  for (int64_t trial = 0; trial < 20000; ++trial) {
+    Car c;
+    const double wide = trial % 2 ? 120 : 30;
+    c.x = d.uniform(-wide, wide), c.y = d.uniform(-wide, wide), c.heading = d.uniform(-7, 7);
+    if (trial % 3 == 0) c.x = 2 + d.normal() / 2;  // near a lane's middle, as cars mostly are
+    c.lane = static_cast<int>(d.below(kCrossingLanes));
+    double least = std::numeric_limits<double>::infinity();
+    int best = 0;
+    for (int k = 0; k < kCrossingLanes; ++k) {
+      const Lane& l = crossing_lanes()[k];
+      const Along a = along(l, c.x, c.y);
+      const double heading = l.round ? l.turn * a.s / l.radius + l.phase + M_PI / 2 * l.turn : l.heading;
+      const double far = std::abs(a.lateral) + std::max(a.s - l.length, 0.0) + std::max(-a.s, 0.0) +
+                         std::abs(std::remainder(c.heading - heading, 2 * M_PI));
+      if (far < least - 1e-12) least = far, best = k;
+    }
+    EXPECT_EQ(closest_lane(c), best) << c.x << ", " << c.y << ", " << c.heading;
+  }
 }
 
 // From the south and from the west, both 16 m before the middle: who goes on meets the other there, who
