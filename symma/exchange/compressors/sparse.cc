@@ -30,24 +30,30 @@ uint64_t magnitude(double x) {
   return std::min(std::bit_cast<uint64_t>(x) & 0x7fffffffffffffff, kInfinite);
 }
 
-// The k-th largest magnitude, and how many are larger. Their upper bits are counted first, so that few are
-// left to be put in order.
+// The k-th largest magnitude, and how many are larger. Of many, their upper bits are counted first, so that
+// few are left to be put in order.
 struct Kth {
   uint64_t magnitude;
   int64_t larger;
 };
 Kth kth_largest(const double* x, int64_t size, int64_t k) {
-  constexpr int kShift = 47;  // the exponent, and five bits of the fraction
-  std::vector<int64_t> count(1 << (63 - kShift));
-  for (int64_t i = 0; i < size; ++i) ++count[magnitude(x[i]) >> kShift];
-  uint64_t bin = count.size() - 1;
+  constexpr int kShift = 47;  // what is left are the exponent and five bits of the fraction
+  constexpr uint64_t kBins = uint64_t{1} << (63 - kShift);
+  const bool many = size >= static_cast<int64_t>(kBins);
+  uint64_t bin = kBins;
   int64_t above = 0;
-  while (above + count[bin] < k) above += count[bin--];
   std::vector<uint64_t> near;
-  near.reserve(count[bin]);
+  if (many) {
+    std::vector<int64_t> count(kBins);
+    for (int64_t i = 0; i < size; ++i) ++count[magnitude(x[i]) >> kShift];
+    while (above + count[--bin] < k) above += count[bin];
+    near.reserve(count[bin]);
+  } else {
+    near.reserve(size);
+  }
   for (int64_t i = 0; i < size; ++i) {
     const uint64_t m = magnitude(x[i]);
-    if (m >> kShift == bin) near.push_back(m);
+    if (!many || m >> kShift == bin) near.push_back(m);
   }
   const auto at = near.begin() + (k - above - 1);
   std::nth_element(near.begin(), at, near.end(), std::greater<>());
