@@ -17,6 +17,7 @@
 
 #include "symma/core/normal.h"
 
+#include "symma/core/blocks.h"
 #include "symma/core/simd.h"
 
 namespace symma {
@@ -78,31 +79,11 @@ SYMMA_CLONES __attribute__((optimize("O3", "no-math-errno", "fp-contract=off")))
                                                                                             uint64_t first,
                                                                                             double* out) {
   alignas(64) uint32_t w[4][kBlocks];
-  for (int64_t j = 0; j < kBlocks; ++j) {
-    const uint64_t block = first + static_cast<uint64_t>(j);
-    uint32_t c0 = static_cast<uint32_t>(block), c1 = static_cast<uint32_t>(block >> 32), c2 = 0, c3 = 0;
-    uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
-#pragma GCC unroll 10
-    for (int round = 0; round < 10; ++round) {
-      const uint64_t p0 = uint64_t{0xD2511F53} * c0, p1 = uint64_t{0xCD9E8D57} * c2;
-      c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
-      c1 = static_cast<uint32_t>(p1);
-      c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-      c3 = static_cast<uint32_t>(p0);
-      k0 += 0x9E3779B9;
-      k1 += 0xBB67AE85;
-    }
-    w[0][j] = c0, w[1][j] = c1, w[2][j] = c2, w[3][j] = c3;
-  }
-  const auto unit = [](uint32_t high, uint32_t low) SYMMA_INLINE {
-    return (static_cast<double>(static_cast<int32_t>(high >> 5)) * 0x1p26 +
-            static_cast<double>(static_cast<int32_t>(low >> 6))) *
-           0x1p-53;
-  };
+  stream_blocks(key, first, w);
   alignas(64) double cosines[kBlocks], sines[kBlocks];
   for (int64_t j = 0; j < kBlocks; ++j) {
-    const double radius = root(-2 * log_of(1 - unit(w[0][j], w[1][j])));
-    const Turn turn = turn_of(unit(w[2][j], w[3][j]));
+    const double radius = root(-2 * log_of(1 - unit_of_words(w[0][j], w[1][j])));
+    const Turn turn = turn_of(unit_of_words(w[2][j], w[3][j]));
     cosines[j] = radius * turn.cosine, sines[j] = radius * turn.sine;
   }
   for (int64_t j = 0; j < kBlocks; ++j) out[2 * j] = cosines[j], out[2 * j + 1] = sines[j];

@@ -25,8 +25,7 @@ void ControlOptions::fields(Fields& f) {
         "train on the range of tasks that one is judged on: a bound that no learner of new tasks passes");
   f.add("context", context,
         "players are told the constants that vary, each from -1 to 1 over its training range: what a policy "
-        "that "
-        "knows its task reaches bounds what adapting to it can");
+        "that knows its task reaches bounds what adapting to it can");
   f.add("copies", copies, "episodes a task that are played together, to learn from").at_least(1);
   f.add("test_copies", test_copies, "the same of tasks that are not for training; 0: as many").at_least(0);
   f.add("eval_copies", eval_copies, "episodes a task when judged").at_least(1);
@@ -312,7 +311,7 @@ Rollouts ControlBatch::rollouts(const TeamNet& net, int64_t copies, const Behavi
   return {std::move(worlds),
           net,
           {options_->player_index, options_->own_reward, options_->feedback, options_->recall,
-           options_->head == "squashed", context_.defined() ? context_.contiguous() : context_},
+           options_->head == "squashed", context_},
           std::move(with),
           std::move(keys),
           remembers,

@@ -210,8 +210,8 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
   }
 
  private:
-  // Constants of a task, after the one that names the home.
   enum class Paid { kNet, kBill, kScore };
+  // Constants of a task, after the one that names the home.
   enum Part { kDay, kTariff, kShift, kBattery, kPanels, kFeedIn, kJudged };
 
   struct District {

@@ -10,8 +10,8 @@ class AssemblyView {
   virtual ~AssemblyView() = default;
   // The job that a machine's action begins; -1 for waiting.
   virtual int64_t job_of(int64_t copy, int64_t machine, int64_t action) const = 0;
-  virtual double expected(int64_t copy,
-                          int64_t job) const = 0;  // duration of its next operation: as planned, or replanned
+  // Of its next operation: how long it takes, as planned, or as replanned.
+  virtual double expected(int64_t copy, int64_t job) const = 0;
   virtual double work(int64_t copy, int64_t job) const = 0;   // the same of all that is not begun
   virtual double since(int64_t copy, int64_t job) const = 0;  // when its next operation began to wait
 };
