@@ -11,7 +11,9 @@ lola_dice: 128 episodes of 150 rounds, two steps of the rival looked ahead, DiCE
 import argparse
 import json
 import os
-import time
+from itertools import cycle
+
+from clock import calls_per_cpu_s
 
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 
@@ -20,12 +22,12 @@ import jax.numpy as jnp  # noqa: E402
 
 GAMMA, EPISODES, ROUNDS, LOOKAHEADS, ETA = 0.96, 128, 150, 2, 0.3
 PAID = jnp.array([[-1.0, -3.0, 0.0, -2.0], [-1.0, 0.0, -3.0, -2.0]])  # of each, after CC, CD, DC, DD
-SEEN = jnp.array([[0, 1, 2, 3, 4], [0, 1, 3, 2, 4]])  # the state as each sees it: its own action first
+MIRROR = jnp.array([0, 1, 3, 2, 4])  # a state as the rival sees it: its own action first
 
 
 def exact(mine, its):
     """Losses of both: minus the discounted values, times 1 - gamma."""
-    p, q = jax.nn.sigmoid(mine), jax.nn.sigmoid(its)[SEEN[1]]
+    p, q = jax.nn.sigmoid(mine), jax.nn.sigmoid(its)[MIRROR]
     joint = jnp.stack([p * q, p * (1 - q), (1 - p) * q, (1 - p) * (1 - q)], 1)
     visits = jnp.linalg.solve(jnp.eye(4) - GAMMA * joint[1:].T, joint[0])
     return -(1 - GAMMA) * PAID @ visits
@@ -41,7 +43,7 @@ def episodes(mine, its, key):
     """Log probabilities and rewards of both, [2, rounds, episodes]."""
 
     def play(state, key):
-        logits = jnp.stack([mine[state], its[SEEN[1][state]]])
+        logits = jnp.stack([mine[state], its[MIRROR[state]]])
         defects = (jax.random.uniform(key, logits.shape) > jax.nn.sigmoid(logits)).astype(jnp.int32)
         log_p = jax.nn.log_sigmoid(jnp.where(defects == 0, logits, -logits))
         state = 1 + 2 * defects[0] + defects[1]
@@ -87,14 +89,9 @@ def main():
     else:
         step = jax.jit(jax.vmap(ahead))
     mine, its = jax.random.normal(jax.random.key(0), (2, a.tasks, 5))
-    calls, cpu = -1, 0.0
-    while calls < 0 or time.process_time() - cpu < a.seconds:
-        keys = jax.random.split(jax.random.key(calls + 2), a.tasks)
-        jax.block_until_ready(step(mine, its, keys))
-        calls += 1
-        if calls == 0:
-            cpu = time.process_time()
-    print(json.dumps({"tool": f"JAX {jax.__version__}", "tasks_per_cpu_s": calls * a.tasks / (time.process_time() - cpu)}))
+    keys = cycle([jax.random.split(jax.random.key(k), a.tasks) for k in range(16)])
+    rate = calls_per_cpu_s(lambda: jax.block_until_ready(step(mine, its, next(keys))), a.seconds)
+    print(json.dumps({"tool": f"JAX {jax.__version__}", "tasks_per_cpu_s": rate * a.tasks}))
 
 
 if __name__ == "__main__":

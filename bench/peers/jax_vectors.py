@@ -10,7 +10,9 @@ numbers, each with its two neighbours on a ring; beside a copy of the same memor
 import argparse
 import json
 import os
-import time
+from itertools import cycle
+
+from clock import calls_per_cpu_s
 
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
 
@@ -40,14 +42,14 @@ def rate(f, x, seconds):
     """Calls a second of processor time. What comes out goes in again where it may, so that nothing is waited for but the work."""
     again = f(x, jax.random.key(0)).shape == x.shape
     step = jax.jit(f, donate_argnums=0) if again else jax.jit(f)
-    jax.block_until_ready(step(jnp.array(x), jax.random.key(0)))
-    x, calls = jax.block_until_ready(jnp.array(x)), 0
-    keys = list(jax.random.split(jax.random.key(1), 64))
-    cpu = time.process_time()
-    while time.process_time() - cpu < seconds:
-        y = jax.block_until_ready(step(x, keys[calls % 64]))
-        x, calls = y if again else x, calls + 1
-    return calls / (time.process_time() - cpu)
+    x, keys = jnp.array(x), cycle(list(jax.random.split(jax.random.key(1), 64)))
+
+    def once():
+        nonlocal x
+        y = jax.block_until_ready(step(x, next(keys)))
+        x = y if again else x
+
+    return calls_per_cpu_s(once, seconds)
 
 
 def main():

@@ -10,9 +10,10 @@ agents at once.
 import argparse
 import json
 import os
-import time
 import warnings
 from itertools import cycle
+
+from clock import calls_per_cpu_s
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"
@@ -23,12 +24,7 @@ import numpy as np  # noqa: E402
 
 
 def measured(step, seconds, each=1):
-    step()
-    begin, steps = time.process_time(), 0
-    while time.process_time() - begin < seconds:
-        step()
-        steps += each
-    return steps / (time.process_time() - begin)
+    return calls_per_cpu_s(step, seconds) * each
 
 
 def homes(seconds):
