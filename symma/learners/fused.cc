@@ -16,7 +16,7 @@ HeadLoss head_loss(const SupervisedBatch& batch) {
 Examples examples(const SupervisedBatch& batch, Stage stage, const Tensor& rows) {
   const Tensor x = batch.x(stage), y = batch.y(stage);
   return {x.to(rows.options()).flatten(2),
-          batch.kind() == Kind::kRegression ? y.to(rows.options()) : y.to(at::kLong)};
+          batch.kind() == Kind::kRegression ? y.to(rows.options()) : y.to(at::kLong), batch.weight(stage)};
 }
 
 const MlpShape& shape_of(const Model& model) {
@@ -41,7 +41,6 @@ std::optional<FusedMaml> fused_maml(const Model& model, const Tensor& rows, cons
                                     const TaskBatch& batch, MamlMlpOptions options) {
   if (!kernel_applies(model, rows, batch)) return std::nullopt;
   const SupervisedBatch& data = points(batch);
-  if (data.weight(Stage::kQuery).defined() || data.weight(Stage::kSupport).defined()) return std::nullopt;
   options.loss = head_loss(data);
   const auto r = maml_mlp(rows, examples(data, Stage::kSupport, rows), examples(data, Stage::kQuery, rows),
                           rates, shape_of(model), options);
@@ -55,9 +54,19 @@ std::optional<std::vector<Tensor>> fused_descent(const Model& model, const Tenso
                                                  double pull) {
   if (!kernel_applies(model, rows, batch)) return std::nullopt;
   const SupervisedBatch& data = points(batch);
-  if (data.weight(Stage::kSupport).defined()) return std::nullopt;
   return maml_mlp_adapt(rows, examples(data, Stage::kSupport, rows), rates, shape_of(model), head_loss(data),
                         steps, pull);
+}
+
+Gradients gradient_on_all(const Model& model, const Tensor& rows, const TaskBatch& tasks, Rng rng) {
+  if (const auto fused =
+          fused_maml(model, rows, at::zeros({}, at::kDouble), tasks, {.by = MetaGradient::kPooled}))
+    return fused->start;
+  const Tensor at = leaf(rows);
+  const Tensor loss = (tasks.loss(at, Stage::kSupport, rng.split("support")) +
+                       tasks.loss(at, Stage::kQuery, rng.split("query"))) /
+                      2;
+  return {row_gradient(loss, at, false), loss.detach()};
 }
 
 std::vector<Tensor> descend(const Model& model, const Tensor& start, const TaskBatch& batch,

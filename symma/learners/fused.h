@@ -1,7 +1,7 @@
 // What one kernel does whole for a learner (nn/kernels/maml_mlp.h): descent of a perceptron on labelled
-// points, and the meta-gradients of MAML, ANIL, iMAML and Reptile from it. Each function that may give
-// nothing does so where that kernel does not apply, and the caller then takes the general way, through
-// autograd, to the same numbers within rounding.
+// points, the meta-gradients of MAML, ANIL, iMAML and Reptile from it, and the gradient on points pooled.
+// Each function that may give nothing does so where that kernel does not apply, and the caller then takes the
+// general way, through autograd, to the same numbers within rounding.
 #pragma once
 
 #include <optional>
@@ -30,6 +30,10 @@ std::optional<FusedMaml> fused_maml(const Model&, const Tensor& rows /*[b,Q]*/, 
 std::optional<std::vector<Tensor>> fused_descent(const Model&, const Tensor& rows /*[b,P]*/,
                                                  const Tensor& rates, const TaskBatch&,
                                                  std::span<const int64_t> steps, double pull = 0);
+
+// The gradient of the loss on a task's points, support and query by halves, and that loss; by the kernel
+// where it applies.
+Gradients gradient_on_all(const Model&, const Tensor& rows /*[b,Q]*/, const TaskBatch&, Rng);
 
 // `descend` of rows.h, by the kernel where it applies.
 std::vector<Tensor> descend(const Model&, const Tensor& rows, const TaskBatch&,

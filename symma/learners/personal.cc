@@ -1,5 +1,7 @@
 #include "symma/learners/personal.h"
 
+#include "symma/learners/fused.h"
+
 namespace symma {
 
 Tensor said(const Learner& learner, const Tensor& theta) {
@@ -14,10 +16,8 @@ Tensor with_said(const Tensor& theta, const Tensor& mixed) {
 
 Gradients local_gradient(const State& state, const Model& model, const TaskBatch& batch, Rng rng) {
   return gather(state, batch, pieces_of(state, model, batch.size()), rng,
-                [](const Tensor& rows, const TaskBatch& tasks, Rng own) {
-                  const Tensor at = leaf(rows);
-                  const Tensor loss = loss_on_all(at, tasks, own);
-                  return Gradients{row_gradient(loss, at, false), loss.detach()};
+                [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
+                  return gradient_on_all(model, rows, tasks, own);
                 });
 }
 

@@ -71,13 +71,10 @@ Tensor hand_out(const Tensor& rows, int64_t tasks) {
   const int64_t n = rows.size(0);
   TORCH_CHECK(tasks % n == 0, tasks, " tasks for ", n, " agents: each must have as many");
   if (tasks == n) return rows;
-  // One agent's row stands once in memory and is seen by all its tasks.
-  if (n == 1) {
-    std::vector<int64_t> sizes = rows.sizes().vec();
-    sizes[0] = tasks;
-    return rows.expand(sizes);
-  }
-  return rows.repeat_interleave(tasks / n, 0);
+  // One agent's row stands once in memory and is seen by all its tasks; several agents' are copied.
+  std::vector<int64_t> sizes = rows.sizes().vec();
+  sizes.insert(sizes.begin() + 1, tasks / n);
+  return rows.unsqueeze(1).expand(sizes).flatten(0, 1);
 }
 
 std::vector<int64_t> whole_numbers(const Tensor& t) {
@@ -140,12 +137,6 @@ Scores in_blocks(State& state, const Model& model, const TaskBatch& batch,
   }
   state = State::join(parts);
   return join(told);
-}
-
-Tensor loss_on_all(const Tensor& rows, const TaskBatch& tasks, Rng rng) {
-  return (tasks.loss(rows, Stage::kSupport, rng.split("support")) +
-          tasks.loss(rows, Stage::kQuery, rng.split("query"))) /
-         2;
 }
 
 Gradients gather(const State& state, const TaskBatch& batch, const std::vector<Piece>& pieces, Rng rng,

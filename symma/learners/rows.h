@@ -43,9 +43,6 @@ struct Gradients {
   Tensor loss;  // [b]
 };
 
-// The loss on a task's points, support and query by halves: [b].
-Tensor loss_on_all(const Tensor& rows, const TaskBatch&, Rng);
-
 // Runs `work` on pieces of a batch, each with its tasks' rows [b, Q], and returns each agent's mean: [N, Q]
 // and [N]. With a guard, each task's gradient is clipped first and noise is added to each agent's sum, drawn
 // by its number.

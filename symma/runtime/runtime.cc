@@ -166,7 +166,7 @@ class RunnerOf : public Runner {
     }
     const Plan plan = kernels::plan_of<T>(f_.shape, n, layers_.data());
     MamlRow<T> row{};
-    row.support = {&plan, x_, classes ? static_cast<const void*>(labels_) : y_}, row.loss = f_.loss;
+    row.support = {&plan, x_, classes ? static_cast<const void*>(labels_) : y_, nullptr}, row.loss = f_.loss;
     row.thetas = thetas_, row.transposes = transposes_, row.acts = acts_, row.deltas = deltas_;
     row.outputs = outputs_, row.gradients = gradients_;
     row.rate = rate_, row.rates = one_rate_ ? nullptr : rates_;

@@ -91,6 +91,12 @@ std::unique_ptr<SupervisedBatch> SupervisedBatch::on(at::Device device) const {
   return std::make_unique<SupervisedBatch>(model_, kind_, std::move(there), mode_);
 }
 
+Tensor SupervisedBatch::shares(Stage stage, at::ScalarType type) const {
+  const Tensor counts = weight(stage), w = counts.defined() ? counts : at::ones(x(stage).sizes().slice(0, 2));
+  const Tensor as = w.to(type);
+  return (as / as.sum(1, true)).contiguous();
+}
+
 std::unique_ptr<SupervisedBatch> SupervisedBatch::apart() const {
   if (data_.support_weight.defined())
     throw UserError("[privacy] unit", "is the example, and examples have weights",

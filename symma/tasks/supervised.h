@@ -49,6 +49,8 @@ class SupervisedBatch : public TaskBatch, public Portable, public Named {
   Tensor y(Stage s) const { return s == Stage::kSupport ? data_.support_y : data_.query_y; }
   // What each point counts, [B, K]; undefined where all count alike.
   Tensor weight(Stage s) const { return s == Stage::kSupport ? data_.support_weight : data_.query_weight; }
+  // Each point's share of a stage's loss, which is a weighted mean: [B, K], rows that are 1 together.
+  Tensor shares(Stage, at::ScalarType) const;
   Tensor predict(const Tensor& theta, const Tensor& x) const;  // [B, K, out]: numbers, or logits
 
   // Every point, of support and query alike, as a task of its own whose support and query it is: B (Ks + Kq)

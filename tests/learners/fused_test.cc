@@ -15,7 +15,7 @@ namespace {
 // Points of B tasks for a perceptron, and the learner of it.
 struct World {
   World(Kind kind, std::vector<int64_t> hidden, const std::string& activation, int64_t in, int64_t out,
-        int64_t shots, Json settings) {
+        int64_t shots, Json settings, bool weighted = false) {
     const TaskSpec spec{.shape = {{in}, out}, .kind = kind, .metric = "loss"};
     model = make<ModelRegistry>("mlp", {{"hidden", hidden}, {"activation", activation}}, spec.shape);
     const Rng rng(3);
@@ -30,6 +30,11 @@ struct World {
     e.support_y = targets("sy", shots);
     e.query_x = normal(rng.split("qx"), {b, queries, in});
     e.query_y = targets("qy", queries);
+    if (weighted) {  // as where tasks are of unequal size: what only fills the tensor counts nothing
+      e.support_weight = uniform(rng.split("sw"), {b, shots}, 0.5, 2);
+      e.query_weight = uniform(rng.split("qw"), {b, queries}, 0.5, 2) *
+                       (at::arange(queries) < 4 + at::arange(b).unsqueeze(1)).to(at::kFloat);
+    }
     batch = std::make_unique<SupervisedBatch>(*model, kind, e, Mode::kTrain);
     if (settings.is_null()) settings = Json::object();
     const std::string name = settings.value("kind", "maml");
@@ -41,6 +46,9 @@ struct World {
   State start(at::ScalarType type) const {
     State s = learner->init(split_keys(Rng(5), "agent", 2), at::kFloat);
     s.theta = s.theta.to(type);
+    for (auto& [name, t] : s.own) {
+      if (t.is_floating_point()) t = t.to(type);
+    }
     return s;
   }
 
@@ -135,6 +143,84 @@ TEST_F(FusedMamlTest, OtherLearnersStepsAreThoseOfTheCompositePath) {
   }
 }
 
+// Of unequal tasks, by every learner that a kernel serves.
+TEST_F(FusedMamlTest, WeightedPointsAreThoseOfTheCompositePath) {
+  for (const auto kind : {Kind::kRegression, Kind::kClassification}) {
+    for (const int64_t out : {1, 3}) {
+      if (kind == Kind::kClassification && out == 1) continue;
+      std::vector<Json> learners{
+          {{"kind", "maml"}, {"inner_steps", 3}},
+          {{"kind", "maml"}, {"inner_steps", 2}, {"order", 1}},
+          {{"kind", "maml"}, {"inner_steps", 2}, {"learn_lr", true}, {"recompute", true}},
+          {{"kind", "maml"}, {"adapt", "head"}, {"inner_steps", 2}},
+          {{"kind", "reptile"}},
+          {{"kind", "imaml"}, {"inner_steps", 3}, {"cg_steps", 2}},
+          {{"kind", "pretrain"}},
+          {{"kind", "alpaca"}},
+          {{"kind", "r2d2"}, {"towards", "start"}}};
+      if (kind == Kind::kClassification) learners.push_back({{"kind", "protonet"}});
+      for (const Json& settings : learners) {
+        const World w(kind, {7, 17}, "tanh", 3, out, 5, settings, /*weighted=*/true);
+        const std::string what = fmt::format("{}, {} outputs", settings.dump(), out);
+        const State s = w.start(at::kDouble);
+        const auto [fused, loss] = w.gradient_and_loss(at::kDouble);
+        const auto adapted = w.learner->adapt(s, *w.batch, std::vector<int64_t>{1, 3}, Rng(7));
+        const CompositePath composite;
+        const auto [plain, plain_loss] = w.gradient_and_loss(at::kDouble);
+        EXPECT_LT(relative_error(fused, plain), 1e-10) << what;
+        EXPECT_LT(relative_error(loss, plain_loss), 1e-10) << what;
+        EXPECT_FALSE(fused.equal(plain)) << "one way was taken twice: " << what;
+        const auto slowly = w.learner->adapt(s, *w.batch, std::vector<int64_t>{1, 3}, Rng(7));
+        for (size_t i = 0; i < adapted.size(); ++i)
+          EXPECT_LT(relative_error(adapted[i], slowly[i]), 1e-10) << what;
+      }
+    }
+  }
+}
+
+// Heads that are a formula, and points that are pooled: no inner steps.
+TEST_F(FusedMamlTest, HeadsByHandAndPooledPointsAreThoseOfTheCompositePath) {
+  const auto kinds = [](Kind kind) {
+    std::vector<Json> out{
+        {{"kind", "alpaca"}, {"spread", 0.7}, {"noise", 0.4}},
+        {{"kind", "alpaca"}, {"prior", "diagonal"}, {"spread", 1.3}, {"noise", 0.9}},
+        {{"kind", "r2d2"}, {"ridge", 0.5}, {"factor", 3}},
+        {{"kind", "r2d2"}, {"towards", "start"}, {"ridge", 2}, {"factor", 3}},
+        {{"kind", "pretrain"}},
+        {{"kind", "ditto"}},
+        {{"kind", "apfl"}},
+        {{"kind", "fedrep"}},
+    };
+    if (kind == Kind::kClassification) out.push_back({{"kind", "protonet"}});
+    return out;
+  };
+  for (const auto kind : {Kind::kRegression, Kind::kClassification}) {
+    for (const auto& f : kActivations) {
+      for (const auto& hidden : std::vector<std::vector<int64_t>>{{}, {7, 33}, {65}, {16, 8, 24}}) {
+        for (const int64_t out : {1, 5}) {
+          if (kind == Kind::kClassification && out == 1) continue;
+          for (const Json& settings : kinds(kind)) {
+            // Without hidden layers there is no body to share, and a prototype of inputs learns nothing.
+            if (hidden.empty() && settings["kind"] != "alpaca" && settings["kind"] != "r2d2") continue;
+            const World w(kind, hidden, f, 3, out, 4, settings);
+            const std::string what =
+                fmt::format("{}, {}, hidden {}, {} outputs", settings.dump(), f, Json(hidden).dump(), out);
+            const auto [fused, loss] = w.gradient_and_loss(at::kDouble);
+            const auto [rounded, rounded_loss] = w.gradient_and_loss(at::kFloat);
+            const CompositePath composite;
+            const auto [plain, plain_loss] = w.gradient_and_loss(at::kDouble);
+            EXPECT_LT(relative_error(fused, plain), 1e-10) << what;
+            EXPECT_LT(relative_error(loss, plain_loss), 1e-10) << what;
+            EXPECT_FALSE(fused.equal(plain)) << "one way was taken twice: " << what;
+            EXPECT_LT(relative_error(rounded_loss, plain_loss.to(at::kFloat)), 1e-5) << what;
+            EXPECT_LT(relative_error(rounded.to(at::kDouble), plain), 1e-5) << what;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_F(FusedMamlTest, AdaptedRowsAreThoseOfTheCompositePath) {
   const std::vector<int64_t> steps{0, 1, 2, 10};
   for (const Json& settings :
@@ -159,8 +245,8 @@ TEST_F(FusedMamlTest, AdaptedRowsAreThoseOfTheCompositePath) {
 }
 
 TEST_F(FusedMamlTest, SeveralPiecesAndThreadsGiveTheBitsOfOne) {
-  for (const Json& settings :
-       {Json{}, Json{{"adapt", "head"}}, Json{{"kind", "reptile"}}, Json{{"kind", "imaml"}}}) {
+  for (const Json& settings : {Json{}, Json{{"adapt", "head"}}, Json{{"kind", "reptile"}},
+                               Json{{"kind", "imaml"}}, Json{{"kind", "pretrain"}}, Json{{"kind", "r2d2"}}}) {
     const World w(Kind::kRegression, {200, 400}, "relu", 3, 1, 4,
                   settings);  // 80,000 parameters: three tasks a piece
     set_threads(1);

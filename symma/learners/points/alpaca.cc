@@ -16,12 +16,58 @@
 //
 // A row is [model, A (by rows, the diagonal's logarithms), log of N's square roots (one for all classes)];
 // agents share all of it.
+#include <algorithm>
 #include <cmath>
 
 #include "symma/learners/points/ridge.h"
+#include "symma/learners/points/softmax.h"
 
 namespace symma {
 namespace {
+
+// A of one row [D, D], lower triangular; the zeros above the diagonal are never written.
+class PriorFactor {
+ public:
+  explicit PriorFactor(int64_t d) : memory_(3 * d * RidgeRow::padded(d)) {
+    a = {d, d, RidgeRow::padded(d), memory_.data()};
+    turned_ = {d, d, a.ld, a[d]};
+    slope_ = {d, d, a.ld, turned_[d]};
+  }
+  static PriorFactor& of_thread(int64_t d) {
+    thread_local std::unique_ptr<PriorFactor> kept;
+    if (!kept || kept->a.rows != d) kept = std::make_unique<PriorFactor>(d);
+    return *kept;
+  }
+
+  // From what a row has of it: the lower triangle by rows, or the diagonal alone; the diagonal's logarithms.
+  void set(const double* entries, bool full) {
+    for (int64_t i = 0; i < a.rows; ++i) {
+      if (full) {
+        std::copy_n(entries, i, a[i]);
+        entries += i;
+      } else {
+        std::fill_n(a[i], i, 0.0);
+      }
+      a[i][i] = std::exp(*entries++);
+    }
+  }
+  // Brings dL/dS of S = Z A into dL/dZ and the slope of the entries.
+  void back(RidgeRow& of, double* entries, bool full) {
+    transpose(a, turned_);
+    multiply(of.ds, turned_, of.dz, Into::kAdd);
+    multiply_transposed(of.z, of.ds, slope_, Into::kSet);
+    for (int64_t i = 0; i < a.rows; ++i) {
+      if (full) entries = std::copy_n(slope_[i], i, entries);
+      *entries++ = slope_[i][i] * a[i][i];
+    }
+  }
+
+  RidgeRow::Matrix a;
+
+ private:
+  std::vector<double> memory_;
+  RidgeRow::Matrix turned_, slope_;
+};
 
 class Alpaca : public SolvedHead {
  public:
@@ -106,6 +152,54 @@ class Alpaca : public SolvedHead {
     const Tensor off = (regression_.targets(points, Stage::kQuery, rows) - mean).square();
     const Tensor each = 0.5 * (std::log(2 * M_PI) + log_variance + off * (-log_variance).exp()).sum(2);
     return weighted_mean(each, counts);
+  }
+
+  double row_loss(RidgeRow& of, const Targets& targets, const double* head, const double* more, double* dhead,
+                  double* dmore) const override {
+    const int64_t d = of.inputs(), c = of.outputs(), kq = of.query(), entries = full() ? d * (d + 1) / 2 : d;
+    const bool classes = regression_.classes();
+    const double* log_noise = more + entries;
+    const double logits = classes ? std::exp(-2 * log_noise[0]) : 1;
+    for (int64_t i = 0; i < d; ++i) {
+      for (int64_t j = 0; j < c; ++j) of.prior[i][j] = head[i * c + j] / logits;
+    }
+    PriorFactor& prior = PriorFactor::of_thread(d);
+    prior.set(more, full());
+    multiply(of.z, prior.a, of.s, Into::kSet);
+    of.solve(!classes);
+    double loss = 0, dlogits = 0;
+    std::vector<double> density(c);
+    for (int64_t k = 0; k < kq; ++k) {
+      double *p = of.output[k], slope = 0;
+      const double share = targets.share[k];
+      if (classes) {
+        for (int64_t j = 0; j < c; ++j) density[j] = p[j], p[j] *= logits;
+        loss += share * cross_entropy_slope(c, p, targets.labels[k], share);
+        for (int64_t j = 0; j < c; ++j) dlogits += p[j] * density[j], p[j] *= logits;
+        continue;
+      }
+      const double spread = of.spread[0][k];
+      for (int64_t j = 0; j < c; ++j) {
+        const double log_variance = 2 * log_noise[j] + std::log(spread),
+                     off = targets.numbers[k * c + j] - p[j], precision = std::exp(-log_variance);
+        loss += share * 0.5 * (std::log(2 * M_PI) + log_variance + off * off * precision);
+        const double of_log = share * 0.5 * (1 - off * off * precision);
+        dmore[entries + j] += 2 * of_log;
+        slope += of_log / spread;
+        p[j] = -share * off * precision;
+      }
+      of.spread[0][k] = slope;
+    }
+    of.back();
+    for (int64_t i = 0; i < d; ++i) {
+      for (int64_t j = 0; j < c; ++j) {
+        dhead[i * c + j] = of.dprior[i][j] / logits;
+        dlogits -= of.dprior[i][j] * of.prior[i][j] / logits;
+      }
+    }
+    if (classes) dmore[entries] = -2 * logits * dlogits;
+    prior.back(of, dmore, full());
+    return loss;
   }
 
   Options o_;

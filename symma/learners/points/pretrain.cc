@@ -62,9 +62,9 @@ class Pretrain : public Learner, public Guarded, public Descends {
     const auto g = gather(
         state, units, pieces_of(state, model_, units.size()), rng,
         [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
+          if (classes_ == 0) return gradient_on_all(model_, rows, tasks, own);
           const Tensor at = leaf(rows);
-          const Tensor loss = classes_ > 0 ? classify(at, need<SupervisedBatch>(tasks, "pretrain"))
-                                           : loss_on_all(at, tasks, own);
+          const Tensor loss = classify(at, need<SupervisedBatch>(tasks, "pretrain"));
           return Gradients{row_gradient(loss, at, false), loss.detach()};
         },
         guard_);

@@ -4,13 +4,21 @@
 // The nearest mean by squared Euclidean distance is a linear head: -|f - c|^2 = 2 c.f - |c|^2 + a term that
 // all classes share (section 2.3). So adapting sets the head of the row, and everything else treats it like
 // any other row.
+#include <algorithm>
+
 #include "symma/learners/batch_norm.h"
+#include "symma/learners/fused.h"
 #include "symma/learners/needs.h"
 #include "symma/learners/outer.h"
+#include "symma/learners/points/softmax.h"
+#include "symma/nn/kernels/mlp.h"
+#include "symma/nn/kernels/mlp_features.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
 namespace {
+
+constexpr double kNobody = 1e9;  // from the logit of a class that has no examples
 
 class Protonet : public Learner {
  public:
@@ -34,6 +42,7 @@ class Protonet : public Learner {
     return outer_update(
         o_.outer, model_, {}, state, batch, rng, [&](const Tensor& rows, const TaskBatch& tasks, Rng) {
           const SupervisedBatch& points = need<SupervisedBatch>(tasks, "protonet");
+          if (const auto by_hand = by_rows(rows, points)) return *by_hand;
           const Tensor at = leaf(rows);
           const Tensor f = model_.features(at, points.x(Stage::kQuery).to(at.options()), points.mode());
           const auto [weight, bias] = head(at, points);
@@ -56,6 +65,88 @@ class Protonet : public Learner {
   }
 
  private:
+  // Where a kernel gives the features: the same by plain loops, for most tasks are small.
+  std::optional<Gradients> by_rows(const Tensor& rows, const SupervisedBatch& points) const {
+    if (!kernel_applies(model_, rows, points)) return std::nullopt;
+    const MlpShape& shape = dynamic_cast<const HasMlpShape&>(model_).mlp_shape();
+    return rows.scalar_type() == at::kFloat ? by_rows_of<float>(rows, points, shape)
+                                            : by_rows_of<double>(rows, points, shape);
+  }
+
+  template <class T>
+  Gradients by_rows_of(const Tensor& rows, const SupervisedBatch& points, const MlpShape& shape) const {
+    const auto x = [&](Stage stage) { return points.x(stage).to(rows.options()).flatten(2); };
+    const auto y = [&](Stage stage) { return points.y(stage).to(at::kLong).contiguous(); };
+    const Tensor support = y(Stage::kSupport), query = y(Stage::kQuery),
+                 loss = at::empty({rows.size(0)}, rows.options());
+    const int64_t ks = support.size(1), kq = query.size(1), n = shape.widths[shape.widths.size() - 2];
+    const Tensor weight = points.weight(Stage::kSupport).defined()
+                              ? points.weight(Stage::kSupport).to(rows.scalar_type()).contiguous()
+                              : at::ones({rows.size(0), ks}, rows.options()),
+                 share = points.shares(Stage::kQuery, rows.scalar_type());
+    const auto head = [&](const FeatureRow<T>& row) {
+      const auto of = [&](const Tensor& labels, const Tensor& counts, int64_t k) {
+        return Labels<T>{k, labels.data_ptr<int64_t>() + row.row * k, counts.data_ptr<T>() + row.row * k};
+      };
+      loss.data_ptr<T>()[row.row] = row_loss(row, n, of(support, weight, ks), of(query, share, kq));
+    };
+    const Tensor both = at::cat({x(Stage::kSupport), x(Stage::kQuery)}, 1);
+    return {mlp_features_gradient<T>(rows, both, shape, head), loss};
+  }
+
+  // The labels of one task's points, and what each counts.
+  template <class T>
+  struct Labels {
+    int64_t size;
+    const int64_t* label;
+    const T* weight;
+  };
+
+  // The query loss of one task, and its slope in the features.
+  template <class T>
+  T row_loss(const FeatureRow<T>& row, int64_t n, const Labels<T>& support, const Labels<T>& query) const {
+    std::vector<T> memory(2 * ways_ * n + 3 * ways_, T{0});
+    T *c = memory.data(), *dc = c + ways_ * n;  // [ways, n]: prototypes, and the slope in them
+    T *square = dc + ways_ * n, *z = square + ways_, *count = z + ways_;
+    for (int64_t k = 0; k < support.size; ++k) {
+      const T *f = row.f + k * row.ld, weight = support.weight[k];
+      T* to = c + support.label[k] * n;
+      count[support.label[k]] += weight;
+      for (int64_t i = 0; i < n; ++i) to[i] += weight * f[i];
+    }
+    for (int64_t w = 0; w < ways_; ++w) {
+      for (int64_t i = 0; i < n; ++i) {
+        if (count[w] != 0) c[w * n + i] /= count[w];
+        square[w] += c[w * n + i] * c[w * n + i];
+      }
+    }
+    T loss = 0;
+    for (int64_t k = 0; k < query.size; ++k) {
+      const T* f = row.f + (support.size + k) * row.ld;
+      T* d = row.d + (support.size + k) * row.ld;
+      for (int64_t w = 0; w < ways_; ++w) {
+        T sum = 0;
+        for (int64_t i = 0; i < n; ++i) sum += c[w * n + i] * f[i];
+        z[w] = 2 * sum - square[w] - (count[w] == 0 ? static_cast<T>(kNobody) : 0);
+      }
+      const T share = query.weight[k];
+      loss += share * cross_entropy_slope(ways_, z, query.label[k], share);
+      for (int64_t w = 0; w < ways_; ++w) {
+        const T slope = 2 * z[w];
+        for (int64_t i = 0; i < n; ++i) {
+          d[i] += slope * c[w * n + i];
+          dc[w * n + i] += slope * (f[i] - c[w * n + i]);
+        }
+      }
+    }
+    for (int64_t k = 0; k < support.size; ++k) {
+      T* d = row.d + k * row.ld;
+      const int64_t w = support.label[k];
+      for (int64_t i = 0; count[w] != 0 && i < n; ++i) d[i] = dc[w * n + i] * (support.weight[k] / count[w]);
+    }
+    return loss;
+  }
+
   // The head that prototypes make: weight [b, F, ways], bias [b, ways]. A class without examples is never
   // nearest.
   std::pair<Tensor, Tensor> head(const Tensor& rows, const SupervisedBatch& points) const {
@@ -66,7 +157,7 @@ class Protonet : public Learner {
       member = member * weight.to(rows.options()).unsqueeze(1);
     const Tensor count = member.sum(2, true);
     const Tensor prototypes = at::bmm(member, f) / count.masked_fill(count == 0, 1);
-    const Tensor nobody = (count.squeeze(2) == 0).to(rows.options()) * 1e9;
+    const Tensor nobody = (count.squeeze(2) == 0).to(rows.options()) * kNobody;
     return {2 * prototypes.transpose(1, 2), -prototypes.square().sum(2) - nobody};
   }
 

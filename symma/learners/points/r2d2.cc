@@ -12,6 +12,7 @@
 #include <cmath>
 
 #include "symma/learners/points/ridge.h"
+#include "symma/learners/points/softmax.h"
 
 namespace symma {
 namespace {
@@ -64,6 +65,53 @@ class R2d2 : public SolvedHead {
     Tensor w = Ridge(z * (root * weight)).weights(y * weight) * root;
     if (prior.defined()) w = w + prior;
     return factor.defined() ? w * factor : w;
+  }
+
+  double row_loss(RidgeRow& of, const Targets& targets, const double* head, const double* more, double* dhead,
+                  double* dmore) const override {
+    const int64_t d = of.inputs(), c = of.outputs(), kq = of.query(), points = of.support() + kq;
+    const bool classes = regression_.classes(), start = o_.towards == "start";
+    const double root = std::exp(-0.5 * more[0]), factor = classes ? std::exp(more[1]) : 1;
+    for (int64_t i = 0; i < d; ++i) {
+      for (int64_t j = 0; j < c; ++j) of.prior[i][j] = start ? head[i * c + j] / factor : 0;
+    }
+    for (int64_t k = 0; k < points; ++k) {
+      for (int64_t i = 0; i < d; ++i) of.s[k][i] = root * of.z[k][i];
+    }
+    of.solve(false);
+    double loss = 0, of_factor = 0, of_root = 0;
+    std::vector<double> output(c);
+    for (int64_t k = 0; k < kq; ++k) {
+      double* p = of.output[k];
+      const double share = targets.share[k] / static_cast<double>(classes ? 1 : c);
+      if (!classes) {
+        for (int64_t j = 0; j < c; ++j) {
+          const double off = p[j] - targets.numbers[k * c + j];
+          loss += share * off * off;
+          p[j] = 2 * share * off;
+        }
+        continue;
+      }
+      for (int64_t j = 0; j < c; ++j) output[j] = p[j], p[j] *= factor;
+      loss += share * cross_entropy_slope(c, p, targets.labels[k], share);
+      for (int64_t j = 0; j < c; ++j) of_factor += p[j] * output[j], p[j] *= factor;
+    }
+    of.back();
+    for (int64_t i = 0; start && i < d; ++i) {
+      for (int64_t j = 0; j < c; ++j) {
+        dhead[i * c + j] = of.dprior[i][j] / factor;
+        of_factor -= of.dprior[i][j] * of.prior[i][j] / factor;
+      }
+    }
+    for (int64_t k = 0; k < points; ++k) {
+      for (int64_t i = 0; i < d; ++i) {
+        of.dz[k][i] += root * of.ds[k][i];
+        of_root += of.ds[k][i] * of.z[k][i];
+      }
+    }
+    dmore[0] = -0.5 * root * of_root;
+    if (classes) dmore[1] = factor * of_factor;
+    return loss;
   }
 
   Options o_;

@@ -1,8 +1,12 @@
 #include "symma/learners/points/ridge.h"
 
+#include <algorithm>
 #include <limits>
 
+#include "symma/learners/fused.h"
 #include "symma/learners/needs.h"
+#include "symma/nn/kernels/mlp.h"
+#include "symma/nn/kernels/mlp_features.h"
 
 namespace symma {
 namespace {
@@ -16,6 +20,10 @@ Tensor factor_of(const Tensor& x) {
           .masked_fill(info.ne(0).view({-1, 1, 1}), std::numeric_limits<double>::quiet_NaN());
   return l + fault;
 }
+
+// So many points are solved for by the loops of ridge_row.h also where inputs are fewer: starting a tensor's
+// operations would take longer.
+constexpr int64_t kFewPoints = 32;
 
 // Looked at before the model's head is.
 const LearnerSetting& that_fits(const std::string& learner, const LearnerSetting& setting) {
@@ -94,10 +102,71 @@ State SolvedHead::start(std::span<const Rng> keys, at::ScalarType type, const Te
 Scores SolvedHead::step(State& state, const TaskBatch& batch, Rng rng) const {
   return outer_update(outer_, model_, guard_, state, batch, rng,
                       [&](const Tensor& rows, const TaskBatch& tasks, Rng) {
+                        const auto& points = need<SupervisedBatch>(tasks, name_);
+                        if (const auto by_hand = by_rows(rows, points)) return *by_hand;
                         const Tensor at = leaf(rows);
-                        const Tensor loss = query_loss(at, need<SupervisedBatch>(tasks, name_));
+                        const Tensor loss = query_loss(at, points);
                         return Gradients{row_gradient(loss, at, false), loss.detach().to(rows.options())};
                       });
+}
+
+std::optional<Gradients> SolvedHead::by_rows(const Tensor& rows, const SupervisedBatch& points) const {
+  if (!kernel_applies(model_, rows, points)) return std::nullopt;
+  const MlpShape& shape = dynamic_cast<const HasMlpShape&>(model_).mlp_shape();
+  const int64_t ks = points.x(Stage::kSupport).size(1);
+  if (ks >= regression_.inputs() && ks > kFewPoints) return std::nullopt;
+  return rows.scalar_type() == at::kFloat ? by_rows_of<float>(rows, points, shape)
+                                          : by_rows_of<double>(rows, points, shape);
+}
+
+template <class T>
+Gradients SolvedHead::by_rows_of(const Tensor& rows, const SupervisedBatch& points,
+                                 const MlpShape& shape) const {
+  const auto x = [&](Stage stage) { return points.x(stage).to(rows.options()).flatten(2); };
+  const bool classes = regression_.classes();
+  const Tensor y = points.y(Stage::kSupport).to(classes ? at::kLong : at::kDouble).contiguous(),
+               targets = points.y(Stage::kQuery).to(classes ? at::kLong : at::kDouble).contiguous();
+  const int64_t ks = y.size(1), kq = targets.size(1), d = regression_.inputs(), c = regression_.outputs(),
+                p = model_size(), m = rows.size(1) - p, body = p - d * c;
+  const Tensor given = rows.detach().narrow(1, body, d * c + m).to(at::kDouble).contiguous(),
+               loss = at::empty({rows.size(0)}, rows.options());
+  const auto* numbers = classes ? nullptr : y.data_ptr<double>();
+  const auto* labels = classes ? y.data_ptr<int64_t>() : nullptr;
+  // A point of the support that counts w stands in its equation by sqrt(w).
+  const Tensor root = points.weight(Stage::kSupport).defined()
+                          ? points.weight(Stage::kSupport).to(at::kDouble).sqrt().contiguous()
+                          : Tensor(),
+               share = points.shares(Stage::kQuery, at::kDouble);
+  const auto head = [&](const FeatureRow<T>& row) {
+    RidgeRow& of = RidgeRow::of_thread(ks, kq, d, c);
+    const double* roots = root.defined() ? root.data_ptr<double>() + row.row * ks : nullptr;
+    const auto weigh = [&](const RidgeRow::Matrix& m) {
+      for (int64_t k = 0; roots && k < ks; ++k) {
+        for (int64_t j = 0; j < m.columns; ++j) m[k][j] *= roots[k];
+      }
+    };
+    for (int64_t k = 0; k < ks + kq; ++k) {
+      std::copy_n(row.f + k * row.ld, d - 1, of.z[k]);
+      of.z[k][d - 1] = 1;
+    }
+    for (int64_t k = 0; k < ks; ++k) {
+      for (int64_t j = 0; j < c; ++j)
+        of.y[k][j] = classes ? (labels[row.row * ks + k] == j ? 1 : 0) : numbers[(row.row * ks + k) * c + j];
+    }
+    weigh(of.z), weigh(of.y);
+    const Targets judged{classes ? nullptr : targets.data_ptr<double>() + row.row * kq * c,
+                         classes ? targets.data_ptr<int64_t>() + row.row * kq : nullptr,
+                         share.data_ptr<double>() + row.row * kq};
+    const double* mine = given.data_ptr<double>() + row.row * (d * c + m);
+    std::vector<double> gradient(d * c + m, 0.0);
+    loss.data_ptr<T>()[row.row] =
+        static_cast<T>(row_loss(of, judged, mine, mine + d * c, gradient.data(), gradient.data() + d * c));
+    weigh(of.dz);
+    for (int64_t k = 0; k < ks + kq; ++k) std::copy_n(of.dz[k], d - 1, row.d + k * row.ld);
+    std::copy(gradient.begin(), gradient.end(), row.gradient + body);
+  };
+  const Tensor both = at::cat({x(Stage::kSupport), x(Stage::kQuery)}, 1);
+  return {mlp_features_gradient<T>(rows, both, shape, head), loss};
 }
 
 std::vector<Tensor> SolvedHead::adapt(const State& state, const TaskBatch& batch,

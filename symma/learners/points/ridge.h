@@ -1,7 +1,11 @@
 // Ridge regression in closed form, many at once, for learners that set the last layer by a formula.
 #pragma once
 
+#include <optional>
+
 #include "symma/learners/outer.h"
+#include "symma/learners/points/ridge_row.h"
+#include "symma/nn/kernels/shape.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -62,6 +66,18 @@ class SolvedHead : public Learner, public Guarded {
  protected:
   SolvedHead(const std::string& name, const OuterOptions&, const LearnerSetting&);
 
+  // What one task's query is judged by: numbers [Kq, C] or labels [Kq], and each point's share of the loss
+  // [Kq].
+  struct Targets {
+    const double* numbers;
+    const int64_t* labels;
+    const double* share;
+  };
+  // The query loss of one task by plain loops, from `of` with z and y set, the row's last layer [D, C] and
+  // what follows the model [M]. Leaves dL/dz in of.dz whole, and puts dL/d both in their places.
+  virtual double row_loss(RidgeRow& of, const Targets&, const double* head, const double* more, double* dhead,
+                          double* dmore) const = 0;
+
   // The last layer that the support makes: [b, D, C] double; for classes in logits.
   virtual Tensor solution(const Tensor& rows, const SupervisedBatch&) const = 0;
   virtual Tensor query_loss(const Tensor& rows, const SupervisedBatch&) const = 0;  // [b]
@@ -72,6 +88,11 @@ class SolvedHead : public Learner, public Guarded {
   const HeadRegression regression_;
 
  private:
+  // Where a kernel gives the features and the support's points make a small system.
+  std::optional<Gradients> by_rows(const Tensor& rows, const SupervisedBatch&) const;
+  template <class T>
+  Gradients by_rows_of(const Tensor& rows, const SupervisedBatch&, const MlpShape&) const;
+
   const std::string name_;
   const OuterOptions outer_;
   const Model& model_;

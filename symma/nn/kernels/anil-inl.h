@@ -20,7 +20,7 @@ void through_heads(MamlRow<T>& row) {
     T* gy = row.outputs + k * row.outputs_step;
     T* g = row.gradients + k * row.gradients_step;
     forward_head(s, theta, z, gy);
-    const T loss = loss_head(s, row.loss, gy, row.support.y);
+    const T loss = loss_head(row.support, row.loss, gy);
     if (k == 0) row.support_loss = loss;
     weight_gradient<T>(s, top, 1, &z, &gy, gy, g);
     times_rates(row, from, n, g, next);
@@ -29,7 +29,7 @@ void through_heads(MamlRow<T>& row) {
   const T* last = row.thetas + steps * row.thetas_step;
   T* const gy_query = row.outputs + steps * row.outputs_step;
   forward_head(q, last, of_query, gy_query);
-  row.query_loss = loss_head(q, row.loss, gy_query, row.query.y);
+  row.query_loss = loss_head(row.query, row.loss, gy_query);
   T* __restrict meta = row.meta;
   weight_gradient<T>(q, top, 1, &of_query, &gy_query, gy_query, meta);
 
@@ -50,7 +50,7 @@ void through_heads(MamlRow<T>& row) {
     const T *gy = row.outputs + k * row.outputs_step, *ry = row.routput, *v = row.direction;
     times_rates(row, from, n, meta, row.direction);
     forward_head(s, v, z, row.routput);
-    loss_head_r(s, row.loss, gy, row.support.y, row.routput);
+    loss_head_r(row.support, row.loss, gy, row.routput);
     weight_gradient<T>(s, top, 1, &z, &ry, ry, row.product);
     for (int64_t i = from; i < n; ++i) meta[i] -= row.product[i];
     if (!to_z) continue;

@@ -25,10 +25,8 @@ void from_solution(MamlRow<T>& row) {
   const T* theta = row.thetas;
   const T over = 1 / row.pull;
   T *x = row.meta, *p = row.direction, *r = row.residual, *ap = row.product;
-  row.query_loss = learn<T>(*row.query.plan, row.loss, theta, row.query.x, row.query.y, row.transposes,
-                            row.acts, row.deltas, row.outputs, x);
-  learn<T>(plan, row.loss, theta, row.support.x, row.support.y, row.transposes, row.acts, row.deltas,
-           row.outputs, nullptr);
+  row.query_loss = learn<T>(row.query, row.loss, theta, row.transposes, row.acts, row.deltas, row.outputs, x);
+  learn<T>(row.support, row.loss, theta, row.transposes, row.acts, row.deltas, row.outputs, nullptr);
   const auto product = [&]() SYMMA_INLINE {
     hessian_product<T>(row, theta, row.transposes, row.acts, row.deltas, row.outputs);
 #pragma GCC ivdep

@@ -3,8 +3,22 @@
 
 // y [K, ld] becomes dL/dy; returns L.
 template <class T>
-T squared_error(const Plan& plan, T* y, const T* target) {
+T squared_error(const Points<T>& points, T* y) {
+  const Plan& plan = *points.plan;
+  const T* target = static_cast<const T*>(points.y);
   const int64_t out = plan.layer[plan.depth - 1].out, ld = plan.ld_y();
+  if (points.weight) {
+    T sum = 0;
+    for (int64_t k = 0; k < plan.samples; ++k) {
+      const T scale = points.weight[k] / static_cast<T>(out);
+      for (int64_t j = 0; j < out; ++j) {
+        const T d = y[k * ld + j] - target[k * out + j];
+        sum += scale * d * d;
+        y[k * ld + j] = 2 * scale * d;
+      }
+    }
+    return sum;
+  }
   const T scale = 1 / static_cast<T>(plan.samples * out);
   T sum = 0;
   for (int64_t k = 0; k < plan.samples; ++k) {
@@ -18,61 +32,71 @@ T squared_error(const Plan& plan, T* y, const T* target) {
 }
 
 template <class T>
-T cross_entropy(const Plan& plan, T* y, const int64_t* label) {
+T cross_entropy(const Points<T>& points, T* y) {
+  const Plan& plan = *points.plan;
+  const int64_t* label = static_cast<const int64_t*>(points.y);
   const int64_t out = plan.layer[plan.depth - 1].out, ld = plan.ld_y();
-  const T scale = 1 / static_cast<T>(plan.samples);
+  const T alike = 1 / static_cast<T>(plan.samples);
   T sum = 0;
   for (int64_t k = 0; k < plan.samples; ++k) {
+    const T scale = points.weight ? points.weight[k] : alike;
     T* z = y + k * ld;
     T top = z[0];
     for (int64_t j = 1; j < out; ++j) top = z[j] > top ? z[j] : top;
     const T own = z[label[k]] - top;
     T total = 0;
     for (int64_t j = 0; j < out; ++j) total += z[j] = exp_of(z[j] - top);
-    sum += (sizeof(T) == 4 ? __builtin_logf(total) : __builtin_log(total)) - own;
+    const T loss = (sizeof(T) == 4 ? __builtin_logf(total) : __builtin_log(total)) - own;
+    sum += points.weight ? scale * loss : loss;
     const T over = scale / total;
     for (int64_t j = 0; j < out; ++j) z[j] *= over;
     z[label[k]] -= scale;
   }
-  return sum * scale;
+  return points.weight ? sum : sum * alike;
 }
 
 template <class T>
-SYMMA_INLINE inline T loss_head(const Plan& plan, HeadLoss loss, T* y, const void* target) {
-  if (loss == HeadLoss::kSquaredError) return squared_error(plan, y, static_cast<const T*>(target));
-  return cross_entropy(plan, y, static_cast<const int64_t*>(target));
+SYMMA_INLINE inline T loss_head(const Points<T>& points, HeadLoss loss, T* y) {
+  return loss == HeadLoss::kSquaredError ? squared_error(points, y) : cross_entropy(points, y);
 }
 
-// R{y} becomes R{dL/dy}: the loss's own Hessian times it. Softmax p is had back from dL/dy = (p - [label]) /
-// K.
+// R{y} becomes R{dL/dy}: the loss's own Hessian times it. Softmax p is had back from dL/dy = w (p - [label]),
+// w a point's share of the loss.
 template <class T>
-void loss_head_r(const Plan& plan, HeadLoss loss, const T* gy, const void* target, T* ry) {
+void loss_head_r(const Points<T>& points, HeadLoss loss, const T* gy, T* ry) {
+  const Plan& plan = *points.plan;
   const int64_t out = plan.layer[plan.depth - 1].out, ld = plan.ld_y(), samples = plan.samples;
   if (loss == HeadLoss::kSquaredError) {
-    const T scale = 2 / static_cast<T>(samples * out);
-    for (int64_t i = 0; i < samples * ld; ++i) ry[i] *= scale;
+    const T alike = 2 / static_cast<T>(samples * out);
+    for (int64_t k = 0; points.weight && k < samples; ++k) {
+      const T scale = 2 * points.weight[k] / static_cast<T>(out);
+      for (int64_t j = 0; j < ld; ++j) ry[k * ld + j] *= scale;
+    }
+    for (int64_t i = 0; !points.weight && i < samples * ld; ++i) ry[i] *= alike;
     return;
   }
-  const int64_t* label = static_cast<const int64_t*>(target);
-  const T scale = 1 / static_cast<T>(samples);
+  const int64_t* label = static_cast<const int64_t*>(points.y);
+  const T alike = 1 / static_cast<T>(samples);
   for (int64_t k = 0; k < samples; ++k) {
+    const T scale = points.weight ? points.weight[k] : alike;
     const T* g = gy + k * ld;
     T* r = ry + k * ld;
-    T mean = r[label[k]] * scale;  // p . r / K
+    T mean = r[label[k]] * scale;  // w p . r
     for (int64_t j = 0; j < out; ++j) mean += g[j] * r[j];
-    mean /= scale;
+    if (scale > 0) mean /= scale;  // a point that counts nothing has no derivatives
     for (int64_t j = 0; j < out; ++j) r[j] = (g[j] + (j == label[k] ? scale : 0)) * (r[j] - mean);
   }
 }
 
 // Forward, loss and deltas at theta; the gradient where it is wanted. Returns the loss.
 template <class T>
-SYMMA_INLINE inline T learn(const Plan& plan, HeadLoss loss, const T* theta, const T* x, const void* target,
-                            T* transposes, T* acts, T* deltas, T* y, T* gradient) {
+SYMMA_INLINE inline T learn(const Points<T>& points, HeadLoss loss, const T* theta, T* transposes, T* acts,
+                            T* deltas, T* y, T* gradient) {
+  const Plan& plan = *points.plan;
   transpose_weights(plan, theta, false, transposes);
-  forward(plan, theta, x, acts, y);
-  const T value = loss_head(plan, loss, y, target);
-  backward<T>(plan, theta, transposes, x, acts, y, deltas, gradient, nullptr);
+  forward(plan, theta, points.x, acts, y);
+  const T value = loss_head(points, loss, y);
+  backward<T>(plan, theta, transposes, points.x, acts, y, deltas, gradient, nullptr);
   return value;
 }
 
@@ -101,9 +125,9 @@ void adapt(MamlRow<T>& row) {
     const Points<T>& points = row.in_turn && k % 2 != 0 ? row.query : row.support;
     const T* theta = row.thetas + k * row.thetas_step;
     T* g = row.gradients + k * row.gradients_step;
-    const T loss = learn<T>(*points.plan, row.loss, theta, points.x, points.y,
-                            row.transposes + k * row.transposes_step, row.acts + k * row.acts_step,
-                            row.deltas + k * row.deltas_step, row.outputs + k * row.outputs_step, g);
+    const T loss = learn<T>(points, row.loss, theta, row.transposes + k * row.transposes_step,
+                            row.acts + k * row.acts_step, row.deltas + k * row.deltas_step,
+                            row.outputs + k * row.outputs_step, g);
     if (k == 0) row.support_loss = loss;
     if (row.in_turn) row.query_loss = loss;
     step_down(row, theta, g, row.thetas + (k + 1) * row.thetas_step);
@@ -118,7 +142,7 @@ SYMMA_INLINE inline void hessian_product(const MamlRow<T>& row, const T* theta, 
   const T* v = row.direction;
   transpose_weights<T>(plan, v, false, row.direction_transposes);
   forward_r<T>(plan, theta, v, row.support.x, nullptr, acts, row.racts, row.routput);
-  loss_head_r(plan, row.loss, gy, row.support.y, row.routput);
+  loss_head_r(row.support, row.loss, gy, row.routput);
   backward_r<T>(plan, theta, transposes, v, row.direction_transposes, row.support.x, nullptr, acts, deltas,
                 row.racts, gy, row.routput, row.scratch, row.product, nullptr);
 }
@@ -155,11 +179,11 @@ void through_steps(MamlRow<T>& row) {
   adapt(row);
   if (steps == 0) {
     forward(plan, row.thetas, row.support.x, row.acts, row.outputs);
-    row.support_loss = loss_head(plan, row.loss, row.outputs, row.support.y);
+    row.support_loss = loss_head(row.support, row.loss, row.outputs);
   }
   // The query's buffers are the step after the last; with recompute they are the only ones.
   row.query_loss =
-      learn<T>(*row.query.plan, row.loss, row.thetas + steps * row.thetas_step, row.query.x, row.query.y,
+      learn<T>(row.query, row.loss, row.thetas + steps * row.thetas_step,
                row.transposes + steps * row.transposes_step, row.acts + steps * row.acts_step,
                row.deltas + steps * row.deltas_step, row.outputs + steps * row.outputs_step, row.meta);
   T* __restrict meta = row.meta;
@@ -174,12 +198,27 @@ void through_steps(MamlRow<T>& row) {
     T* deltas = row.deltas + k * row.deltas_step;
     T* gy = row.outputs + k * row.outputs_step;
     if (row.recompute) {
-      learn<T>(plan, row.loss, theta, row.support.x, row.support.y, transposes, acts, deltas, gy, nullptr);
+      learn<T>(row.support, row.loss, theta, transposes, acts, deltas, gy, nullptr);
     }
     hessian_product(row, theta, transposes, acts, deltas, gy);
     const T* __restrict h = row.product;
     for (int64_t i = 0; i < n; ++i) meta[i] -= h[i];
   }
+}
+
+// No steps: the mean of both losses, and its gradient.
+template <class T>
+void pooled(MamlRow<T>& row) {
+  const auto of = [&](const Points<T>& points, T* gradient) {
+    return learn<T>(points, row.loss, row.thetas, row.transposes, row.acts, row.deltas, row.outputs,
+                    gradient);
+  };
+  row.support_loss = of(row.support, row.product);
+  row.query_loss = (row.support_loss + of(row.query, row.meta)) / 2;
+  const int64_t n = row.support.plan->padded;
+  const T* __restrict g = row.product;
+  T* __restrict meta = row.meta;
+  for (int64_t i = 0; i < n; ++i) meta[i] = (g[i] + meta[i]) / 2;
 }
 
 // Where the steps end, in place of a gradient.

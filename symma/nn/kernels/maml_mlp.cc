@@ -20,6 +20,8 @@ void check_examples(const Tensor& theta, const Examples& e, const MlpShape& shap
               "x is [", rows, ", K, ", shape.widths[0], "], found ", e.x.sizes());
   TORCH_CHECK(e.x.scalar_type() == theta.scalar_type(), "x is ", theta.scalar_type(), " as theta, found ",
               e.x.scalar_type());
+  TORCH_CHECK(!e.weight.defined() || e.weight.sizes() == at::IntArrayRef({rows, e.x.size(1)}),
+              "weights are [", rows, ", ", e.x.size(1), "], found ", e.weight.sizes());
   if (loss == HeadLoss::kSquaredError) {
     TORCH_CHECK(
         e.y.sizes() == at::IntArrayRef({rows, e.x.size(1), out}) && e.y.scalar_type() == theta.scalar_type(),
@@ -56,6 +58,8 @@ struct Job {
         sy(s.y.contiguous()),
         qx(q.x.contiguous()),
         qy(q.y.contiguous()),
+        sw(shares(s.weight, theta.scalar_type())),
+        qw(shares(q.weight, theta.scalar_type())),
         support(kernels::make_plan<T>(shape, s.x.size(1))),
         query(kernels::make_plan<T>(shape, q.x.size(1))) {
     rates = rates_in.detach().to(theta.scalar_type()).contiguous();
@@ -73,6 +77,16 @@ struct Job {
     }
   }
 
+  // Of the loss, which is a weighted mean.
+  static Tensor shares(const Tensor& weight, at::ScalarType type) {
+    if (!weight.defined()) return weight;
+    const Tensor w = weight.detach().to(type);
+    return (w / w.sum(1, true)).contiguous();
+  }
+  static const T* shares_of(const Tensor& t, int64_t b) {
+    return t.defined() ? static_cast<const T*>(t.data_ptr()) + b * t.size(1) : nullptr;
+  }
+
   // Rows of theta may stand apart, or be one.
   const T* row_of(const Tensor& t, int64_t b) const {
     return static_cast<const T*>(t.data_ptr()) + b * t.stride(0);
@@ -84,8 +98,8 @@ struct Job {
   // The row's own inputs; `space` is for its padded rates.
   void point(MamlRow<T>& row, int64_t b, T* space) const {
     const auto& kernel = kernels::row_kernels<T>();
-    row.support = {support.get(), row_of(sx, b), target_of(sy, b)};
-    row.query = {query.get(), row_of(qx, b), target_of(qy, b)};
+    row.support = {support.get(), row_of(sx, b), target_of(sy, b), shares_of(sw, b)};
+    row.query = {query.get(), row_of(qx, b), target_of(qy, b), shares_of(qw, b)};
     const T* r = static_cast<const T*>(rates.data_ptr()) + b * rate_stride;
     row.rate = per_parameter ? 0 : *r;
     row.rates = nullptr;
@@ -96,7 +110,7 @@ struct Job {
 
   HeadLoss loss;
   MlpShape shape;
-  Tensor theta, sx, sy, qx, qy, rates;
+  Tensor theta, sx, sy, qx, qy, sw, qw, rates;
   std::shared_ptr<const Plan> support, query;
   bool per_parameter;
   int64_t rate_stride;
@@ -193,7 +207,7 @@ MamlMlpResult run(const Job<T>& job, const MamlMlpOptions& options) {
     row.start = start;
     for (int64_t b = begin; b < end; ++b) {
       job.point(row, b, rate_space);
-      if (head) row.both = {both.get(), job.row_of(points, b), nullptr};
+      if (head) row.both = {both.get(), job.row_of(points, b), nullptr, nullptr};
       if (!back) std::memcpy(start, row.thetas, s.padded * sizeof(T));
       row.meta = s.identical ? gradient + b * columns : meta_space;
       row.rate_gradient = !rate_gradient ? nullptr
@@ -265,8 +279,9 @@ MamlMlpResult maml_mlp(const Tensor& theta, const Examples& support, const Examp
   TORCH_CHECK(solves ? options.pull > 0 : options.pull == 0,
               "pull is above 0 for kSolution and 0 else, found ", options.pull);
   TORCH_CHECK(options.pull == 0 || rates.dim() < 2, "where there is a pull, rates are not per parameter");
-  TORCH_CHECK(!options.rate_gradient || (!solves && options.by != MetaGradient::kEnd),
-              "the rates have a gradient where it goes through the steps");
+  TORCH_CHECK(
+      !options.rate_gradient || options.by == MetaGradient::kSteps || options.by == MetaGradient::kHead,
+      "the rates have a gradient where it goes through the steps");
   if (theta.scalar_type() == at::kFloat)
     return run(Job<float>(theta, support, query, rates, shape, options.loss), options);
   return run(Job<double>(theta, support, query, rates, shape, options.loss), options);

@@ -20,8 +20,9 @@
 namespace symma {
 
 struct Examples {
-  Tensor x;  // [B, K, in]
-  Tensor y;  // squared error: [B, K, out], as x; cross-entropy: labels [B, K], int64, in 0..out-1
+  Tensor x;            // [B, K, in]
+  Tensor y;            // squared error: [B, K, out], as x; cross-entropy: labels [B, K], int64, in 0..out-1
+  Tensor weight = {};  // [B, K], what each point counts, at least 0; undefined: all alike
 };
 
 enum class MetaGradient {
@@ -31,6 +32,7 @@ enum class MetaGradient {
               // + pull / 2 |theta - theta_0|^2: iMAML, Rajeswaran et al. 2019, arXiv:1909.04630
   kEnd,       // theta_0 - theta_S, where steps go down L_s and L_q in turn: Reptile, Nichol et al. 2018,
               // arXiv:1803.02999
+  kPooled,    // grad (L_s + L_q) / 2 at theta_0: no steps, as where all tasks' points are pooled
 };
 
 struct MamlMlpOptions {
@@ -46,7 +48,8 @@ struct MamlMlpOptions {
 };
 
 struct MamlMlpResult {
-  Tensor query_loss;     // [B], after the inner steps; of kEnd, what the last step goes down from
+  Tensor query_loss;     // [B], after the inner steps; of kEnd, what the last step goes down from; of
+                         // kPooled, (L_s + L_q) / 2
   Tensor support_loss;   // [B], before them
   Tensor gradient;       // [B, >=P], of each row's own query loss in its start
   Tensor rate_gradient;  // [B, >=P], in rates per parameter; undefined unless asked for

@@ -63,7 +63,8 @@ template <class T>
 struct Points {
   const Plan* plan;
   const T* x;
-  const void* y;  // T [K, out], or int64_t [K]
+  const void* y;    // T [K, out], or int64_t [K]
+  const T* weight;  // [K], what each point counts, together 1; null: all alike
 };
 
 // One row of meta-learning (maml_mlp.h), all in padded memory. Buffers of the inner steps lie `*_step`
@@ -102,9 +103,9 @@ struct MamlRow {
   T support_loss, query_loss;  // results
 };
 
-// One row's work. All pointers are to padded, row-local memory; `x` is [K, in] without padding.
-// R{.} is the derivative in the direction (v, s): v for the parameters, s for the inputs (Pearlmutter 1994,
-// "Fast exact multiplication by the Hessian").
+// One row's work; what a table leaves out is null. All pointers are to padded, row-local memory; `x` is [K,
+// in] without padding. R{.} is the derivative in the direction (v, s): v for the parameters, s for the inputs
+// (Pearlmutter 1994, "Fast exact multiplication by the Hessian").
 template <class T>
 struct RowKernels {
   void (*pack)(const Plan&, const T* row, T* padded);
@@ -114,15 +115,21 @@ struct RowKernels {
   // deltas, and the gradients in the parameters (padded) and in x ([K, pad(in)]) where those are not null.
   void (*backward)(const Plan&, const T* theta, const T* transposes, const T* x, const T* acts, const T* gy,
                    T* deltas, T* gtheta, T* gx);
+  // The layers before the last, of which there is one: features, what the last reads, stand among `acts` at
+  // its input's place. On the way back dL/d features stand there among `deltas`, 0 in their padding; the last
+  // layer's gradients are left as they are.
+  void (*forward_features)(const Plan&, const T* theta, const T* x, T* acts) = nullptr;
+  void (*backward_features)(const Plan&, const T* theta, const T* transposes, const T* x, const T* acts,
+                            T* deltas, T* gtheta) = nullptr;
   void (*forward_r)(const Plan&, const T* theta, const T* v, const T* x, const T* s, const T* acts, T* racts,
-                    T* ry);
+                    T* ry) = nullptr;
   // R of the gradients, with R{gy} = rgy (null: zero). Works in `scratch`, 2 * widest elements.
   void (*backward_r)(const Plan&, const T* theta, const T* transposes, const T* v, const T* v_transposes,
                      const T* x, const T* s, const T* acts, const T* deltas, const T* racts, const T* gy,
-                     const T* rgy, T* scratch, T* hv, T* hx);
+                     const T* rgy, T* scratch, T* hv, T* hx) = nullptr;
   void (*adapt)(MamlRow<T>&);  // the inner steps alone
-  // Of MetaGradient's four, in its order.
-  void (*meta[4])(MamlRow<T>&);
+  // Of MetaGradient's five, in its order.
+  void (*meta[5])(MamlRow<T>&) = {};
 };
 
 enum class Simd { kBaseline, kAvx2, kAvx512 };

@@ -167,6 +167,23 @@ void backward(const Plan& plan, const T* theta, const T* transposes, const T* x,
 }
 
 template <class T>
+void forward_features(const Plan& plan, const T* theta, const T* x, T* acts) {
+  forward_body(plan, theta, x, acts);
+}
+
+template <class T>
+void backward_features(const Plan& plan, const T* theta, const T* transposes, const T* x, const T* acts,
+                       T* deltas, T* gtheta) {
+  const int64_t top = plan.depth - 2;
+  const LayerPlan& y = plan.layer[top];
+  const T* a = acts + y.hidden;
+  T* e = deltas + y.hidden;
+  activate_backward(plan.activation, plan.samples * y.ld_out, a, a + plan.slot, a + 2 * plan.slot, e,
+                    e + plan.slot);
+  backward_from<T>(plan, top, theta, transposes, x, acts, e, deltas, gtheta, nullptr);
+}
+
+template <class T>
 void forward_r(const Plan& plan, const T* theta, const T* v, const T* x, const T* s, const T* acts, T* racts,
                T* ry) {
   const T* a = x;

@@ -1,0 +1,228 @@
+#include "symma/learners/points/ridge_row.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "symma/core/simd.h"
+
+namespace symma {
+namespace {
+
+using Matrix = RidgeRow::Matrix;
+using Lanes = LooseVec<double>;
+constexpr int64_t kLane = kLanes<double>;
+static_assert(kLane == 8);  // RidgeRow::padded
+
+SYMMA_INLINE inline Lanes& lanes(double* p) {
+  return *reinterpret_cast<Lanes*>(p);
+}
+
+// `Rows` rows of c, each of a's elements standing `across` apart.
+template <int Rows>
+SYMMA_INLINE inline void some_rows(const double* a, int64_t down, int64_t across, int64_t n, const Matrix& b,
+                                   double* c, int64_t ld, Into into) {
+  for (int64_t j = 0; j < ld; j += kLane) {
+    Lanes sum[Rows] = {};
+    for (int64_t k = 0; k < n; ++k) {
+      const Lanes with = lanes(b[k] + j);
+      for (int i = 0; i < Rows; ++i) sum[i] += a[i * down + k * across] * with;
+    }
+    for (int i = 0; i < Rows; ++i) {
+      Lanes& to = lanes(c + i * ld + j);
+      to = into == Into::kSet ? sum[i] : into == Into::kAdd ? to + sum[i] : to - sum[i];
+    }
+  }
+}
+
+void any_product(const double* a, int64_t down, int64_t across, const Matrix& b, const Matrix& c, Into into) {
+  widest([&] SYMMA_INLINE {
+    int64_t i = 0;
+    for (; i + 4 <= c.rows; i += 4) some_rows<4>(a + i * down, down, across, b.rows, b, c[i], c.ld, into);
+    for (; i < c.rows; ++i) some_rows<1>(a + i * down, down, across, b.rows, b, c[i], c.ld, into);
+  });
+}
+
+// The lower factor in a's place. False where there is none.
+bool factorize(const Matrix& a) {
+  for (int64_t i = 0; i < a.rows; ++i) {
+    for (int64_t j = 0; j <= i; ++j) {
+      double sum = a[i][j];
+      for (int64_t k = 0; k < j; ++k) sum -= a[i][k] * a[j][k];
+      if (i != j) {
+        a[i][j] = sum / a[j][j];
+      } else {
+        if (!(sum > 0) || !std::isfinite(sum)) return false;
+        a[i][i] = std::sqrt(sum);
+      }
+    }
+  }
+  return true;
+}
+
+void fill(const Matrix& m, double value) {
+  std::fill_n(m.at, m.rows * m.ld, value);
+}
+
+}  // namespace
+
+void multiply(const Matrix& a, const Matrix& b, const Matrix& c, Into into) {
+  any_product(a.at, a.ld, 1, b, c, into);
+}
+
+void multiply_transposed(const Matrix& a, const Matrix& b, const Matrix& c, Into into) {
+  any_product(a.at, 1, a.ld, b, c, into);
+}
+
+void transpose(const Matrix& a, const Matrix& b) {
+  for (int64_t i = 0; i < a.rows; ++i) {
+    for (int64_t j = 0; j < a.columns; ++j) b[j][i] = a[i][j];
+  }
+}
+
+RidgeRow::RidgeRow(int64_t support, int64_t query, int64_t inputs, int64_t outputs)
+    : support_(support), query_(query), inputs_(inputs), outputs_(outputs) {
+  const struct {
+    Matrix* of;
+    int64_t rows, columns;
+  } all[] = {{&z, support + query, inputs},
+             {&s, support + query, inputs},
+             {&y, support, outputs},
+             {&prior, inputs, outputs},
+             {&output, query, outputs},
+             {&spread, 1, query},
+             {&held_, 1, query},
+             {&dz, support + query, inputs},
+             {&ds, support + query, inputs},
+             {&dprior, inputs, outputs},
+             {&factor_, support, support},
+             {&across_, support, query},
+             {&solved_, support, query},
+             {&u_, support, outputs},
+             {&du_, support, outputs},
+             {&dacross_, support, query},
+             {&dfactor_, support, support},
+             {&symmetric_, support, support},
+             {&st_, inputs, support},
+             {&qt_, inputs, query},
+             {&dpt_, outputs, query},
+             {&ut_, outputs, support},
+             {&wt_, query, support},
+             {&priort_, outputs, inputs}};
+  int64_t total = 0;
+  for (const auto& [of, rows, columns] : all) total += rows * padded(columns);
+  memory_.resize(total);
+  double* at = memory_.data();
+  for (const auto& [of, rows, columns] : all) {
+    *of = {rows, columns, padded(columns), at};
+    at += rows * padded(columns);
+  }
+}
+
+RidgeRow& RidgeRow::of_thread(int64_t support, int64_t query, int64_t inputs, int64_t outputs) {
+  thread_local std::unique_ptr<RidgeRow> kept;
+  if (!kept || kept->support_ != support || kept->query_ != query || kept->inputs_ != inputs ||
+      kept->outputs_ != outputs)
+    kept = std::make_unique<RidgeRow>(support, query, inputs, outputs);
+  return *kept;
+}
+
+Matrix RidgeRow::upper(const Matrix& m) const {
+  return {support_, m.columns, m.ld, m.at};
+}
+
+Matrix RidgeRow::lower(const Matrix& m) const {
+  return {query_, m.columns, m.ld, m[support_]};
+}
+
+void RidgeRow::forward_substitution(const Matrix& x) const {
+  widest([&] SYMMA_INLINE {
+    for (int64_t i = 0; i < support_; ++i) {
+      for (int64_t j = 0; j < x.ld; j += kLane) {
+        Lanes sum = lanes(x[i] + j);
+        for (int64_t k = 0; k < i; ++k) sum -= factor_[i][k] * lanes(x[k] + j);
+        lanes(x[i] + j) = sum / factor_[i][i];
+      }
+    }
+  });
+}
+
+void RidgeRow::backward_substitution(const Matrix& x) const {
+  widest([&] SYMMA_INLINE {
+    for (int64_t i = support_ - 1; i >= 0; --i) {
+      for (int64_t j = 0; j < x.ld; j += kLane) {
+        Lanes sum = lanes(x[i] + j);
+        for (int64_t k = i + 1; k < support_; ++k) sum -= factor_[k][i] * lanes(x[k] + j);
+        lanes(x[i] + j) = sum / factor_[i][i];
+      }
+    }
+  });
+}
+
+void RidgeRow::solve(bool with_spread) {
+  with_spread_ = with_spread;
+  transpose(upper(s), st_);
+  transpose(lower(s), qt_);
+  multiply(upper(s), st_, factor_, Into::kSet);
+  for (int64_t i = 0; i < support_; ++i) factor_[i][i] += 1;
+  multiply(upper(s), qt_, across_, Into::kSet);
+  if (!factorize(factor_)) fill(factor_, std::numeric_limits<double>::quiet_NaN());
+  std::copy_n(y.at, y.rows * y.ld, u_.at);
+  multiply(upper(z), prior, u_, Into::kSubtract);
+  forward_substitution(u_);
+  backward_substitution(u_);
+  multiply(lower(z), prior, output, Into::kSet);
+  multiply_transposed(across_, u_, output, Into::kAdd);
+  if (!with_spread) return;
+  std::copy_n(across_.at, across_.rows * across_.ld, solved_.at);
+  forward_substitution(solved_);
+  for (int64_t k = 0; k < query_; ++k) {
+    double length = 0, known = 0;
+    for (int64_t d = 0; d < inputs_; ++d) length += qt_[d][k] * qt_[d][k];
+    for (int64_t i = 0; i < support_; ++i) known += solved_[i][k] * solved_[i][k];
+    held_[0][k] = length < known ? 1 : 0;
+    spread[0][k] = 1 + (length < known ? 0 : length - known);
+  }
+  backward_substitution(solved_);
+}
+
+void RidgeRow::back() {
+  transpose(output, dpt_);
+  transpose(u_, ut_);
+  transpose(prior, priort_);
+  multiply(across_, output, du_, Into::kSet);
+  multiply(u_, dpt_, dacross_, Into::kSet);
+  multiply_transposed(lower(z), output, dprior, Into::kSet);
+  multiply(output, priort_, lower(dz), Into::kSet);
+  forward_substitution(du_);
+  backward_substitution(du_);  // dL/d(Y - Z M)
+  multiply(du_, ut_, dfactor_, Into::kSet);
+  multiply_transposed(upper(z), du_, dprior, Into::kSubtract);
+  fill(upper(dz), 0);
+  multiply(du_, priort_, upper(dz), Into::kSubtract);
+  if (with_spread_) {
+    transpose(solved_, wt_);
+    for (int64_t k = 0; k < query_; ++k) {
+      double& slope = spread[0][k];
+      if (held_[0][k] != 0) slope = 0;
+      for (int64_t i = 0; i < support_; ++i) {
+        dacross_[i][k] -= 2 * slope * solved_[i][k];
+        solved_[i][k] *= slope;
+      }
+    }
+    multiply(solved_, wt_, dfactor_, Into::kSubtract);
+  }
+  // dfactor_ is minus dL/d(S S^T).
+  for (int64_t i = 0; i < support_; ++i) {
+    for (int64_t j = 0; j < support_; ++j) symmetric_[i][j] = dfactor_[i][j] + dfactor_[j][i];
+  }
+  multiply(dacross_, lower(s), upper(ds), Into::kSet);
+  multiply(symmetric_, upper(s), upper(ds), Into::kSubtract);
+  multiply_transposed(dacross_, upper(s), lower(ds), Into::kSet);
+  for (int64_t k = 0; with_spread_ && k < query_; ++k) {
+    for (int64_t d = 0; d < inputs_; ++d) lower(ds)[k][d] += 2 * spread[0][k] * lower(s)[k][d];
+  }
+}
+
+}  // namespace symma
