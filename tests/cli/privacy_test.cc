@@ -128,7 +128,7 @@ TEST(Privacy, WhatWasSaidTwiceAfterAKillCountsTwice) {
   ASSERT_EQ(spent.size(), 1u);
   EXPECT_GE(std::stoll(spent[0].substr(spent[0].rfind(' '))), saved);
   char text[80];
-  std::snprintf(text, sizeof text, "rounds %18d to %18lld\n", 0, static_cast<long long>(saved + 25));
+  std::snprintf(text, sizeof text, "rounds %18d to %18lld\n", 0, static_cast<long long>(saved) + 25);
   spill(at / "run/spent.txt", text);
   Process again(
       command_line({"train", "p.toml", "--set", "rounds=100000", "--set", "checkpoint_every=60", "--set",

@@ -114,7 +114,9 @@ TEST(Dealers, BadInputIsOneClearLine) {
                                          {"execution", "eta", 0.1},
                                          {"execution", "sigma", 1e9},
                                          {"execution", "gamma", -2.0}}) {
-    const std::string said = error_of([&] { make_world_of(name, "", {{key, value}}, 1); });
+    const std::string said = error_of([&name = name, &key = key, &value = value] {
+      make_world_of(name, "", {{key, value}}, 1);
+    });
     EXPECT_NE(said.find(key), std::string::npos) << said;
     EXPECT_EQ(said.find('\n'), std::string::npos);
   }

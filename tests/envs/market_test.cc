@@ -235,7 +235,9 @@ TEST(Market, BadInputIsOneClearLine) {
                                                                  {"zi_c", 0},
                                                                  {"zip", -1},
                                                                  {"sniper", -0.5}}) {
-    const std::string said = error_of([&] { make_world_of("market", "", {{name, value}}, 2); });
+    const std::string said = error_of([&name = name, &value = value] {
+      make_world_of("market", "", {{name, value}}, 2);
+    });
     EXPECT_NE(said.find(name), std::string::npos) << said;
     EXPECT_EQ(said.find('\n'), std::string::npos);
   }

@@ -130,7 +130,7 @@ TEST(Payloads, BadInputIsOneClearLine) {
   auto env = make_world("payloads", 1);
   for (const auto& [name, value] : std::map<std::string, double>{
            {"team", -1}, {"middle", -5}, {"right", 1e9}, {"breaks", 4}, {"breaks_at", -1}}) {
-    const std::string said = error_of([&] { set_task(*env, {{name, value}}); });
+    const std::string said = error_of([&, &name = name, &value = value] { set_task(*env, {{name, value}}); });
     EXPECT_NE(said.find(name), std::string::npos) << said;
     EXPECT_EQ(said.find('\n'), std::string::npos);
   }

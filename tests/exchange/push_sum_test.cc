@@ -151,6 +151,7 @@ TEST(FreeRunning, KeepsTheMeanAtAnySpeed) {
   const Tensor start = drawn();
   const ExchangeState all = exchange_start(x, start);
   std::vector<ExchangeState> states;
+  states.reserve(parts.size());
   for (const auto& ids : parts) states.push_back(part_of(x, all, ids));
   std::vector<Tensor> ended(parts.size());
   std::vector<std::thread> threads;

@@ -42,7 +42,7 @@ TEST(Fleet, AdaptsToTasksThatItHasNotSeen) {
 
 TEST(Fleet, WhatIsWrongIsSaidInThreeParts) {
   try {
-    Fleet({{"agents", 0}, {"task", {{"kind", "sinusoid"}}}});
+    const Fleet none({{"agents", 0}, {"task", {{"kind", "sinusoid"}}}});
     FAIL() << "no agents";
   } catch (const UserError& e) {
     EXPECT_EQ(e.place(), "fleet: agents");

@@ -17,7 +17,9 @@ namespace {
 // passed over.
 bool valid(const Json& schema, const Json& value) {
   static const std::vector<std::string> passed_over{"description", "default", "$schema", "title", "then"};
-  for (const auto& [word, says] : schema.items()) {
+  for (const auto& item : schema.items()) {
+    const std::string& word = item.key();
+    const Json& says = item.value();
     const auto any_of = [&] {
       return std::count_if(says.begin(), says.end(), [&](const Json& s) { return valid(s, value); });
     };

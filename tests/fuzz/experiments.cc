@@ -91,7 +91,7 @@ class Writer {
  private:
   void line(const std::string& key, const std::string& value) { out_ += key + " = " + value + "\n"; }
   std::string whole(int low, int high) {
-    return std::to_string(low + static_cast<int>(d_.below(static_cast<size_t>(high - low + 1))));
+    return std::to_string(low + static_cast<int>(d_.below(int64_t{high} - low + 1)));
   }
   std::string word_of(const std::vector<std::string>& words) { return d_.of(words); }
   std::string word(const std::vector<std::string>& words) { return "\"" + d_.of(words) + "\""; }

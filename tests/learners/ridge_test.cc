@@ -303,7 +303,8 @@ TEST_P(ByFormula, LearnsOnConvolutions) {
 }
 
 TEST_P(ByFormula, NeedsPointsAndFeatures) {
-  const auto& [kind, settings] = GetParam();
+  const auto& kind = GetParam().first;
+  const auto& settings = GetParam().second;
   const auto refused = [&](const std::string& task, const std::string& model) {
     const auto family = make<TaskFamilyRegistry>(task, Json::object(), int64_t{1});
     const auto net = make<ModelRegistry>(model, Json::object(), family->spec().shape);
