@@ -106,12 +106,13 @@ TEST(SelfPlay, TheAverageOfThePastComesToTheEquilibriumWhereThePresentCircles) {
     }
     const auto now = [&] { return strategies(*model, s.theta.narrow(1, 0, model->layout().size())); };
     for (int64_t i = 0; i < agents; ++i) EXPECT_GT(exploitability(now()[i][0], now()[i][1]), 1.5);
+    const int64_t late = rounds - rounds / 2;
     for (int64_t k = 0; k < rounds; ++k) {
       const std::vector<int64_t> who{0, 0, 1, 1, 2, 2, 3, 3, 4, 4};
       learner->step(s, *family->sample(*model, asks_for(who, Rng(100 + k)), Split::kTrain), Rng(k));
       if (k < rounds / 2) continue;
       for (int64_t i = 0; i < agents; ++i)
-        present[i] += exploitability(now()[i][0], now()[i][1]) / static_cast<double>(rounds - rounds / 2);
+        present[i] += exploitability(now()[i][0], now()[i][1]) / static_cast<double>(late);
     }
     return s;
   };

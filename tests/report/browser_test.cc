@@ -72,6 +72,7 @@ TEST_F(Browser, DrawsEveryChart) {
 // Nothing is wider than a phone but what scrolls in its own box; the legend's words are all there.
 TEST_F(Browser, FitsAPhone) {
   std::vector<std::string> folders;
+  folders.reserve(10);
   for (int i = 0; i < 10; ++i)
     folders.push_back(run(fmt::format("r{}", i),
                           summary(fmt::format("a_rather_long_name_of_an_experiment_{}", i)), nullptr));

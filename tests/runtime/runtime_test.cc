@@ -42,18 +42,53 @@ std::vector<double> list(const Tensor& t) {
 }
 
 const std::vector<std::string> kExperiments{
-    "[task]\nkind = \"sinusoid\"\n",
-    "[task]\nkind = \"sinusoid\"\n[learner]\nkind = \"maml\"\nlearn_lr = true\n",
-    "precision = \"float64\"\n[task]\nkind = \"sinusoid\"\n[model]\nkind = \"mlp\"\nhidden = "
-    "[33]\nactivation = \"tanh\"\n",
-    "[task]\nkind = \"blobs\"\n[model]\nkind = \"mlp\"\nhidden = [17, 5]\nactivation = "
-    "\"gelu\"\n[learner]\nkind = \"maml\"\ninner_lr = 0.1\n",
-    "[task]\nkind = \"blobs\"\n[model]\nkind = \"mlp\"\nhidden = [200]\n[learner]\nkind = \"maml\"\ninner_lr "
-    "= 0.1\n",
-    "[task]\nkind = \"sinusoid\"\n[model]\nkind = \"mlp\"\nhidden = [13]\nactivation = "
-    "\"sigmoid\"\n[learner]\nkind = "
-    "\"pretrain\"\ninner_lr = 0.02\nlater_lr = 0.01\n",
-};
+    R"([task]
+kind = "sinusoid"
+)",
+    R"([task]
+kind = "sinusoid"
+[learner]
+kind = "maml"
+learn_lr = true
+)",
+    R"(precision = "float64"
+[task]
+kind = "sinusoid"
+[model]
+kind = "mlp"
+hidden = [33]
+activation = "tanh"
+)",
+    R"([task]
+kind = "blobs"
+[model]
+kind = "mlp"
+hidden = [17, 5]
+activation = "gelu"
+[learner]
+kind = "maml"
+inner_lr = 0.1
+)",
+    R"([task]
+kind = "blobs"
+[model]
+kind = "mlp"
+hidden = [200]
+[learner]
+kind = "maml"
+inner_lr = 0.1
+)",
+    R"([task]
+kind = "sinusoid"
+[model]
+kind = "mlp"
+hidden = [13]
+activation = "sigmoid"
+[learner]
+kind = "pretrain"
+inner_lr = 0.02
+later_lr = 0.01
+)"};
 
 TEST(Runtime, BitsAreTheProgramsAndNothingIsAllocated) {
   for (const std::string& toml : kExperiments) {

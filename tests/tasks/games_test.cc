@@ -121,7 +121,7 @@ TEST(Repeated, DerivativesOfExactValuesAreThoseOfDifferences) {
 Rounds all_plays(int64_t t) {
   const int64_t plays = int64_t{1} << (2 * t);
   Rounds r{at::empty({plays, 1, t}, at::kLong), at::empty({plays, 1, t}, at::kLong),
-           at::empty({plays, 1, t, 2}, at::kDouble)};
+           at::empty({plays, 1, t, 2}, at::kDouble), Tensor()};
   for (int64_t k = 0; k < plays; ++k) {
     int64_t mine = 0, its = 0;
     for (int64_t s = 0; s < t; ++s) {
@@ -182,7 +182,8 @@ TEST(Repeated, DiceHasTheExactFirstAndSecondDerivatives) {
 TEST(Repeated, TheBaselineMovesNoMeanAndMakesGradientsQuieter) {
   const RepeatedGame game{2, kDilemma, 0.9};
   const Tensor at = leaf(normal(Rng(1), {1, 10}, at::kDouble));
-  const auto [own, rival] = tables(at);
+  const auto both = tables(at);
+  const Tensor &own = both.first, &rival = both.second;
   const Tensor truth = row_gradient(exact_values(game, own, rival).select(1, 0), at, true);
   std::vector<Tensor> with, without;
   for (uint64_t i = 0; i < 100; ++i) {

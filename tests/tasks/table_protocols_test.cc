@@ -196,7 +196,7 @@ TEST(Unmeasured, ANumberThatStandsForNothingIsAnEmptyCell) {
   EXPECT_HOLDS(complaint(path, {{"unmeasured", {"b=0"}}, {"shots", 2}}), "was not measured");
   EXPECT_HOLDS(complaint(path, {{"unmeasured", {"b"}}, {"shots", 2}}), "COLUMN=NUMBER");
   EXPECT_HOLDS(complaint(path, {{"unmeasured", {"b=x"}}, {"shots", 2}}), "COLUMN=NUMBER");
-  EXPECT_HOLDS(complaint(path, {{"unmeasured", {"c=0"}}, {"shots", 2}}), "c");
+  EXPECT_HOLDS(complaint(path, {{"unmeasured", {"c=0"}}, {"shots", 2}}), "no column \"c\"");
   EXPECT_HOLDS(complaint(path, {{"unmeasured", {"y=0"}}, {"shots", 2}}), "not predicted from");
   EXPECT_HOLDS(
       complaint(path, {{"unmeasured", {"b=0"}}, {"missing", "mean"}, {"standardise", false}, {"shots", 2}}),
