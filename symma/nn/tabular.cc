@@ -5,6 +5,7 @@
 // holds one number a state, whose sigmoid is the probability of the first: the form of Foerster et al. 2018,
 // arXiv:1709.04326. Else every action has its own, as in Kim et al. 2021, arXiv:2011.00382. The two differ in
 // how far a gradient step goes. There is no head.bias: it would be shared by all states.
+#include "symma/core/normal.h"
 #include "symma/nn/model.h"
 
 namespace symma {
@@ -29,10 +30,11 @@ class Tabular : public Model {
   const Layout& layout() const override { return layout_; }
 
   Tensor init(std::span<const Rng> keys) const override {
-    std::vector<Tensor> out;
-    out.reserve(keys.size());
-    for (const Rng& key : keys) out.push_back(normal(key.split("head.weight"), {layout_.size()}) * o_.std);
-    return at::stack(out);
+    const int64_t size = layout_.size();
+    Tensor theta = at::empty({static_cast<int64_t>(keys.size()), size}, at::kFloat);
+    auto* row = theta.data_ptr<float>();
+    for (const Rng& key : keys) fill_normal(key.split("head.weight"), row, size), row += size;
+    return theta.mul_(o_.std);
   }
 
   Tensor forward(const Tensor& theta, const Tensor& x, Mode mode) const override {

@@ -128,13 +128,19 @@ class Games : public TaskFamily {
       rivals.partner = paired(asks, keys, block_size(model));
     } else {
       rivals.tables = who != "random";
-      std::vector<Tensor> rows;
-      for (const Rng& key : keys)
-        rows.push_back(who == "uniform" ? at::zeros({setup_->states() * setup_->actions()})
-                       : who == "cfr"   ? solved_
-                       : rivals.tables  ? met(split, key)
-                                        : model.init(std::array{key.split("rival")})[0]);
-      rivals.rows = at::stack(rows);
+      const auto b = static_cast<int64_t>(keys.size()), size = setup_->states() * setup_->actions();
+      if (who == "uniform") {
+        rivals.rows = at::zeros({b, size});
+      } else if (who == "cfr") {
+        rivals.rows = solved_.expand({b, size}).contiguous();
+      } else if (who == "random") {
+        rivals.rows = model.init(split_each(keys, "rival"));
+      } else {
+        std::vector<Tensor> rows;
+        rows.reserve(keys.size());
+        for (const Rng& key : keys) rows.push_back(met(split, key));
+        rivals.rows = at::stack(rows);
+      }
     }
     return std::make_unique<GameBatch>(model, setup_, std::move(keys), std::move(rivals));
   }

@@ -24,12 +24,18 @@ struct RepeatedGame {
 // What the rival sees where the player sees state s: [S] int64.
 Tensor mirror(int64_t actions);
 
-// Discounted values of both over rounds without end, [B, 2], differentiable to any order. With M the chain
-// from one joint action to the next, and p the joint action of the first round,
+// Discounted values of both over rounds without end, [B, 2]. With M the chain from one joint action to the
+// next, and p the joint action of the first round,
 //
 //   V = sum_t gamma^t p M^t r = p (1 - gamma M)^-1 r
+//
+// One operation, differentiable twice in both policies, which are probabilities; a third derivative is
+// refused (c10::Error) and needs `CompositePath` (nn/kernels/mlp.h), as do tensors on other devices.
 Tensor exact_values(const RepeatedGame&, const Tensor& own /*[B,S,n] probabilities*/,
                     const Tensor& rival /*[B,S,n], from its own side*/);
+
+// The same from plain tensor operations: differentiable to any order, on any device.
+Tensor exact_values_composite(const RepeatedGame&, const Tensor& own, const Tensor& rival);
 
 // E episodes of T rounds. Match b draws from keys[b] alone.
 struct Rounds {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "symma/core/parallel.h"
+#include "symma/nn/kernels/mlp.h"
 #include "symma/tasks/control.h"
 
 namespace symma {
@@ -115,6 +116,38 @@ TEST(Repeated, DerivativesOfExactValuesAreThoseOfDifferences) {
     return row_gradient(value(x).view({1}), x, false);
   };
   EXPECT_LE((hv - (slope(theta + h * v) - slope(theta - h * v)) / (2 * h)).abs().max().item<double>(), 1e-5);
+}
+
+// The one operation against plain tensors' operations, to the second derivatives, of two and of three
+// actions.
+TEST(Repeated, ExactValuesAreThoseOfTheCompositePath) {
+  for (const int64_t n : {2, 3}) {
+    const int64_t states = 1 + n * n, b = 5;
+    const RepeatedGame game{n, normal(Rng(3), {n * n, 2}, at::kDouble), 0.9};
+    const Tensor at = leaf(normal(Rng(1), {b, 2 * states * n}, at::kDouble));
+    const Tensor g = normal(Rng(4), {b, 2}, at::kDouble), v = normal(Rng(5), at.sizes(), at::kDouble);
+    const auto derivatives = [&] {
+      const auto half = [&](int64_t which) {
+        return at.narrow(1, which * states * n, states * n).view({b, states, n}).softmax(2);
+      };
+      const Tensor values = exact_values(game, half(0), half(1));
+      const Tensor first = row_gradient((values * g).sum(1), at, true);
+      const Tensor second = row_gradient((first * v).sum(1), at, true);
+      return std::tuple(values.detach(), first.detach(), second);
+    };
+    const auto [values, first, second] = derivatives();
+    EXPECT_THROW(row_gradient(second.sum(1), at, false), c10::Error) << "a third derivative";
+    set_threads(1);  // CompositePath holds for one thread
+    {
+      const CompositePath composite;
+      const auto [plain, plain_first, plain_second] = derivatives();
+      EXPECT_LE((values - plain).abs().max().item<double>(), 1e-12) << n;
+      EXPECT_LE((first - plain_first).abs().max().item<double>(), 1e-12) << n;
+      EXPECT_LE((second - plain_second).abs().max().item<double>(), 1e-11) << n;
+      EXPECT_FALSE(second.equal(plain_second)) << "one way was taken twice";
+    }
+    set_threads(0);
+  }
 }
 
 // Every play of T rounds once.

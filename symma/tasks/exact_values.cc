@@ -1,0 +1,292 @@
+// Values of repeated games as one differentiable operation: forward, backward, and backward of the backward.
+//
+// With A = I - gamma M, discounted visits d = p A^-1 and what states are worth to player w, v_w = A^-1 r_w,
+// V_w = p v_w, and of the joint probabilities B, p above M,
+//
+//   dV_w / dB[s, j] = e_s v_w[j],  e = (1, gamma d)
+//
+// A product of both policies is B[s, ij] = own[s, i] seen[s, j], where seen is the rival by the player's
+// states. The backward pass's own backward pass is R{.}, the derivative in the direction (u, z) of the
+// policies: R{v_w} = gamma A^-1 R{M} v_w and R{d} = (R{p} + gamma d R{M}) A^-1.
+#include <vector>
+
+#include "symma/core/parallel.h"
+#include "symma/nn/kernels/mlp.h"
+#include "symma/tasks/repeated.h"
+
+namespace symma {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// One match after another, in memory that is kept between them.
+class ExactMatch {
+ public:
+  ExactMatch(int64_t actions, double gamma, const double* pay)
+      : n_(actions),
+        joint_(actions * actions),
+        s_(1 + joint_),
+        gamma_(gamma),
+        pay_(pay),
+        both_(s_ * joint_),
+        inverse_(joint_ * joint_),
+        weight_(s_),
+        worth_(2 * joint_),
+        seen_(s_ * n_) {}
+
+  // own and rival [S, n], each from its own side.
+  void solve(const double* own, const double* rival) {
+    own_ = own;
+    see(rival, seen_.data());
+    product(own, seen_.data(), both_.data());
+    invert();
+    weight_[0] = 1;
+    for (int64_t j = 0; j < joint_; ++j) {
+      double d = 0;
+      for (int64_t s = 0; s < joint_; ++s) d += both_[s] * inverse_[s * joint_ + j];
+      weight_[1 + j] = gamma_ * d;
+    }
+    for (int64_t w = 0; w < 2; ++w) {
+      for (int64_t s = 0; s < joint_; ++s) {
+        double v = 0;
+        for (int64_t j = 0; j < joint_; ++j) v += inverse_[s * joint_ + j] * pay_[2 * j + w];
+        worth_[w * joint_ + s] = v;
+      }
+    }
+  }
+
+  double value(int64_t w) const {
+    double v = 0;
+    for (int64_t j = 0; j < joint_; ++j) v += both_[j] * worth_[w * joint_ + j];
+    return v;
+  }
+
+  // sum over players of g[w] dV_w: added to nothing, set.
+  void slope(const double* g, double* of_own, double* of_rival) {
+    std::vector<double>& v = scratch(0, joint_);
+    for (int64_t j = 0; j < joint_; ++j) v[j] = g[0] * worth_[j] + g[1] * worth_[joint_ + j];
+    std::vector<double>& of_both = scratch(1, s_ * joint_);
+    for (int64_t s = 0; s < s_; ++s) {
+      for (int64_t j = 0; j < joint_; ++j) of_both[s * joint_ + j] = weight_[s] * v[j];
+    }
+    apart(of_both.data(), own_, seen_.data(), of_own, of_rival, false);
+  }
+
+  // R of all that in the direction u of own and z of the rival: of V_w [2], and of the slopes.
+  void curve(const double* g, const double* u, const double* z, double* of_values, double* of_own,
+             double* of_rival) {
+    std::vector<double>& z_seen = scratch(2, s_ * n_);
+    see(z, z_seen.data());
+    std::vector<double>& r_both = scratch(3, s_ * joint_);
+    product(u, seen_.data(), r_both.data());
+    std::vector<double>& more = scratch(4, s_ * joint_);
+    product(own_, z_seen.data(), more.data());
+    for (size_t i = 0; i < r_both.size(); ++i) r_both[i] += more[i];
+    // R{v_w}, and of their sum by g.
+    std::vector<double>&r_v = scratch(5, joint_), &v = scratch(0, joint_), &moved = scratch(6, joint_);
+    std::fill(r_v.begin(), r_v.end(), 0.0);
+    for (int64_t w = 0; w < 2; ++w) {
+      const double* worth = &worth_[w * joint_];
+      double value = 0;
+      for (int64_t s = 0; s < s_; ++s) {
+        double sum = 0;
+        for (int64_t j = 0; j < joint_; ++j) sum += r_both[s * joint_ + j] * worth[j];
+        value += weight_[s] * sum;
+        if (s > 0) moved[s - 1] = gamma_ * sum;
+      }
+      of_values[w] = value;
+      for (int64_t s = 0; s < joint_; ++s) {
+        double sum = 0;
+        for (int64_t j = 0; j < joint_; ++j) sum += inverse_[s * joint_ + j] * moved[j];
+        r_v[s] += g[w] * sum;
+      }
+    }
+    for (int64_t j = 0; j < joint_; ++j) v[j] = g[0] * worth_[j] + g[1] * worth_[joint_ + j];
+    // R{e}: what R{B} brings to each state, by the visits.
+    std::vector<double>& r_weight = scratch(7, s_);
+    r_weight[0] = 0;
+    for (int64_t j = 0; j < joint_; ++j) {
+      double sum = 0;
+      for (int64_t s = 0; s < s_; ++s) sum += weight_[s] * r_both[s * joint_ + j];
+      moved[j] = gamma_ * sum;
+    }
+    for (int64_t j = 0; j < joint_; ++j) {
+      double sum = 0;
+      for (int64_t s = 0; s < joint_; ++s) sum += moved[s] * inverse_[s * joint_ + j];
+      r_weight[1 + j] = sum;
+    }
+    std::vector<double>&of_both = scratch(1, s_ * joint_), &r_of_both = more;
+    for (int64_t s = 0; s < s_; ++s) {
+      for (int64_t j = 0; j < joint_; ++j) {
+        of_both[s * joint_ + j] = weight_[s] * v[j];
+        r_of_both[s * joint_ + j] = r_weight[s] * v[j] + weight_[s] * r_v[j];
+      }
+    }
+    apart(r_of_both.data(), own_, seen_.data(), of_own, of_rival, false);
+    apart(of_both.data(), u, z_seen.data(), of_own, of_rival, true);
+  }
+
+ private:
+  // The player's state that is the rival's state s, and back.
+  int64_t mirrored(int64_t s) const { return s == 0 ? 0 : 1 + (s - 1) % n_ * n_ + (s - 1) / n_; }
+  void see(const double* rival, double* seen) const {
+    for (int64_t s = 0; s < s_; ++s) std::copy_n(rival + mirrored(s) * n_, n_, seen + s * n_);
+  }
+  void product(const double* own, const double* seen, double* both) const {
+    for (int64_t s = 0; s < s_; ++s) {
+      for (int64_t i = 0; i < n_; ++i) {
+        for (int64_t k = 0; k < n_; ++k) both[s * joint_ + i * n_ + k] = own[s * n_ + i] * seen[s * n_ + k];
+      }
+    }
+  }
+  // From a slope in the product to those in its factors.
+  void apart(const double* of_both, const double* own, const double* seen, double* of_own, double* of_rival,
+             bool add) const {
+    for (int64_t s = 0; s < s_; ++s) {
+      double *to_own = of_own + s * n_, *to_rival = of_rival + mirrored(s) * n_;
+      if (!add) std::fill_n(to_own, n_, 0.0), std::fill_n(to_rival, n_, 0.0);
+      for (int64_t i = 0; i < n_; ++i) {
+        for (int64_t k = 0; k < n_; ++k) {
+          const double slope = of_both[s * joint_ + i * n_ + k];
+          to_own[i] += slope * seen[s * n_ + k];
+          to_rival[k] += slope * own[s * n_ + i];
+        }
+      }
+    }
+  }
+  // Of I - gamma M, by Gauss and Jordan. Rows of M sum to 1 and gamma is below 1: the diagonal is the largest
+  // of its row at every step, and nothing needs to change places.
+  void invert() {
+    std::vector<double>& a = scratch(8, joint_ * joint_);
+    for (int64_t i = 0; i < joint_; ++i) {
+      for (int64_t j = 0; j < joint_; ++j) {
+        a[i * joint_ + j] = (i == j ? 1 : 0) - gamma_ * both_[(1 + i) * joint_ + j];
+        inverse_[i * joint_ + j] = i == j ? 1 : 0;
+      }
+    }
+    for (int64_t k = 0; k < joint_; ++k) {
+      const double over = 1 / a[k * joint_ + k];
+      for (int64_t j = 0; j < joint_; ++j) a[k * joint_ + j] *= over, inverse_[k * joint_ + j] *= over;
+      for (int64_t i = 0; i < joint_; ++i) {
+        const double times = a[i * joint_ + k];
+        if (i == k) continue;
+        for (int64_t j = 0; j < joint_; ++j) {
+          a[i * joint_ + j] -= times * a[k * joint_ + j];
+          inverse_[i * joint_ + j] -= times * inverse_[k * joint_ + j];
+        }
+      }
+    }
+  }
+  std::vector<double>& scratch(int which, int64_t size) {
+    scratch_[which].resize(size);
+    return scratch_[which];
+  }
+
+  const int64_t n_, joint_, s_;
+  const double gamma_;
+  const double* const pay_;  // [n^2, 2]
+  const double* own_ = nullptr;
+  std::vector<double> both_;     // [S, n^2]: p, and M below it
+  std::vector<double> inverse_;  // [n^2, n^2]
+  std::vector<double> weight_;   // [S]: e
+  std::vector<double> worth_;    // [2, n^2]
+  std::vector<double> seen_;     // [S, n]
+  std::vector<double> scratch_[9];
+};
+
+Tensor plain(const Tensor& t) {
+  return t.detach().to(at::kDouble).contiguous();
+}
+
+constexpr int64_t kMatchesAPiece = 64;
+
+// R of the backward pass: the slopes' product with a direction, differentiated in own, rival and g.
+struct ExactCurve : torch::autograd::Function<ExactCurve> {
+  static variable_list forward(AutogradContext*, const Tensor& own, const Tensor& rival, const Tensor& g,
+                               const Tensor& u, const Tensor& z, const Tensor& pay, double gamma) {
+    const Tensor a = plain(own), b = plain(rival), c = plain(g), d = plain(u), e = plain(z);
+    const Tensor of_own = at::empty_like(a), of_rival = at::empty_like(b), of_g = at::empty_like(c);
+    const int64_t each = a.size(1) * a.size(2);
+    parallel_for(a.size(0), kMatchesAPiece, [&](int64_t begin, int64_t end) {
+      ExactMatch match(a.size(2), gamma, pay.data_ptr<double>());
+      for (int64_t i = begin; i < end; ++i) {
+        const auto at = [&](const Tensor& t) { return t.data_ptr<double>() + i * each; };
+        match.solve(at(a), at(b));
+        match.curve(c.data_ptr<double>() + 2 * i, at(d), at(e), of_g.data_ptr<double>() + 2 * i, at(of_own),
+                    at(of_rival));
+      }
+    });
+    return {of_own.to(own.scalar_type()), of_rival.to(rival.scalar_type()), of_g.to(g.scalar_type())};
+  }
+  static variable_list backward(AutogradContext*, const variable_list&) {
+    TORCH_CHECK(false,
+                "exact values are differentiable twice, and a third derivative was asked for; take the "
+                "composite path "
+                "(symma::CompositePath), which is differentiable to any order");
+  }
+};
+
+struct ExactBackward : torch::autograd::Function<ExactBackward> {
+  static variable_list forward(AutogradContext* ctx, const Tensor& own, const Tensor& rival, const Tensor& g,
+                               const Tensor& pay, double gamma) {
+    ctx->save_for_backward({own, rival, g, pay});
+    ctx->saved_data["gamma"] = gamma;
+    const Tensor a = plain(own), b = plain(rival), c = plain(g);
+    const Tensor of_own = at::empty_like(a), of_rival = at::empty_like(b);
+    const int64_t each = a.size(1) * a.size(2);
+    parallel_for(a.size(0), kMatchesAPiece, [&](int64_t begin, int64_t end) {
+      ExactMatch match(a.size(2), gamma, pay.data_ptr<double>());
+      for (int64_t i = begin; i < end; ++i) {
+        match.solve(a.data_ptr<double>() + i * each, b.data_ptr<double>() + i * each);
+        match.slope(c.data_ptr<double>() + 2 * i, of_own.data_ptr<double>() + i * each,
+                    of_rival.data_ptr<double>() + i * each);
+      }
+    });
+    return {of_own.to(own.scalar_type()), of_rival.to(rival.scalar_type())};
+  }
+  static variable_list backward(AutogradContext* ctx, const variable_list& by) {
+    const auto saved = ctx->get_saved_variables();
+    const auto direction = [](const Tensor& t, const Tensor& like) {
+      return t.defined() ? t : at::zeros_like(like);
+    };
+    const auto r =
+        ExactCurve::apply(saved[0], saved[1], saved[2], direction(by[0], saved[0]),
+                          direction(by[1], saved[1]), saved[3], ctx->saved_data.at("gamma").toDouble());
+    return {r[0], r[1], r[2], Tensor(), Tensor()};
+  }
+};
+
+struct ExactForward : torch::autograd::Function<ExactForward> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& own, const Tensor& rival, const Tensor& pay,
+                        double gamma) {
+    ctx->save_for_backward({own, rival, pay});
+    ctx->saved_data["gamma"] = gamma;
+    const Tensor a = plain(own), b = plain(rival), out = at::empty({a.size(0), 2}, a.options());
+    const int64_t each = a.size(1) * a.size(2);
+    parallel_for(a.size(0), kMatchesAPiece, [&](int64_t begin, int64_t end) {
+      ExactMatch match(a.size(2), gamma, pay.data_ptr<double>());
+      for (int64_t i = begin; i < end; ++i) {
+        match.solve(a.data_ptr<double>() + i * each, b.data_ptr<double>() + i * each);
+        for (int64_t w = 0; w < 2; ++w) out.data_ptr<double>()[2 * i + w] = match.value(w);
+      }
+    });
+    return out.to(own.scalar_type());
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& g) {
+    const auto saved = ctx->get_saved_variables();
+    const auto of =
+        ExactBackward::apply(saved[0], saved[1], g[0], saved[2], ctx->saved_data.at("gamma").toDouble());
+    return {of[0], of[1], Tensor(), Tensor()};
+  }
+};
+
+}  // namespace
+
+Tensor exact_values(const RepeatedGame& game, const Tensor& own, const Tensor& rival) {
+  if (CompositePath::active() || !own.is_cpu()) return exact_values_composite(game, own, rival);
+  return ExactForward::apply(own, rival, plain(game.pay), game.gamma);
+}
+
+}  // namespace symma
