@@ -31,12 +31,12 @@ class Ranking : public Model {
     for (int64_t n : shape.in) in *= n;
     in_ = in;
     things_ = thing_ > 0 ? (in - context_) / thing_ : 0;
-    if (things_ < 1 || context_ + things_ * thing_ != in || things_ >= shape.out)
+    if (things_ < 1 || context_ + things_ * thing_ != in || things_ > shape.out)
       throw UserError(
           "[model] thing",
           fmt::format("an input of {} numbers with {} of context and {} a thing, and {} outputs", in,
                       context_, thing_, shape.out),
-          "context + things * thing = input, with fewer things than outputs (leave player_index out)");
+          "context + things * thing = input, with no more things than outputs (leave player_index out)");
     scorer_.widths.push_back(context_ + 2 * thing_);
     scorer_.widths.insert(scorer_.widths.end(), o.hidden.begin(), o.hidden.end());
     scorer_.widths.push_back(1);

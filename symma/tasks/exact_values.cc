@@ -62,7 +62,7 @@ class ExactMatch {
     return v;
   }
 
-  // sum over players of g[w] dV_w: added to nothing, set.
+  // The slope of sum over players of g[w] V_w, [S, n] each.
   void slope(const double* g, double* of_own, double* of_rival) {
     std::vector<double>& v = scratch(0, joint_);
     for (int64_t j = 0; j < joint_; ++j) v[j] = g[0] * worth_[j] + g[1] * worth_[joint_ + j];
@@ -73,7 +73,7 @@ class ExactMatch {
     apart(of_both.data(), own_, seen_.data(), of_own, of_rival, false);
   }
 
-  // R of all that in the direction u of own and z of the rival: of V_w [2], and of the slopes.
+  // R of V_w [2] and of those slopes [S, n] each, in the direction u of own and z of the rival.
   void curve(const double* g, const double* u, const double* z, double* of_values, double* of_own,
              double* of_rival) {
     std::vector<double>& z_seen = scratch(2, s_ * n_);

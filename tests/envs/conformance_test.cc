@@ -50,6 +50,7 @@ std::vector<Rules> all_rules() {
       {"roads_tolls", "roads",
        "network = \"grid\"\nplatoon = 8\nroutes = 3\nreward = \"toll\"\nchoices = \"used\"\nstart = "
        "\"usual\"\nsee = \"log\"\nsee_demand = true\n"});
+  out.push_back({"roads_by_route", "roads", "see_share = true\nby_route = true\n"});
   out.push_back({"ring_levels", "ring",
                  "limit = 60\nlevels = 5\nautomated = 3\nevery = 2\nrecall = true\nbrake = 6\n"});
   out.push_back({"intersection_leaves", "intersection", "leaves = true\nown_pay = true\nlimit = 25\n"});

@@ -214,6 +214,28 @@ TEST(Roads, RewardsAreTimesTollsAndTotals) {
   }
 }
 
+// The same numbers, in another order; and who took what, by hand.
+TEST(Roads, WhatIsSeenMayStandRouteByRoute) {
+  const auto seen = [](const std::string& more) {
+    auto env = make_world("roads", 1, "routes = 3\nreward = \"toll\"\nsee_demand = true\n" + more);
+    Frame f;
+    env->reset(Rng(0), f);
+    env->step(at::tensor({0, 0, 0, 1, 1, 2}, at::kLong).view({1, 6}), f);
+    return f.obs[0].clone();
+  };
+  const Tensor plain = seen(""), shares = seen("see_share = true\n"),
+               by_route = seen("see_share = true\nby_route = true\n");
+  ASSERT_EQ(shares.size(1), 14);
+  EXPECT_TRUE(shares.narrow(1, 0, 6).equal(plain.narrow(1, 0, 6)));
+  EXPECT_TRUE(shares.narrow(1, 9, 5).equal(plain.narrow(1, 6, 5)));
+  for (int i = 0; i < 6; ++i) {
+    for (int k = 0; k < 3; ++k)
+      EXPECT_NEAR(shares[i][6 + k].item<double>(), (3 - k) / 6.0, 1e-6) << i << ", " << k;
+  }
+  const Tensor order = at::tensor({12, 13, 0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11});
+  EXPECT_TRUE(by_route.equal(shares.index_select(1, order)));
+}
+
 TEST(Roads, TasksChangeTheNetwork) {
   NEEDS_SHARED("roads/siouxfalls_links.csv");
   const auto parameters = [] {

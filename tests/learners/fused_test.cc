@@ -178,6 +178,21 @@ TEST_F(FusedMamlTest, WeightedPointsAreThoseOfTheCompositePath) {
   }
 }
 
+// Support and query are then the same points, and are gone through once.
+TEST_F(FusedMamlTest, ExamplesThatAreTasksOfTheirOwnAreThoseOfTheCompositePath) {
+  for (const auto kind : {Kind::kRegression, Kind::kClassification}) {
+    const World w(kind, {7, 17}, "tanh", 3, 3, 5, {{"kind", "pretrain"}});
+    const auto apart = w.batch->apart();
+    const Tensor rows = w.start(at::kDouble).theta.narrow(0, 0, 1).expand({apart->size(), -1});
+    const Gradients fused = gradient_on_all(*w.model, rows, *apart, Rng(7));
+    const CompositePath composite;
+    const Gradients plain = gradient_on_all(*w.model, rows, *apart, Rng(7));
+    EXPECT_LT(relative_error(fused.grad, plain.grad), 1e-10);
+    EXPECT_LT(relative_error(fused.loss, plain.loss), 1e-10);
+    EXPECT_FALSE(fused.grad.equal(plain.grad)) << "one way was taken twice";
+  }
+}
+
 // Heads that are a formula, and points that are pooled: no inner steps.
 TEST_F(FusedMamlTest, HeadsByHandAndPooledPointsAreThoseOfTheCompositePath) {
   const auto kinds = [](Kind kind) {

@@ -38,8 +38,19 @@ TEST(Ranking, ScoresEachThingAlike) {
     EXPECT_LE((z.select(2, i) - y.select(2, order[i])).abs().max().item<double>(), 1e-5);
 }
 
+TEST(Ranking, EveryOutputMayBeAThing) {
+  const auto model =
+      make<ModelRegistry>("ranking", {{"context", 2}, {"thing", 3}, {"hidden", {5}}}, ModelShape{{14}, 4});
+  const Tensor theta = model->init(split_keys(Rng(1), "row", 2)), x = normal(Rng(2), {2, 7, 14});
+  const auto more =
+      make<ModelRegistry>("ranking", {{"context", 2}, {"thing", 3}, {"hidden", {5}}}, ModelShape{{14}, 5});
+  const Tensor padded = at::constant_pad_nd(theta, {0, more->layout().size() - theta.size(1)});
+  EXPECT_TRUE(model->forward(theta, x, Mode::kEval)
+                  .allclose(more->forward(padded, x, Mode::kEval).narrow(2, 0, 4), 1e-6, 1e-6));
+}
+
 TEST(Ranking, SizesThatDoNotFitAreSaid) {
-  for (const auto& [context, thing, out] : {std::tuple(2, 5, 6), {2, 0, 6}, {2, 3, 4}, {14, 3, 6}}) {
+  for (const auto& [context, thing, out] : {std::tuple(2, 5, 6), {2, 0, 6}, {2, 3, 3}, {14, 3, 6}}) {
     try {
       make<ModelRegistry>("ranking", {{"context", context}, {"thing", thing}}, ModelShape{{14}, out});
       FAIL();

@@ -10,9 +10,12 @@
 // optimum (Pigou 1920, Beckmann et al. 1956); "common", - (sum over agents of w time) / A.
 //
 // Observation of an agent: yesterday's time of each of its K routes, over the time of its shortest route when
-// roads are empty, then with tolls the tolls of each in the same unit, its last choice as a one-hot (zeros
+// roads are empty, then with tolls the tolls of each in the same unit, with `see_share` the share of its
+// trip's agents that took each, its last choice as a one-hot (zeros
 // where there was none), day / limit, and if `see_demand` the demand's scale. On the first day yesterday's
-// roads were empty, or with `start` = "usual" as traffic has settled without the incident.
+// roads were empty, or with `start` = "usual" as traffic has settled without the incident. With `by_route`
+// day and demand come first, and then time, toll and choice of one route after the other, as a network that
+// looks at all routes alike wants them (nn/ranking.cc).
 //
 // A task is the demand's scale, an incident (links of less capacity), a draw of the trips, and the share of
 // drivers who follow central advice whatever they choose.
@@ -40,7 +43,7 @@ struct RoadsOptions : CopyOptions {
               start = "empty", see = "ratio";
   int64_t routes = 5;
   double platoon = 1;
-  bool see_demand = false;
+  bool see_demand = false, see_share = false, by_route = false;
   RoadsOptions() { limit = 20; }
   void fields(Fields& f) {
     f.add("network", network, "a network that needs no file; links of one's own come before it")
@@ -60,6 +63,9 @@ struct RoadsOptions : CopyOptions {
         .one_of({"empty", "usual"});
     f.add("see", see, "times over those on empty roads, or the logarithms of that").one_of({"ratio", "log"});
     f.add("see_demand", see_demand, "agents see today's scale of the demand");
+    f.add("see_share", see_share, "agents see which part of those on their trip took each route yesterday");
+    f.add("by_route", by_route,
+          "what is seen stands route by route behind the day, as [model] kind = \"ranking\" reads it");
     CopyOptions::fields(f);
   }
 };
@@ -272,7 +278,8 @@ class Roads final : public Copies, public Judged, public RoadsView {
     s.variant = fmt::format("{}, {} agents, {} {} routes, reward {}{}{}",
                             o.links.empty() ? o.network : o.links, s.agents, o.routes, o.choices, o.reward,
                             o.start == "usual" ? ", usual start" : "", o.see == "log" ? ", logarithms" : "");
-    s.obs = o.routes * (o.reward == "toll" ? 3 : 2) + 1 + (o.see_demand ? 1 : 0);
+    s.obs =
+        o.routes * (2 + (o.reward == "toll" ? 1 : 0) + (o.see_share ? 1 : 0)) + 1 + (o.see_demand ? 1 : 0);
     s.actions = o.routes;
     for (int64_t k = 0; k < o.routes; ++k) s.action_names.push_back(fmt::format("route {}", k + 1));
     for (int64_t i = 0; i < s.agents; ++i) {
@@ -454,9 +461,12 @@ class Roads final : public Copies, public Judged, public RoadsView {
       time[l] = d.network.links[l].time(d.flow[l]);
       if (tolls) toll[l] = d.network.links[l].harm(d.flow[l]);
     }
-    const int64_t width = spec().obs, shown = tolls ? 2 * k_ : k_;
-    std::array<float, 2 * kMostRoutes> row{};
-    const auto today = static_cast<float>(static_cast<double>(steps(e)) / static_cast<double>(spec().limit));
+    // Of each route: its time, its toll and its share of the trip's agents, as far as they are seen.
+    const int64_t width = spec().obs, columns = 1 + (tolls ? 1 : 0) + (o_.see_share ? 1 : 0),
+                  shown = columns * k_;
+    std::array<float, 3 * kMostRoutes> row{};
+    const auto today = static_cast<float>(static_cast<double>(steps(e)) / static_cast<double>(spec().limit)),
+               demand = static_cast<float>(task(e)[kDemand]);
     int64_t last = -1;
     for (size_t i = 0; i < agents; ++i, obs += width) {
       const int64_t g = town_.group[i];
@@ -473,12 +483,29 @@ class Roads final : public Copies, public Judged, public RoadsView {
           row[k] = static_cast<float>(log ? std::log(t) : t);
           if (tolls) row[k_ + k] = static_cast<float>(log ? std::log1p(more) : more);
         }
+        if (o_.see_share) {
+          size_t end = i;
+          while (end < agents && town_.group[end] == g) ++end;
+          for (size_t j = i; j < end; ++j) {
+            if (d.choice[j] >= 0) row[(columns - 1) * k_ + d.choice[j]] += 1 / static_cast<float>(end - i);
+          }
+        }
+      }
+      if (o_.by_route) {
+        float* to = obs;
+        *to++ = today;
+        if (o_.see_demand) *to++ = demand;
+        for (int64_t k = 0; k < k_; ++k) {
+          for (int64_t c = 0; c < columns; ++c) *to++ = row[c * k_ + k];
+          *to++ = k == d.choice[i] ? 1.F : 0.F;
+        }
+        continue;
       }
       std::copy_n(row.begin(), shown, obs);
       std::fill_n(obs + shown, k_, 0.F);
       if (d.choice[i] >= 0) obs[shown + d.choice[i]] = 1;
       obs[shown + k_] = today;
-      if (o_.see_demand) obs[width - 1] = static_cast<float>(task(e)[kDemand]);
+      if (o_.see_demand) obs[width - 1] = demand;
     }
   }
 

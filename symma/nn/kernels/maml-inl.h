@@ -213,6 +213,11 @@ void pooled(MamlRow<T>& row) {
     return learn<T>(points, row.loss, row.thetas, row.transposes, row.acts, row.deltas, row.outputs,
                     gradient);
   };
+  // An example that is a task of its own is support and query at once.
+  if (row.query.x == row.support.x && row.query.y == row.support.y) {
+    row.query_loss = row.support_loss = of(row.query, row.meta);
+    return;
+  }
   row.support_loss = of(row.support, row.product);
   row.query_loss = (row.support_loss + of(row.query, row.meta)) / 2;
   const int64_t n = row.support.plan->padded;
