@@ -3,22 +3,8 @@
 
 // y [K, ld] becomes dL/dy; returns L.
 template <class T>
-T squared_error(const Points<T>& points, T* y) {
-  const Plan& plan = *points.plan;
-  const T* target = static_cast<const T*>(points.y);
+T squared_error(const Plan& plan, T* y, const T* target) {
   const int64_t out = plan.layer[plan.depth - 1].out, ld = plan.ld_y();
-  if (points.weight) {
-    T sum = 0;
-    for (int64_t k = 0; k < plan.samples; ++k) {
-      const T scale = points.weight[k] / static_cast<T>(out);
-      for (int64_t j = 0; j < out; ++j) {
-        const T d = y[k * ld + j] - target[k * out + j];
-        sum += scale * d * d;
-        y[k * ld + j] = 2 * scale * d;
-      }
-    }
-    return sum;
-  }
   const T scale = 1 / static_cast<T>(plan.samples * out);
   T sum = 0;
   for (int64_t k = 0; k < plan.samples; ++k) {
@@ -29,6 +15,21 @@ T squared_error(const Points<T>& points, T* y) {
     }
   }
   return sum * scale;
+}
+
+template <class T>
+T weighted_squared_error(const Plan& plan, T* y, const T* target, const T* weight) {
+  const int64_t out = plan.layer[plan.depth - 1].out, ld = plan.ld_y();
+  T sum = 0;
+  for (int64_t k = 0; k < plan.samples; ++k) {
+    const T scale = weight[k] / static_cast<T>(out);
+    for (int64_t j = 0; j < out; ++j) {
+      const T d = y[k * ld + j] - target[k * out + j];
+      sum += scale * d * d;
+      y[k * ld + j] = 2 * scale * d;
+    }
+  }
+  return sum;
 }
 
 template <class T>
@@ -57,7 +58,10 @@ T cross_entropy(const Points<T>& points, T* y) {
 
 template <class T>
 SYMMA_INLINE inline T loss_head(const Points<T>& points, HeadLoss loss, T* y) {
-  return loss == HeadLoss::kSquaredError ? squared_error(points, y) : cross_entropy(points, y);
+  if (loss == HeadLoss::kCrossEntropy) return cross_entropy(points, y);
+  const T* target = static_cast<const T*>(points.y);
+  return points.weight ? weighted_squared_error(*points.plan, y, target, points.weight)
+                       : squared_error(*points.plan, y, target);
 }
 
 // R{y} becomes R{dL/dy}: the loss's own Hessian times it. Softmax p is had back from dL/dy = w (p - [label]),
@@ -66,13 +70,16 @@ template <class T>
 void loss_head_r(const Points<T>& points, HeadLoss loss, const T* gy, T* ry) {
   const Plan& plan = *points.plan;
   const int64_t out = plan.layer[plan.depth - 1].out, ld = plan.ld_y(), samples = plan.samples;
+  if (loss == HeadLoss::kSquaredError && !points.weight) {
+    const T scale = 2 / static_cast<T>(samples * out);
+    for (int64_t i = 0; i < samples * ld; ++i) ry[i] *= scale;
+    return;
+  }
   if (loss == HeadLoss::kSquaredError) {
-    const T alike = 2 / static_cast<T>(samples * out);
-    for (int64_t k = 0; points.weight && k < samples; ++k) {
+    for (int64_t k = 0; k < samples; ++k) {
       const T scale = 2 * points.weight[k] / static_cast<T>(out);
       for (int64_t j = 0; j < ld; ++j) ry[k * ld + j] *= scale;
     }
-    for (int64_t i = 0; !points.weight && i < samples * ld; ++i) ry[i] *= alike;
     return;
   }
   const int64_t* label = static_cast<const int64_t*>(points.y);
