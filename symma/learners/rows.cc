@@ -71,8 +71,12 @@ Tensor hand_out(const Tensor& rows, int64_t tasks) {
   const int64_t n = rows.size(0);
   TORCH_CHECK(tasks % n == 0, tasks, " tasks for ", n, " agents: each must have as many");
   if (tasks == n) return rows;
-  // One agent's row stands once in memory and is seen by all its tasks; several agents' are copied.
   std::vector<int64_t> sizes = rows.sizes().vec();
+  // One agent's row stands once in memory and is seen by all its tasks.
+  if (n == 1) {
+    sizes[0] = tasks;
+    return rows.expand(sizes);
+  }
   sizes.insert(sizes.begin() + 1, tasks / n);
   return rows.unsqueeze(1).expand(sizes).flatten(0, 1);
 }
