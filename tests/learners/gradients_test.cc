@@ -151,6 +151,19 @@ TEST(Gradients, ImplicitMamlOfASolvedInnerProblem) {
   expect_close(gradient_of_step(*l, s, *w.batch), numeric(adapted_loss(w, *l, 300), s.theta), 1e-7);
 }
 
+// In the start and in the logarithms of the weights.
+TEST(Gradients, ImplicitMamlWithLearnedWeights) {
+  const World w = sines();
+  const auto l = learner(
+      w, "imaml",
+      {{"inner_steps", 400}, {"inner_lr", 0.05}, {"lambda", 8.0}, {"learn_lambda", true}, {"cg_steps", 40}});
+  State s = start(*l);
+  const int64_t p = w.model->layout().size();
+  ASSERT_EQ(s.theta.size(1), 2 * p);
+  s.theta.narrow(1, p, p).add_(normal(Rng(9), {1, p}, at::kDouble), 0.3);
+  expect_close(gradient_of_step(*l, s, *w.batch), numeric(adapted_loss(w, *l, 400), s.theta), 1e-7);
+}
+
 TEST(Gradients, ReptileIsTheWayThatDescentGoes) {
   const World w = sines();
   const auto l = learner(w, "reptile", {{"inner_steps", 3}, {"inner_lr", 0.05}});

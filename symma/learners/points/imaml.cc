@@ -7,6 +7,14 @@
 //
 // by conjugate gradients, one system for each row, all rows at once. A perceptron on labelled points takes
 // one kernel for all of it (fused.h).
+//
+// With learn_lambda every parameter has a weight of its own, L its diagonal, learned with the start: phi is
+// then the most probable one under a normal prior with mean theta and precisions L, and what is learned is
+// that prior (MAML as hierarchical Bayes: Grant et al. 2018, arXiv:1801.08930). g solves (I + H L^-1) g =
+// grad L_query(phi), and the gradient in log L is -g (phi - theta), element by element. Since H is symmetric,
+// g = L^1/2 y with (I + L^-1/2 H L^-1/2) y = L^-1/2 grad L_query(phi). A row is [model, log L].
+#include <cmath>
+
 #include "symma/learners/fused.h"
 #include "symma/learners/outer.h"
 
@@ -18,11 +26,14 @@ class Imaml : public Learner, public Guarded {
   struct Options {
     int64_t inner_steps = 16, cg_steps = 5;
     double inner_lr = 0.01, lambda = 2.0;
+    bool learn_lambda = false;
     OuterOptions outer;
     void fields(Fields& f) {
       f.add("inner_steps", inner_steps, "gradient steps on the inner problem").at_least(1);
       f.add("inner_lr", inner_lr, "step size on the inner problem; the paper has 0.1 on images").above(0);
       f.add("lambda", lambda, "weight of the proximal term").above(0);
+      f.add("learn_lambda", learn_lambda,
+            "learn a weight for each parameter: how far it may differ from task to task");
       f.add("cg_steps", cg_steps, "steps of conjugate gradients").at_least(1);
       outer.fields(f);
     }
@@ -33,6 +44,8 @@ class Imaml : public Learner, public Guarded {
 
   State init(std::span<const Rng> keys, at::ScalarType type) const override {
     State state = State::of(model_.init(split_each(keys, "model")).to(type));
+    if (o_.learn_lambda)
+      state.theta = at::cat({state.theta, at::full_like(state.theta, std::log(o_.lambda))}, 1);
     outer_init(o_.outer, state);
     return state;
   }
@@ -45,39 +58,54 @@ class Imaml : public Learner, public Guarded {
 
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
-    const Tensor start = hand_out(state.theta, batch.size());
-    if (auto path =
-            fused_descent(model_, start, at::full({}, o_.inner_lr, at::kDouble), batch, steps, o_.lambda))
-      return *path;
+    const Tensor rows = hand_out(state.theta, batch.size()), start = model_part(rows);
+    if (!o_.learn_lambda) {
+      if (auto path =
+              fused_descent(model_, start, at::full({}, o_.inner_lr, at::kDouble), batch, steps, o_.lambda))
+        return *path;
+    }
+    const Tensor pull = pulls(rows);
     return walk(start, steps, [&](const Tensor& phi, int64_t k) {
-      return proximal_step(phi, start, batch, rng.split("inner", k));
+      return proximal_step(phi, start, pull, batch, rng.split("inner", k));
     });
   }
 
   bool guards_examples() const override { return false; }
 
  private:
-  Tensor proximal_step(const Tensor& phi, const Tensor& start, const TaskBatch& batch, Rng rng) const {
+  Tensor model_part(const Tensor& rows) const { return rows.narrow(1, 0, model_.layout().size()); }
+  // The weights of the proximal term: [b, P], or one number.
+  Tensor pulls(const Tensor& rows) const {
+    const int64_t p = model_.layout().size();
+    return o_.learn_lambda ? rows.narrow(1, p, p).exp() : at::full({1, 1}, o_.lambda, rows.options());
+  }
+
+  Tensor proximal_step(const Tensor& phi, const Tensor& start, const Tensor& pull, const TaskBatch& batch,
+                       Rng rng) const {
     const Tensor at = leaf(phi);
     const Tensor grad = row_gradient(batch.loss(at, Stage::kSupport, rng), at, false);
-    return phi - o_.inner_lr * (grad + o_.lambda * (phi - start));
+    return phi - o_.inner_lr * (grad + pull * (phi - start));
   }
 
   Gradients meta_gradient(const Tensor& rows, const TaskBatch& batch, Rng rng) const {
-    if (const auto fused = fused_maml(model_, rows, at::full({}, o_.inner_lr, at::kDouble), batch,
-                                      {.by = MetaGradient::kSolution,
-                                       .inner_steps = o_.inner_steps,
-                                       .pull = o_.lambda,
-                                       .cg_steps = o_.cg_steps}))
-      return fused->start;
-    Tensor phi = rows;
-    for (int64_t k = 0; k < o_.inner_steps; ++k) phi = proximal_step(phi, rows, batch, rng.split("inner", k));
+    if (!o_.learn_lambda) {
+      if (const auto fused = fused_maml(model_, rows, at::full({}, o_.inner_lr, at::kDouble), batch,
+                                        {.by = MetaGradient::kSolution,
+                                         .inner_steps = o_.inner_steps,
+                                         .pull = o_.lambda,
+                                         .cg_steps = o_.cg_steps}))
+        return fused->start;
+    }
+    const Tensor start = model_part(rows), pull = pulls(rows), root = pull.sqrt();
+    Tensor phi = start;
+    for (int64_t k = 0; k < o_.inner_steps; ++k)
+      phi = proximal_step(phi, start, pull, batch, rng.split("inner", k));
     const Tensor at = leaf(phi);
     const Tensor loss = batch.loss(at, Stage::kQuery, rng.split("outer"));
-    const Tensor b = row_gradient(loss, at, false);
+    const Tensor b = row_gradient(loss, at, false) / root;
     // The support gradient's graph, kept for one Hessian-vector product after another.
     const Tensor grad = row_gradient(batch.loss(at, Stage::kSupport, rng.split("hessian")), at, true);
-    const auto product = [&](const Tensor& v) { return v + vector_jacobian(grad, at, v) / o_.lambda; };
+    const auto product = [&](const Tensor& v) { return v + vector_jacobian(grad, at, v / root) / root; };
     const auto dot = [](const Tensor& x, const Tensor& y) { return (x * y).sum(1, true); };
     Tensor x = b, r = b - product(x), p = r, rr = dot(r, r);
     for (int64_t k = 0; k < o_.cg_steps; ++k) {
@@ -91,7 +119,8 @@ class Imaml : public Learner, public Guarded {
       p = r + at::where(rr > 0, next / rr, at::zeros_like(rr)) * p;
       rr = next;
     }
-    return {x, loss.detach()};
+    const Tensor g = root * x;
+    return {o_.learn_lambda ? at::cat({g, -g * (phi - start)}, 1) : g, loss.detach()};
   }
 
   Options o_;
