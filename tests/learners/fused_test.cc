@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "symma/core/parallel.h"
 #include "symma/tasks/supervised.h"
 
@@ -175,6 +177,23 @@ TEST_F(FusedMamlTest, WeightedPointsAreThoseOfTheCompositePath) {
           EXPECT_LT(relative_error(adapted[i], slowly[i]), 1e-10) << what;
       }
     }
+  }
+}
+
+// A thread keeps its memory from task to task.
+TEST_F(FusedMamlTest, ARowThatIsNotFiniteIsNoOthersFault) {
+  for (const char* kind : {"alpaca", "r2d2", "protonet", "pretrain"}) {
+    const World w(Kind::kClassification, {7, 17}, "relu", 3, 3, 5, {{"kind", kind}});
+    const auto gradients = [&](bool spoiled) {
+      State before = w.start(at::kDouble);
+      if (spoiled) before.theta[0].fill_(std::numeric_limits<double>::quiet_NaN());
+      State after = before;
+      w.learner->step(after, *w.batch, Rng(7));
+      return before.theta - after.theta;
+    };
+    const Tensor spoiled = gradients(true);
+    EXPECT_TRUE(spoiled[0].isnan().any().item<bool>()) << kind;
+    EXPECT_TRUE(spoiled[1].equal(gradients(false)[1])) << kind;
   }
 }
 
