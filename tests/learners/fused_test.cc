@@ -180,6 +180,17 @@ TEST_F(FusedMamlTest, WeightedPointsAreThoseOfTheCompositePath) {
   }
 }
 
+TEST_F(FusedMamlTest, ALabelThatIsNoneIsRefusedAndNotWrittenTo) {
+  for (const char* kind : {"alpaca", "r2d2", "protonet", "pretrain", "maml"}) {
+    World w(Kind::kClassification, {7, 17}, "relu", 3, 3, 5, {{"kind", kind}});
+    Episodes e = w.batch->data();
+    e.query_y = e.query_y.clone();
+    e.query_y[2][1] = 1000000;
+    w.batch = std::make_unique<SupervisedBatch>(*w.model, Kind::kClassification, e, Mode::kTrain);
+    EXPECT_THROW(w.gradient(at::kFloat), c10::Error) << kind;
+  }
+}
+
 // A thread keeps its memory from task to task.
 TEST_F(FusedMamlTest, ARowThatIsNotFiniteIsNoOthersFault) {
   for (const char* kind : {"alpaca", "r2d2", "protonet", "pretrain"}) {

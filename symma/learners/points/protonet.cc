@@ -79,6 +79,7 @@ class Protonet : public Learner {
     const auto y = [&](Stage stage) { return points.y(stage).to(at::kLong).contiguous(); };
     const Tensor support = y(Stage::kSupport), query = y(Stage::kQuery),
                  loss = at::empty({rows.size(0)}, rows.options());
+    check_labels(support, ways_), check_labels(query, ways_);
     const int64_t ks = support.size(1), kq = query.size(1), n = shape.widths[shape.widths.size() - 2];
     const Tensor weight = points.weight(Stage::kSupport).defined()
                               ? points.weight(Stage::kSupport).to(rows.scalar_type()).contiguous()

@@ -5,6 +5,7 @@
 
 #include "symma/learners/fused.h"
 #include "symma/learners/needs.h"
+#include "symma/learners/points/softmax.h"
 #include "symma/nn/kernels/mlp.h"
 #include "symma/nn/kernels/mlp_features.h"
 
@@ -126,6 +127,7 @@ Gradients SolvedHead::by_rows_of(const Tensor& rows, const SupervisedBatch& poin
   const bool classes = regression_.classes();
   const Tensor y = points.y(Stage::kSupport).to(classes ? at::kLong : at::kDouble).contiguous(),
                targets = points.y(Stage::kQuery).to(classes ? at::kLong : at::kDouble).contiguous();
+  if (classes) check_labels(y, regression_.outputs()), check_labels(targets, regression_.outputs());
   const int64_t ks = y.size(1), kq = targets.size(1), d = regression_.inputs(), c = regression_.outputs(),
                 p = model_size(), m = rows.size(1) - p, body = p - d * c;
   const Tensor given = rows.detach().narrow(1, body, d * c + m).to(at::kDouble).contiguous(),

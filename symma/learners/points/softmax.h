@@ -5,7 +5,16 @@
 #include <cmath>
 #include <cstdint>
 
+#include "symma/core/tensor.h"
+
 namespace symma {
+
+// Throws c10::Error where a label, int64 and contiguous, is not in 0..n-1: loops over memory rely on it.
+inline void check_labels(const Tensor& labels, int64_t n) {
+  const auto* at = labels.data_ptr<int64_t>();
+  TORCH_CHECK(std::all_of(at, at + labels.numel(), [n](int64_t y) { return y >= 0 && y < n; }),
+              "labels are in 0..", n - 1);
+}
 
 // -log softmax(z)[label] of z [n], which become `scale` times its derivative.
 template <class T>
