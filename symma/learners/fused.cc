@@ -16,7 +16,8 @@ HeadLoss head_loss(const SupervisedBatch& batch) {
 Examples examples(const SupervisedBatch& batch, Stage stage, const Tensor& rows) {
   const Tensor x = batch.x(stage), y = batch.y(stage);
   return {x.to(rows.options()).flatten(2),
-          batch.kind() == Kind::kRegression ? y.to(rows.options()) : y.to(at::kLong), batch.weight(stage)};
+          batch.kind() == Kind::kRegression ? y.to(rows.options()) : y.to(at::kLong),
+          batch.weight(stage).defined() ? batch.shares(stage, rows.scalar_type()) : Tensor()};
 }
 
 const MlpShape& shape_of(const Model& model) {

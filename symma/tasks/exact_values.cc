@@ -199,7 +199,24 @@ Tensor plain(const Tensor& t) {
   return t.detach().to(at::kDouble).contiguous();
 }
 
-constexpr int64_t kMatchesAPiece = 64;
+// work(match, i) for every match, solved.
+template <class Work>
+void each_match(const Tensor& own, const Tensor& rival, const Tensor& pay, double gamma, const Work& work) {
+  constexpr int64_t kAPiece = 64;
+  const int64_t each = own.size(1) * own.size(2);
+  parallel_for(own.size(0), kAPiece, [&](int64_t begin, int64_t end) {
+    ExactMatch match(own.size(2), gamma, pay.data_ptr<double>());
+    for (int64_t i = begin; i < end; ++i) {
+      match.solve(own.data_ptr<double>() + i * each, rival.data_ptr<double>() + i * each);
+      work(match, i);
+    }
+  });
+}
+
+// Where match i begins.
+double* of_match(const Tensor& t, int64_t i) {
+  return t.data_ptr<double>() + i * t.stride(0);
+}
 
 // R of the backward pass: the slopes' product with a direction, differentiated in own, rival and g.
 struct ExactCurve : torch::autograd::Function<ExactCurve> {
@@ -207,15 +224,9 @@ struct ExactCurve : torch::autograd::Function<ExactCurve> {
                                const Tensor& u, const Tensor& z, const Tensor& pay, double gamma) {
     const Tensor a = plain(own), b = plain(rival), c = plain(g), d = plain(u), e = plain(z);
     const Tensor of_own = at::empty_like(a), of_rival = at::empty_like(b), of_g = at::empty_like(c);
-    const int64_t each = a.size(1) * a.size(2);
-    parallel_for(a.size(0), kMatchesAPiece, [&](int64_t begin, int64_t end) {
-      ExactMatch match(a.size(2), gamma, pay.data_ptr<double>());
-      for (int64_t i = begin; i < end; ++i) {
-        const auto at = [&](const Tensor& t) { return t.data_ptr<double>() + i * each; };
-        match.solve(at(a), at(b));
-        match.curve(c.data_ptr<double>() + 2 * i, at(d), at(e), of_g.data_ptr<double>() + 2 * i, at(of_own),
-                    at(of_rival));
-      }
+    each_match(a, b, pay, gamma, [&](ExactMatch& match, int64_t i) {
+      match.curve(of_match(c, i), of_match(d, i), of_match(e, i), of_match(of_g, i), of_match(of_own, i),
+                  of_match(of_rival, i));
     });
     return {of_own.to(own.scalar_type()), of_rival.to(rival.scalar_type()), of_g.to(g.scalar_type())};
   }
@@ -234,14 +245,8 @@ struct ExactBackward : torch::autograd::Function<ExactBackward> {
     ctx->saved_data["gamma"] = gamma;
     const Tensor a = plain(own), b = plain(rival), c = plain(g);
     const Tensor of_own = at::empty_like(a), of_rival = at::empty_like(b);
-    const int64_t each = a.size(1) * a.size(2);
-    parallel_for(a.size(0), kMatchesAPiece, [&](int64_t begin, int64_t end) {
-      ExactMatch match(a.size(2), gamma, pay.data_ptr<double>());
-      for (int64_t i = begin; i < end; ++i) {
-        match.solve(a.data_ptr<double>() + i * each, b.data_ptr<double>() + i * each);
-        match.slope(c.data_ptr<double>() + 2 * i, of_own.data_ptr<double>() + i * each,
-                    of_rival.data_ptr<double>() + i * each);
-      }
+    each_match(a, b, pay, gamma, [&](ExactMatch& match, int64_t i) {
+      match.slope(of_match(c, i), of_match(of_own, i), of_match(of_rival, i));
     });
     return {of_own.to(own.scalar_type()), of_rival.to(rival.scalar_type())};
   }
@@ -263,13 +268,8 @@ struct ExactForward : torch::autograd::Function<ExactForward> {
     ctx->save_for_backward({own, rival, pay});
     ctx->saved_data["gamma"] = gamma;
     const Tensor a = plain(own), b = plain(rival), out = at::empty({a.size(0), 2}, a.options());
-    const int64_t each = a.size(1) * a.size(2);
-    parallel_for(a.size(0), kMatchesAPiece, [&](int64_t begin, int64_t end) {
-      ExactMatch match(a.size(2), gamma, pay.data_ptr<double>());
-      for (int64_t i = begin; i < end; ++i) {
-        match.solve(a.data_ptr<double>() + i * each, b.data_ptr<double>() + i * each);
-        for (int64_t w = 0; w < 2; ++w) out.data_ptr<double>()[2 * i + w] = match.value(w);
-      }
+    each_match(a, b, pay, gamma, [&](ExactMatch& match, int64_t i) {
+      for (int64_t w = 0; w < 2; ++w) of_match(out, i)[w] = match.value(w);
     });
     return out.to(own.scalar_type());
   }

@@ -221,7 +221,8 @@ void pooled(MamlRow<T>& row) {
                     gradient);
   };
   // An example that is a task of its own is support and query at once.
-  if (row.query.x == row.support.x && row.query.y == row.support.y) {
+  if (row.query.x == row.support.x && row.query.y == row.support.y && !row.query.weight &&
+      !row.support.weight) {
     row.query_loss = row.support_loss = of(row.query, row.meta);
     return;
   }

@@ -10,6 +10,7 @@
 namespace symma {
 namespace {
 
+using kernels::grain_of;
 using kernels::MamlRow;
 using kernels::Plan;
 using kernels::Scratch;
@@ -20,8 +21,9 @@ void check_examples(const Tensor& theta, const Examples& e, const MlpShape& shap
               "x is [", rows, ", K, ", shape.widths[0], "], found ", e.x.sizes());
   TORCH_CHECK(e.x.scalar_type() == theta.scalar_type(), "x is ", theta.scalar_type(), " as theta, found ",
               e.x.scalar_type());
-  TORCH_CHECK(!e.weight.defined() || e.weight.sizes() == at::IntArrayRef({rows, e.x.size(1)}),
-              "weights are [", rows, ", ", e.x.size(1), "], found ", e.weight.sizes());
+  TORCH_CHECK(!e.share.defined() || (e.share.sizes() == at::IntArrayRef({rows, e.x.size(1)}) &&
+                                     e.share.scalar_type() == theta.scalar_type()),
+              "shares are [", rows, ", ", e.x.size(1), "], as theta, found ", e.share.sizes());
   if (loss == HeadLoss::kSquaredError) {
     TORCH_CHECK(
         e.y.sizes() == at::IntArrayRef({rows, e.x.size(1), out}) && e.y.scalar_type() == theta.scalar_type(),
@@ -58,8 +60,8 @@ struct Job {
         sy(s.y.contiguous()),
         qx(q.x.contiguous()),
         qy(q.y.contiguous()),
-        sw(shares(s.weight, theta.scalar_type())),
-        qw(shares(q.weight, theta.scalar_type())),
+        s_share(s.share.defined() ? s.share.contiguous() : s.share),
+        q_share(q.share.defined() ? q.share.contiguous() : q.share),
         support(kernels::make_plan<T>(shape, s.x.size(1))),
         query(kernels::make_plan<T>(shape, q.x.size(1))) {
     rates = rates_in.detach().to(theta.scalar_type()).contiguous();
@@ -77,12 +79,6 @@ struct Job {
     }
   }
 
-  // Of the loss, which is a weighted mean.
-  static Tensor shares(const Tensor& weight, at::ScalarType type) {
-    if (!weight.defined()) return weight;
-    const Tensor w = weight.detach().to(type);
-    return (w / w.sum(1, true)).contiguous();
-  }
   static const T* shares_of(const Tensor& t, int64_t b) {
     return t.defined() ? static_cast<const T*>(t.data_ptr()) + b * t.size(1) : nullptr;
   }
@@ -98,8 +94,8 @@ struct Job {
   // The row's own inputs; `space` is for its padded rates.
   void point(MamlRow<T>& row, int64_t b, T* space) const {
     const auto& kernel = kernels::row_kernels<T>();
-    row.support = {support.get(), row_of(sx, b), target_of(sy, b), shares_of(sw, b)};
-    row.query = {query.get(), row_of(qx, b), target_of(qy, b), shares_of(qw, b)};
+    row.support = {support.get(), row_of(sx, b), target_of(sy, b), shares_of(s_share, b)};
+    row.query = {query.get(), row_of(qx, b), target_of(qy, b), shares_of(q_share, b)};
     const T* r = static_cast<const T*>(rates.data_ptr()) + b * rate_stride;
     row.rate = per_parameter ? 0 : *r;
     row.rates = nullptr;
@@ -110,15 +106,11 @@ struct Job {
 
   HeadLoss loss;
   MlpShape shape;
-  Tensor theta, sx, sy, qx, qy, sw, qw, rates;
+  Tensor theta, sx, sy, qx, qy, s_share, q_share, rates;
   std::shared_ptr<const Plan> support, query;
   bool per_parameter;
   int64_t rate_stride;
 };
-
-int64_t grain_of(const Plan& plan, int64_t passes) {
-  return std::max<int64_t>(1, 600000 / std::max<int64_t>(1, 2 * plan.samples * plan.padded * passes));
-}
 
 // Thread memory for the parts that `lay` asks for, one after another, by calls of take(elements).
 template <class T, class Lay>

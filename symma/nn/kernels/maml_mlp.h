@@ -20,9 +20,9 @@
 namespace symma {
 
 struct Examples {
-  Tensor x;            // [B, K, in]
-  Tensor y;            // squared error: [B, K, out], as x; cross-entropy: labels [B, K], int64, in 0..out-1
-  Tensor weight = {};  // [B, K], what each point counts, at least 0; undefined: all alike
+  Tensor x;           // [B, K, in]
+  Tensor y;           // squared error: [B, K, out], as x; cross-entropy: labels [B, K], int64, in 0..out-1
+  Tensor share = {};  // [B, K], each point's of the loss, rows that are 1 together; undefined: all alike
 };
 
 enum class MetaGradient {

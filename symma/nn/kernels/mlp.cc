@@ -14,6 +14,7 @@
 namespace symma {
 namespace {
 
+using kernels::grain_of;
 using kernels::Plan;
 using kernels::Scratch;
 using torch::autograd::AutogradContext;
@@ -56,12 +57,6 @@ using CallPtr = c10::intrusive_ptr<Call>;
 
 CallPtr call_of(AutogradContext* ctx) {
   return c10::static_intrusive_pointer_cast<Call>(ctx->saved_data.at("call").toCapsule());
-}
-
-// Pieces of rows that are worth handing to a thread: some 20 microseconds of work.
-int64_t grain_of(const Plan& plan, int64_t passes) {
-  const int64_t operations = std::max<int64_t>(1, 2 * plan.samples * plan.padded * passes);
-  return std::max<int64_t>(1, 600000 / operations);
 }
 
 // Copies [K, width] between row strides. Columns past `width` of `to` become zero.
@@ -276,7 +271,9 @@ struct MlpForward : torch::autograd::Function<MlpForward> {
   }
 };
 
-void check(const Tensor& theta, const Tensor& x, const MlpShape& shape) {
+}  // namespace
+
+void check_mlp(const Tensor& theta, const Tensor& x, const MlpShape& shape) {
   TORCH_CHECK(shape.widths.size() >= 2, "an MLP has at least the widths of its input and its output");
   for (int64_t w : shape.widths) TORCH_CHECK(w > 0, "an MLP's widths are positive, found ", w);
   TORCH_CHECK(theta.dim() == 2 && theta.size(1) >= shape.params(), "theta is [B, >= ", shape.params(),
@@ -286,8 +283,6 @@ void check(const Tensor& theta, const Tensor& x, const MlpShape& shape) {
   TORCH_CHECK(theta.scalar_type() == x.scalar_type(), "theta and x have types ", theta.scalar_type(), " and ",
               x.scalar_type());
 }
-
-}  // namespace
 
 CompositePath::CompositePath() {
   ++composite_depth;
@@ -300,7 +295,7 @@ bool CompositePath::active() {
 }
 
 Tensor mlp_forward_composite(const Tensor& theta, const Tensor& x, const MlpShape& shape) {
-  check(theta, x, shape);
+  check_mlp(theta, x, shape);
   Tensor a = x;
   const size_t depth = shape.widths.size() - 1;
   // Together: the gradient is then joined once. Of each part alone it would be a row of zeros, all but that
@@ -344,7 +339,7 @@ Tensor mlp_forward(const Tensor& theta, const Tensor& x, const MlpShape& shape) 
   const bool ours = theta.is_cpu() && x.is_cpu() &&
                     (theta.scalar_type() == at::kFloat || theta.scalar_type() == at::kDouble);
   if (CompositePath::active() || !ours) return mlp_forward_composite(theta, x, shape);
-  check(theta, x, shape);
+  check_mlp(theta, x, shape);
   auto call = c10::make_intrusive<Call>();
   call->shape = shape;
   call->plan = theta.scalar_type() == at::kFloat ? kernels::make_plan<float>(shape, x.size(1))

@@ -25,7 +25,19 @@ class HasMlpShape {
 // devices or of other types take the composite path.
 Tensor mlp_forward(const Tensor& theta /*[B,>=P]*/, const Tensor& x /*[B,K,in]*/, const MlpShape&);
 
-// The same from plain tensor operations: differentiable to any order, on any device.
+// Throws c10::Error for shapes or types that do not fit each other.
+void check_mlp(const Tensor& theta, const Tensor& x, const MlpShape&);
+
+// The same for kernels over rows of T, which want a point at least.
+template <class T>
+void check_mlp_rows(const Tensor& theta, const Tensor& x, const MlpShape& shape) {
+  check_mlp(theta, x, shape);
+  TORCH_CHECK(x.size(1) > 0, "x is [B, K, in] with a point at least, found ", x.sizes());
+  TORCH_CHECK(theta.scalar_type() == c10::CppTypeToScalarType<T>::value, "theta and x have type ",
+              theta.scalar_type());
+}
+
+// mlp_forward from plain tensor operations: differentiable to any order, on any device.
 Tensor mlp_forward_composite(const Tensor& theta /*[B,>=P]*/, const Tensor& x /*[B,K,in]*/, const MlpShape&);
 
 // While one lives, this thread's mlp_forward takes the composite path.

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "symma/core/parallel.h"
+#include "symma/nn/kernels/mlp.h"
 #include "symma/nn/kernels/plan.h"
 
 namespace symma {
@@ -11,14 +12,7 @@ namespace symma {
 template <class T>
 Tensor mlp_features_gradient(const Tensor& theta, const Tensor& x, const MlpShape& shape,
                              const std::function<void(const FeatureRow<T>&)>& head) {
-  TORCH_CHECK(shape.widths.size() >= 2, "an MLP has at least the widths of its input and its output");
-  TORCH_CHECK(x.dim() == 3 && x.size(0) == theta.size(0) && x.size(1) > 0 && x.size(2) == shape.widths[0],
-              "x is [", theta.size(0), ", K, ", shape.widths[0], "], found ", x.sizes());
-  TORCH_CHECK(theta.dim() == 2 && theta.size(1) >= shape.params(), "theta is [B, >= ", shape.params(),
-              "], found ", theta.sizes());
-  TORCH_CHECK(
-      theta.scalar_type() == c10::CppTypeToScalarType<T>::value && x.scalar_type() == theta.scalar_type(),
-      "theta and x have types ", theta.scalar_type(), " and ", x.scalar_type());
+  check_mlp_rows<T>(theta, x, shape);
   const auto& kernel = kernels::row_kernels<T>();
   const auto plan = kernels::make_plan<T>(shape, x.size(1));
   const kernels::Plan& p = *plan;
@@ -41,8 +35,7 @@ Tensor mlp_features_gradient(const Tensor& theta, const Tensor& x, const MlpShap
   }
   const kernels::LayerPlan& top = p.layer[p.depth - 2];
   const int64_t body = p.layer[p.depth - 1].weight_at;
-  const int64_t grain = std::max<int64_t>(1, 600000 / std::max<int64_t>(1, 6 * p.samples * p.padded));
-  parallel_for(from.size(0), grain, [&](int64_t begin, int64_t end) {
+  parallel_for(from.size(0), kernels::grain_of(p, 3), [&](int64_t begin, int64_t end) {
     kernels::Scratch<T> scratch(
         {p.padded, p.padded, p.transposes, p.act_slots() * p.slot, p.delta_slots() * p.slot, p.params});
     T* const packed = scratch.take(p.padded);

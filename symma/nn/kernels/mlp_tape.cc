@@ -2,6 +2,7 @@
 #include "symma/nn/kernels/mlp_tape.h"
 
 #include "symma/core/parallel.h"
+#include "symma/nn/kernels/mlp.h"
 
 namespace symma {
 namespace {
@@ -29,13 +30,7 @@ int64_t out_size(const Plan& p) {
 
 template <class T>
 MlpTape<T>::MlpTape(const Tensor& theta, const Tensor& x, const MlpShape& shape, int64_t block) {
-  TORCH_CHECK(x.dim() == 3 && x.size(0) == theta.size(0) && x.size(1) > 0 && x.size(2) == shape.widths[0],
-              "x is [", theta.size(0), ", K, ", shape.widths[0], "], found ", x.sizes());
-  TORCH_CHECK(theta.dim() == 2 && theta.size(1) >= shape.params(), "theta is [B, >= ", shape.params(),
-              "], found ", theta.sizes());
-  TORCH_CHECK(
-      theta.scalar_type() == c10::CppTypeToScalarType<T>::value && x.scalar_type() == theta.scalar_type(),
-      "theta and x have types ", theta.scalar_type(), " and ", x.scalar_type());
+  check_mlp_rows<T>(theta, x, shape);
   x_ = x.detach().contiguous();
   const int64_t rows = x.size(0), k = x.size(1);
   block_ = std::min(block, k);
@@ -55,10 +50,10 @@ MlpTape<T>::MlpTape(const Tensor& theta, const Tensor& x, const MlpShape& shape,
 template <class T>
 template <class Work>
 void MlpTape<T>::each_row(int64_t passes, const Work& work) const {
-  const int64_t operations = 2 * x_.size(1) * whole_->padded * passes;
-  parallel_for(x_.size(0), std::max<int64_t>(1, 600000 / operations), [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) work(b);
-  });
+  parallel_for(x_.size(0), kernels::grain_of(x_.size(1), whole_->padded, passes),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t b = begin; b < end; ++b) work(b);
+               });
 }
 
 template <class T>

@@ -51,6 +51,15 @@ struct Plan {
   int64_t ld_y() const { return layer[depth - 1].ld_out; }
 };
 
+// How many rows are worth handing to a thread: some 20 microseconds of work.
+inline int64_t grain_of(int64_t samples, int64_t padded, int64_t passes) {
+  const int64_t operations = 2 * samples * padded * passes;
+  return operations < 1 ? 600000 : operations > 600000 ? 1 : 600000 / operations;
+}
+inline int64_t grain_of(const Plan& plan, int64_t passes) {
+  return grain_of(plan.samples, plan.padded, passes);
+}
+
 template <class T>
 std::shared_ptr<const Plan> make_plan(const MlpShape& shape, int64_t samples);
 
@@ -64,7 +73,7 @@ struct Points {
   const Plan* plan;
   const T* x;
   const void* y;    // T [K, out], or int64_t [K]
-  const T* weight;  // [K], what each point counts, together 1; null: all alike
+  const T* weight;  // [K], each point's share of the loss, together 1; null: all alike
 };
 
 // One row of meta-learning (maml_mlp.h), all in padded memory. Buffers of the inner steps lie `*_step`
