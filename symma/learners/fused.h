@@ -8,6 +8,9 @@
 
 #include "symma/learners/rows.h"
 #include "symma/nn/kernels/maml_mlp.h"
+#include "symma/nn/kernels/mlp.h"
+#include "symma/nn/kernels/mlp_features.h"
+#include "symma/tasks/supervised.h"
 
 namespace symma {
 
@@ -34,6 +37,23 @@ std::optional<std::vector<Tensor>> fused_descent(const Model&, const Tensor& row
 // The gradient of the loss on a task's points, support and query by halves, and that loss; by the kernel
 // where it applies.
 Gradients gradient_on_all(const Model&, const Tensor& rows /*[b,Q]*/, const TaskBatch&, Rng);
+
+// For a head that is a formula, where the kernel applies: the gradient through features of all points, the
+// support above the query, and the loss. `head` takes a FeatureRow of float or of double and gives its loss.
+template <class Head>
+Gradients through_features(const Model& model, const Tensor& rows, const SupervisedBatch& points,
+                           const Head& head) {
+  const auto x = [&](Stage stage) { return points.x(stage).to(rows.options()).flatten(2); };
+  const Tensor both = at::cat({x(Stage::kSupport), x(Stage::kQuery)}, 1),
+               loss = at::empty({rows.size(0)}, rows.options());
+  const MlpShape& shape = dynamic_cast<const HasMlpShape&>(model).mlp_shape();
+  const auto gradient = [&]<class T>(T /*of the rows*/) {
+    return mlp_features_gradient<T>(rows, both, shape, [&](const FeatureRow<T>& row) {
+      loss.data_ptr<T>()[row.row] = static_cast<T>(head(row));
+    });
+  };
+  return {rows.scalar_type() == at::kFloat ? gradient(float{}) : gradient(double{}), loss};
+}
 
 // `descend` of rows.h, by the kernel where it applies.
 std::vector<Tensor> descend(const Model&, const Tensor& rows, const TaskBatch&,

@@ -11,11 +11,11 @@
 //
 // Observation of an agent: yesterday's time of each of its K routes, over the time of its shortest route when
 // roads are empty, then with tolls the tolls of each in the same unit, with `see_share` the share of its
-// trip's agents that took each, its last choice as a one-hot (zeros
-// where there was none), day / limit, and if `see_demand` the demand's scale. On the first day yesterday's
-// roads were empty, or with `start` = "usual" as traffic has settled without the incident. With `by_route`
-// day and demand come first, and then time, toll and choice of one route after the other, as a network that
-// looks at all routes alike wants them (nn/ranking.cc).
+// trip's agents that took each, its last choice as a one-hot (zeros where there was none), day / limit, and
+// if `see_demand` the demand's scale. On the first day yesterday's roads were empty, or with `start` =
+// "usual" as traffic has settled without the incident. With `by_route` day and demand come first, and then
+// time, toll, share and choice of one route after the other, as a network that looks at all routes alike
+// wants them (nn/ranking.cc).
 //
 // A task is the demand's scale, an incident (links of less capacity), a draw of the trips, and the share of
 // drivers who follow central advice whatever they choose.

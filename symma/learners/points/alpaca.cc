@@ -20,7 +20,6 @@
 #include <cmath>
 
 #include "symma/learners/points/ridge.h"
-#include "symma/learners/points/softmax.h"
 
 namespace symma {
 namespace {
@@ -160,24 +159,15 @@ class Alpaca : public SolvedHead {
     const bool classes = regression_.classes();
     const double* log_noise = more + entries;
     const double logits = classes ? std::exp(-2 * log_noise[0]) : 1;
-    for (int64_t i = 0; i < d; ++i) {
-      for (int64_t j = 0; j < c; ++j) of.prior[i][j] = head[i * c + j] / logits;
-    }
+    pull_to_head(of, head, logits);
     PriorFactor& prior = PriorFactor::of_thread(d);
     prior.set(more, full());
     multiply(of.z, prior.a, of.s, Into::kSet);
     of.solve(!classes);
-    double loss = 0, dlogits = 0;
-    std::vector<double> density(c);
-    for (int64_t k = 0; k < kq; ++k) {
+    double dlogits = 0, loss = classes ? class_loss(of, targets, logits, dlogits) : 0;
+    for (int64_t k = 0; !classes && k < kq; ++k) {
       double *p = of.output[k], slope = 0;
       const double share = targets.share[k];
-      if (classes) {
-        for (int64_t j = 0; j < c; ++j) density[j] = p[j], p[j] *= logits;
-        loss += share * cross_entropy_slope(c, p, targets.labels[k], share);
-        for (int64_t j = 0; j < c; ++j) dlogits += p[j] * density[j], p[j] *= logits;
-        continue;
-      }
       const double spread = of.spread[0][k];
       for (int64_t j = 0; j < c; ++j) {
         const double log_variance = 2 * log_noise[j] + std::log(spread),
@@ -191,12 +181,7 @@ class Alpaca : public SolvedHead {
       of.spread[0][k] = slope;
     }
     of.back();
-    for (int64_t i = 0; i < d; ++i) {
-      for (int64_t j = 0; j < c; ++j) {
-        dhead[i * c + j] = of.dprior[i][j] / logits;
-        dlogits -= of.dprior[i][j] * of.prior[i][j] / logits;
-      }
-    }
+    pull_back(of, logits, dhead, dlogits);
     if (classes) dmore[entries] = -2 * logits * dlogits;
     prior.back(of, dmore, full());
     return loss;

@@ -11,8 +11,6 @@
 #include "symma/learners/needs.h"
 #include "symma/learners/outer.h"
 #include "symma/learners/points/softmax.h"
-#include "symma/nn/kernels/mlp.h"
-#include "symma/nn/kernels/mlp_features.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -68,31 +66,20 @@ class Protonet : public Learner {
   // Where a kernel gives the features: the same by plain loops, for most tasks are small.
   std::optional<Gradients> by_rows(const Tensor& rows, const SupervisedBatch& points) const {
     if (!kernel_applies(model_, rows, points)) return std::nullopt;
-    const MlpShape& shape = dynamic_cast<const HasMlpShape&>(model_).mlp_shape();
-    return rows.scalar_type() == at::kFloat ? by_rows_of<float>(rows, points, shape)
-                                            : by_rows_of<double>(rows, points, shape);
-  }
-
-  template <class T>
-  Gradients by_rows_of(const Tensor& rows, const SupervisedBatch& points, const MlpShape& shape) const {
-    const auto x = [&](Stage stage) { return points.x(stage).to(rows.options()).flatten(2); };
     const auto y = [&](Stage stage) { return points.y(stage).to(at::kLong).contiguous(); };
-    const Tensor support = y(Stage::kSupport), query = y(Stage::kQuery),
-                 loss = at::empty({rows.size(0)}, rows.options());
+    const Tensor support = y(Stage::kSupport), query = y(Stage::kQuery);
     check_labels(support, ways_), check_labels(query, ways_);
-    const int64_t ks = support.size(1), kq = query.size(1), n = shape.widths[shape.widths.size() - 2];
+    const int64_t ks = support.size(1), kq = query.size(1), n = model_.layout().at("head.weight").shape[0];
     const Tensor weight = points.weight(Stage::kSupport).defined()
                               ? points.weight(Stage::kSupport).to(rows.scalar_type()).contiguous()
                               : at::ones({rows.size(0), ks}, rows.options()),
                  share = points.shares(Stage::kQuery, rows.scalar_type());
-    const auto head = [&](const FeatureRow<T>& row) {
+    return through_features(model_, rows, points, [&]<class T>(const FeatureRow<T>& row) {
       const auto of = [&](const Tensor& labels, const Tensor& counts, int64_t k) {
         return Labels<T>{k, labels.data_ptr<int64_t>() + row.row * k, counts.data_ptr<T>() + row.row * k};
       };
-      loss.data_ptr<T>()[row.row] = row_loss(row, n, of(support, weight, ks), of(query, share, kq));
-    };
-    const Tensor both = at::cat({x(Stage::kSupport), x(Stage::kQuery)}, 1);
-    return {mlp_features_gradient<T>(rows, both, shape, head), loss};
+      return row_loss(row, n, of(support, weight, ks), of(query, share, kq));
+    });
   }
 
   // The labels of one task's points, and what each counts.

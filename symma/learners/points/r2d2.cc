@@ -12,7 +12,6 @@
 #include <cmath>
 
 #include "symma/learners/points/ridge.h"
-#include "symma/learners/points/softmax.h"
 
 namespace symma {
 namespace {
@@ -72,37 +71,24 @@ class R2d2 : public SolvedHead {
     const int64_t d = of.inputs(), c = of.outputs(), kq = of.query(), points = of.support() + kq;
     const bool classes = regression_.classes(), start = o_.towards == "start";
     const double root = std::exp(-0.5 * more[0]), factor = classes ? std::exp(more[1]) : 1;
-    for (int64_t i = 0; i < d; ++i) {
-      for (int64_t j = 0; j < c; ++j) of.prior[i][j] = start ? head[i * c + j] / factor : 0;
-    }
+    const std::vector<double> zero(start ? 0 : d * c);
+    pull_to_head(of, start ? head : zero.data(), factor);
     for (int64_t k = 0; k < points; ++k) {
       for (int64_t i = 0; i < d; ++i) of.s[k][i] = root * of.z[k][i];
     }
     of.solve(false);
-    double loss = 0, of_factor = 0, of_root = 0;
-    std::vector<double> output(c);
-    for (int64_t k = 0; k < kq; ++k) {
-      double* p = of.output[k];
-      const double share = targets.share[k] / static_cast<double>(classes ? 1 : c);
-      if (!classes) {
-        for (int64_t j = 0; j < c; ++j) {
-          const double off = p[j] - targets.numbers[k * c + j];
-          loss += share * off * off;
-          p[j] = 2 * share * off;
-        }
-        continue;
+    double of_factor = 0, of_root = 0, loss = classes ? class_loss(of, targets, factor, of_factor) : 0;
+    for (int64_t k = 0; !classes && k < kq; ++k) {
+      const double share = targets.share[k] / static_cast<double>(c);
+      for (int64_t j = 0; j < c; ++j) {
+        double& p = of.output[k][j];
+        const double off = p - targets.numbers[k * c + j];
+        loss += share * off * off;
+        p = 2 * share * off;
       }
-      for (int64_t j = 0; j < c; ++j) output[j] = p[j], p[j] *= factor;
-      loss += share * cross_entropy_slope(c, p, targets.labels[k], share);
-      for (int64_t j = 0; j < c; ++j) of_factor += p[j] * output[j], p[j] *= factor;
     }
     of.back();
-    for (int64_t i = 0; start && i < d; ++i) {
-      for (int64_t j = 0; j < c; ++j) {
-        dhead[i * c + j] = of.dprior[i][j] / factor;
-        of_factor -= of.dprior[i][j] * of.prior[i][j] / factor;
-      }
-    }
+    if (start) pull_back(of, factor, dhead, of_factor);
     for (int64_t k = 0; k < points; ++k) {
       for (int64_t i = 0; i < d; ++i) {
         of.dz[k][i] += root * of.ds[k][i];

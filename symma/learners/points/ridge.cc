@@ -6,8 +6,6 @@
 #include "symma/learners/fused.h"
 #include "symma/learners/needs.h"
 #include "symma/learners/points/softmax.h"
-#include "symma/nn/kernels/mlp.h"
-#include "symma/nn/kernels/mlp_features.h"
 
 namespace symma {
 namespace {
@@ -113,25 +111,14 @@ Scores SolvedHead::step(State& state, const TaskBatch& batch, Rng rng) const {
 
 std::optional<Gradients> SolvedHead::by_rows(const Tensor& rows, const SupervisedBatch& points) const {
   if (!kernel_applies(model_, rows, points)) return std::nullopt;
-  const MlpShape& shape = dynamic_cast<const HasMlpShape&>(model_).mlp_shape();
-  const int64_t ks = points.x(Stage::kSupport).size(1);
-  if (ks >= regression_.inputs() && ks > kFewPoints) return std::nullopt;
-  return rows.scalar_type() == at::kFloat ? by_rows_of<float>(rows, points, shape)
-                                          : by_rows_of<double>(rows, points, shape);
-}
-
-template <class T>
-Gradients SolvedHead::by_rows_of(const Tensor& rows, const SupervisedBatch& points,
-                                 const MlpShape& shape) const {
-  const auto x = [&](Stage stage) { return points.x(stage).to(rows.options()).flatten(2); };
+  const int64_t ks = points.x(Stage::kSupport).size(1), d = regression_.inputs(), c = regression_.outputs();
+  if (ks >= d && ks > kFewPoints) return std::nullopt;
   const bool classes = regression_.classes();
   const Tensor y = points.y(Stage::kSupport).to(classes ? at::kLong : at::kDouble).contiguous(),
                targets = points.y(Stage::kQuery).to(classes ? at::kLong : at::kDouble).contiguous();
-  if (classes) check_labels(y, regression_.outputs()), check_labels(targets, regression_.outputs());
-  const int64_t ks = y.size(1), kq = targets.size(1), d = regression_.inputs(), c = regression_.outputs(),
-                p = model_size(), m = rows.size(1) - p, body = p - d * c;
-  const Tensor given = rows.detach().narrow(1, body, d * c + m).to(at::kDouble).contiguous(),
-               loss = at::empty({rows.size(0)}, rows.options());
+  if (classes) check_labels(y, c), check_labels(targets, c);
+  const int64_t kq = targets.size(1), p = model_size(), m = rows.size(1) - p, body = p - d * c;
+  const Tensor given = rows.detach().narrow(1, body, d * c + m).to(at::kDouble).contiguous();
   const auto* numbers = classes ? nullptr : y.data_ptr<double>();
   const auto* labels = classes ? y.data_ptr<int64_t>() : nullptr;
   // A point of the support that counts w stands in its equation by sqrt(w).
@@ -139,12 +126,12 @@ Gradients SolvedHead::by_rows_of(const Tensor& rows, const SupervisedBatch& poin
                           ? points.weight(Stage::kSupport).to(at::kDouble).sqrt().contiguous()
                           : Tensor(),
                share = points.shares(Stage::kQuery, at::kDouble);
-  const auto head = [&](const FeatureRow<T>& row) {
+  return through_features(model_, rows, points, [&](const auto& row) {
     RidgeRow& of = RidgeRow::of_thread(ks, kq, d, c);
     const double* roots = root.defined() ? root.data_ptr<double>() + row.row * ks : nullptr;
-    const auto weigh = [&](const RidgeRow::Matrix& m) {
+    const auto weigh = [&](const RidgeRow::Matrix& of_points) {
       for (int64_t k = 0; roots && k < ks; ++k) {
-        for (int64_t j = 0; j < m.columns; ++j) m[k][j] *= roots[k];
+        for (int64_t j = 0; j < of_points.columns; ++j) of_points[k][j] *= roots[k];
       }
     };
     for (int64_t k = 0; k < ks + kq; ++k) {
@@ -161,14 +148,41 @@ Gradients SolvedHead::by_rows_of(const Tensor& rows, const SupervisedBatch& poin
                          share.data_ptr<double>() + row.row * kq};
     const double* mine = given.data_ptr<double>() + row.row * (d * c + m);
     std::vector<double> gradient(d * c + m, 0.0);
-    loss.data_ptr<T>()[row.row] =
-        static_cast<T>(row_loss(of, judged, mine, mine + d * c, gradient.data(), gradient.data() + d * c));
+    const double loss = row_loss(of, judged, mine, mine + d * c, gradient.data(), gradient.data() + d * c);
     weigh(of.dz);
     for (int64_t k = 0; k < ks + kq; ++k) std::copy_n(of.dz[k], d - 1, row.d + k * row.ld);
     std::copy(gradient.begin(), gradient.end(), row.gradient + body);
-  };
-  const Tensor both = at::cat({x(Stage::kSupport), x(Stage::kQuery)}, 1);
-  return {mlp_features_gradient<T>(rows, both, shape, head), loss};
+    return loss;
+  });
+}
+
+void SolvedHead::pull_to_head(RidgeRow& of, const double* head, double factor) {
+  for (int64_t i = 0; i < of.inputs(); ++i) {
+    for (int64_t j = 0; j < of.outputs(); ++j) of.prior[i][j] = *head++ / factor;
+  }
+}
+
+void SolvedHead::pull_back(const RidgeRow& of, double factor, double* dhead, double& dfactor) {
+  for (int64_t i = 0; i < of.inputs(); ++i) {
+    for (int64_t j = 0; j < of.outputs(); ++j) {
+      *dhead++ = of.dprior[i][j] / factor;
+      dfactor -= of.dprior[i][j] * of.prior[i][j] / factor;
+    }
+  }
+}
+
+double SolvedHead::class_loss(RidgeRow& of, const Targets& targets, double factor, double& dfactor) {
+  const int64_t c = of.outputs();
+  std::vector<double> output(c);
+  double loss = 0;
+  for (int64_t k = 0; k < of.query(); ++k) {
+    double* p = of.output[k];
+    const double share = targets.share[k];
+    for (int64_t j = 0; j < c; ++j) output[j] = p[j], p[j] *= factor;
+    loss += share * cross_entropy_slope(c, p, targets.labels[k], share);
+    for (int64_t j = 0; j < c; ++j) dfactor += p[j] * output[j], p[j] *= factor;
+  }
+  return loss;
 }
 
 std::vector<Tensor> SolvedHead::adapt(const State& state, const TaskBatch& batch,

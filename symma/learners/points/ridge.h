@@ -5,7 +5,6 @@
 
 #include "symma/learners/outer.h"
 #include "symma/learners/points/ridge_row.h"
-#include "symma/nn/kernels/shape.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -78,6 +77,13 @@ class SolvedHead : public Learner, public Guarded {
   virtual double row_loss(RidgeRow& of, const Targets&, const double* head, const double* more, double* dhead,
                           double* dmore) const = 0;
 
+  // For row_loss, where the head and of.output are in logits by a factor. What the penalty pulls to is the
+  // head; on the way back its slope is set, and that of the factor added to.
+  static void pull_to_head(RidgeRow& of, const double* head, double factor);
+  static void pull_back(const RidgeRow& of, double factor, double* dhead, double& dfactor);
+  // The loss of classes; its slope takes the place of of.output, and that in the factor is added.
+  static double class_loss(RidgeRow& of, const Targets&, double factor, double& dfactor);
+
   // The last layer that the support makes: [b, D, C] double; for classes in logits.
   virtual Tensor solution(const Tensor& rows, const SupervisedBatch&) const = 0;
   virtual Tensor query_loss(const Tensor& rows, const SupervisedBatch&) const = 0;  // [b]
@@ -90,8 +96,6 @@ class SolvedHead : public Learner, public Guarded {
  private:
   // Where a kernel gives the features and the support's points make a small system.
   std::optional<Gradients> by_rows(const Tensor& rows, const SupervisedBatch&) const;
-  template <class T>
-  Gradients by_rows_of(const Tensor& rows, const SupervisedBatch&, const MlpShape&) const;
 
   const std::string name_;
   const OuterOptions outer_;
