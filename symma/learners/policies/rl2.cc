@@ -144,10 +144,7 @@ class Rl2 : public Learner {
         const Tensor share = 1 / (some.acted.sum({1, 2}).clamp_min(1) * static_cast<double>(spec_.players));
         std::vector<Tensor> grads(pieces);
         parallel_for(trials, kTrialsAtOnce, [&](int64_t begin, int64_t end) {
-          at::AutoGradMode with_grad(true);
-          const Tensor theta = leaf(state.theta);
-          const Tensor sum = objective(theta, some.part(begin, end)) * share.to(theta.scalar_type());
-          grads[begin / kTrialsAtOnce] = row_gradient(sum, theta, false);
+          grads[begin / kTrialsAtOnce] = gradient(state.theta, some.part(begin, end), share);
         });
         Tensor grad = grads[0];
         for (int64_t i = 1; i < pieces && grads[i].defined(); ++i) grad = grad + grads[i];
@@ -257,24 +254,18 @@ class Rl2 : public Learner {
     all.target = target;
   }
 
-  // The sum over steps and players of what is to be lessened: [N].
-  Tensor objective(const Tensor& theta, const Trials& some) const {
+  // Of what is to be lessened, each step and player weighing `share` of its agent's: [N, P].
+  Tensor gradient(const Tensor& rows, const Trials& some, const Tensor& share /*[N]*/) const {
+    at::AutoGradMode with_grad(true);
     const int64_t a = actor_.columns(), c = critic_.columns();
-    const auto type = theta.scalar_type();
+    const Tensor theta = leaf(rows);
     const Tensor outputs = actor_.forward(theta.narrow(1, 0, a), some.input);
     const Tensor value = critic_.forward(theta.narrow(1, a, c), some.input).squeeze(4);
-    const Tensor weight = some.acted.unsqueeze(3).to(type), gain = some.advantage.to(type);
-    const Tensor q =
-        ((log_probability(outputs, some.mask, some.action) - some.log_p.to(type)) * weight).exp();
-    const Tensor policy = at::minimum(q * gain, q.clamp(1 - o_.clip, 1 + o_.clip) * gain) +
-                          o_.entropy * entropy(outputs, some.mask);
-    return ((0.5 * (value - some.target.to(type)).square() - policy) * weight).sum({1, 2, 3});
-  }
-
-  Tensor entropy(const Tensor& outputs, const Tensor& mask) const {
-    if (spec_.continuous) return outputs.narrow(-1, outputs.size(-1) / 2, outputs.size(-1) / 2).sum(-1);
-    const Tensor log_p = masked_log_softmax(outputs, mask);
-    return -(log_p.exp() * log_p).sum(-1);
+    const Tensor weight = (some.acted * share.view({-1, 1, 1})).unsqueeze(3).expand(some.log_p.sizes());
+    const PolicyLoss policy =
+        policy_loss(outputs, some.mask, some.action, some.log_p, some.advantage, weight, o_.clip, o_.entropy);
+    const Tensor apart = value.detach() - some.target;
+    return pull_back({outputs, value}, {policy.grad, (weight * apart).to(value.scalar_type())}, theta);
   }
 
   Options o_;
