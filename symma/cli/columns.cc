@@ -39,14 +39,6 @@ struct OneRun {
   bool adapts() const { return eval["steps"].size() > 1; }
 };
 
-// Whether it was trained on the tasks that it is judged on, or is told which one it meets.
-bool knows_its_task(const Json& eval) {
-  const Json& on = eval["judged_on"];
-  if (!on.is_object() || !on.contains("task") || !on["task"].is_object()) return false;
-  const Json& task = on["task"];
-  return task.value("oracle", Json()) == true || task.value("context", Json()) == true;
-}
-
 struct Columns {
   std::map<std::string, std::vector<OneRun>> of;
   std::set<int64_t> steps;
@@ -72,7 +64,7 @@ Columns sort_out(ScoreFiles& files, const std::vector<std::string>& words) {
     for (const Json& s : run.eval["steps"]) out.steps.insert(s.get<int64_t>());
     if (!name.empty()) {
       out.of[name].push_back(run);
-    } else if (knows_its_task(run.eval)) {
+    } else if (run.eval.value("told", Json()) == true) {
       out.of["oracle"].push_back(run);
     } else if (judgement.learner == "pretrain") {
       OneRun pooled = run;  // before it adapts

@@ -18,6 +18,7 @@
 #define TOML_ASSERT_ASSUME(expr) static_assert(true)
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -186,11 +187,42 @@ Field& Fields::add_target(const std::string& name, Field::Target target, const s
   return field;
 }
 
+namespace {
+
+Nested* nested_in(const Field& f) {
+  auto* const* nested = std::get_if<Nested*>(&f.target);
+  return nested ? *nested : nullptr;
+}
+
+Fields fields_of(Nested& part) {
+  Fields out;
+  part.fields(out);
+  return out;
+}
+
+}  // namespace
+
+Json of_the_task(Json values, const Fields& fields) {
+  for (const auto& f : fields.list()) {
+    if (f.says != Field::Says::kTask)
+      values.erase(f.name);
+    else if (Nested* part = nested_in(f); part && values.contains(f.name))
+      values[f.name] = of_the_task(std::move(values[f.name]), fields_of(*part));
+  }
+  return values;
+}
+
+bool tells_the_task(const Fields& fields) {
+  return std::any_of(fields.list().begin(), fields.list().end(), [](const Field& f) {
+    if (Nested* part = nested_in(f)) return tells_the_task(fields_of(*part));
+    return f.says == Field::Says::kAnswer && f.value() == true;
+  });
+}
+
 Json Field::value() const {
-  if (auto* const* nested = std::get_if<Nested*>(&target)) {
-    Json out{{"kind", (*nested)->kind()}};
-    Fields theirs;
-    (*nested)->fields(theirs);
+  if (Nested* part = nested_in(*this)) {
+    Json out{{"kind", part->kind()}};
+    const Fields theirs = fields_of(*part);
     for (const auto& f : theirs.list()) out[f.name] = f.value();
     return out;
   }

@@ -47,6 +47,8 @@ struct Field {
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
   bool low_open = false, high_open = false;
+  // What an option of a task says: what its tasks are, only what is seen of them, or which of them one meets.
+  enum class Says { kTask, kView, kAnswer } says = Says::kTask;
   std::vector<std::string> choices;
 
   // Bounds hold for every number of a list.
@@ -68,6 +70,17 @@ struct Field {
   }
   Field& one_of(std::vector<std::string> words) {
     choices = std::move(words);
+    return *this;
+  }
+
+  // Tasks stay the same ones, however it is set.
+  Field& of_what_is_seen() {
+    says = Says::kView;
+    return *this;
+  }
+  // The same, and who has it set knows its task: a bound for those who find out.
+  Field& tells_the_task() {
+    says = Says::kAnswer;
     return *this;
   }
 
@@ -129,6 +142,11 @@ class Config {
   Json tree_ = Json::object();
   std::map<std::string, std::string> origin_;  // "learner.inner_lr" -> "file.toml:12"
 };
+
+// The fields' values, as they are written down, without those that do not say what tasks are.
+Json of_the_task(Json values, const Fields& fields);
+// Whether something is set, there or in what is nested, that tells which task one meets.
+bool tells_the_task(const Fields& fields);
 
 // What may stand in a section of these fields: the "properties" of its JSON Schema.
 Json schema(const Fields& fields);

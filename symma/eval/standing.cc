@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <set>
 
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
@@ -73,31 +72,13 @@ std::vector<Judgement> judgements(const std::string& run) {
   return out;
 }
 
-namespace {
-
-// What players see of a task, and what was trained on, does not make it another.
-bool of_the_task(const std::string& option) {
-  static const std::set<std::string> others{"context", "feedback", "oracle", "player_index", "recall"};
-  return !others.contains(option);
-}
-
-}  // namespace
-
 std::string tasks_differ(const Json& a, const Json& b) {
-  const auto differ = [](const std::string& name, const Json& x, const Json& y) {
-    return fmt::format("{} ({} and {})", name, x.dump(), y.dump());
-  };
-  if (!a.is_object() || !b.is_object()) return differ("judged_on", a, b);
-  for (const auto& [key, x] : a.items()) {
-    const Json y = b.value(key, Json());
-    if (x == y) continue;
-    if (key != "task" || !x.is_object() || !y.is_object()) return differ(key, x, y);
-    std::set<std::string> options;
-    for (const Json* side : {&x, &y})
-      for (const auto& [option, value] : side->items()) options.insert(option);
-    for (const std::string& option : options) {
-      const Json p = x.value(option, Json()), q = y.value(option, Json());
-      if (p != q && of_the_task(option)) return differ("task." + option, p, q);
+  if (a == b) return "";
+  if (!a.is_object() || !b.is_object()) return fmt::format("({} and {})", a.dump(), b.dump());
+  for (const Json* side : {&a, &b}) {
+    for (const auto& [key, value] : side->items()) {
+      const std::string differs = tasks_differ(a.value(key, Json()), b.value(key, Json()));
+      if (!differs.empty()) return key + (differs[0] == '(' ? " " : ".") + differs;
     }
   }
   return "";

@@ -178,8 +178,12 @@ EvalResult judge(const Experiment& e, const State& state, Split split) {
 
 Json verdict(const Experiment& e, const EvalResult& r) {
   Json out = eval_json(r, e.spec, e.protocol());
+  Choice<TaskFamilyRegistry> family = e.chosen.task;
+  Fields options;
+  family.fields(options);
+  if (tells_the_task(options)) out["told"] = true;
   out["judged_on"] = {{"seed", e.fleet.seed},
-                      {"task", e.settings["task"]},
+                      {"task", of_the_task(e.settings["task"], options)},
                       {"tasks", e.eval.tasks},
                       {"from", e.eval.from},
                       {"agents", e.eval.from == "own" ? e.fleet.agents : 0}};

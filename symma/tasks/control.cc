@@ -22,18 +22,21 @@ void ControlOptions::fields(Fields& f) {
       "constants of the world that differ from task to task; \"goal_*\" is all that begin with goal_; none: "
       "every task is the same world");
   f.add("oracle", oracle,
-        "train on the range of tasks that one is judged on: a bound that no learner of new tasks passes");
+        "train on the range of tasks that one is judged on: a bound that no learner of new tasks passes")
+      .tells_the_task();
   f.add("context", context,
         "players are told the constants that vary, each from -1 to 1 over its training range: what a policy "
-        "that knows its task reaches bounds what adapting to it can");
+        "that knows its task reaches bounds what adapting to it can")
+      .tells_the_task();
   f.add("copies", copies, "episodes a task that are played together, to learn from").at_least(1);
   f.add("test_copies", test_copies, "the same of tasks that are not for training; 0: as many").at_least(0);
   f.add("eval_copies", eval_copies, "episodes a task when judged").at_least(1);
-  f.add("player_index", player_index, "players see which of the team they are, as a one-hot");
-  f.add(
-      "feedback", feedback,
-      "players see what they did last, what it earned and whether the episode is over, which \"rl2\" needs");
-  f.add("recall", recall, "with feedback, players also see what they saw when they did it");
+  f.add("player_index", player_index, "players see which of the team they are, as a one-hot")
+      .of_what_is_seen();
+  f.add("feedback", feedback,
+        "players see what they did last, what it earned and whether the episode is over, which \"rl2\" needs")
+      .of_what_is_seen();
+  f.add("recall", recall, "with feedback, players also see what they saw when they did it").of_what_is_seen();
   f.add("own_reward", own_reward, "a player is handed its own reward rather than the team's");
   f.add("greedy", greedy, "when judged, players take the best action rather than draw one");
   f.add("greedy_epsilon", greedy_epsilon, "and how often it draws an allowed action evenly all the same")

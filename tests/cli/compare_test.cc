@@ -131,22 +131,30 @@ TEST_F(Pair, ColumnsAreToldByLearners) {
     EXPECT_TRUE(holds(text, word)) << text;
 }
 
-// Who knows its task is the oracle, and is paired with who does not.
+// Who knows its task is the oracle; it and who sees more of it are paired with who does not.
 TEST(Columns, WhoIsToldItsTaskIsTheOracle) {
   TempDir at;
-  spill(at / "w.toml",
-        "rounds = 1\ntasks = 2\n[task]\nkind = \"control\"\ncopies = 2\nvary = "
-        "[\"penalty\"]\n[task.world]\nkind = "
-        "\"foraging\"\nrows = 5\ncolumns = 5\nagents = 2\nfoods = 1\nlimit = 5\n[model]\nkind = "
-        "\"mlp\"\nhidden = [4]\n"
-        "[learner]\nkind = \"ippo\"\n[exchange]\ntopology = \"none\"\n[eval]\nsteps = [0]\ntasks = 6\n");
+  const std::string file =
+      "rounds = 1\ntasks = 2\n[task]\nkind = \"control\"\ncopies = 2\nvary = [\"team\"]\n"
+      "[task.world]\nkind = \"payloads\"\nlimit = 5\n[model]\nkind = \"mlp\"\nhidden = [4]\n"
+      "[learner]\nkind = \"ippo\"\n[exchange]\ntopology = \"none\"\n[eval]\nsteps = [0]\ntasks = 6\n";
+  spill(at / "w.toml", file);
   run_well({"train", "w.toml", "--out", "plain"}, at.path());
-  run_well({"train", "w.toml", "--out", "told", "--set", "task.context=true"}, at.path());
-  const Json said = Json::parse(run_well({"compare", "plain", "told", "--columns", "--json"}, at.path()).out);
-  EXPECT_EQ(said["columns"], Json({"meta", "oracle"}));
-  const Json paired =
-      Json::parse(run_well({"compare", "plain", "told", "--paired", "--json"}, at.path()).out);
-  EXPECT_EQ(paired["tasks"], 6);
+  const auto with = [&](const std::string& setting, const Json& columns) {
+    run_well({"train", "w.toml", "--out", "told", "--set", setting, "--force"}, at.path());
+    const Json said =
+        Json::parse(run_well({"compare", "plain", "told", "--columns", "--json"}, at.path()).out);
+    EXPECT_EQ(said["columns"], columns) << setting;
+    const Json paired =
+        Json::parse(run_well({"compare", "plain", "told", "--paired", "--json"}, at.path()).out);
+    EXPECT_EQ(paired["tasks"], 6) << setting;
+  };
+  with("task.context=true", {"meta", "oracle"});
+  with("task.world.told=true", {"meta", "oracle"});  // an option of the world's own
+  with("task.player_index=true", Json::array({"meta"}));
+  run_well({"train", "w.toml", "--out", "other", "--set", "task.world.limit=6"}, at.path());
+  const auto refusal = run({"compare", "plain", "other", "--paired"}, at.path());
+  EXPECT_TRUE(holds(refusal.err, "task.world.limit (5 and 6)")) << refusal.err;
 }
 
 // Runs of one column that differ by the seed are pooled, by Student's t.

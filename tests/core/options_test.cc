@@ -103,6 +103,47 @@ TEST(Options, WhatIsWrittenReadsBackTheSame) {
   EXPECT_EQ(back.kind, o.kind);
 }
 
+// A part within a part, of whose options one is of the view and one tells the task.
+struct World : Nested {
+  bool told = false;
+  int64_t size = 3, sight = 1;
+  std::string kind() const override { return "field"; }
+  std::vector<std::string> kinds() const override { return {"field"}; }
+  void choose(const std::string&, const std::string&) override {}
+  void fields(Fields& f) override {
+    f.add("size", size, "of the field");
+    f.add("sight", sight, "how far one sees").of_what_is_seen();
+    f.add("told", told, "whether one sees all").tells_the_task();
+  }
+};
+
+TEST(Options, WhatTasksAreIsToldFromWhatIsSeenOfThem) {
+  World world;
+  bool oracle = false;
+  Fields f;
+  f.add("world", static_cast<Nested&>(world), "the world");
+  f.add("oracle", oracle, "whether one trains on the tests").tells_the_task();
+  const auto written = [&] {
+    Json out{{"kind", "control"}};
+    for (const Field& field : f.list()) out[field.name] = field.value();
+    return out;
+  };
+  const Json task{{"kind", "control"}, {"world", {{"kind", "field"}, {"size", 3}}}};
+  EXPECT_EQ(of_the_task(written(), f), task);
+  EXPECT_FALSE(tells_the_task(f));
+  world.sight = 7;
+  EXPECT_EQ(of_the_task(written(), f), task);
+  EXPECT_FALSE(tells_the_task(f));
+  for (bool* one : {&world.told, &oracle}) {
+    *one = true;
+    EXPECT_EQ(of_the_task(written(), f), task);
+    EXPECT_TRUE(tells_the_task(f));
+    *one = false;
+  }
+  world.size = 4;
+  EXPECT_NE(of_the_task(written(), f), task);
+}
+
 TEST(Errors, NearestFindsSlipsAndNothingElse) {
   EXPECT_EQ(nearest("topolgy", {"topology", "strategy"}), "topology");
   EXPECT_EQ(nearest("lr_inner", {"rounds", "agents"}), "");

@@ -80,19 +80,22 @@ TEST(Paired, KnownNumbers) {
   EXPECT_NEAR(compare_paired(b, a, false).difference, 0.4, 1e-12);
 }
 
-// By what is drawn, not by what is seen of it or what was trained on.
-TEST(Paired, TasksAreTheSameWhateverIsSeenOfThem) {
-  const Json plain{{"seed", 1}, {"task", {{"kind", "control"}, {"vary", {"smoke"}}, {"context", false}}}};
-  Json told = plain, older = plain, other = plain, another = plain;
-  told["task"]["context"] = true, told["task"]["oracle"] = true;
-  older["task"].erase("context");
+// The first setting by which they are not, wherever it stands.
+TEST(Paired, WhatMakesTasksDifferIsNamed) {
+  const Json plain{
+      {"seed", 1},
+      {"task", {{"kind", "control"}, {"vary", {"smoke"}}, {"world", {{"kind", "search_rescue"}}}}}};
+  Json other = plain, another = plain, world = plain, kind = plain;
   other["task"]["vary"] = {"clusters"};
   another["task"]["limit"] = 3;
-  EXPECT_EQ(tasks_differ(plain, told), "");
-  EXPECT_EQ(tasks_differ(told, older), "");
+  world["task"]["world"]["targets"] = 3;
+  kind["task"] = "blobs";
+  EXPECT_EQ(tasks_differ(plain, plain), "");
   EXPECT_EQ(tasks_differ(plain, other), "task.vary ([\"smoke\"] and [\"clusters\"])");
   EXPECT_EQ(tasks_differ(plain, another), "task.limit (null and 3)");
   EXPECT_EQ(tasks_differ(another, plain), "task.limit (3 and null)");
+  EXPECT_EQ(tasks_differ(world, plain), "task.world.targets (3 and null)");
+  EXPECT_TRUE(tasks_differ(plain, kind).starts_with("task ("));
 }
 
 TEST(Paired, WhatDivergedIsWorst) {

@@ -42,7 +42,7 @@ class Foraging final : public Copies {
       f.add("columns", columns, "of the field").at_least(3).at_most(kMostSide);
       f.add("agents", agents, "on the field").at_least(1).at_most(kMostAgents);
       f.add("foods", foods, "at the start, at most").at_least(1).at_most(kMostFoods);
-      f.add("sight", sight, "cells that an agent sees each way; 0: all").at_least(0);
+      f.add("sight", sight, "cells that an agent sees each way; 0: all").at_least(0).of_what_is_seen();
       f.add("max_agent_level", max_agent_level, "levels are drawn from 1 to this").at_least(1).at_most(10);
       f.add("max_food_level", max_food_level,
             "food levels are drawn from 1 to this; 0: to the sum of the three lowest agents'")

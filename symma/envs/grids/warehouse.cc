@@ -52,7 +52,7 @@ class Warehouse final : public Copies {
             "a floor of one's own, lines of x (shelf), . (highway) and g (goal); size is then not used");
       f.add("agents", agents, "robots").at_least(1).at_most(kMostRobots);
       f.add("requests", requests, "shelves requested at any time; 0: as many as robots").at_least(0);
-      f.add("sight", sight, "cells that a robot sees each way").at_least(1).at_most(5);
+      f.add("sight", sight, "cells that a robot sees each way").at_least(1).at_most(5).of_what_is_seen();
       f.add("reward", reward,
             "who earns from a delivery: who brings it, all, or who brings it half and half on return")
           .one_of({"individual", "global", "two_stage"});

@@ -42,7 +42,7 @@ class MatrixGame final : public Copies {
       f.add("k", k, "penalty for a miss in the game of penalty").at_least(0);
       f.add("row", row, "row player's payoffs of a custom game, n times n numbers, row by row");
       f.add("column", column, "the column player's; none: the same as row, a common reward");
-      f.add("memory", memory, "last rounds that players see").at_least(0).at_most(16);
+      f.add("memory", memory, "last rounds that players see").at_least(0).at_most(16).of_what_is_seen();
       f.add("spread", spread,
             "how far payoffs vary from task to task, as a share of the widest gap in the table")
           .at_least(0)

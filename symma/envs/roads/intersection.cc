@@ -42,12 +42,15 @@ struct IntersectionOptions : CopyOptions {
     f.add("own_pay", own_pay, "each player earns for its own car, rather than all the mean");
     f.add("leaves", leaves, "who has arrived is gone; the original leaves it on the road, and pays it on");
     f.add("absolute", absolute,
-          "cars are seen by their place and velocity, rather than by those less one's own");
+          "cars are seen by their place and velocity, rather than by those less one's own")
+        .of_what_is_seen();
     f.add("range", range, "a place is seen over so many metres, and what is further as at the bound")
-        .above(0);
+        .above(0)
+        .of_what_is_seen();
     f.add("foresight", foresight,
           "a player also sees when within 3 s it would come too close to others, were it to go for each of "
-          "its speeds");
+          "its speeds")
+        .of_what_is_seen();
     CopyOptions::fields(f);
   }
 };

@@ -49,7 +49,8 @@ struct RingOptions : CopyOptions {
     f.add("every", every, "steps of .1 s that a number is held; episodes have `limit` / `every` decisions")
         .at_least(1)
         .at_most(100);
-    f.add("recall", recall, "automated cars also see their mean speed and gap of the last minute");
+    f.add("recall", recall, "automated cars also see their mean speed and gap of the last minute")
+        .of_what_is_seen();
     f.add("hands_off", hands_off, "automated cars drive as humans do, whatever they are told");
     f.add("warm_up", warm_up, "steps before the episode, with humans alone").at_least(0).at_most(100000);
     level_fields(f);

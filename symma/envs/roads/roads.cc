@@ -61,11 +61,15 @@ struct RoadsOptions : CopyOptions {
         .one_of({"selfish", "toll", "common"});
     f.add("start", start, "the day before the first: empty roads, or settled traffic without the incident")
         .one_of({"empty", "usual"});
-    f.add("see", see, "times over those on empty roads, or the logarithms of that").one_of({"ratio", "log"});
-    f.add("see_demand", see_demand, "agents see today's scale of the demand");
-    f.add("see_share", see_share, "agents see which part of those on their trip took each route yesterday");
+    f.add("see", see, "times over those on empty roads, or the logarithms of that")
+        .one_of({"ratio", "log"})
+        .of_what_is_seen();
+    f.add("see_demand", see_demand, "agents see today's scale of the demand").of_what_is_seen();
+    f.add("see_share", see_share, "agents see which part of those on their trip took each route yesterday")
+        .of_what_is_seen();
     f.add("by_route", by_route,
-          "what is seen stands route by route behind the day, as [model] kind = \"ranking\" reads it");
+          "what is seen stands route by route behind the day, as [model] kind = \"ranking\" reads it")
+        .of_what_is_seen();
     CopyOptions::fields(f);
   }
 };

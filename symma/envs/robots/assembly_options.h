@@ -40,7 +40,8 @@ struct AssemblyOptions : CopyOptions {
     f.add("wear", wear,
           "how long a machine's last operation took beside what was planned: is seen; is hidden; or is what "
           "durations are expected by, so that plans are made anew from a machine's first part on")
-        .one_of({"ratio", "hidden", "replanned"});
+        .one_of({"ratio", "hidden", "replanned"})
+        .of_what_is_seen();
     f.add("clock", clock, "a step is a unit of time, or lasts until there is something to decide")
         .one_of({"unit", "event"});
     f.add("reward", reward, "minus the time, or the same in hundredths of the optimum")

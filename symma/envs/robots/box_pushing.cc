@@ -99,7 +99,8 @@ class BoxPushing final : public Copies {
     bool told = false;
     Options() { limit = 10; }
     void fields(Fields& f) {
-      f.add("told", told, "robots see where both are and face, as none may in the original");
+      f.add("told", told, "robots see where both are and face, as none may in the original")
+          .of_what_is_seen();
       CopyOptions::fields(f);
     }
   };

@@ -37,7 +37,7 @@ class Payloads final : public Copies, public Judged {
     void fields(Fields& f) {
       f.add("robots", robots, "in the team").at_least(1).at_most(kMostRobots);
       f.add("messages", messages, "words that a robot may say; 1: it is silent").at_least(1).at_most(8);
-      f.add("told", told, "robots see all limits and speeds");
+      f.add("told", told, "robots see all limits and speeds").tells_the_task();
       CopyOptions::fields(f);
     }
   };

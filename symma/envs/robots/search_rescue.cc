@@ -48,7 +48,7 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
     void fields(Fields& f) {
       f.add("searchers", searchers, "searchers, each a player").at_least(1).at_most(kMostSearchers);
       f.add("targets", targets, "targets, where a task does not say").at_least(1).at_most(kMostTargets);
-      f.add("rays", rays, "directions in which a searcher looks").at_least(2).at_most(1024);
+      f.add("rays", rays, "directions in which a searcher looks").at_least(2).at_most(1024).of_what_is_seen();
       level_fields(f);
       CopyOptions::fields(f);
     }
