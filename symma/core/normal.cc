@@ -2,15 +2,8 @@
 // loops that a compiler can turn into vectors. Block i makes numbers 2i and 2i + 1, as `Draws` does:
 //
 //   r = sqrt(-2 ln(1 - u)),  a = 2 pi v:   r cos a,  r sin a;    u, v of 53 bits
-//
-// Logarithm, sine and cosine are fdlibm's polynomials (Sun Microsystems 1993: e_log.c, k_sin.c, k_cos.c),
-// within a few units in the last place. Products and sums are not fused, so every machine makes the same
-// numbers. Bits are cast by the compiler's own word: std::bit_cast is not inlined in a function whose options
-// are its own, and a call keeps its loop from being made of vectors.
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <numbers>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -18,89 +11,68 @@
 #include "symma/core/normal.h"
 
 #include "symma/core/blocks.h"
-#include "symma/core/simd.h"
+#include "symma/core/elementary.h"
 
 namespace symma {
 namespace {
 
-constexpr int64_t kBlocks = 64;  // a piece: what fits the first-level cache many times over
+// A piece: many blocks fit the first-level cache many times over, and few are for who wants few.
+constexpr int64_t kMany = 64, kFew = 8;
 
-// Of x in (0, 1].
-SYMMA_INLINE inline double log_of(double x) {
-  const auto bits = __builtin_bit_cast(uint64_t, x);
-  // x = 2^k m with m between sqrt(1/2) and sqrt(2).
-  const uint64_t shifted = bits + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);
-  const double k = __builtin_bit_cast(double, (shifted >> 52) | 0x4330000000000000u) - (0x1p52 + 1023);
-  const double m = __builtin_bit_cast(double, (shifted & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu);
-  const double f = m - 1, s = f / (2 + f), z = s * s, half = 0.5 * f * f;
-  const double r =
-      z * (6.666666666666735130e-01 +
-           z * (3.999999999940941908e-01 +
-                z * (2.857142874366239149e-01 +
-                     z * (2.222219843214978396e-01 +
-                          z * (1.818357216161805012e-01 +
-                               z * (1.531383769920937332e-01 + z * 1.479819860511658591e-01))))));
-  return k * 6.93147180369123816490e-01 - ((half - (s * (half + r) + k * 1.90821492927058770002e-10)) - f);
-}
-
-struct Turn {
-  double cosine, sine;
-};
-
-// Cosine and sine of 2 pi v, v in [0, 1).
-SYMMA_INLINE inline Turn turn_of(double v) {
-  // The nearest quarter of a turn, and what is left of it: exact.
-  const double near = (4 * v + 0x1.8p52) - 0x1.8p52, x = (4 * v - near) * (std::numbers::pi / 2), z = x * x;
-  const double sine =
-      x + x * z *
-              (-1.66666666666666324348e-01 +
-               z * (8.33333333332248946124e-03 +
-                    z * (-1.98412698298579493134e-04 +
-                         z * (2.75573137070700676789e-06 +
-                              z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)))));
-  const double cosine =
-      1 -
-      (0.5 * z - z * z *
-                     (4.16666666666666019037e-02 +
-                      z * (-1.38888888888741095749e-03 +
-                           z * (2.48015872894767294178e-05 +
-                                z * (-2.75573143513906633035e-07 +
-                                     z * (2.08757232129817482790e-09 + z * -1.13596475577881948265e-11))))));
-  const auto quarter = __builtin_bit_cast(uint64_t, near + 0x1.8p52);
-  const bool odd = (quarter & 1) != 0;
-  const double c = odd ? sine : cosine, s = odd ? cosine : sine;
-  const uint64_t flip_c = ((quarter + 1) & 2) << 62, flip_s = (quarter & 2) << 62;
-  return {__builtin_bit_cast(double, __builtin_bit_cast(uint64_t, c) ^ flip_c),
-          __builtin_bit_cast(double, __builtin_bit_cast(uint64_t, s) ^ flip_s)};
-}
-
-// Blocks first .. first + kBlocks - 1 of the stream under `key`, two numbers each.
-SYMMA_CLONES __attribute__((optimize("O3", "no-math-errno", "fp-contract=off"))) void piece(uint64_t key,
-                                                                                            uint64_t first,
-                                                                                            double* out) {
-  alignas(64) uint32_t w[4][kBlocks];
+// 2 n numbers of blocks `first` ... of the stream under `key`. `half`: those of words that begin in the
+// middle of a block and end in the middle of the next; as many but two.
+template <int64_t n>
+SYMMA_INLINE inline void piece_of(uint64_t key, uint64_t first, bool half, double* out) {
+  alignas(64) uint32_t w[4][n];
   stream_blocks(key, first, w);
-  alignas(64) double cosines[kBlocks], sines[kBlocks];
-  for (int64_t j = 0; j < kBlocks; ++j) {
-    const double radius = root(-2 * log_of(1 - unit_of_words(w[0][j], w[1][j])));
-    const Turn turn = turn_of(unit_of_words(w[2][j], w[3][j]));
+  alignas(64) double u[n], v[n], cosines[n], sines[n];
+  for (int64_t j = 0; j < n; ++j)
+    u[j] = unit_of_words(w[0][j], w[1][j]), v[j] = unit_of_words(w[2][j], w[3][j]);
+  const double *of_radius = half ? v : u, *of_turn = half ? u + 1 : v;
+  const int64_t pairs = half ? n - 1 : n;
+  for (int64_t j = 0; j < pairs; ++j) {
+    const double radius = root(-2 * log_of(1 - of_radius[j]));
+    const Turn turn = turn_of(of_turn[j]);
     cosines[j] = radius * turn.cosine, sines[j] = radius * turn.sine;
   }
-  for (int64_t j = 0; j < kBlocks; ++j) out[2 * j] = cosines[j], out[2 * j + 1] = sines[j];
+  for (int64_t j = 0; j < pairs; ++j) out[2 * j] = cosines[j], out[2 * j + 1] = sines[j];
 }
 
+#define SYMMA_NORMAL SYMMA_CLONES __attribute__((optimize("O3", "no-math-errno", "fp-contract=off")))
+SYMMA_NORMAL void many(uint64_t key, uint64_t first, bool half, double* out) {
+  piece_of<kMany>(key, first, half, out);
+}
+SYMMA_NORMAL void few(uint64_t key, uint64_t first, bool half, double* out) {
+  piece_of<kFew>(key, first, half, out);
+}
+#undef SYMMA_NORMAL
+
 template <class T>
-void fill(Rng rng, T* out, int64_t n, int64_t first) {
-  TORCH_CHECK(first % (2 * kBlocks) == 0, "fill_normal: begins at ", first, ", not at a multiple of 128");
-  alignas(64) double numbers[2 * kBlocks];
-  for (int64_t i = 0; i < n; i += 2 * kBlocks) {
-    piece(rng.key(), static_cast<uint64_t>((first + i) / 2), numbers);
-    const int64_t count = std::min(n - i, 2 * kBlocks);
-    for (int64_t j = 0; j < count; ++j) out[i + j] = static_cast<T>(numbers[j]);
+void fill(Rng rng, uint64_t block, bool half, T* out, int64_t n) {
+  alignas(64) double numbers[2 * kMany];
+  while (n > 0) {
+    const bool wide = n > kMany;
+    (wide ? many : few)(rng.key(), block, half, numbers);
+    const int64_t pairs = (wide ? kMany : kFew) - (half ? 1 : 0), count = std::min(n, 2 * pairs);
+    for (int64_t j = 0; j < count; ++j) out[j] = static_cast<T>(numbers[j]);
+    block += static_cast<uint64_t>(pairs), out += count, n -= count;
   }
 }
 
 }  // namespace
+
+void Draws::normals(double* out, int64_t n) {
+  if (n > 0 && have_spare_) *out++ = normal(), --n;
+  // At a block's beginning or in its middle; who stands at an odd word goes on one by one.
+  constexpr int64_t kSome = 4;
+  if (const int64_t pairs = n / 2; pairs >= kSome && at_ % 2 == 0) {
+    const bool half = at_ == 2;
+    fill(rng_, next_block_ - (half ? 1 : 0), half, out, 2 * pairs);
+    next_block_ += static_cast<uint64_t>(pairs), out += 2 * pairs, n -= 2 * pairs;
+    if (half) words_ = rng_.block(next_block_ - 1);
+  }
+  while (n-- > 0) *out++ = normal();
+}
 
 // 64-byte vectors are only passed to functions that are inlined.
 #pragma GCC diagnostic push
@@ -157,10 +129,12 @@ void fill32(Groups groups, Rng rng, float* out, int64_t n, int64_t first) {
 }  // namespace
 
 void fill_normal(Rng rng, float* out, int64_t n, int64_t first) {
-  fill(rng, out, n, first);
+  TORCH_CHECK(first % 2 == 0, "fill_normal: begins at ", first, ", an odd number");
+  fill(rng, static_cast<uint64_t>(first / 2), false, out, n);
 }
 void fill_normal(Rng rng, double* out, int64_t n, int64_t first) {
-  fill(rng, out, n, first);
+  TORCH_CHECK(first % 2 == 0, "fill_normal: begins at ", first, ", an odd number");
+  fill(rng, static_cast<uint64_t>(first / 2), false, out, n);
 }
 
 void fill_normal32(Rng rng, float* out, int64_t n, int64_t first) {

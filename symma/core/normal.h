@@ -5,8 +5,8 @@
 
 namespace symma {
 
-// n normal numbers from number `first` on, which is a multiple of 128; as `Draws` makes them one by one, to
-// within rounding, and many times faster.
+// n normal numbers from number `first` on, which is even: those that `Draws` makes one by one, and many times
+// faster.
 void fill_normal(Rng, float* out, int64_t n, int64_t first = 0);
 void fill_normal(Rng, double* out, int64_t n, int64_t first = 0);
 

@@ -2,11 +2,12 @@
 #include "symma/core/rng.h"
 
 #include <cmath>
-#include <numbers>
 #include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
+
+#include "symma/core/elementary.h"
 
 namespace symma {
 namespace {
@@ -69,11 +70,11 @@ double Draws::normal() {
     have_spare_ = false;
     return spare_;
   }
-  const double radius = std::sqrt(-2 * std::log(1 - uniform()));
-  const double angle = 2 * std::numbers::pi * uniform();
-  spare_ = radius * std::sin(angle);
+  const double radius = std::sqrt(-2 * log_of(1 - uniform()));
+  const Turn turn = turn_of(uniform());
+  spare_ = radius * turn.sine;
   have_spare_ = true;
-  return radius * std::cos(angle);
+  return radius * turn.cosine;
 }
 
 int64_t Draws::below(int64_t n) {

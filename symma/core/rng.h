@@ -49,7 +49,10 @@ class Draws {
   uint32_t word();
   double uniform();  // [0, 1), 53 bits
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
-  double normal();                              // N(0, 1), Box-Muller
+  double normal();  // N(0, 1), Box-Muller
+  // The next n of them, many times faster.
+  void uniforms(double* out, int64_t n);
+  void normals(double* out, int64_t n);
   int64_t below(int64_t n);                     // 0..n-1, unbiased (Lemire 2019); n >= 1
   std::vector<int64_t> permutation(int64_t n);  // of 0..n-1, Fisher-Yates
   // `k` distinct numbers of 0..n-1, in random order; k <= n.
@@ -57,7 +60,7 @@ class Draws {
 
  private:
   Rng rng_;
-  std::array<uint32_t, 4> words_{};
+  std::array<uint32_t, 4> words_{};  // block next_block_ - 1, of which `at_` words were taken
   uint64_t next_block_ = 0;
   int at_ = 4;
   bool have_spare_ = false;

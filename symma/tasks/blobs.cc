@@ -44,11 +44,13 @@ class Blobs : public TaskFamily, public Shares, public Accountable {
     const int64_t queries = train ? o_.queries : o_.test_queries, each = o_.shots + queries;
     Tensor x = at::empty({b, each, o_.ways, o_.dims});
     float* p = x.data_ptr<float>();
+    const int64_t wide = o_.ways * o_.dims;
+    const double spread = split == Split::kOod ? o_.ood_spread : o_.spread;
+    std::vector<double> centres(wide), apart(each * wide);
     for (int64_t i = 0; i < b; ++i) {
       Draws d(asks[i].key.split(split_name(split)));
-      std::vector<double> centres(o_.ways * o_.dims);
-      const double spread = split == Split::kOod ? o_.ood_spread : o_.spread;
-      for (double& c : centres) c = spread * d.normal();
+      d.normals(centres.data(), wide);
+      for (double& c : centres) c *= spread;
       // An agent's clusters lie around a place of its own on a circle; together the agents cover it.
       if (agents_ > 1 && split != Split::kOod) {
         const int64_t a = asks[i].agent == kEveryone ? d.below(agents_) : asks[i].agent;
@@ -58,9 +60,9 @@ class Blobs : public TaskFamily, public Shares, public Accountable {
           if (o_.dims > 1) centres[w * o_.dims + 1] += spread * std::sin(angle);
         }
       }
-      for (int64_t j = 0; j < each; ++j) {
-        for (double c : centres) *p++ = static_cast<float>(c + o_.noise * d.normal());
-      }
+      d.normals(apart.data(), each * wide);
+      for (int64_t j = 0; j < each * wide; ++j)
+        *p++ = static_cast<float>(centres[j % wide] + o_.noise * apart[j]);
     }
     Episodes e;
     e.support_x = x.slice(1, 0, o_.shots).reshape({b, -1, o_.dims});

@@ -87,13 +87,14 @@ class Quadratics : public TaskFamily, public Shares {
     Tensor w = at::empty({b, d, d}), y = at::empty({b, d});
     float *ws = w.data_ptr<float>(), *ys = y.data_ptr<float>();
     const bool gaussian = o_.distribution == "normal";
+    std::vector<double> all(d * d + d);
     for (int64_t i = 0; i < b; ++i) {
       Draws draws(asks[i].key.split(split_name(split)));
       const auto [low, high] = range(asks[i].agent, split);
       const double s = std::exp(draws.uniform(low, high));
-      const auto draw = [&] { return gaussian ? draws.normal() : draws.uniform(); };
-      for (int64_t j = 0; j < d * d; ++j) *ws++ = static_cast<float>(s * draw());
-      for (int64_t j = 0; j < d; ++j) *ys++ = static_cast<float>(draw());
+      gaussian ? draws.normals(all.data(), d * d + d) : draws.uniforms(all.data(), d * d + d);
+      for (int64_t j = 0; j < d * d; ++j) *ws++ = static_cast<float>(s * all[j]);
+      for (int64_t j = d * d; j < d * d + d; ++j) *ys++ = static_cast<float>(all[j]);
     }
     return std::make_unique<QuadraticBatch>(model, w, y, split == Split::kTrain ? Mode::kTrain : Mode::kEval);
   }

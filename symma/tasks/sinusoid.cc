@@ -4,6 +4,7 @@
 
 #include <numbers>
 
+#include "symma/core/elementary.h"
 #include "symma/core/parallel.h"
 #include "symma/tasks/csv.h"
 #include "symma/tasks/deal.h"
@@ -13,6 +14,18 @@
 
 namespace symma {
 namespace {
+
+// y = amplitude sin(x - phase) + noise at n places.
+void wave(double amplitude, double phase, int64_t n, const double* x, const double* noise, float* to_x,
+          float* to_y) {
+  widest([&]() SYMMA_INLINE {
+#pragma GCC ivdep
+    for (int64_t j = 0; j < n; ++j) {
+      to_x[j] = static_cast<float>(x[j]);
+      to_y[j] = static_cast<float>(amplitude * sine_of(x[j] - phase) + noise[j]);
+    }
+  });
+}
 
 class Sinusoid : public TaskFamily,
                  public FewShot,
@@ -83,25 +96,29 @@ class Sinusoid : public TaskFamily,
     const auto data = [](const Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; };
     float *const sx = data(e.support_x), *const sy = data(e.support_y), *const qx = data(e.query_x),
                  *const qy = data(e.query_y), *const cx = data(e.curve_x), *const cy = data(e.curve_y);
+    const int64_t most = std::max({shots, queries, kCurve});
     parallel_for(b, 64, [&](int64_t begin, int64_t end) {
+      std::vector<double> at(most), noise(most, 0.0);
       for (int64_t i = begin; i < end; ++i) {
         Draws d(asks[i].key.split(split_name(split)));
         const int64_t part = part_of(asks[i].agent, d);
         const Range a = range(part, split, "amplitude"), p = range(part, split, "phase");
         const double amplitude = d.uniform(a.low, a.high), phase = d.uniform(p.low, p.high);
         const auto points = [&](float* xs, float* ys, int64_t n) {
-          for (int64_t j = 0; j < n; ++j) {
-            const double v = d.uniform(o_.x[0], o_.x[1]);
-            xs[j] = static_cast<float>(v);
-            ys[j] = static_cast<float>(amplitude * std::sin(v - phase) +
-                                       (o_.noise > 0 ? o_.noise * d.normal() : 0));
+          if (o_.noise > 0) {
+            for (int64_t j = 0; j < n; ++j) at[j] = d.uniform(), noise[j] = o_.noise * d.normal();
+          } else {
+            d.uniforms(at.data(), n);
           }
+          for (int64_t j = 0; j < n; ++j) at[j] = o_.x[0] + (o_.x[1] - o_.x[0]) * at[j];
+          wave(amplitude, phase, n, at.data(), noise.data(), xs, ys);
         };
         points(sx + i * shots, sy + i * shots, shots);
         points(qx + i * queries, qy + i * queries, queries);
         if (train) continue;
-        for (int64_t j = i * kCurve; j < (i + 1) * kCurve; ++j)
-          cy[j] = static_cast<float>(amplitude * std::sin(cx[j] - phase));
+        std::copy_n(cx + i * kCurve, kCurve, at.begin());
+        std::fill_n(noise.begin(), kCurve, 0.0);
+        wave(amplitude, phase, kCurve, at.data(), noise.data(), cx + i * kCurve, cy + i * kCurve);
         e.titles[i] = fmt::format("amplitude {:.2f}, phase {:.2f}", amplitude, phase);
       }
     });

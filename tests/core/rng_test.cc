@@ -8,6 +8,7 @@
 #include <numbers>
 #include <set>
 
+#include "symma/core/elementary.h"
 #include "symma/core/normal.h"
 #include "symma/core/uniform.h"
 
@@ -65,10 +66,51 @@ TEST(Rng, NormalsAreThoseOfDraws) {
     Draws draws(rng);
     for (int64_t i = 0; i < n; ++i) {
       const double x = draws.normal();
-      ASSERT_NEAR(wide.data_ptr<double>()[i], x, 4e-15 * (1 + std::abs(x))) << n << " " << i;
-      ASSERT_NEAR(narrow.data_ptr<float>()[i], x, 1.2e-7 * (1 + std::abs(x)));
+      ASSERT_EQ(wide.data_ptr<double>()[i], x) << n << " " << i;
+      ASSERT_EQ(narrow.data_ptr<float>()[i], static_cast<float>(x));
     }
   }
+}
+
+// Many at a time are the same as one by one, wherever in a block one stands, and so is what comes after.
+TEST(Rng, ManyDrawsAreThoseOneByOne) {
+  for (const bool normal : {false, true}) {
+    for (int64_t words = 0; words < 6; ++words) {
+      for (const bool spare : {false, true}) {
+        for (const int64_t n : {0, 1, 2, 7, 8, 9, 14, 15, 16, 17, 64, 65, 66, 126, 127, 128, 129, 300}) {
+          const Rng rng = Rng(9).split("x", n);
+          Draws many(rng), one(rng);
+          for (Draws* d : {&many, &one}) {
+            for (int64_t k = 0; k < words; ++k) d->word();
+            if (spare) d->normal();
+          }
+          std::vector<double> all(n + 1, -1);
+          normal ? many.normals(all.data(), n) : many.uniforms(all.data(), n);
+          for (int64_t i = 0; i < n; ++i)
+            ASSERT_EQ(all[i], normal ? one.normal() : one.uniform()) << words << " " << spare << " " << n;
+          ASSERT_EQ(all[n], -1) << "nothing is written past the end";
+          ASSERT_EQ(many.normal(), one.normal());
+          ASSERT_EQ(many.word(), one.word());
+        }
+      }
+    }
+  }
+}
+
+// Against the C library's.
+TEST(Elementary, IsWithinAFewUnitsInTheLastPlace) {
+  Draws d(Rng(10));
+  for (int64_t i = 0; i < 100000; ++i) {
+    const double u = 1 - d.uniform(), x = d.uniform(-20, 20), far = d.uniform(-1e5, 1e5);
+    ASSERT_NEAR(log_of(u), std::log(u), 4e-16 * std::abs(std::log(u))) << u;
+    ASSERT_NEAR(sine_of(x), std::sin(x), 4e-16) << x;
+    ASSERT_NEAR(sine_of(far), std::sin(far), 4e-16) << far;
+    ASSERT_NEAR(turn_of(u).cosine, std::cos(2 * std::numbers::pi * u), 1e-15);
+    ASSERT_NEAR(turn_of(u).sine, std::sin(2 * std::numbers::pi * u), 1e-15);
+  }
+  EXPECT_EQ(sine_of(0), 0);
+  EXPECT_EQ(log_of(1), 0);
+  EXPECT_EQ(log_of(0x1p-53), std::log(0x1p-53));
 }
 
 // A piece that starts in the middle of a stream is that part of it.
