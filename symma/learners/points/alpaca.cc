@@ -27,8 +27,8 @@ namespace {
 // A of one row [D, D], lower triangular; the zeros above the diagonal are never written.
 class PriorFactor {
  public:
-  explicit PriorFactor(int64_t d) : memory_(3 * d * RidgeRow::padded(d)) {
-    a = {d, d, RidgeRow::padded(d), memory_.data()};
+  explicit PriorFactor(int64_t d) : memory_(3 * d * RidgeRow::Matrix::padded(d)) {
+    a = {d, d, RidgeRow::Matrix::padded(d), memory_.data()};
     turned_ = {d, d, a.ld, a[d]};
     slope_ = {d, d, a.ld, turned_[d]};
   }

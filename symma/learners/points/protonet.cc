@@ -10,6 +10,7 @@
 #include "symma/learners/fused.h"
 #include "symma/learners/needs.h"
 #include "symma/learners/outer.h"
+#include "symma/learners/points/row_matrix.h"
 #include "symma/learners/points/softmax.h"
 #include "symma/tasks/supervised.h"
 
@@ -93,44 +94,45 @@ class Protonet : public Learner {
   // The query loss of one task, and its slope in the features.
   template <class T>
   T row_loss(const FeatureRow<T>& row, int64_t n, const Labels<T>& support, const Labels<T>& query) const {
-    std::vector<T> memory(2 * ways_ * n + 3 * ways_, T{0});
-    T *c = memory.data(), *dc = c + ways_ * n;  // [ways, n]: prototypes, and the slope in them
-    T *square = dc + ways_ * n, *z = square + ways_, *count = z + ways_;
+    RowMatrix<T> c, ct, dc, f, d, z, total, square, count;  // c: prototypes
+    const RowMatrixSize<T> all[] = {{&c, ways_, n},      {&ct, n, ways_},     {&dc, ways_, n},
+                                    {&f, query.size, n}, {&d, query.size, n}, {&z, query.size, ways_},
+                                    {&total, 1, ways_},  {&square, 1, ways_}, {&count, 1, ways_}};
+    thread_local std::vector<T> memory;
+    lay_out(all, memory);
     for (int64_t k = 0; k < support.size; ++k) {
-      const T *f = row.f + k * row.ld, weight = support.weight[k];
-      T* to = c + support.label[k] * n;
-      count[support.label[k]] += weight;
-      for (int64_t i = 0; i < n; ++i) to[i] += weight * f[i];
+      const T *from = row.f + k * row.ld, weight = support.weight[k];
+      T* to = c[support.label[k]];
+      count[0][support.label[k]] += weight;
+      for (int64_t i = 0; i < n; ++i) to[i] += weight * from[i];
     }
     for (int64_t w = 0; w < ways_; ++w) {
       for (int64_t i = 0; i < n; ++i) {
-        if (count[w] != 0) c[w * n + i] /= count[w];
-        square[w] += c[w * n + i] * c[w * n + i];
+        if (count[0][w] != 0) c[w][i] /= count[0][w];
+        square[0][w] += c[w][i] * c[w][i];
       }
     }
+    for (int64_t k = 0; k < query.size; ++k) std::copy_n(row.f + (support.size + k) * row.ld, n, f[k]);
+    transpose(c, ct);
+    multiply(f, ct, z, Into::kSet);
     T loss = 0;
     for (int64_t k = 0; k < query.size; ++k) {
-      const T* f = row.f + (support.size + k) * row.ld;
-      T* d = row.d + (support.size + k) * row.ld;
-      for (int64_t w = 0; w < ways_; ++w) {
-        T sum = 0;
-        for (int64_t i = 0; i < n; ++i) sum += c[w * n + i] * f[i];
-        z[w] = 2 * sum - square[w] - (count[w] == 0 ? static_cast<T>(kNobody) : 0);
-      }
+      T* of = z[k];
+      for (int64_t w = 0; w < ways_; ++w)
+        of[w] = 2 * of[w] - square[0][w] - (count[0][w] == 0 ? static_cast<T>(kNobody) : 0);
       const T share = query.weight[k];
-      loss += share * cross_entropy_slope(ways_, z, query.label[k], share);
-      for (int64_t w = 0; w < ways_; ++w) {
-        const T slope = 2 * z[w];
-        for (int64_t i = 0; i < n; ++i) {
-          d[i] += slope * c[w * n + i];
-          dc[w * n + i] += slope * (f[i] - c[w * n + i]);
-        }
-      }
+      loss += share * cross_entropy_slope(ways_, of, query.label[k], share);
+      for (int64_t w = 0; w < ways_; ++w) total[0][w] += of[w] *= 2;
     }
+    multiply(z, c, d, Into::kSet);
+    multiply_transposed(z, f, dc, Into::kSet);
+    for (int64_t k = 0; k < query.size; ++k) std::copy_n(d[k], n, row.d + (support.size + k) * row.ld);
     for (int64_t k = 0; k < support.size; ++k) {
-      T* d = row.d + k * row.ld;
+      T* to = row.d + k * row.ld;
       const int64_t w = support.label[k];
-      for (int64_t i = 0; count[w] != 0 && i < n; ++i) d[i] = dc[w * n + i] * (support.weight[k] / count[w]);
+      if (count[0][w] == 0) continue;
+      const T weight = support.weight[k] / count[0][w];
+      for (int64_t i = 0; i < n; ++i) to[i] = (dc[w][i] - total[0][w] * c[w][i]) * weight;
     }
     return loss;
   }

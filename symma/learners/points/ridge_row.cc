@@ -5,43 +5,15 @@
 #include <limits>
 #include <memory>
 
-#include "symma/core/simd.h"
-
 namespace symma {
 namespace {
 
 using Matrix = RidgeRow::Matrix;
 using Lanes = LooseVec<double>;
 constexpr int64_t kLane = kLanes<double>;
-static_assert(kLane == 8);  // RidgeRow::padded
 
 SYMMA_INLINE inline Lanes& lanes(double* p) {
   return *reinterpret_cast<Lanes*>(p);
-}
-
-// `Rows` rows of c, each of a's elements standing `across` apart.
-template <int Rows>
-SYMMA_INLINE inline void some_rows(const double* a, int64_t down, int64_t across, int64_t n, const Matrix& b,
-                                   double* c, int64_t ld, Into into) {
-  for (int64_t j = 0; j < ld; j += kLane) {
-    Lanes sum[Rows] = {};
-    for (int64_t k = 0; k < n; ++k) {
-      const Lanes with = lanes(b[k] + j);
-      for (int i = 0; i < Rows; ++i) sum[i] += a[i * down + k * across] * with;
-    }
-    for (int i = 0; i < Rows; ++i) {
-      Lanes& to = lanes(c + i * ld + j);
-      to = into == Into::kSet ? sum[i] : into == Into::kAdd ? to + sum[i] : to - sum[i];
-    }
-  }
-}
-
-void any_product(const double* a, int64_t down, int64_t across, const Matrix& b, const Matrix& c, Into into) {
-  widest([&] SYMMA_INLINE {
-    int64_t i = 0;
-    for (; i + 4 <= c.rows; i += 4) some_rows<4>(a + i * down, down, across, b.rows, b, c[i], c.ld, into);
-    for (; i < c.rows; ++i) some_rows<1>(a + i * down, down, across, b.rows, b, c[i], c.ld, into);
-  });
 }
 
 // The lower factor in a's place. False where there is none.
@@ -67,57 +39,33 @@ void fill(const Matrix& m, double value) {
 
 }  // namespace
 
-void multiply(const Matrix& a, const Matrix& b, const Matrix& c, Into into) {
-  any_product(a.at, a.ld, 1, b, c, into);
-}
-
-void multiply_transposed(const Matrix& a, const Matrix& b, const Matrix& c, Into into) {
-  any_product(a.at, 1, a.ld, b, c, into);
-}
-
-void transpose(const Matrix& a, const Matrix& b) {
-  for (int64_t i = 0; i < a.rows; ++i) {
-    for (int64_t j = 0; j < a.columns; ++j) b[j][i] = a[i][j];
-  }
-}
-
 RidgeRow::RidgeRow(int64_t support, int64_t query, int64_t inputs, int64_t outputs)
     : support_(support), query_(query), inputs_(inputs), outputs_(outputs) {
-  const struct {
-    Matrix* of;
-    int64_t rows, columns;
-  } all[] = {{&z, support + query, inputs},
-             {&s, support + query, inputs},
-             {&y, support, outputs},
-             {&prior, inputs, outputs},
-             {&output, query, outputs},
-             {&spread, 1, query},
-             {&held_, 1, query},
-             {&dz, support + query, inputs},
-             {&ds, support + query, inputs},
-             {&dprior, inputs, outputs},
-             {&factor_, support, support},
-             {&across_, support, query},
-             {&solved_, support, query},
-             {&u_, support, outputs},
-             {&du_, support, outputs},
-             {&dacross_, support, query},
-             {&dfactor_, support, support},
-             {&symmetric_, support, support},
-             {&st_, inputs, support},
-             {&qt_, inputs, query},
-             {&dpt_, outputs, query},
-             {&ut_, outputs, support},
-             {&wt_, query, support},
-             {&priort_, outputs, inputs}};
-  int64_t total = 0;
-  for (const auto& [of, rows, columns] : all) total += rows * padded(columns);
-  memory_.resize(total);
-  double* at = memory_.data();
-  for (const auto& [of, rows, columns] : all) {
-    *of = {rows, columns, padded(columns), at};
-    at += rows * padded(columns);
-  }
+  const RowMatrixSize<double> all[] = {{&z, support + query, inputs},
+                                       {&s, support + query, inputs},
+                                       {&y, support, outputs},
+                                       {&prior, inputs, outputs},
+                                       {&output, query, outputs},
+                                       {&spread, 1, query},
+                                       {&held_, 1, query},
+                                       {&dz, support + query, inputs},
+                                       {&ds, support + query, inputs},
+                                       {&dprior, inputs, outputs},
+                                       {&factor_, support, support},
+                                       {&across_, support, query},
+                                       {&solved_, support, query},
+                                       {&u_, support, outputs},
+                                       {&du_, support, outputs},
+                                       {&dacross_, support, query},
+                                       {&dfactor_, support, support},
+                                       {&symmetric_, support, support},
+                                       {&st_, inputs, support},
+                                       {&qt_, inputs, query},
+                                       {&dpt_, outputs, query},
+                                       {&ut_, outputs, support},
+                                       {&wt_, query, support},
+                                       {&priort_, outputs, inputs}};
+  lay_out(all, memory_);
 }
 
 RidgeRow& RidgeRow::of_thread(int64_t support, int64_t query, int64_t inputs, int64_t outputs) {

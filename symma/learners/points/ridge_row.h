@@ -4,12 +4,13 @@
 //   P = Z_q M + S_q S^T U,   U = (S S^T + I)^-1 (Y - Z M),   v_k = 1 + s_k (S^T S + I)^-1 s_k^T
 //
 // Z are inputs of the support and Z_q of the query, S and S_q the same in the coordinates in which the
-// penalty is 1, M the weights that the penalty pulls to. In double; loops that reduce do so in order, so
-// results are the same on every processor.
+// penalty is 1, M the weights that the penalty pulls to. In double.
 #pragma once
 
 #include <cstdint>
 #include <vector>
+
+#include "symma/learners/points/row_matrix.h"
 
 namespace symma {
 
@@ -20,13 +21,7 @@ class RidgeRow {
   // This thread's own, which it keeps for its next task of the same size.
   static RidgeRow& of_thread(int64_t support, int64_t query, int64_t inputs, int64_t outputs);
 
-  // A matrix whose rows are `ld` apart, a multiple of 8; its padding is 0 and stays so.
-  struct Matrix {
-    int64_t rows, columns, ld;
-    double* at;
-    double* operator[](int64_t i) const { return at + i * ld; }
-  };
-  static int64_t padded(int64_t columns) { return (columns + 7) / 8 * 8; }
+  using Matrix = RowMatrix<double>;
 
   // To be filled in before `solve`. All of them are 0 at first, and keep what they had.
   Matrix z, s;   // [Ks + Kq, D], the support above the query
@@ -66,15 +61,5 @@ class RidgeRow {
   Matrix st_, qt_;                 // [D, Ks], [D, Kq]
   Matrix dpt_, ut_, wt_, priort_;  // [C, Kq], [C, Ks], [Kq, Ks], [C, D]
 };
-
-// c = a b, or c +- a b, for matrices as RidgeRow has them: whole rows of 8 are worked on, so the padding of b
-// is 0.
-enum class Into { kSet, kAdd, kSubtract };
-void multiply(const RidgeRow::Matrix& a, const RidgeRow::Matrix& b, const RidgeRow::Matrix& c, Into);
-// The same of a^T.
-void multiply_transposed(const RidgeRow::Matrix& a, const RidgeRow::Matrix& b, const RidgeRow::Matrix& c,
-                         Into);
-// b = a^T.
-void transpose(const RidgeRow::Matrix& a, const RidgeRow::Matrix& b);
 
 }  // namespace symma
