@@ -70,6 +70,27 @@ Gradients gradient_on_all(const Model& model, const Tensor& rows, const TaskBatc
   return {row_gradient(loss, at, false), loss.detach()};
 }
 
+Gradients pooled_gradient(const State& state, const Model& model, const TaskBatch& batch, Rng rng,
+                          const Guard& guard) {
+  const auto mean = [&](const TaskBatch& all) {
+    return gather(
+        state, all, pieces_of(state, model, all.size()), rng,
+        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
+          return gradient_on_all(model, rows, tasks, own);
+        },
+        guard);
+  };
+  if (guard.on() || !kernel_applies(model, state.theta, batch)) return mean(batch);
+  // So many that what is done once for a row does not matter, and few enough for the cache, and for threads.
+  constexpr int64_t kPoints = 256;
+  const SupervisedBatch& tasks = points(batch);
+  const int64_t each = tasks.size() / state.size(),
+                of_one = tasks.x(Stage::kSupport).size(1) + tasks.x(Stage::kQuery).size(1);
+  int64_t together = std::clamp<int64_t>(kPoints / of_one, 1, each);
+  while (each % together != 0) --together;
+  return together > 1 ? mean(*tasks.joined(together)) : mean(batch);
+}
+
 std::vector<Tensor> descend(const Model& model, const Tensor& start, const TaskBatch& batch,
                             std::span<const int64_t> steps, const Descent& how, Rng rng) {
   static constexpr int64_t kOne = 1;

@@ -38,6 +38,10 @@ std::optional<std::vector<Tensor>> fused_descent(const Model&, const Tensor& row
 // where it applies.
 Gradients gradient_on_all(const Model&, const Tensor& rows /*[b,Q]*/, const TaskBatch&, Rng);
 
+// Each agent's mean of that over its tasks [N, Q], and of the loss [N]. Where the kernel applies and no task
+// is protected, several tasks of an agent are gone through as one.
+Gradients pooled_gradient(const State&, const Model&, const TaskBatch&, Rng, const Guard& = {});
+
 // For a head that is a formula, where the kernel applies: the gradient through features of all points, the
 // support above the query, and the loss. `head` takes a FeatureRow of float or of double and gives its loss.
 template <class Head>

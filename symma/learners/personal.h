@@ -20,7 +20,4 @@ Tensor said(const Learner&, const Tensor& theta);
 // The rows after an exchange in which `mixed` [N, said] is what became of what was said.
 Tensor with_said(const Tensor& theta, const Tensor& mixed);
 
-// The gradient of each row's loss on its tasks, support and query together, and that loss, by agents.
-Gradients local_gradient(const State&, const Model&, const TaskBatch&, Rng);
-
 }  // namespace symma

@@ -181,7 +181,7 @@ Gradients gather(const State& state, const TaskBatch& batch, const std::vector<P
   if (guard.on())
     return {guarded(grad.detach(), state.id, guard, rng.split("guard")), loss.view({n, b / n}).mean(1)};
   if (b == n) return {grad, loss};
-  return {mean_of_tasks(grad.detach(), n), loss.view({n, b / n}).mean(1)};
+  return {mean_of_tasks(grad.detach(), n), mean_of_tasks(loss.detach().view({b, 1}), n).view(n)};
 }
 
 std::vector<Tensor> walk(Tensor rows, std::span<const int64_t> steps,

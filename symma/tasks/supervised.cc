@@ -116,6 +116,26 @@ std::unique_ptr<SupervisedBatch> SupervisedBatch::apart() const {
   return std::make_unique<SupervisedBatch>(model_, kind_, std::move(e), mode_);
 }
 
+std::unique_ptr<SupervisedBatch> SupervisedBatch::joined(int64_t together) const {
+  const int64_t b = size() / together;
+  const auto of = [&](const Tensor& t) {  // [B, K, ...] to [b, together K, ...]
+    if (!t.defined()) return t;
+    std::vector<int64_t> sizes = t.sizes().vec();
+    sizes[0] = b, sizes[1] *= together;
+    return t.reshape(sizes);
+  };
+  // Points of tasks with weights count as they did among those of their own task.
+  const auto weights = [&](Stage stage) {
+    return weight(stage).defined() ? of(shares(stage, at::kDouble)) : Tensor();
+  };
+  Episodes e;
+  e.support_x = of(data_.support_x), e.support_y = of(data_.support_y);
+  e.query_x = of(data_.query_x), e.query_y = of(data_.query_y);
+  e.support_weight = weights(Stage::kSupport), e.query_weight = weights(Stage::kQuery);
+  e.support_class = of(data_.support_class), e.query_class = of(data_.query_class);
+  return std::make_unique<SupervisedBatch>(model_, kind_, std::move(e), mode_);
+}
+
 std::unique_ptr<SupervisedBatch> SupervisedBatch::flipped(const std::vector<int64_t>& tasks) const {
   Episodes e = data_;
   const auto flip = [&](Tensor& labels, int64_t classes) {

@@ -57,6 +57,8 @@ class SupervisedBatch : public TaskBatch, public Portable, public Named {
   // tasks, in the order of the tasks that they come from. Tasks of unequal size cannot be taken apart
   // (UserError).
   std::unique_ptr<SupervisedBatch> apart() const;
+  // Each `together` tasks in turn as one, whose loss is their mean: B / together tasks, without names.
+  std::unique_ptr<SupervisedBatch> joined(int64_t together) const;
   std::unique_ptr<SupervisedBatch> on(at::Device) const;
   // The labels of the listed tasks turned around: numbers change sign, label c of n becomes n - 1 - c.
   std::unique_ptr<SupervisedBatch> flipped(const std::vector<int64_t>& tasks) const;

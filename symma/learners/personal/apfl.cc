@@ -40,8 +40,8 @@ class Apfl : public Learner, public Personal {
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
     State home{state.id, predicts_by(state), state.steps, {}};
-    const Gradients mixed = local_gradient(home, model_, batch, rng.split("personal"));
-    const Gradients common = local_gradient(state, model_, batch, rng.split("common"));
+    const Gradients mixed = pooled_gradient(home, model_, batch, rng.split("personal"));
+    const Gradients common = pooled_gradient(state, model_, batch, rng.split("common"));
     const Tensor v = state.own.at("own"), alpha = state.own.at("share");
     const Tensor slope = ((v - state.theta) * mixed.grad).sum(1, true);
     home.theta = v - o_.personal_lr * alpha * mixed.grad;

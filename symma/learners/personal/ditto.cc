@@ -36,8 +36,8 @@ class Ditto : public Learner, public Personal {
 
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
     State home{state.id, predicts_by(state), state.steps, {}};
-    const Gradients own = local_gradient(home, model_, batch, rng.split("personal"));
-    const Gradients common = local_gradient(state, model_, batch, rng.split("common"));
+    const Gradients own = pooled_gradient(home, model_, batch, rng.split("personal"));
+    const Gradients common = pooled_gradient(state, model_, batch, rng.split("common"));
     const Tensor& v = home.theta;
     home.theta = v - o_.personal_lr * (own.grad + o_.pull * (v - state.own.at("anchor")));
     observe_statistics(model_, home, batch);

@@ -4,6 +4,7 @@
 // Collins et al. 2021, arXiv:2102.07078 (FedRep), algorithm 1. head_steps = 1 is near FedPer (Arivazhagan et
 // al. 2019, arXiv:1912.00818), which moves both at once.
 #include "symma/learners/batch_norm.h"
+#include "symma/learners/fused.h"
 #include "symma/learners/needs.h"
 #include "symma/learners/outer.h"
 #include "symma/learners/personal.h"
@@ -39,12 +40,12 @@ class FedRep : public Learner, public Personal {
   Scores step(State& state, const TaskBatch& batch, Rng rng) const override {
     const int64_t body = said(), head = state.theta.size(1) - body;
     for (int64_t k = 0; k < o_.head_steps; ++k) {
-      const Tensor g = local_gradient(state, model_, batch, rng.split("head", k)).grad;
+      const Tensor g = pooled_gradient(state, model_, batch, rng.split("head", k)).grad;
       state.theta = at::cat({state.theta.narrow(1, 0, body),
                              state.theta.narrow(1, body, head) - o_.head_lr * g.narrow(1, body, head)},
                             1);
     }
-    const Gradients g = local_gradient(state, model_, batch, rng.split("body"));
+    const Gradients g = pooled_gradient(state, model_, batch, rng.split("body"));
     const Tensor still = state.theta.narrow(1, body, head);
     outer_step(o_.outer, state, at::cat({g.grad.narrow(1, 0, body), at::zeros_like(still)}, 1));
     state.theta = at::cat({state.theta.narrow(1, 0, body), still}, 1);  // a proximal term moves it, too

@@ -59,15 +59,16 @@ class Pretrain : public Learner, public Guarded, public Descends {
     // Where examples are protected, each makes a task of its own, and its gradient is a row.
     const auto singles = guard_.examples ? need<SupervisedBatch>(batch, "pretrain").apart() : nullptr;
     const TaskBatch& units = singles ? *singles : batch;
-    const auto g = gather(
-        state, units, pieces_of(state, model_, units.size()), rng,
-        [&](const Tensor& rows, const TaskBatch& tasks, Rng own) {
-          if (classes_ == 0) return gradient_on_all(model_, rows, tasks, own);
-          const Tensor at = leaf(rows);
-          const Tensor loss = classify(at, need<SupervisedBatch>(tasks, "pretrain"));
-          return Gradients{row_gradient(loss, at, false), loss.detach()};
-        },
-        guard_);
+    const auto g = classes_ == 0
+                       ? pooled_gradient(state, model_, units, rng, guard_)
+                       : gather(
+                             state, units, pieces_of(state, model_, units.size()), rng,
+                             [&](const Tensor& rows, const TaskBatch& tasks, Rng) {
+                               const Tensor at = leaf(rows);
+                               const Tensor loss = classify(at, need<SupervisedBatch>(tasks, "pretrain"));
+                               return Gradients{row_gradient(loss, at, false), loss.detach()};
+                             },
+                             guard_);
     outer_step(o_.outer, state, g.grad);
     observe_statistics(model_, state, batch);
     return {{"loss", g.loss}};
