@@ -33,4 +33,9 @@ inline Tensor leaf(const Tensor& t) {
   return t.detach().requires_grad_(true);
 }
 
+// Whether nobody else can see the memory of `t`, which lies in one stretch: who holds it may write there.
+inline bool sole_owner(const Tensor& t) {
+  return t.is_contiguous() && t.use_count() == 1 && t.storage().use_count() == 1;
+}
+
 }  // namespace symma

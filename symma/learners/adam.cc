@@ -44,8 +44,7 @@ SYMMA_CLONES __attribute__((optimize("no-math-errno"))) void adam_piece(Constant
 // `t` itself where nobody else can see its memory, else new memory of its size. A fleet of ten thousand would
 // hold its parameters and moments twice otherwise.
 Tensor memory_of(const Tensor& t) {
-  const bool alone = t.is_contiguous() && t.use_count() == 1 && t.storage().use_count() == 1;
-  return alone ? t : at::empty(t.sizes(), t.options());
+  return sole_owner(t) ? t : at::empty(t.sizes(), t.options());
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "symma/learners/learner.h"
 
+#include <cstring>
+
 namespace symma {
 namespace {
 
@@ -9,6 +11,22 @@ Tensor index_of(const std::vector<int64_t>& places) {
 
 Tensor some(const Tensor& t, const Tensor& index) {
   return t.index_select(0, index.to(t.device()));
+}
+
+// Writes rows [places, ...] into `whole`: a round that few of a large fleet take part in is not to copy the
+// others' rows.
+void put_rows(Tensor& whole, const std::vector<int64_t>& places, const Tensor& rows) {
+  if (!whole.is_cpu()) {
+    whole = whole.index_copy(0, index_of(places).to(whole.device()), rows);
+    return;
+  }
+  if (!sole_owner(whole)) whole = whole.clone(at::MemoryFormat::Contiguous);
+  const Tensor from = rows.to(whole.options()).contiguous();
+  const size_t bytes = whole.nbytes() / static_cast<size_t>(whole.size(0));
+  auto* to = static_cast<std::byte*>(whole.data_ptr());
+  for (size_t k = 0; k < places.size(); ++k)
+    std::memcpy(to + static_cast<size_t>(places[k]) * bytes,
+                static_cast<const std::byte*>(from.data_ptr()) + k * bytes, bytes);
 }
 
 }  // namespace
@@ -32,12 +50,8 @@ State State::rows(const std::vector<int64_t>& places) const {
 }
 
 void State::put(const std::vector<int64_t>& places, const State& part) {
-  const Tensor index = index_of(places);
-  const auto set = [&](Tensor& whole, const Tensor& rows) {
-    whole = whole.index_copy(0, index.to(whole.device()), rows);
-  };
-  set(theta, part.theta);
-  set(steps, part.steps);
+  put_rows(theta, places, part.theta);
+  put_rows(steps, places, part.steps);
   for (const auto& [name, t] : part.own) {
     Tensor& whole = own[name];
     // What learners keep of tasks is there once one of them has begun; zeros are one that is over.
@@ -46,7 +60,7 @@ void State::put(const std::vector<int64_t>& places, const State& part) {
       sizes[0] = size();
       whole = at::zeros(sizes, t.options());
     }
-    set(whole, t);
+    put_rows(whole, places, t);
   }
 }
 

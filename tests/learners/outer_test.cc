@@ -89,5 +89,30 @@ TEST(Outer, AGradientThatIsNotFiniteIsLeftOutWhereTheyAreBounded) {
   }
 }
 
+// Rows go to their places; what anybody else holds of the state stays as it was.
+TEST(States, SomeAgentsRowsArePutBackAndCopiesAreLeftAlone) {
+  for (const bool watched : {false, true}) {
+    State all = State::of(normal(Rng(1), {6, 5}), {{"m", normal(Rng(2), {6, 2, 3}, at::kDouble)}});
+    const Tensor theta = all.theta.clone(), m = all.own.at("m").clone();
+    const State copy = watched ? all : State();
+    const std::vector<int64_t> places{4, 1};
+    State part = all.rows(places);
+    part.theta = part.theta + 1, part.steps = part.steps + 3;
+    part.own["m"] = (part.own.at("m") + 2).transpose(1, 2).contiguous().transpose(1, 2);
+    part.own["late"] = at::ones({2, 1});  // began with these
+    all.put(places, part);
+    Tensor moved = at::zeros({6, 1});
+    moved[4] = 1, moved[1] = 1;
+    EXPECT_TRUE(all.theta.equal(theta + moved));
+    EXPECT_TRUE(all.own.at("m").equal(m + 2 * moved.unsqueeze(2)));
+    EXPECT_TRUE(all.own.at("late").equal(moved));
+    EXPECT_TRUE(all.steps.equal((3 * moved).squeeze(1).to(at::kLong)));
+    if (!watched) continue;
+    EXPECT_TRUE(copy.theta.equal(theta));
+    EXPECT_TRUE(copy.own.at("m").equal(m));
+    EXPECT_EQ(copy.steps.sum().item<int64_t>(), 0);
+  }
+}
+
 }  // namespace
 }  // namespace symma

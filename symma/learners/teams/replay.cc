@@ -15,10 +15,6 @@ std::vector<std::pair<std::string, Tensor Rollout::*>> parts(const State& state)
   return out;
 }
 
-bool shared(const Tensor& t) {
-  return t.use_count() > 1 || t.storage().use_count() > 1 || !t.is_contiguous();
-}
-
 }  // namespace
 
 void replay_init(State& state, int64_t n, int64_t c, const TeamShape& s) {
@@ -43,7 +39,7 @@ void replay_add(State& state, const Rollout& o) {
   const int64_t* before = counts.data_ptr<int64_t>();
   for (const auto& [name, member] : parts(state)) {
     Tensor& kept = state.own.at(name);
-    if (shared(kept)) kept = kept.contiguous().clone();
+    if (!sole_owner(kept)) kept = kept.contiguous().clone();
     const int64_t c = kept.size(1), size = kept[0][0].numel() * kept.element_size();
     const Tensor from = (o.*member).to(kept.scalar_type()).contiguous();
     for (int64_t i = 0; i < n; ++i) {
