@@ -215,6 +215,10 @@ Tensor GameBatch::matches(const Tensor& theta) const {
 }
 
 Tensor GameBatch::log_policy(const Tensor& logits) const {
+  if (!setup_->hands && logits.size(2) == 2) {  // as libtorch's log_softmax, which takes two at a time slowly
+    const Tensor ahead = logits.select(2, 0) - logits.select(2, 1);
+    return at::log_sigmoid(at::stack({ahead, -ahead}, 2));
+  }
   if (!setup_->hands) return at::log_softmax(logits, 2);
   return at::log_softmax(logits.masked_fill(setup_->hands->legal.logical_not().to(logits.device()), -1e9), 2);
 }
