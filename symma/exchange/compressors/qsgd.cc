@@ -12,7 +12,7 @@
 #include <limits>
 #include <numeric>
 
-#include "symma/core/uniform.h"
+#include "symma/core/simd.h"
 #include "symma/exchange/compressor.h"
 
 namespace symma {
@@ -30,36 +30,27 @@ class Levels : public Compressor {
 
   Bytes encode(const Tensor& row, Rng rng) const override {
     const Tensor held = values_of(row);
-    const int64_t size = held.numel(), width = this->width(size);
-    std::vector<float> units;
-    for (int64_t at = 0; at < size; at += width)
-      units.push_back(unit_of(held.data_ptr<double>() + at, std::min(width, size - at)));
-    // Numbers are drawn for the values that are rounded: of all units but 0, an infinity or a NaN.
-    const auto rounds = [](float unit) { return unit > 0 && std::isfinite(unit); };
-    int64_t rounded = 0;
-    for (size_t k = 0; k < units.size(); ++k)
-      if (rounds(units[k])) rounded += std::min(width, size - static_cast<int64_t>(k) * width);
-    std::vector<double> drawn(rounded);
-    uniforms(rng, drawn.data(), rounded);
-    const double* u = drawn.data();
-    const auto top = static_cast<double>(levels_);
-    std::vector<uint32_t> digits(width);
+    const int64_t size = held.numel(), width = this->width(size), some = std::min(width, part());
+    std::vector<double> drawn(some);
+    std::vector<uint32_t> digits(some);
+    Draws draws(rng);
     BitWriter w;
-    for (size_t k = 0; k < units.size(); ++k) {
-      const double* x = held.data_ptr<double>() + static_cast<int64_t>(k) * width;
-      const int64_t n = std::min(width, size - static_cast<int64_t>(k) * width);
-      const double unit = units[k];
-      w.put_float(units[k]);
-      if (rounds(units[k])) {
-        for (int64_t i = 0; i < n; ++i) {
-          const auto level = static_cast<int32_t>(std::min(std::abs(x[i]) / unit * top + u[i], top));
-          digits[i] = static_cast<uint32_t>(static_cast<int32_t>(levels_) + (x[i] < 0 ? -level : level));
+    for (int64_t begin = 0; begin < size; begin += width) {
+      const int64_t end = std::min(size, begin + width);
+      const double* x = held.data_ptr<double>();
+      const float unit = unit_of(x + begin, end - begin);
+      w.put_float(unit);
+      for (int64_t at = begin; at < end; at += some) {
+        const int64_t n = std::min(some, end - at);
+        // Numbers are drawn for the values that are rounded: of all units but 0, an infinity or a NaN.
+        if (unit > 0 && std::isfinite(unit)) {
+          draws.uniforms(drawn.data(), n);
+          round(x + at, unit, drawn.data(), n, digits.data());
+        } else {
+          std::fill_n(digits.begin(), n, static_cast<uint32_t>(levels_));
         }
-        u += n;
-      } else {
-        std::fill_n(digits.begin(), n, static_cast<uint32_t>(levels_));
+        w.put_radix({digits.data(), static_cast<size_t>(n)}, base());
       }
-      w.put_radix({digits.data(), static_cast<size_t>(n)}, base());
     }
     return w.take();
   }
@@ -67,19 +58,25 @@ class Levels : public Compressor {
   Decoded decode(std::span<const uint8_t> bytes, int64_t size) const override {
     BitReader r(bytes);
     const Tensor out = at::empty({size}, at::kDouble);
-    double* values = out.data_ptr<double>();
-    std::vector<uint32_t> held(width(size));
+    const int64_t width = this->width(size), some = std::min(width, part());
+    std::vector<uint32_t> digits(some);
     const double shrunk = unbiased_ ? 1 : 1 / (1 + omega(size));
-    for (int64_t begin = 0; begin < size; begin += width(size)) {
-      const int64_t end = std::min(size, begin + width(size));
+    for (int64_t begin = 0; begin < size; begin += width) {
+      const int64_t end = std::min(size, begin + width);
       const double unit = r.get_float();
-      const std::span<uint32_t> digits{held.data(), static_cast<size_t>(end - begin)};
-      r.get_radix(digits, base());
-      if (r.failed()) return {{}, "a message of levels that ends early or holds a level out of range"};
-      if (unit < 0) return {{}, "a message of levels with a negative norm"};
-      for (int64_t i = begin; i < end; ++i)
-        values[i] = shrunk * unit * (static_cast<double>(digits[i - begin]) - static_cast<double>(levels_)) /
-                    static_cast<double>(levels_);
+      for (int64_t at = begin; at < end; at += some) {
+        const int64_t n = std::min(some, end - at);
+        r.get_radix({digits.data(), static_cast<size_t>(n)}, base());
+        if (r.failed()) return {{}, "a message of levels that ends early or holds a level out of range"};
+        if (unit < 0) return {{}, "a message of levels with a negative norm"};
+        widest([&]() SYMMA_INLINE {
+          const uint32_t* from = digits.data();
+          double* __restrict to = out.data_ptr<double>() + at;
+          const auto top = static_cast<double>(levels_), scale = shrunk * unit;
+          for (int64_t i = 0; i < n; ++i)
+            to[i] = scale * (static_cast<double>(static_cast<int32_t>(from[i])) - top) / top;
+        });
+      }
     }
     if (!r.finished()) return {{}, "a message of levels with bytes to spare"};
     return {out, ""};
@@ -87,6 +84,20 @@ class Levels : public Compressor {
 
  private:
   uint64_t base() const { return 2 * static_cast<uint64_t>(levels_) + 1; }
+  // Values that are worked on at a time, whole words of them: what they take stays in the cache.
+  int64_t part() const { return 256 * radix_digits(base()); }
+  // |x| / unit in levels, up or down by `drawn`, as digits with 0 in the middle.
+  void round(const double* x, double unit, const double* drawn, int64_t n, uint32_t* digits) const {
+    widest([&]() SYMMA_INLINE {
+      uint32_t* __restrict to = digits;
+      const auto middle = static_cast<int32_t>(levels_);
+      const auto top = static_cast<double>(levels_);
+      for (int64_t i = 0; i < n; ++i) {
+        const auto level = static_cast<int32_t>(std::min(std::abs(x[i]) / unit * top + drawn[i], top));
+        to[i] = static_cast<uint32_t>(middle + (x[i] < 0 ? -level : level));
+      }
+    });
+  }
   // By the paper's lemma 3.1 E|x - C(x)|^2 <= min(d / s^2, sqrt(d) / s) |x|^2; by the largest, d / (4 s^2).
   double omega(int64_t size) const {
     const double d = static_cast<double>(width(size)), s = static_cast<double>(levels_);
@@ -97,14 +108,32 @@ class Levels : public Compressor {
   // are squared, or squares of the smallest would be lost; sums go in one order, whatever the processor.
   float unit_of(const double* x, int64_t n) const {
     double most = 0;
-    bool finite = true;
-    for (int64_t i = 0; i < n; ++i) most = std::max(most, std::abs(x[i])), finite &= std::isfinite(x[i]);
-    if (!finite) return std::numeric_limits<float>::quiet_NaN();
+    int64_t finite = 1;
+    widest([&]() SYMMA_INLINE {
+      double top = 0;
+      int64_t all = 1;
+      for (int64_t i = 0; i < n; ++i) {
+        const double size = std::abs(x[i]);
+        top = size > top ? size : top;
+        all &= size <= std::numeric_limits<double>::max() ? 1 : 0;
+      }
+      most = top, finite = all;
+    });
+    if (finite == 0) return std::numeric_limits<float>::quiet_NaN();
     double unit = most;
     if (by_norm_ && most > 0) {
-      constexpr int64_t kSums = 8;
+      constexpr int64_t kSums = kLanes<double>;
       std::array<double, kSums> sums{};
-      for (int64_t i = 0; i < n; ++i) sums[i % kSums] += (x[i] / most) * (x[i] / most);
+      widest([&]() SYMMA_INLINE {
+        LooseVec<double> all{};
+        int64_t i = 0;
+        for (; i + kSums <= n; i += kSums) {
+          const auto part = *reinterpret_cast<const LooseVec<double>*>(x + i) / most;
+          all += part * part;
+        }
+        for (int64_t k = 0; k < kSums; ++k) sums[k] = all[k];
+        for (; i < n; ++i) sums[i % kSums] += (x[i] / most) * (x[i] / most);
+      });
       unit *= std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
     }
     const auto f = static_cast<float>(unit);
