@@ -107,6 +107,9 @@ struct TaskParameter {
   // double counts to. The ranges to draw from lie within.
   std::array<double, 2> may{-std::numeric_limits<float>::max(), std::numeric_limits<float>::max()};
   bool above = false;  // the lower end is not included
+  // 1 in worlds that a task is judged in and 0 in those that it is learned in, rather than `value`: who
+  // adapts in a first stretch of time is judged in later ones.
+  bool when_judged = false;
 };
 
 enum class TaskRange { kTrain, kTest, kOod };

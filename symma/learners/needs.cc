@@ -23,6 +23,9 @@ struct Line {
 const Line kLines[] = {
     {Need::kWorlds, [](const LearnerSetting& s) { return s.spec.kind == Kind::kControl; }, "[learner] kind",
      "learns in worlds, and this task has none", "set [task] kind = \"control\", or use \"maml\""},
+    {Need::kWorlds, [](const LearnerSetting& s) { return !s.spec.taught; }, "[task] teacher",
+     "learns by reward, and does not look at a teacher",
+     "leave teacher out, or use \"maml\", \"pretrain\" or another learner that follows the task's own loss"},
     {Need::kMatches, [](const LearnerSetting& s) { return s.spec.kind == Kind::kGame; }, "[learner] kind",
      "learns among rivals, and this task has none", "set [task] kind = \"games\", or use \"maml\""},
     {Need::kHands, [](const LearnerSetting& s) { return s.spec.hands; }, "[task] poker",
@@ -67,9 +70,10 @@ const Line kLines[] = {
 
 void need(const LearnerSetting& setting, const std::string& learner, std::initializer_list<Need> needs) {
   for (const Need one : needs) {
-    const auto* line = std::find_if(std::begin(kLines), std::end(kLines),
-                                    [&](const Line& candidate) { return candidate.need == one; });
-    if (!line->met(setting)) throw UserError(line->place, "\"" + learner + "\" " + line->found, line->remedy);
+    for (const Line& line : kLines) {
+      if (line.need == one && !line.met(setting))
+        throw UserError(line.place, "\"" + learner + "\" " + line.found, line.remedy);
+    }
   }
 }
 

@@ -10,7 +10,7 @@
 namespace symma {
 
 enum class Need {
-  kWorlds,      // [task] kind = "control"
+  kWorlds,      // [task] kind = "control", and its rewards
   kMatches,     // [task] kind = "games"
   kHands,       // ... of poker
   kPoints,      // labelled points

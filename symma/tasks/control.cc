@@ -59,6 +59,9 @@ void ControlOptions::fields(Fields& f) {
         "numbers that players set: as they are drawn, where what lies beyond a bound counts as the bound; or "
         "squashed into the bounds by tanh")
       .one_of({"clipped", "squashed"});
+  f.add("teacher", teacher,
+        "whose actions the task's own loss is the distance to, rather than minus the return: a script, which "
+        "may know more than players see; \"idle\": none");
   f.add("metric", metric, "what tasks are judged by first: the return, or a score that the world gives");
 }
 
@@ -88,8 +91,9 @@ class Control : public TaskFamily, public Shares, public MeetsRival {
       throw UserError("[task] surrogate", "\"" + o.surrogate + "\" needs advantages",
                       "set baseline = \"linear\"");
     }
-    judged_ = judged(*o_);
     check_head();
+    follow();
+    judged_ = judged(*o_);
     check_metric();
     std::vector<std::string> names;
     if (const auto* tasks = dynamic_cast<const HasTasks*>(world_.get())) {
@@ -157,6 +161,7 @@ class Control : public TaskFamily, public Shares, public MeetsRival {
             .leaving = w.leaving,
             .scripted = o_->rival.players,
             .advantages = o_->baseline == "linear",
+            .taught = o_->lead != nullptr,
             .feedback = o_->feedback,
             .labels = false};
   }
@@ -205,6 +210,18 @@ class Control : public TaskFamily, public Shares, public MeetsRival {
                       fmt::format("{} of {} has no bounds", w.action_names[i % w.actions], w.name),
                       "set it to \"clipped\"");
     }
+  }
+
+  void follow() {
+    if (o_->teacher.kind() == "idle") return;
+    Options with = *o_;
+    with.lead = with.teacher.build();
+    try {
+      with.lead->check(*world_);
+    } catch (const UserError& e) {
+      throw UserError("[task] teacher", e.wrong(), "name a script of this world, or leave it out");
+    }
+    o_ = std::make_shared<Options>(with);
   }
 
   void check_metric() {
@@ -282,12 +299,22 @@ std::unique_ptr<TaskBatch> ControlBatch::slice(int64_t begin, int64_t end) const
       constants_.slice(0, begin, end), context_.defined() ? context_.slice(0, begin, end) : context_);
 }
 
-std::unique_ptr<Env> ControlBatch::world(int64_t task, int64_t copies) const {
+std::unique_ptr<Env> ControlBatch::world(int64_t task, int64_t copies, bool judged) const {
   auto made = options_->world.build(copies);
-  if (constants_.size(1) > 0)
-    dynamic_cast<HasTasks&>(*made).set_tasks(
-        constants_[task].expand({copies, constants_.size(1)}).contiguous());
+  if (constants_.size(1) == 0) return made;
+  auto& tasks = dynamic_cast<HasTasks&>(*made);
+  const Tensor rows = constants_[task].expand({copies, constants_.size(1)}).contiguous();
+  const std::vector<TaskParameter>& all = tasks.task_parameters();
+  for (size_t j = 0; judged && j < all.size(); ++j)
+    if (all[j].when_judged) rows.select(1, static_cast<int64_t>(j)).fill_(1);
+  tasks.set_tasks(rows);
   return made;
+}
+
+std::vector<std::unique_ptr<Env>> ControlBatch::worlds(int64_t copies, bool judged) const {
+  std::vector<std::unique_ptr<Env>> out;
+  for (int64_t b = 0; b < size(); ++b) out.push_back(world(b, copies, judged));
+  return out;
 }
 
 Rollout ControlBatch::roll_out(const TeamNet& net, const Tensor& theta, int64_t copies,
@@ -299,26 +326,32 @@ Rollout ControlBatch::roll_out(const TeamNet& net, const Tensor& theta, int64_t 
   return out;
 }
 
-Rollouts ControlBatch::rollouts(const TeamNet& net, int64_t copies, const Behaviour& behaviour, Rng rng,
-                                bool remembers, Tensor memory) const {
-  std::vector<std::unique_ptr<Env>> worlds;
+Rollouts ControlBatch::begun(std::vector<std::unique_ptr<Env>> worlds, const TeamNet& net,
+                             const Behaviour& behaviour, Rng rng, bool remembers, Tensor memory) const {
+  const ControlOptions& o = *options_;
   std::vector<Rng> keys;
-  for (int64_t b = 0; b < size(); ++b) {
-    worlds.push_back(world(b, copies));
-    // The task's key and the caller's: a task in a slice draws as it does in the whole.
-    keys.push_back(rng.split("task", keys_[b].key()));
-  }
+  // The task's key and the caller's: a task in a slice draws as it does in the whole.
+  for (const Rng& key : keys_) keys.push_back(rng.split("task", key.key()));
   Behaviour with = behaviour;
-  if (!options_->rival.players.empty())
-    with.script = options_->rival.script, with.scripted = options_->rival.players;
+  if (!o.rival.players.empty()) with.script = o.rival.script, with.scripted = o.rival.players;
   return {std::move(worlds),
           net,
-          {options_->player_index, options_->own_reward, options_->feedback, options_->recall,
-           options_->head == "squashed", context_},
+          {.index = o.player_index,
+           .own_reward = o.own_reward,
+           .feedback = o.feedback,
+           .recall = o.recall,
+           .squash = o.head == "squashed",
+           .teacher = o.lead,
+           .context = context_},
           std::move(with),
           std::move(keys),
           remembers,
           std::move(memory)};
+}
+
+Rollouts ControlBatch::rollouts(const TeamNet& net, int64_t copies, const Behaviour& behaviour, Rng rng,
+                                bool remembers, Tensor memory) const {
+  return begun(worlds(copies, false), net, behaviour, rng, remembers, std::move(memory));
 }
 
 TeamNet ControlBatch::team(const Tensor& theta) const {
@@ -383,7 +416,41 @@ Tensor ControlBatch::surrogate(const Tensor& log_p, const Lesson& l) const {
                           options_->surrogate == "low_variance");
 }
 
+// Episodes of the query are those that one is judged by: who learns from a first week is to be good in
+// others.
+Tensor ControlBatch::imitation(const Tensor& theta, Stage stage, Rng rng) const {
+  const bool query = stage == Stage::kQuery;
+  Lesson l;
+  {
+    at::NoGradGuard no_grad;
+    l.episodes = begun(worlds(options_->copies, query), team(theta), {Behaviour::Pick::kGreedy},
+                       rng.split(query ? "query" : "support"))
+                     .next(world(0, 1)->spec().limit, theta.detach());
+    l.drawn = l.episodes.log_p.sum(3);
+    l.scripted = options_->rival.players;
+  }
+  const Rollout& o = l.episodes;
+  const Tensor said = outputs(theta, l);  // [B, E, T, A, out]
+  Tensor apart;                           // [B, E, T, A]
+  if (o.taught.scalar_type() == at::kLong) {
+    apart = -log_probability(said, o.mask.narrow(2, 0, l.drawn.size(2)), o.taught);
+  } else {
+    const EnvSpec spec = world(0, 1)->spec();
+    Tensor mean = said.narrow(4, 0, spec.actions);
+    if (options_->head == "squashed") {
+      const Tensor low = at::tensor(spec.action_low, at::kDouble).view({spec.agents, -1}).to(mean.options()),
+                   high =
+                       at::tensor(spec.action_high, at::kDouble).view({spec.agents, -1}).to(mean.options());
+      mean = low + (high - low) * 0.5 * (mean.tanh() + 1);
+    }
+    apart = (mean - o.taught.to(mean.scalar_type())).square().sum(4);
+  }
+  const Tensor counts = of_present(o.alive.unsqueeze(3).expand_as(o.log_p), l).to(apart.scalar_type());
+  return (apart * counts).sum({1, 2, 3}) / counts.sum({1, 2, 3}).clamp_min(1);
+}
+
 Tensor ControlBatch::loss(const Tensor& theta, Stage stage, Rng rng) const {
+  if (options_->lead) return imitation(theta, stage, rng);
   Lesson l = play(theta, stage, rng);
   const Tensor now = log_p(outputs(theta, l), l);
   if (!l.advantage.defined()) return surrogate(now, l);
@@ -396,6 +463,11 @@ Tensor ControlBatch::loss(const Tensor& theta, Stage stage, Rng rng) const {
 Tensor ControlBatch::losses(const Tensor& theta, Stage stage, Rng rng) const {
   at::NoGradGuard no_grad;
   const int64_t b = theta.size(0), l = theta.size(1), copies = options_->copies;
+  if (options_->lead) {
+    std::vector<Tensor> apart;
+    for (int64_t k = 0; k < l; ++k) apart.push_back(imitation(theta.select(1, k), stage, rng));
+    return at::stack(apart, 1);
+  }
   const Tensor rows = theta.reshape({b * l, theta.size(2)});
   Rollouts play =
       rollouts(team(rows), l * copies, {}, rng.split(stage == Stage::kSupport ? "support" : "query"));
@@ -439,7 +511,7 @@ void put_scores(const Env& env, int64_t b, int64_t tasks, const std::string& pre
 
 Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
   const TeamNet net = team(theta);
-  Rollouts play = rollouts(net, options_->eval_copies, judged(), rng.split("score"));
+  Rollouts play = begun(worlds(options_->eval_copies, true), net, judged(), rng.split("score"));
   Rollout o;
   while (!play.over()) {
     o = {};
@@ -462,7 +534,7 @@ void ControlBatch::judge_rival(Scores& out, Rng rng) const {
   Tensor earned = at::zeros({size()}, at::kDouble);
   Scores scores;
   for (int64_t b = 0; b < size(); ++b) {
-    const auto env = world(b, copies);
+    const auto env = world(b, copies, true);
     const Rng own = rng.split("task", keys_[b].key());
     Frame frame;
     env->reset(own.split("world"), frame);
@@ -482,9 +554,9 @@ std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tenso
   const auto one = slice(task, task + 1);
   const auto& batch = dynamic_cast<const ControlBatch&>(*one);
   const TeamNet net = batch.team(theta);
-  Rollouts play = batch.rollouts(net, 1, batch.judged(), rng);
+  Rollouts play = batch.begun(batch.worlds(1, true), net, batch.judged(), rng);
   // The same world with the same key and actions is the same episode.
-  auto shown = batch.world(0, 1);
+  auto shown = batch.world(0, 1, true);
   const auto* drawing = dynamic_cast<const Drawable*>(shown.get());
   if (!drawing) return {};
   Frame frame;

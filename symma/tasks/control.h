@@ -33,7 +33,9 @@ struct ControlOptions {
   bool player_index = true, feedback = false, recall = false, own_reward = false, greedy = true;
   double greedy_epsilon = 0, gamma = 0.99, gae_lambda = 1;
   std::string baseline = "episodes", surrogate = "dice", head = "clipped", metric = "return";
-  Rival rival;  // of the section [rival]
+  Choice<ScriptRegistry> teacher{"idle"};
+  Rival rival;                                   // of the section [rival]
+  std::shared_ptr<const Script> lead = nullptr;  // the teacher, made; none where it is idle
   void fields(Fields& f);
 };
 
@@ -50,15 +52,17 @@ class ControlBatch : public TaskBatch {
 
   int64_t size() const override { return static_cast<int64_t>(keys_.size()); }
   std::unique_ptr<TaskBatch> slice(int64_t begin, int64_t end) const override;
-  // Minus the team's discounted return, from `copies` episodes a task, with derivatives by `surrogate`.
+  // Minus the team's discounted return, from `copies` episodes a task, with derivatives by `surrogate`. With
+  // a teacher, how far players' mean actions are from its own in episodes that they play: squared, or where
+  // they choose minus the log probability of its choice (DAgger: Ross et al. 2011, arXiv:1011.0686).
   Tensor loss(const Tensor& theta, Stage, Rng) const override;
   // "return", of the team; "length"; and where players earn apart, "return_0", "return_1" ...; what else the
   // world judges by; and the same of a rival on the same episodes, "rival_return" ...: means over
   // `eval_copies` episodes.
   Scores score(const Tensor& theta, Rng) const override;
 
-  // Minus the discounted return of many rows on each task, [B, L], without history: what `loss` gives for
-  // each of them, from episodes of its own.
+  // The loss of many rows on each task, [B, L], without history: what `loss` gives for each of them, from
+  // episodes of its own.
   Tensor losses(const Tensor& theta /*[B,L,P]*/, Stage, Rng) const;
 
   // What was played to learn from: the `copies` episodes of every task, with what a surrogate needs.
@@ -87,8 +91,8 @@ class ControlBatch : public TaskBatch {
                     Tensor memory = {}) const;
   // Numbers that a player sees, with what it is told of its world.
   int64_t seen() const { return world(0, 1)->spec().obs + (context_.defined() ? context_.size(1) : 0); }
-  // Task b's world, `copies` of it.
-  std::unique_ptr<Env> world(int64_t task, int64_t copies) const;
+  // Task b's world, `copies` of it: one to learn in, or to be judged in.
+  std::unique_ptr<Env> world(int64_t task, int64_t copies, bool judged = false) const;
   // One episode of task `task`, drawn: what it looked like, and what the team had earned by then. Empty where
   // the world cannot be drawn.
   struct Picture {
@@ -103,7 +107,11 @@ class ControlBatch : public TaskBatch {
 
  private:
   TeamNet team(const Tensor& theta) const;
+  Tensor imitation(const Tensor& theta, Stage, Rng) const;  // [B]
   Behaviour judged() const;
+  std::vector<std::unique_ptr<Env>> worlds(int64_t copies, bool judged) const;
+  Rollouts begun(std::vector<std::unique_ptr<Env>> worlds, const TeamNet&, const Behaviour&, Rng,
+                 bool remembers = false, Tensor memory = {}) const;
   // What the rival reaches where it plays all players: each task's mean over `eval_copies` episodes.
   void judge_rival(Scores& out, Rng) const;
 

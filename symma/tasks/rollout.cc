@@ -142,6 +142,7 @@ void Rollouts::begin(Rollout& out, int64_t t) const {
   out.alive = at::zeros({r_, e_, t}, at::kFloat);
   out.terminated = at::zeros({r_, e_, t}, at::kFloat);
   if (leaving) out.present = at::zeros({r_, e_, t + 1, a_}, at::kFloat);
+  if (players_.teacher) out.taught = actions_of({r_, e_, t, a_});
   if (memory_.defined()) out.memory = memory_;
   parallel_for(r_, 1, [&](int64_t w, int64_t) {
     for (int64_t i : going_[w]) {
@@ -244,12 +245,19 @@ void Rollouts::move(int64_t w, int64_t s, Rollout& out) {
   const EnvSpec& spec = worlds_[w]->spec();
   const int64_t t = out.alive.size(2);
   const Tensor& act = actions_[w];
+  const int64_t bytes = act.nbytes() / e_;  // of all players' actions in one copy
+  if (players_.teacher) {
+    const Tensor taught =
+        scripted(*players_.teacher, *worlds_[w], frames_[w], keys_[w].split("teacher", step_)).contiguous();
+    for (int64_t i : going_[w])
+      std::memcpy(static_cast<char*>(out.taught.data_ptr()) + ((w * e_ + i) * t + s) * bytes,
+                  static_cast<const char*>(taught.data_ptr()) + i * bytes, bytes);
+  }
   // A script's numbers are the world's own.
   Tensor told = for_world(spec, act, players_.squash);
   for (int64_t p = 0; players_.squash && p < a_; ++p)
     if (scripted_[p]) told.select(1, p).copy_(act.select(1, p));
   worlds_[w]->step(told, frames_[w]);
-  const int64_t bytes = act.nbytes() / e_;  // of all players' actions in one copy
   const float* reward = frames_[w].reward.data_ptr<float>();
   const bool *ends = frames_[w].terminated.data_ptr<bool>(), *cuts = frames_[w].truncated.data_ptr<bool>();
   float *rewards = out.reward.data_ptr<float>(), *earned = earned_.data_ptr<float>(),

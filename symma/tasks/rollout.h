@@ -27,6 +27,7 @@ struct Rollout {
   Tensor going;       // [R, E] float: 1 for an episode that goes on after these steps
   Tensor present;  // [R, E, T + 1, A] float: 1 for a player who was there to act, as the mask's places are.
                    // Undefined where players never leave. Who has left earns nothing
+  Tensor taught;   // as action: what a teacher would have done there; undefined without one
   Tensor memory;   // [R, E, A, H]: what a recurrent network remembered before the first step; undefined at
                    // the start of episodes that begin with its first memory
 
@@ -52,6 +53,8 @@ struct Players {
   bool feedback = false;
   bool recall = false;  // and, after those, with what it saw when it did that
   bool squash = false;  // numbers reach the world through tanh, between its bounds
+  // Whose actions are written down beside those of the players.
+  std::shared_ptr<const Script> teacher = nullptr;
   Tensor context = {};  // [R, C]: what players are told of their world, before what they see; none: nothing
 };
 

@@ -66,6 +66,7 @@ struct TaskSpec {
   bool leaving = false;                // players may leave before their episode ends
   std::vector<int64_t> scripted = {};  // players whom a script plays: they learn nothing
   bool advantages = false;             // lessons come with advantages
+  bool taught = false;                 // the task's own loss is the distance to a teacher's actions
   bool feedback = false;               // players are shown what they did and earned
   bool labels = true;                  // points with labels
   bool hands = false;                  // matches are hands of cards

@@ -397,6 +397,97 @@ std::string complaint(const std::string& text) {
   return "";
 }
 
+// Played by hand: the mean over steps, players and copies of how far the policy's mean is from the teacher's
+// numbers, or of minus the log probability of its choices. Where a task is judged elsewhere, so is the query.
+TEST(Imitation, IsTheDistanceToATeacherWhereThePolicyGoes) {
+  const Json homes{{"kind", "homes"}, {"limit", 30}, {"see", "scaled"}},
+      roads{{"kind", "roads"}, {"limit", 6}};
+  const Json hindsight{{"kind", "self_consumption"}, {"next_hour", true}};
+  for (const auto& [world, teacher, head] : {std::tuple{homes, hindsight, "clipped"},
+                                             {homes, hindsight, "squashed"},
+                                             {roads, Json{{"kind", "yesterday"}}, "clipped"}}) {
+    const bool numbers = world["kind"] == "homes";
+    Made m;
+    m.family =
+        make<TaskFamilyRegistry>("control",
+                                 Json{{"world", world},
+                                      {"teacher", teacher},
+                                      {"head", head},
+                                      {"copies", 2},
+                                      {"player_index", false},
+                                      {"vary", numbers ? Json{"home", "first_day"} : Json{"demand_scale"}}},
+                                 1);
+    m.model = make<ModelRegistry>(numbers ? "gaussian" : "mlp", Json{{"hidden", {6}}, {"activation", "tanh"}},
+                                  m.family->spec().shape);
+    const auto batch = m.draw({0, 0, 0}, 3);
+    const Tensor theta = m.model->init(split_keys(Rng(4), "row", 3)).to(at::kDouble);
+    const auto script = make<ScriptRegistry>(
+        teacher["kind"], teacher.contains("next_hour") ? Json{{"next_hour", true}} : Json::object());
+    std::vector<Tensor> found;
+    for (const Stage stage : {Stage::kSupport, Stage::kQuery}) {
+      const bool query = stage == Stage::kQuery;
+      found.push_back(batch->loss(theta, stage, Rng(7)));
+      for (int64_t b = 0; b < 3; ++b) {
+        const auto env = worlds(*batch).world(b, 2, query);
+        const EnvSpec& spec = env->spec();
+        const Rng own = Rng(7).split(query ? "query" : "support").split("task", worlds(*batch).key(b).key());
+        Frame frame;
+        env->reset(own.split("world"), frame);
+        double sum = 0;
+        for (int64_t t = 0; t < spec.limit; ++t) {
+          const Tensor seen = frame.obs.reshape({1, -1, spec.obs}).to(at::kDouble);
+          const Tensor said =
+              m.model->forward(theta.slice(0, b, b + 1), seen, Mode::kTrain).reshape({2, spec.agents, -1});
+          const Tensor taught = scripted(*script, *env, frame, own.split("teacher", t));
+          if (numbers) {
+            Tensor mean = said.narrow(2, 0, spec.actions);
+            if (std::string(head) == "squashed") mean = mean.tanh();  // between -1 and 1
+            sum += (mean - taught).square().sum(2).mean().item<double>();
+            env->step(mean.to(at::kFloat), frame);
+          } else {
+            sum -= log_probability(said, frame.mask, taught).mean().item<double>();
+            env->step(said.masked_fill(frame.mask.logical_not(), -1e9).argmax(2), frame);
+          }
+        }
+        EXPECT_NEAR(found.back()[b].item<double>(), sum / static_cast<double>(spec.limit), 1e-6)
+            << world.dump() << " " << head << " task " << b;
+      }
+    }
+    // In another week.
+    if (numbers) EXPECT_GT((found[0] - found[1]).abs().min().item<double>(), 1e-6);
+    const Tensor at = leaf(theta);
+    const Tensor slope = row_gradient(batch->loss(at, Stage::kSupport, Rng(7)), at, false);
+    const Tensor lower = batch->loss(theta - 1e-4 * slope, Stage::kSupport, Rng(7));
+    EXPECT_TRUE((lower < found[0]).all().item<bool>()) << world.dump();
+  }
+}
+
+// Who learns from one stretch of time is judged in those that follow, and so is the rule beside it.
+TEST(Control, WhatIsJudgedLaterIsJudgedThere) {
+  const Json homes{{"kind", "homes"}, {"limit", 30}, {"judged_windows", 2}};
+  Made m;
+  m.family = make<TaskFamilyRegistry>(
+      "control",
+      Json{{"world", homes}, {"vary", {"home", "first_day"}}, {"eval_copies", 2}, {"player_index", false}},
+      1);
+  const auto script = make<ScriptRegistry>("self_consumption", Json::object());
+  dynamic_cast<MeetsRival&>(*m.family).meet(
+      {"self_consumption", make<ScriptRegistry>("self_consumption", Json::object()), {}});
+  m.model = make<ModelRegistry>("gaussian", Json{{"hidden", {6}}}, m.family->spec().shape);
+  const auto batch = m.draw({0}, 3, Split::kTest);
+  const Scores scores = batch->score(m.model->init(split_keys(Rng(4), "row", 1)), Rng(7));
+  const auto by_rule = [&](bool judged) {
+    const auto env = worlds(*batch).world(0, 2, judged);
+    Frame frame;
+    env->reset(Rng(1), frame);
+    for (int64_t t = 0; t < 30; ++t) env->step(scripted(*script, *env, frame, Rng(1)), frame);
+    const auto& judge = dynamic_cast<const Judged&>(*env);
+    return (judge.scores(0)[0] + judge.scores(1)[0]) / 2;
+  };
+  EXPECT_NEAR(scores.at("rival_score").item<double>(), by_rule(true), 1e-9);
+  EXPECT_GT(std::abs(by_rule(true) - by_rule(false)), 1e-6);
+}
+
 TEST(Control, BadInputIsOneClearError) {
   EXPECT_EQ(complaint("[task]\nkind = \"control\"\n[task.world]\nkind = \"foraging\"\nrows = 7\n"), "");
   EXPECT_EQ(complaint("[task]\nworld = \"foraging\"\n"), "");
@@ -412,6 +503,9 @@ TEST(Control, BadInputIsOneClearError) {
   says("[task.world]\nkind = 3\n", {"[task] world", "integer"});
   says("[task]\nworld = 3\n", {"[task] world", "integer"});
   says("[task]\nworld = \"foraging\"\nvary = [\"penalti\"]\n", {"[task] vary", "penalti", "penalty"});
+  says("[task]\nworld = \"foraging\"\nteacher = \"self_consumption\"\n",
+       {"[task] teacher", "plays \"homes\"", "leave it out"});
+  says("[task]\nworld = \"foraging\"\nteacher = \"nobody\"\n", {"teacher", "nobody"});
   says("[task]\ncopies = 0\n", {"[task] copies", "out of range"});
   says("[task.world]\nkind = \"foraging\"\nrows = 4\ncolumns = 4\nfoods = 9\n", {"foraging", "do not fit"});
 }

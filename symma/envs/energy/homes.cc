@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <numbers>
 
 #include "symma/core/simd.h"
 #include "symma/envs/copies.h"
@@ -32,6 +33,7 @@ namespace symma {
 namespace {
 
 constexpr int64_t kMostHomes = 50;
+constexpr int64_t kDayHours = 24, kScaled = Neighbourhood::kSeen + 3 + kDayHours;
 constexpr double kFade = 1e-5, kCapacity = 6.4, kPower = 5;
 
 // Batteries are taken two at a time, without branches: which side of a bend one is on is anyone's guess. Two
@@ -80,7 +82,7 @@ SYMMA_INLINE inline Pair charge(const Pair& told, double first, LooseVec<double,
 class Homes final : public ContinuousCopies, public Judged, public HomesView {
  public:
   struct Options : CopyOptions {
-    std::string data, file, market = "none", reward = "score";
+    std::string data, file, market = "none", reward = "score", see = "original";
     double file_kw = 4;
     std::vector<int64_t> homes{1}, train{1, 5}, test{6, 10};
     int64_t judged_windows = 3;
@@ -103,6 +105,12 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
           .one_of({"none", "mid_market", "auction"});
       f.add("reward", reward, "the challenge's, a home's bill, or the district's score")
           .one_of({"net", "bill", "score"});
+      f.add(
+           "see", see,
+           "the challenge's 28 numbers; or those scaled to about -1 to 1, with times as angles, and what the "
+           "home drew in each of the last 24 hours")
+          .one_of({"original", "scaled"})
+          .of_what_is_seen();
       f.add("judged_windows", judged_windows, "windows after the first that homes are judged in").at_least(1);
       level_fields(f);
       CopyOptions::fields(f);
@@ -268,7 +276,7 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
                             o.reward, o.market == "none" ? "" : ", " + o.market);
     s.copies = copies;
     s.agents = static_cast<int64_t>(o.homes.size());
-    s.obs = Neighbourhood::kSeen;
+    s.obs = o.see == "scaled" ? kScaled : Neighbourhood::kSeen;
     s.actions = o.market == "auction" ? 2 : 1;
     s.action_names = {"battery"};
     if (s.actions == 2) s.action_names.emplace_back("price");
@@ -357,7 +365,8 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
                    .train = {0, 0},
                    .test = {0, 0},
                    .ood = {0, 0},
-                   .may = {0, 1}});
+                   .may = {0, 1},
+                   .when_judged = true});
     return out;
   }
 
@@ -478,8 +487,33 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
     return false;
   }
 
+  // [kScaled]: month, kind of day and hour as sine and cosine; temperatures, humidities, diffuse and direct
+  // sun; carbon; load, sun, charge, net; prices; and what the home drew 1 to 24 hours ago.
+  void show_scaled(int64_t e, int64_t i, float* to) const {
+    const District& d = districts_[e];
+    const float* from = &near_->seen[d.now * Neighbourhood::kSeen];
+    const auto put = [&](double x) { *to++ = static_cast<float>(x); };
+    for (const double around : {12.0, 7.0, 24.0}) {
+      const double angle = 2 * std::numbers::pi * *from++ / around;
+      put(std::sin(angle)), put(std::cos(angle));
+    }
+    constexpr struct { double middle, width; } kWeather[] = {{15, 15}, {50, 50}, {300, 300}, {300, 300}};
+    for (const auto& [middle, width] : kWeather) {
+      for (int k = 0; k < 4; ++k) put((*from++ - middle) / width);
+    }
+    constexpr double kKwh = 3;  // of a home in an hour, when it is much
+    put(2 * *from), put(load(e, i, d.now) / kKwh), put(solar(e, i, d.now) / kKwh);
+    put(d.soc[i] / d.capacity[i]), put(d.net[i] / kKwh);
+    for (int k = 0; k < 4; ++k) put(2 * price(e, k, d.now));
+    for (int64_t k = 1; k <= kDayHours; ++k) put(drawn(e, i, std::max<int64_t>(0, d.now - k)) / kKwh);
+  }
+
   void observe(int64_t e, float* obs, bool*) const override {
     const District& d = districts_[e];
+    if (o_.see == "scaled") {
+      for (int64_t i = 0; i < a_; ++i) show_scaled(e, i, obs + i * kScaled);
+      return;
+    }
     const int64_t seen = Neighbourhood::kSeen;
     const float* shared = &near_->seen[d.now * seen];
     std::array<float, 4> prices;
