@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <span>
@@ -202,6 +203,15 @@ Json verdict(const Experiment& e, const EvalResult& r) {
     }
   }();
   if (!rules.is_null()) out["rules"] = rules;
+  // A rival that plays apart stands beside as a rule does.
+  if (const auto by_rival = r.all.find("rival_" + r.metric); e.chosen.has_rival && by_rival != r.all.end()) {
+    EvalResult rival = r;
+    rival.metric = by_rival->first;
+    const Summary s = summarise(task_means(rival, 0), e.spec.higher_is_better, groups_of(rival));
+    if (std::isfinite(s.mean))
+      out["rules"][e.chosen.rival.kind()] = {{"mean", s.mean},
+                                             {"ci95", std::isfinite(s.ci95) ? Json(s.ci95) : Json()}};
+  }
   // What a group is, in the word of the data: the column that names it.
   if (out.contains("groups")) {
     const Json word = e.settings["task"].value("group", Json());

@@ -2,6 +2,8 @@
 #include <cmath>
 
 #include "cli/program.h"
+#include "symma/core/files.h"
+#include "symma/eval/scores.h"
 
 namespace {
 
@@ -155,6 +157,24 @@ TEST(Columns, WhoIsToldItsTaskIsTheOracle) {
   run_well({"train", "w.toml", "--out", "other", "--set", "task.world.limit=6"}, at.path());
   const auto refusal = run({"compare", "plain", "other", "--paired"}, at.path());
   EXPECT_TRUE(holds(refusal.err, "task.world.limit (5 and 6)")) << refusal.err;
+}
+
+// A rival that plays apart is named below the scores, by its mean over the same tasks.
+TEST(Rivals, StandBesideTheScores) {
+  TempDir at;
+  spill(at / "w.toml",
+        "rounds = 1\ntasks = 2\n[task]\nkind = \"control\"\nvary = [\"team\"]\n[task.world]\nkind = "
+        "\"payloads\"\nlimit = 20\n[model]\nkind = \"mlp\"\nhidden = [4]\n[learner]\nkind = \"ippo\"\n"
+        "[rival]\nkind = \"carry\"\n[exchange]\ntopology = \"none\"\n[eval]\nsteps = [0, 1]\ntasks = 5\n");
+  const std::string said = run_well({"train", "w.toml", "--out", "run"}, at.path()).out;
+  const Json rule = json_file(at / "run/summary.json")["eval"]["rules"]["carry"];
+  const auto scores = symma::read_scores(at / "run/scores.csv", "test", "rival_return");
+  double sum = 0;
+  for (const double x : scores.at(0)) sum += x / 5;
+  EXPECT_NEAR(rule["mean"].get<double>(), sum, 1e-6);
+  EXPECT_GT(rule["ci95"].get<double>(), 0);
+  EXPECT_TRUE(holds(said, "carry")) << said;
+  EXPECT_TRUE(holds(symma::read_file(at / "run/report.html"), "<th scope=\"row\">carry"));
 }
 
 // Runs of one column that differ by the seed are pooled, by Student's t.
