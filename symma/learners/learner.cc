@@ -20,6 +20,7 @@ void put_rows(Tensor& whole, const std::vector<int64_t>& places, const Tensor& r
     whole = whole.index_copy(0, index_of(places).to(whole.device()), rows);
     return;
   }
+  if (whole.numel() == 0) return;
   if (!sole_owner(whole)) whole = whole.clone(at::MemoryFormat::Contiguous);
   const Tensor from = rows.to(whole.options()).contiguous();
   const size_t bytes = whole.nbytes() / static_cast<size_t>(whole.size(0));
