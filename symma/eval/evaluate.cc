@@ -121,10 +121,15 @@ Json over_agents(const EvalResult& r, bool higher_is_better, const Groups& group
 }  // namespace
 
 std::vector<double> task_means(const EvalResult& r, size_t step) {
+  return task_means(r, step, r.metric);
+}
+
+std::vector<double> task_means(const EvalResult& r, size_t step, const std::string& metric) {
   const auto counted = counted_of(r);
-  std::vector<double> out(r.scores()[0][step].size());
+  const ScoreTable& scores = r.all.at(metric);
+  std::vector<double> out(scores[0][step].size());
   for (size_t t = 0; t < out.size(); ++t) {
-    for (int64_t a : counted) out[t] += r.scores()[a][step][t] / static_cast<double>(counted.size());
+    for (int64_t a : counted) out[t] += scores[a][step][t] / static_cast<double>(counted.size());
   }
   return out;
 }

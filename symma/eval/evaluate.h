@@ -61,6 +61,8 @@ EvalResult evaluate(const Subject& subject, Split, int64_t tasks, const std::vec
 
 // Each task's score after the steps of that place in `steps`, averaged over the agents that count: [tasks].
 std::vector<double> task_means(const EvalResult&, size_t step);
+// The same of another of its scores.
+std::vector<double> task_means(const EvalResult&, size_t step, const std::string& metric);
 
 // The groups that the tasks are of, by their names; a task on which agents were judged apart, each on one of
 // its own, is of all of theirs. Empty where tasks have no names.

@@ -204,10 +204,8 @@ Json verdict(const Experiment& e, const EvalResult& r) {
   }();
   if (!rules.is_null()) out["rules"] = rules;
   // A rival that plays apart stands beside as a rule does.
-  if (const auto by_rival = r.all.find("rival_" + r.metric); e.chosen.has_rival && by_rival != r.all.end()) {
-    EvalResult rival = r;
-    rival.metric = by_rival->first;
-    const Summary s = summarise(task_means(rival, 0), e.spec.higher_is_better, groups_of(rival));
+  if (const std::string by_rival = "rival_" + r.metric; e.chosen.has_rival && r.all.contains(by_rival)) {
+    const Summary s = summarise(task_means(r, 0, by_rival), e.spec.higher_is_better, groups_of(r));
     if (std::isfinite(s.mean))
       out["rules"][e.chosen.rival.kind()] = {{"mean", s.mean},
                                              {"ci95", std::isfinite(s.ci95) ? Json(s.ci95) : Json()}};

@@ -311,12 +311,6 @@ std::unique_ptr<Env> ControlBatch::world(int64_t task, int64_t copies, bool judg
   return made;
 }
 
-std::vector<std::unique_ptr<Env>> ControlBatch::worlds(int64_t copies, bool judged) const {
-  std::vector<std::unique_ptr<Env>> out;
-  for (int64_t b = 0; b < size(); ++b) out.push_back(world(b, copies, judged));
-  return out;
-}
-
 Rollout ControlBatch::roll_out(const TeamNet& net, const Tensor& theta, int64_t copies,
                                const Behaviour& behaviour, Rng rng, Tensor* memory) const {
   Rollouts all =
@@ -326,12 +320,16 @@ Rollout ControlBatch::roll_out(const TeamNet& net, const Tensor& theta, int64_t 
   return out;
 }
 
-Rollouts ControlBatch::begun(std::vector<std::unique_ptr<Env>> worlds, const TeamNet& net,
-                             const Behaviour& behaviour, Rng rng, bool remembers, Tensor memory) const {
+Rollouts ControlBatch::begun(bool judged, const TeamNet& net, int64_t copies, const Behaviour& behaviour,
+                             Rng rng, bool remembers, Tensor memory) const {
   const ControlOptions& o = *options_;
+  std::vector<std::unique_ptr<Env>> worlds;
   std::vector<Rng> keys;
-  // The task's key and the caller's: a task in a slice draws as it does in the whole.
-  for (const Rng& key : keys_) keys.push_back(rng.split("task", key.key()));
+  for (int64_t b = 0; b < size(); ++b) {
+    worlds.push_back(world(b, copies, judged));
+    // The task's key and the caller's: a task in a slice draws as it does in the whole.
+    keys.push_back(rng.split("task", keys_[b].key()));
+  }
   Behaviour with = behaviour;
   if (!o.rival.players.empty()) with.script = o.rival.script, with.scripted = o.rival.players;
   return {std::move(worlds),
@@ -351,7 +349,7 @@ Rollouts ControlBatch::begun(std::vector<std::unique_ptr<Env>> worlds, const Tea
 
 Rollouts ControlBatch::rollouts(const TeamNet& net, int64_t copies, const Behaviour& behaviour, Rng rng,
                                 bool remembers, Tensor memory) const {
-  return begun(worlds(copies, false), net, behaviour, rng, remembers, std::move(memory));
+  return begun(false, net, copies, behaviour, rng, remembers, std::move(memory));
 }
 
 TeamNet ControlBatch::team(const Tensor& theta) const {
@@ -420,22 +418,19 @@ Tensor ControlBatch::surrogate(const Tensor& log_p, const Lesson& l) const {
 // others.
 Tensor ControlBatch::imitation(const Tensor& theta, Stage stage, Rng rng) const {
   const bool query = stage == Stage::kQuery;
+  Rollouts play = begun(query, team(theta), options_->copies, {Behaviour::Pick::kGreedy},
+                        rng.split(query ? "query" : "support"));
+  const EnvSpec& spec = play.world(0).spec();
   Lesson l;
-  {
-    at::NoGradGuard no_grad;
-    l.episodes = begun(worlds(options_->copies, query), team(theta), {Behaviour::Pick::kGreedy},
-                       rng.split(query ? "query" : "support"))
-                     .next(world(0, 1)->spec().limit, theta.detach());
-    l.drawn = l.episodes.log_p.sum(3);
-    l.scripted = options_->rival.players;
-  }
+  l.episodes = play.next(spec.limit, theta.detach());
+  l.drawn = l.episodes.log_p.sum(3);
+  l.scripted = options_->rival.players;
   const Rollout& o = l.episodes;
   const Tensor said = outputs(theta, l);  // [B, E, T, A, out]
   Tensor apart;                           // [B, E, T, A]
   if (o.taught.scalar_type() == at::kLong) {
     apart = -log_probability(said, o.mask.narrow(2, 0, l.drawn.size(2)), o.taught);
   } else {
-    const EnvSpec spec = world(0, 1)->spec();
     Tensor mean = said.narrow(4, 0, spec.actions);
     if (options_->head == "squashed") {
       const Tensor low = at::tensor(spec.action_low, at::kDouble).view({spec.agents, -1}).to(mean.options()),
@@ -511,7 +506,7 @@ void put_scores(const Env& env, int64_t b, int64_t tasks, const std::string& pre
 
 Scores ControlBatch::score(const Tensor& theta, Rng rng) const {
   const TeamNet net = team(theta);
-  Rollouts play = begun(worlds(options_->eval_copies, true), net, judged(), rng.split("score"));
+  Rollouts play = begun(true, net, options_->eval_copies, judged(), rng.split("score"));
   Rollout o;
   while (!play.over()) {
     o = {};
@@ -554,7 +549,7 @@ std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tenso
   const auto one = slice(task, task + 1);
   const auto& batch = dynamic_cast<const ControlBatch&>(*one);
   const TeamNet net = batch.team(theta);
-  Rollouts play = batch.begun(batch.worlds(1, true), net, batch.judged(), rng);
+  Rollouts play = batch.begun(true, net, 1, batch.judged(), rng);
   // The same world with the same key and actions is the same episode.
   auto shown = batch.world(0, 1, true);
   const auto* drawing = dynamic_cast<const Drawable*>(shown.get());

@@ -109,9 +109,9 @@ class ControlBatch : public TaskBatch {
   TeamNet team(const Tensor& theta) const;
   Tensor imitation(const Tensor& theta, Stage, Rng) const;  // [B]
   Behaviour judged() const;
-  std::vector<std::unique_ptr<Env>> worlds(int64_t copies, bool judged) const;
-  Rollouts begun(std::vector<std::unique_ptr<Env>> worlds, const TeamNet&, const Behaviour&, Rng,
-                 bool remembers = false, Tensor memory = {}) const;
+  // `rollouts` in the worlds to learn in, or to be judged in.
+  Rollouts begun(bool judged, const TeamNet&, int64_t copies, const Behaviour&, Rng, bool remembers = false,
+                 Tensor memory = {}) const;
   // What the rival reaches where it plays all players: each task's mean over `eval_copies` episodes.
   void judge_rival(Scores& out, Rng) const;
 
