@@ -20,6 +20,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "symma/core/simd.h"
 #include "symma/envs/copies.h"
 #include "symma/envs/drawing.h"
 
@@ -31,14 +32,42 @@ constexpr double kPi = std::numbers::pi, kSlow = 0.005, kFast = 0.02, kTurn = 0.
 constexpr int64_t kRays = 128, kMostTargets = 200, kMostSearchers = 20;
 
 // Of a place that was left by less than the field's width.
-double wrapped(double x) {
+SYMMA_INLINE inline double wrapped(double x) {
   return x < 0 ? x + 1 : x >= 1 ? x - 1 : x;
 }
 // The way from a to b over the nearer edge, in [-.5, .5).
-double across(double a, double b) {
+SYMMA_INLINE inline double across(double a, double b) {
   const double d = b - a;
   return d < -0.5 ? d + 1 : d >= 0.5 ? d - 1 : d;
 }
+
+// Column by column, for loops that become vectors.
+struct Targets {
+  using Column = std::array<double, kMostTargets>;
+  Column x{}, y{}, vx{}, vy{};
+  std::array<bool, kMostTargets> found{};
+
+  // The first n of them, by two normal numbers each, at most so far.
+  void drift(int64_t n, double most, const double* jitter) {
+    widest([&]() SYMMA_INLINE {
+      for (int64_t k = 0; k < n; ++k) {
+        const double u = vx[k] + kJitter * jitter[2 * k], w = vy[k] + kJitter * jitter[2 * k + 1];
+        const double v = root(u * u + w * w), share = v > most ? most / v : 1;
+        vx[k] = u * share, vy[k] = w * share;
+        x[k] = wrapped(x[k] + vx[k]), y[k] = wrapped(y[k] + vy[k]);
+      }
+    });
+  }
+  // How far the first n of them are from a place, squared.
+  void squares(int64_t n, double from_x, double from_y, double* out) const {
+    widest([&]() SYMMA_INLINE {
+      for (int64_t k = 0; k < n; ++k) {
+        const double dx = across(from_x, x[k]), dy = across(from_y, y[k]);
+        out[k] = dx * dx + dy * dy;
+      }
+    });
+  }
+};
 
 class SearchRescue final : public ContinuousCopies, public SearchView {
  public:
@@ -59,18 +88,15 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
         o_(o),
         a_(o.searchers),
         fields_(copies) {
-    for (Field& f : fields_) {
-      f.searchers.resize(a_);
-      f.targets.resize(kMostTargets);
-    }
+    for (Field& f : fields_) f.searchers.resize(a_);
   }
 
   std::optional<Sighting> nearest(int64_t e, int64_t i) const override {
     const Field& f = fields_[e];
     std::optional<Sighting> out;
     for (int64_t k = 0; k < count(e); ++k) {
-      if (f.targets[k].found) continue;
-      const Seen s = seen(f.searchers[i], f.targets[k].x, f.targets[k].y);
+      if (f.targets.found[k]) continue;
+      const Seen s = seen(f.searchers[i], f.targets.x[k], f.targets.y[k]);
       if (s.distance > task(e)[kSmoke]) continue;
       const double half = std::atan2(kNear, s.distance),
                    between = 2 * kCone / static_cast<double>(o_.rays - 1);
@@ -93,7 +119,7 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
          [std::min(kColumns - 1, static_cast<int>(x * kColumns))] = c;
     };
     for (int64_t k = 0; k < count(e); ++k)
-      put(f.targets[k].x, f.targets[k].y, f.targets[k].found ? 'x' : 'o');
+      put(f.targets.x[k], f.targets.y[k], f.targets.found[k] ? 'x' : 'o');
     for (int64_t i = 0; i < a_; ++i) put(f.searchers[i].x, f.searchers[i].y, static_cast<char>('A' + i));
     for (const auto& row : map) out += row + "\n";
     return out + "A, B: searchers, o: to be found, x: found\n";
@@ -112,8 +138,8 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
       p.circle(px(s.x), py(s.y), size * task(e)[kSmoke], colour(i), 0.12);
     }
     for (int64_t k = 0; k < count(e); ++k) {
-      const Target& t = f.targets[k];
-      p.circle(px(t.x), py(t.y), 4, t.found ? "#2ca02c" : "#c0392b", t.found ? 0.4 : 1);
+      const bool found = f.targets.found[k];
+      p.circle(px(f.targets.x[k]), py(f.targets.y[k]), 4, found ? "#2ca02c" : "#c0392b", found ? 0.4 : 1);
     }
     for (int64_t i = 0; i < a_; ++i) {
       const Searcher& s = f.searchers[i];
@@ -133,13 +159,9 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
   struct Searcher {
     double x, y, heading, speed;
   };
-  struct Target {
-    double x, y, vx, vy;
-    bool found;
-  };
   struct Field {
     std::vector<Searcher> searchers;  // [A]
-    std::vector<Target> targets;      // [kMostTargets], of which `count` are there
+    Targets targets;                  // of which `count` are there
     int64_t now = 0;
   };
   struct Seen {
@@ -209,8 +231,8 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
 
   int64_t count(int64_t e) const { return static_cast<int64_t>(task(e)[kTargets]); }
   int64_t left(int64_t e) const {
-    const auto& t = fields_[e].targets;
-    return std::count_if(t.begin(), t.begin() + count(e), [](const Target& x) { return !x.found; });
+    const auto& found = fields_[e].targets.found;
+    return std::count(found.begin(), found.begin() + count(e), false);
   }
   bool broken(int64_t e, int64_t i) const {
     return i == 0 && static_cast<double>(fields_[e].now) >= task(e)[kFails];
@@ -219,7 +241,7 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
   static Seen seen(const Searcher& s, double x, double y) {
     const double dx = across(s.x, x), dy = across(s.y, y);
     const double off = s.heading - std::atan2(dy, dx);
-    return {std::hypot(dx, dy), off - 2 * kPi * std::floor(off / (2 * kPi) + 0.5)};
+    return {std::sqrt(dx * dx + dy * dy), off - 2 * kPi * std::floor(off / (2 * kPi) + 0.5)};
   }
 
   void begin(int64_t e, Rng episode) override {
@@ -231,16 +253,15 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
     const auto clusters = static_cast<int64_t>(task(e)[kClusters]);
     std::vector<std::array<double, 2>> middle(clusters);
     for (auto& m : middle) m = {d.uniform(), d.uniform()};
-    for (int64_t k = 0; k < kMostTargets; ++k) {
-      Target& t = f.targets[k];
-      t = {0, 0, 0, 0, false};
-      if (k >= count(e)) continue;
+    f.targets = {};
+    for (int64_t k = 0; k < count(e); ++k) {
+      double &x = f.targets.x[k], &y = f.targets.y[k];
       if (clusters == 0) {
-        t.x = d.uniform(), t.y = d.uniform();
+        x = d.uniform(), y = d.uniform();
       } else {
         const auto& m = middle[k % clusters];
-        t.x = m[0] + 0.05 * d.normal(), t.y = m[1] + 0.05 * d.normal();
-        t.x -= std::floor(t.x), t.y -= std::floor(t.y);
+        x = m[0] + 0.05 * d.normal(), y = m[1] + 0.05 * d.normal();
+        x -= std::floor(x), y -= std::floor(y);
       }
     }
   }
@@ -257,47 +278,38 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
     }
     const int64_t n = count(e);
     if (const double most = task(e)[kDrift]; most > 0) {
-      Draws d(episode.split("drift", static_cast<uint64_t>(now)));
-      for (int64_t k = 0; k < n; ++k) {
-        Target& t = f.targets[k];
-        t.vx += kJitter * d.normal(), t.vy += kJitter * d.normal();
-        const double v = std::hypot(t.vx, t.vy);
-        if (v > most) t.vx *= most / v, t.vy *= most / v;
-        t.x = wrapped(t.x + t.vx), t.y = wrapped(t.y + t.vy);
-      }
+      std::array<double, 2 * kMostTargets> jitter;
+      Draws(episode.split("drift", static_cast<uint64_t>(now))).normals(jitter.data(), 2 * n);
+      f.targets.drift(n, most, jitter.data());
     }
     const double worth = static_cast<double>(spec().limit - now) / static_cast<double>(spec().limit);
-    std::array<bool, kMostSearchers> finds{};
-    bool all = true;
-    for (int64_t k = 0; k < n; ++k) {
-      Target& t = f.targets[k];
-      if (t.found) continue;
-      int64_t finders = 0;
+    // How often each target is found now, by a first look at all searchers; then what that is worth.
+    Targets::Column square;
+    std::array<int8_t, kMostTargets> finders{};
+    const auto each_find = [&](const auto& act) {
       for (int64_t i = 0; i < a_; ++i) {
-        const double dx = across(f.searchers[i].x, t.x), dy = across(f.searchers[i].y, t.y);
-        finds[i] =
-            dx * dx + dy * dy <= kNear * kNear && std::abs(seen(f.searchers[i], t.x, t.y).right) <= kCone;
-        finders += finds[i];
+        const Searcher& s = f.searchers[i];
+        f.targets.squares(n, s.x, s.y, square.data());
+        for (int64_t k = 0; k < n; ++k) {
+          if (square[k] <= kNear * kNear && !f.targets.found[k] &&
+              std::abs(seen(s, f.targets.x[k], f.targets.y[k]).right) <= kCone)
+            act(i, k);
+        }
       }
-      if (finders == 0) {
-        all = false;
-        continue;
-      }
-      t.found = true;
-      for (int64_t i = 0; i < a_; ++i)
-        if (finds[i]) reward[i] += static_cast<float>(worth / static_cast<double>(finders));
+    };
+    bool any = false;
+    each_find([&](int64_t, int64_t k) { ++finders[k], any = true; });
+    if (any) {
+      each_find([&](int64_t i, int64_t k) { reward[i] += static_cast<float>(worth / finders[k]); });
+      for (int64_t k = 0; k < n; ++k) f.targets.found[k] = f.targets.found[k] || finders[k] > 0;
     }
     f.now = now + 1;
-    return all || f.now >= spec().limit;
+    return left(e) == 0 || f.now >= spec().limit;
   }
 
-  // The rays that the disc of something at this place covers.
+  // The rays that the disc of something at this place covers, which is within the range.
   void look(const Searcher& s, double x, double y, double range, float* rays) const {
-    const double dx = across(s.x, x), dy = across(s.y, y), square = dx * dx + dy * dy;
-    if (square > range * range) return;
-    const double distance = std::sqrt(square);
-    double right = s.heading - std::atan2(dy, dx);
-    right -= 2 * kPi * std::floor(right / (2 * kPi) + 0.5);
+    const auto [distance, right] = seen(s, x, y);
     const double half = std::atan2(kNear, distance), between = 2 * kCone / static_cast<double>(o_.rays - 1);
     if (std::abs(right) > kCone + half) return;
     const auto first = static_cast<int64_t>(std::floor((right - half + kCone) / between)),
@@ -313,14 +325,21 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
     const Field& f = fields_[e];
     const auto share = static_cast<float>(left(e)) / static_cast<float>(count(e));
     const float at = static_cast<float>(f.now) / static_cast<float>(spec().limit);
+    const double smoke = task(e)[kSmoke];
+    Targets::Column square;
     for (int64_t i = 0; i < a_; ++i) {
       const Searcher& s = f.searchers[i];
       std::fill_n(obs, 3 * o_.rays, -1.F);
-      for (int64_t j = 0; j < a_; ++j)
-        if (j != i) look(s, f.searchers[j].x, f.searchers[j].y, kSeesSearchers, obs);
+      for (int64_t j = 0; j < a_; ++j) {
+        const Searcher& other = f.searchers[j];
+        const double dx = across(s.x, other.x), dy = across(s.y, other.y);
+        if (j != i && dx * dx + dy * dy <= kSeesSearchers * kSeesSearchers)
+          look(s, other.x, other.y, kSeesSearchers, obs);
+      }
+      f.targets.squares(count(e), s.x, s.y, square.data());
       for (int64_t k = 0; k < count(e); ++k) {
-        const Target& t = f.targets[k];
-        look(s, t.x, t.y, task(e)[kSmoke], obs + o_.rays * (t.found ? 1 : 2));
+        if (square[k] <= smoke * smoke)
+          look(s, f.targets.x[k], f.targets.y[k], smoke, obs + o_.rays * (f.targets.found[k] ? 1 : 2));
       }
       obs += 3 * o_.rays;
       *obs++ = share, *obs++ = at;
@@ -334,8 +353,11 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
     const Bounds place{"a place", 0, 1}, speed{"a speed", -1, 1};
     for (Searcher& s : f.searchers)
       cargo(s.x, place), cargo(s.y, place), cargo(s.heading, {"a heading", -7, 7}), cargo(s.speed, speed);
-    for (Target& t : f.targets)
-      cargo(t.x, place), cargo(t.y, place), cargo(t.vx, speed), cargo(t.vy, speed), cargo(t.found);
+    Targets& t = f.targets;
+    for (int64_t k = 0; k < kMostTargets; ++k) {
+      cargo(t.x[k], place), cargo(t.y[k], place), cargo(t.vx[k], speed), cargo(t.vy[k], speed);
+      cargo(t.found[k]);
+    }
     cargo(f.now, {"the time", 0, spec().limit});
   }
 
