@@ -3,8 +3,9 @@
 // with themselves. Rates are by processor time, times the number of threads: a machine with other work
 // disturbs those less than the wall's clock.
 //
-//   exchange_bench [--threads N] [--benchmark_filter=...]
+//   exchange_bench [--threads N] [--simd baseline|avx2|avx512] [--benchmark_filter=...]
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 
 #include "symma/core/pages.h"
 #include "symma/core/parallel.h"
+#include "symma/core/processor.h"
 #include "symma/core/simd.h"
 #include "symma/exchange/aggregator.h"
 #include "symma/exchange/compressor.h"
@@ -122,15 +124,29 @@ void accountant(benchmark::State& state, const std::function<double(const Spendi
 int main(int argc, char** argv) {
   using namespace symma;
   keep_pages();  // as the program does
-  int wanted = 0;
-  for (int i = 1; i + 1 < argc; ++i) {
-    if (std::strcmp(argv[i], "--threads") != 0) continue;
-    wanted = std::atoi(argv[i + 1]);
-    std::copy(argv + i + 2, argv + argc, argv + i);
-    argc -= 2;
-    break;
+  const auto take = [&](const char* option) -> const char* {
+    for (int i = 1; i + 1 < argc; ++i) {
+      if (std::strcmp(argv[i], option) != 0) continue;
+      const char* value = argv[i + 1];
+      std::copy(argv + i + 2, argv + argc, argv + i);
+      argc -= 2;
+      return value;
+    }
+    return nullptr;
+  };
+  const char* wanted = take("--threads");
+  set_threads(wanted ? std::atoi(wanted) : 0);
+  if (const char* set = take("--simd")) {
+    const auto levels = {Simd::kBaseline, Simd::kAvx2, Simd::kAvx512};
+    const auto* named = std::find_if(levels.begin(), levels.end(), [&](Simd s) {
+      return std::strcmp(name_of(s), set) == 0 && has_simd(s);
+    });
+    if (named == levels.end()) {
+      fmt::print(stderr, "--simd: {} is not baseline, avx2 or avx512, or this processor lacks it\n", set);
+      return 2;
+    }
+    select_simd(*named);
   }
-  set_threads(wanted);
   const auto add = [](const std::string& name, auto f) {
     benchmark::RegisterBenchmark(name.c_str(), f)->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime();
   };

@@ -3,7 +3,6 @@
 //
 //   r = sqrt(-2 ln(1 - u)),  a = 2 pi v:   r cos a,  r sin a;    u, v of 53 bits
 #include <algorithm>
-#include <cstring>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -12,6 +11,7 @@
 
 #include "symma/core/blocks.h"
 #include "symma/core/elementary.h"
+#include "symma/core/processor.h"
 
 namespace symma {
 namespace {
@@ -106,24 +106,12 @@ namespace {
 
 using Groups = void (*)(uint64_t key, uint64_t first, int64_t groups, float* out);
 
-// The widest that the processor has, or the one that is named; null where it has not got that.
-Groups groups_of(const char* set) {
-  const auto wanted = [&](const char* name) { return !set || std::strcmp(set, name) == 0; };
+Groups groups_of(Simd level) {
 #if defined(__x86_64__)
-  if (wanted("avx512") && __builtin_cpu_supports("avx512f")) return normal32::avx512::normal_groups;
-  if (wanted("avx2") && __builtin_cpu_supports("avx2")) return normal32::avx2::normal_groups;
+  if (level == Simd::kAvx512) return normal32::avx512::normal_groups;
+  if (level == Simd::kAvx2) return normal32::avx2::normal_groups;
 #endif
-  return wanted("baseline") ? normal32::baseline::normal_groups : nullptr;
-}
-
-void fill32(Groups groups, Rng rng, float* out, int64_t n, int64_t first) {
-  TORCH_CHECK(first % 64 == 0, "fill_normal32: begins at ", first, ", not at a multiple of 64");
-  const int64_t whole = n / 64;
-  groups(rng.key(), static_cast<uint64_t>(first / 64), whole, out);
-  if (n % 64 == 0) return;
-  alignas(64) float rest[64];
-  groups(rng.key(), static_cast<uint64_t>(first / 64 + whole), 1, rest);
-  std::copy_n(rest, n % 64, out + 64 * whole);
+  return normal32::baseline::normal_groups;
 }
 
 }  // namespace
@@ -138,14 +126,14 @@ void fill_normal(Rng rng, double* out, int64_t n, int64_t first) {
 }
 
 void fill_normal32(Rng rng, float* out, int64_t n, int64_t first) {
-  static const Groups widest = groups_of(nullptr);
-  fill32(widest, rng, out, n, first);
-}
-
-bool fill_normal32_by(const char* set, Rng rng, float* out, int64_t n, int64_t first) {
-  const Groups groups = groups_of(set);
-  if (groups) fill32(groups, rng, out, n, first);
-  return groups != nullptr;
+  TORCH_CHECK(first % 64 == 0, "fill_normal32: begins at ", first, ", not at a multiple of 64");
+  const Groups groups = groups_of(simd());
+  const int64_t whole = n / 64;
+  groups(rng.key(), static_cast<uint64_t>(first / 64), whole, out);
+  if (n % 64 == 0) return;
+  alignas(64) float rest[64];
+  groups(rng.key(), static_cast<uint64_t>(first / 64 + whole), 1, rest);
+  std::copy_n(rest, n % 64, out + 64 * whole);
 }
 
 Tensor normal(Rng rng, at::IntArrayRef sizes, at::ScalarType type) {

@@ -11,11 +11,8 @@ void fill_normal(Rng, float* out, int64_t n, int64_t first = 0);
 void fill_normal(Rng, double* out, int64_t n, int64_t first = 0);
 
 // The same of 32 random bits each, faster again, and other numbers than those of `Draws`: for searches, which
-// draw the most. |x| is at most 6.56; beyond that lies one number in 10^10.
+// draw the most. The same with every instruction set. |x| is at most 6.56; beyond that lies one number in
+// 10^10.
 void fill_normal32(Rng, float* out, int64_t n, int64_t first = 0);
-
-// That with the vectors of one instruction set, "baseline", "avx2" or "avx512"; false where the processor has
-// not got it. All of them make the same numbers.
-bool fill_normal32_by(const char* set, Rng, float* out, int64_t n, int64_t first = 0);
 
 }  // namespace symma

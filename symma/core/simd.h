@@ -11,6 +11,9 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
+
+#include "symma/core/processor.h"
 
 #define SYMMA_INLINE __attribute__((always_inline))
 
@@ -38,51 +41,77 @@ SYMMA_INLINE inline float root(float x) {
   return ::sqrtf(x);
 }
 
-// Where the machine's vectors are shorter, a value is several of them.
+// Never longer than the registers of what it is compiled for: GCC takes longer ones apart so badly that loops
+// were three to nine times slower.
 template <class T, int Bytes>
 struct VectorOf {
   typedef T Type __attribute__((vector_size(Bytes), may_alias));
   typedef T Loose __attribute__((vector_size(Bytes), may_alias, aligned(alignof(T))));
 };
-template <class T, int Bytes = 64>
+template <class T, int Bytes>
 using Vec = typename VectorOf<T, Bytes>::Type;
-template <class T, int Bytes = 64>
+template <class T, int Bytes>
 using LooseVec = typename VectorOf<T, Bytes>::Loose;
-template <class T, int Bytes = 64>
+template <class T, int Bytes>
 constexpr int64_t kLanes = Bytes / sizeof(T);
 struct alignas(64) CacheLine {
   char bytes[64];
 };
+template <class T>
+constexpr int64_t kOfLine = sizeof(CacheLine) / sizeof(T);
 
-// The body of `widest` is a lambda marked SYMMA_INLINE: compiled once for each instruction set.
+// Memory laid out by cache lines, of which part p is seen, a register's worth. It begins at number
+// p * kLanes<T, bytes> of a line.
+template <class T, int bytes>
+struct PartOfLines {
+  using V = Vec<T, bytes>;
+  static constexpr int64_t kParts = sizeof(CacheLine) / bytes;
+  V* at;
+  SYMMA_INLINE static PartOfLines of(void* lines, int64_t p) { return {static_cast<V*>(lines) + p}; }
+  SYMMA_INLINE V& operator[](int64_t line) const { return at[line * kParts]; }
+  SYMMA_INLINE PartOfLines from(int64_t line) const { return {at + line * kParts}; }
+};
+
+// The body of `widest` is a lambda marked SYMMA_INLINE: compiled once for each instruction set. It may take
+// how many bytes that set's registers hold, a constant.
+template <int bytes, class F>
+SYMMA_INLINE inline void with_registers(const F& f) {
+  if constexpr (std::is_invocable_v<const F&>)
+    f();
+  else
+    f(std::integral_constant<int, bytes>());
+}
+
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 
 template <class F>
 [[gnu::target("avx512f,avx512vl,avx512dq,avx512bw,avx2,prefer-vector-width=512")]] void with_avx512(
     const F& f) {
-  f();
+  with_registers<64>(f);
 }
 
 template <class F>
 [[gnu::target("avx2")]] void with_avx2(const F& f) {
-  f();
+  with_registers<32>(f);
 }
 
 template <class F>
 void widest(const F& f) {
-  static const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-  static const bool avx2 = __builtin_cpu_supports("avx2");
-  if (avx512) return with_avx512(f);
-  if (avx2) return with_avx2(f);
-  f();
+  switch (simd()) {
+    case Simd::kAvx512:
+      return with_avx512(f);
+    case Simd::kAvx2:
+      return with_avx2(f);
+    default:
+      with_registers<16>(f);
+  }
 }
 
 #else
 
 template <class F>
 void widest(const F& f) {
-  f();
+  with_registers<16>(f);
 }
 
 #endif

@@ -62,21 +62,22 @@ constexpr int64_t kSide = 4;     // rows of a block of the product with itself
 constexpr int64_t kShort = 512;  // columns of the rows that are multiplied at a time: all of them stay in L2
 constexpr int64_t kFloats = 8192;  // columns that are added up in their own type
 
-// Adds to sums [kSide * kSide], of one vector each, the products of the rows of a with those of b, `columns`
+// Adds to sums [kSide * kSide], of one line each, the products of the rows of a with those of b, `lines`
 // long.
-template <class T>
-SYMMA_INLINE inline void multiply_block(const T* a, const T* b, int64_t stride, int64_t columns,
-                                        Vec<T>* sums) {
-  Vec<T> sum[kSide * kSide];
+template <class T, int bytes>
+SYMMA_INLINE inline void multiply_block(PartOfLines<T, bytes> a, PartOfLines<T, bytes> b, int64_t stride,
+                                        int64_t lines, PartOfLines<T, bytes> sums) {
+  using V = Vec<T, bytes>;
+  V sum[kSide * kSide];
 #pragma GCC unroll 16
   for (int i = 0; i < kSide * kSide; ++i) sum[i] = sums[i];
-  for (int64_t c = 0; c < columns; c += kLanes<T>) {
-    Vec<T> right[kSide];
+  for (int64_t l = 0; l < lines; ++l) {
+    V right[kSide];
 #pragma GCC unroll 4
-    for (int j = 0; j < kSide; ++j) right[j] = *reinterpret_cast<const Vec<T>*>(b + j * stride + c);
+    for (int j = 0; j < kSide; ++j) right[j] = b[j * stride + l];
 #pragma GCC unroll 4
     for (int i = 0; i < kSide; ++i) {
-      const Vec<T> left = *reinterpret_cast<const Vec<T>*>(a + i * stride + c);
+      const V left = a[i * stride + l];
 #pragma GCC unroll 4
       for (int j = 0; j < kSide; ++j) sum[i * kSide + j] += left * right[j];
     }
@@ -92,41 +93,47 @@ std::vector<double> gram(const T* x, const T* origin, int64_t n, int64_t columns
   const int64_t step = piece_columns(columns), blocks = (n + kSide - 1) / kSide;
   const int64_t pairs = blocks * (blocks + 1) / 2, lines = kSide * kSide * pairs;
   // Rows a power of two apart would share few sets of the cache.
-  constexpr int64_t kStride = kShort + kLanes<T>;
+  constexpr int64_t kStride = kShort + kOfLine<T>;
   std::vector<std::vector<double>> partial((columns + step - 1) / step);
   parallel_for(columns, step, [&](int64_t begin, int64_t end) {
     auto& all = partial[begin / step];
     all.assign(n * n, 0.0);
-    std::vector<CacheLine> tile(blocks * kSide * kStride / kLanes<T>), sums(lines);
+    std::vector<CacheLine> tile(blocks * kSide * kStride / kOfLine<T>), sums(lines);
     std::memset(static_cast<void*>(tile.data()), 0, tile.size() * sizeof(CacheLine));
     T* const t = reinterpret_cast<T*>(tile.data());
     for (int64_t from = begin; from < end; from += kFloats) {
       std::memset(static_cast<void*>(sums.data()), 0, sums.size() * sizeof(CacheLine));
       for (int64_t c = from; c < std::min(end, from + kFloats); c += kShort) {
-        const int64_t k = std::min(kShort, end - c), whole = (k + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
-        widest([&]() SYMMA_INLINE {
+        const int64_t k = std::min(kShort, end - c), whole = (k + kOfLine<T> - 1) / kOfLine<T> * kOfLine<T>;
+        widest([&](auto bytes) SYMMA_INLINE {
           for (int64_t i = 0; i < n; ++i) {
             const T *row = x + i * columns + c, *zero = origin + c;
             T* to = t + i * kStride;
             const T* next = row + (i + 1 < n ? columns : 0);
-            for (int64_t l = 0; l < k; l += kLanes<T>) __builtin_prefetch(next + l);
+            for (int64_t l = 0; l < k; l += kOfLine<T>) __builtin_prefetch(next + l);
             for (int64_t l = 0; l < k; ++l) to[l] = row[l] - zero[l];
             for (int64_t l = k; l < whole; ++l) to[l] = 0;
           }
-          Vec<T>* sum = reinterpret_cast<Vec<T>*>(sums.data());
-          for (int64_t i = 0; i < blocks; ++i)
-            for (int64_t j = 0; j <= i; ++j, sum += kSide * kSide)
-              multiply_block(t + i * kSide * kStride, t + j * kSide * kStride, kStride, whole, sum);
+          using Part = PartOfLines<T, bytes>;
+          constexpr int64_t kLines = kStride / kOfLine<T>;
+          for (int64_t p = 0; p < Part::kParts; ++p) {
+            const Part all_rows = Part::of(t, p);
+            Part sum = Part::of(sums.data(), p);
+            for (int64_t i = 0; i < blocks; ++i)
+              for (int64_t j = 0; j <= i; ++j, sum = sum.from(kSide * kSide))
+                multiply_block(all_rows.from(i * kSide * kLines), all_rows.from(j * kSide * kLines), kLines,
+                               whole / kOfLine<T>, sum);
+          }
         });
       }
       const T* lane = reinterpret_cast<const T*>(sums.data());
       for (int64_t i = 0; i < blocks * kSide; i += kSide)
         for (int64_t j = 0; j <= i; j += kSide)
-          for (int64_t p = 0; p < kSide * kSide; ++p, lane += kLanes<T>) {
+          for (int64_t p = 0; p < kSide * kSide; ++p, lane += kOfLine<T>) {
             const int64_t r = i + p / kSide, s = j + p % kSide;
             if (r >= n || s > r) continue;
             double sum = 0;
-            for (int64_t l = 0; l < kLanes<T>; ++l) sum += static_cast<double>(lane[l]);
+            for (int64_t l = 0; l < kOfLine<T>; ++l) sum += static_cast<double>(lane[l]);
             all[r * n + s] += sum;
           }
     }
@@ -149,20 +156,20 @@ std::vector<T> turned_weights(const Tensor& weights) {
   return out;
 }
 
-// `rows` <= kSide sums over x [n][kSide vectors], of which `columns` numbers are written.
-template <class T>
-SYMMA_INLINE inline void mix_block(const T* w, const T* x, int64_t n, int64_t rows, int64_t columns, T* out,
-                                   int64_t stride) {
-  Vec<T> sum[kSide][kSide];
+// kSide sums over x [n][kSide lines] into that part of as many lines of each row.
+template <class T, int bytes>
+SYMMA_INLINE inline void mix_block(const T* w, PartOfLines<T, bytes> x, int64_t n, T* out, int64_t stride) {
+  using V = Vec<T, bytes>;
+  V sum[kSide][kSide];
 #pragma GCC unroll 4
   for (int i = 0; i < kSide; ++i) {
 #pragma GCC unroll 4
-    for (int j = 0; j < kSide; ++j) sum[i][j] = Vec<T>{};
+    for (int j = 0; j < kSide; ++j) sum[i][j] = V{};
   }
-  for (int64_t k = 0; k < n; ++k, w += kSide, x += kSide * kLanes<T>) {
-    Vec<T> line[kSide];
+  for (int64_t k = 0; k < n; ++k, w += kSide, x = x.from(kSide)) {
+    V line[kSide];
 #pragma GCC unroll 4
-    for (int j = 0; j < kSide; ++j) line[j] = *reinterpret_cast<const Vec<T>*>(x + j * kLanes<T>);
+    for (int j = 0; j < kSide; ++j) line[j] = x[j];
 #pragma GCC unroll 4
     for (int i = 0; i < kSide; ++i) {
 #pragma GCC unroll 4
@@ -171,14 +178,9 @@ SYMMA_INLINE inline void mix_block(const T* w, const T* x, int64_t n, int64_t ro
   }
 #pragma GCC unroll 4
   for (int i = 0; i < kSide; ++i) {
-    if (i >= rows) break;
-    if (columns == kSide * kLanes<T>) {
 #pragma GCC unroll 4
-      for (int j = 0; j < kSide; ++j)
-        *reinterpret_cast<LooseVec<T>*>(out + i * stride + j * kLanes<T>) = sum[i][j];
-    } else {
-      std::memcpy(out + i * stride, sum[i], columns * sizeof(T));
-    }
+    for (int j = 0; j < kSide; ++j)
+      *reinterpret_cast<LooseVec<T, bytes>*>(out + i * stride + j * kOfLine<T>) = sum[i][j];
   }
 }
 
@@ -373,7 +375,7 @@ Tensor mix_rows(const Tensor& rows, const Tensor& weights) {
     const scalar_t* from = x.data_ptr<scalar_t>();
     scalar_t* to = out.data_ptr<scalar_t>();
     parallel_for(columns, 4 * kTile, [&](int64_t begin, int64_t end) {
-      constexpr int64_t kWide = kSide * kLanes<scalar_t>;
+      constexpr int64_t kWide = kSide * kOfLine<scalar_t>;
       std::vector<CacheLine> tile(kShort / kWide * n * kSide);  // [kShort / kWide][n][kSide]
       std::memset(static_cast<void*>(tile.data()), 0, tile.size() * sizeof(CacheLine));
       scalar_t* const t = reinterpret_cast<scalar_t*>(tile.data());
@@ -384,15 +386,22 @@ Tensor mix_rows(const Tensor& rows, const Tensor& weights) {
           const scalar_t* row = from + j * columns + c;
           const scalar_t* next = row + (j + 1 < n ? columns : 0);
           for (int64_t l = 0; l < k; l += kWide) {
-            for (int64_t p = 0; p < kWide; p += kLanes<scalar_t>) __builtin_prefetch(next + l + p);
+            for (int64_t p = 0; p < kWide; p += kOfLine<scalar_t>) __builtin_prefetch(next + l + p);
             std::memcpy(t + l * n + j * kWide, row + l, std::min(kWide, k - l) * sizeof(scalar_t));
           }
         }
         for (int64_t l = 0; l < k; l += kWide) {
-          widest([&]() SYMMA_INLINE {
+          widest([&](auto bytes) SYMMA_INLINE {
+            using Part = PartOfLines<scalar_t, bytes>;
             for (int64_t i = 0; i < m; i += kSide) {
-              mix_block(w.data() + i * n, t + l * n, n, std::min(kSide, m - i), std::min(kWide, k - l),
-                        to + i * columns + c + l, columns);
+              scalar_t edge[kSide * kWide], *const there = to + i * columns + c + l;
+              const int64_t rows = std::min(kSide, m - i), wide = std::min(kWide, k - l);
+              const bool whole = rows == kSide && wide == kWide;
+              for (int64_t p = 0; p < Part::kParts; ++p)
+                mix_block(w.data() + i * n, Part::of(t + l * n, p), n,
+                          (whole ? there : edge) + p * kLanes<scalar_t, bytes>, whole ? columns : kWide);
+              for (int64_t r = 0; !whole && r < rows; ++r)
+                std::memcpy(there + r * columns, edge + r * kWide, wide * sizeof(scalar_t));
             }
           });
         }

@@ -47,11 +47,12 @@ SYMMA_INLINE inline void to_keys(K* bits) {
   turn<T>(bits);
 }
 
-template <class T>
-SYMMA_INLINE inline void to_numbers(const Vec<KeyOf<T>>* keys, Vec<T>* out) {
-  Vec<KeyOf<T>> k = *keys;
+template <class T, int bytes>
+SYMMA_INLINE inline void to_numbers(const PartOfLines<KeyOf<T>, bytes>& keys, int64_t row,
+                                    Vec<T, bytes>* out) {
+  Vec<KeyOf<T>, bytes> k = keys[row];
   turn<T>(&k);
-  *out = reinterpret_cast<Vec<T>>(k);
+  *out = reinterpret_cast<Vec<T, bytes>>(k);
 }
 
 template <class V>
@@ -79,10 +80,10 @@ constexpr Network network(int n) {
 
 // Sorts a vector of columns of N rows, of which those from `count` on are absent, in registers: from numbers
 // to keys.
-template <int N, class T>
-SYMMA_INLINE inline void sort_block(const T* from, int64_t stride, int64_t count, Vec<KeyOf<T>>* to) {
-  using V = Vec<KeyOf<T>>;
-  constexpr int64_t kAhead = 8 * kLanes<T>;
+template <int N, class T, class K, int bytes>
+SYMMA_INLINE inline void sort_block(const T* from, int64_t stride, int64_t count, PartOfLines<K, bytes> to) {
+  using V = Vec<K, bytes>;
+  constexpr int64_t kAhead = 8 * kOfLine<T>;
   constexpr Network kNetwork = network(N);
   V a[N];
 #pragma GCC unroll 16
@@ -102,8 +103,9 @@ SYMMA_INLINE inline void sort_block(const T* from, int64_t stride, int64_t count
 }
 
 // The last levels of a bitonic merge, of distances Top, Top / 2 ... 1, on a block of rows.
-template <int Top, class V>
-SYMMA_INLINE inline void last_levels(V* t) {
+template <int Top, class K, int bytes>
+SYMMA_INLINE inline void last_levels(PartOfLines<K, bytes> t) {
+  using V = Vec<K, bytes>;
   V a[kBlock];
 #pragma GCC unroll 16
   for (int i = 0; i < kBlock; ++i) a[i] = t[i];
@@ -119,15 +121,16 @@ SYMMA_INLINE inline void last_levels(V* t) {
 
 // Merges two sorted runs of `run` rows that follow each other (Batcher 1968). The first three levels, with
 // the second run read backwards, are done on eight rows at a time.
-template <class V>
-SYMMA_INLINE inline void merge(V* t, int64_t run) {
+template <class K, int bytes>
+SYMMA_INLINE inline void merge(PartOfLines<K, bytes> t, int64_t run) {
+  using V = Vec<K, bytes>;
   const int64_t quarter = run / 4;
   for (int64_t i = 0; i < quarter; ++i) {
     V low[4], high[4];
-    V* const end = t + 2 * run - 1 - i;
+    const int64_t end = 2 * run - 1 - i;
 #pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) {
-      low[k] = t[i + k * quarter], high[k] = *(end - k * quarter);
+      low[k] = t[i + k * quarter], high[k] = t[end - k * quarter];
       compare(low + k, high + k);
     }
 #pragma GCC unroll 2
@@ -140,37 +143,38 @@ SYMMA_INLINE inline void merge(V* t, int64_t run) {
       }
     }
 #pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) t[i + k * quarter] = low[k], *(end - k * quarter) = high[k];
+    for (int k = 0; k < 4; ++k) t[i + k * quarter] = low[k], t[end - k * quarter] = high[k];
   }
   for (int64_t d = quarter / 2; d >= kBlock; d /= 2) {
     for (int64_t i = 0; i < 2 * run; ++i)
-      if ((i & d) == 0) compare(t + i, t + i + d);
+      if ((i & d) == 0) compare(&t[i], &t[i + d]);
   }
   for (int64_t i = 0; i < 2 * run; i += kBlock) {
     if (quarter == 4)
-      last_levels<2>(t + i);
+      last_levels<2>(t.from(i));
     else if (quarter == 8)
-      last_levels<4>(t + i);
+      last_levels<4>(t.from(i));
     else
-      last_levels<8>(t + i);
+      last_levels<8>(t.from(i));
   }
 }
 
 // The same for the sake of ranks [first, last) alone: what they do not depend on is left out.
-template <class V>
-SYMMA_INLINE inline void merge_for(V* t, int64_t run, int64_t first, int64_t last) {
+template <class K, int bytes>
+SYMMA_INLINE inline void merge_for(PartOfLines<K, bytes> t, int64_t run, int64_t first, int64_t last) {
+  using V = Vec<K, bytes>;
   const auto level = [&](V* low, V* high, bool wants_low, bool wants_high) SYMMA_INLINE {
     const V p = *low, q = *high;
     if (wants_low) *low = p < q ? p : q;
     if (wants_high) *high = p < q ? q : p;
   };
   const bool below = first<run, above = last> run;
-  for (int64_t i = 0; i < run; ++i) level(t + i, t + 2 * run - 1 - i, below, above);
+  for (int64_t i = 0; i < run; ++i) level(&t[i], &t[2 * run - 1 - i], below, above);
   for (int64_t d = run / 2; d >= kBlock; d /= 2) {
     for (int64_t s = std::max<int64_t>(0, first / (2 * d) * 2 * d); s < last; s += 2 * d)
-      for (int64_t i = s; i < s + d; ++i) level(t + i, t + i + d, first<s + d, last> s + d);
+      for (int64_t i = s; i < s + d; ++i) level(&t[i], &t[i + d], first<s + d, last> s + d);
   }
-  for (int64_t i = first / kBlock * kBlock; i < last; i += kBlock) last_levels<8>(t + i);
+  for (int64_t i = first / kBlock * kBlock; i < last; i += kBlock) last_levels<8>(t.from(i));
 }
 
 // Rows of a tile: a power of two, 16 or more unless they are few.
@@ -182,13 +186,13 @@ int64_t padded(int64_t n) {
 
 // Merges the sorted blocks of a tile [padded(n)], of which the rows from n on are the greatest there are, so
 // that the ranks [first, last) stand in their places.
-template <class V>
-SYMMA_INLINE inline void merge_blocks(V* t, int64_t n, int64_t first, int64_t last) {
+template <class K, int bytes>
+SYMMA_INLINE inline void merge_blocks(PartOfLines<K, bytes> t, int64_t n, int64_t first, int64_t last) {
   const int64_t rows = padded(n);
   if (rows <= kBlock) return;
   int64_t run = kBlock;
   for (; 4 * run <= rows; run *= 2)
-    for (int64_t s = 0; s + run < n; s += 2 * run) merge(t + s, run);
+    for (int64_t s = 0; s + run < n; s += 2 * run) merge(t.from(s), run);
   if (last - first > run)
     merge(t, run);
   else
@@ -199,47 +203,55 @@ SYMMA_INLINE inline void merge_blocks(V* t, int64_t n, int64_t first, int64_t la
 // Apart from what comes of the tiles, so that it is compiled once for a type.
 template <class T>
 [[gnu::noinline]] void sort_blocks(const T* from, const T* edge, int64_t columns, int64_t count, int64_t rows,
-                                   int64_t tiles, int64_t whole, int64_t apart, Vec<KeyOf<T>>* tiles_of) {
-  constexpr int64_t kWide = kLanes<T>;
-  widest([&]() SYMMA_INLINE {
+                                   int64_t tiles, int64_t whole, int64_t apart, CacheLine* tiles_of) {
+  constexpr int64_t kWide = kOfLine<T>;
+  widest([&](auto bytes) SYMMA_INLINE {
     // Copies of what is captured: the stores below might change that, for all the compiler knows.
     const int64_t present = count, size = rows, stride = columns, step = apart, last_whole = whole;
-    Vec<KeyOf<T>>* to = tiles_of;
+    CacheLine* to = tiles_of;
     const T* at = from;
     for (int64_t t = 0; t < tiles; ++t, to += step, at += kWide) {
       const T* block = t < last_whole ? at : edge;
       const int64_t apart_by = t < last_whole ? stride : kWide;
-      if (size == 4)
-        sort_block<4>(block, apart_by, present, to);
-      else if (size == 8)
-        sort_block<8>(block, apart_by, present, to);
-      else
-        sort_block<kBlock>(block, apart_by, present, to);
+      using Part = PartOfLines<KeyOf<T>, bytes>;
+      for (int64_t p = 0; p < Part::kParts; ++p) {
+        const T* first = block + p * kLanes<T, bytes>;
+        const Part part = Part::of(to, p);
+        if (size == 4)
+          sort_block<4>(first, apart_by, present, part);
+        else if (size == 8)
+          sort_block<8>(first, apart_by, present, part);
+        else
+          sort_block<kBlock>(first, apart_by, present, part);
+      }
     }
   });
 }
 
 template <class K>
-[[gnu::noinline]] void merge_tile(Vec<K>* tile, int64_t n, int64_t first, int64_t last) {
-  widest([&]() SYMMA_INLINE { merge_blocks(tile, n, first, last); });
+[[gnu::noinline]] void merge_tile(CacheLine* tile, int64_t n, int64_t first, int64_t last) {
+  widest([&](auto bytes) SYMMA_INLINE {
+    using Part = PartOfLines<K, bytes>;
+    for (int64_t p = 0; p < Part::kParts; ++p) merge_blocks(Part::of(tile, p), n, first, last);
+  });
 }
 
 // Sorts the columns of x [n, columns] for the ranks [first, last), and hands each tile of keys, [padded(n)],
-// to `reduce(tile, out)`.
+// to `reduce(tile, out)`, part by part.
 template <class T, class Reduce>
 void for_sorted_tiles(const T* x, int64_t n, int64_t columns, int64_t first, int64_t last, T* out,
                       const Reduce& reduce) {
-  using V = Vec<KeyOf<T>>;
-  constexpr int64_t kWide = kLanes<T>;
+  constexpr int64_t kWide = kOfLine<T>;
   const int64_t rows = padded(n),
                 apart = rows + 1;  // tiles a power of two apart would share few sets of the cache
-  const int64_t stage = std::max<int64_t>(1, kStage / (apart * static_cast<int64_t>(sizeof(V)))) * kWide;
+  const int64_t stage =
+      std::max<int64_t>(1, kStage / (apart * static_cast<int64_t>(sizeof(CacheLine)))) * kWide;
   parallel_for(columns, stage, [&](int64_t begin, int64_t end) {
     const int64_t width = end - begin, tiles = (width + kWide - 1) / kWide, whole = width / kWide;
     // [tiles][apart], this thread's: new memory for each stage would cost as much as sorting.
     thread_local std::vector<CacheLine> buffer;
     if (static_cast<int64_t>(buffer.size()) < tiles * apart) buffer.resize(tiles * apart);
-    V* const tiles_of = reinterpret_cast<V*>(buffer.data());
+    CacheLine* const tiles_of = buffer.data();
     // Blocks are sorted as they are read: as many long reads side by side, and work to do while they come.
     for (int64_t i = 0; i < rows; i += kBlock) {
       T edge[kBlock * kWide];
@@ -252,10 +264,13 @@ void for_sorted_tiles(const T* x, int64_t n, int64_t columns, int64_t first, int
       sort_blocks<T>(x + i * columns + begin, edge, columns, n - i, rows, tiles, whole, apart, tiles_of + i);
     }
     for (int64_t t = 0; t < tiles; ++t) {
-      V* tile = tiles_of + t * apart;
+      CacheLine* tile = tiles_of + t * apart;
       T result[kWide];
       merge_tile<KeyOf<T>>(tile, n, first, last);
-      widest([&]() SYMMA_INLINE { reduce(tile, result); });
+      widest([&](auto bytes) SYMMA_INLINE {
+        using Part = PartOfLines<KeyOf<T>, bytes>;
+        for (int64_t p = 0; p < Part::kParts; ++p) reduce(Part::of(tile, p), result + p * kLanes<T, bytes>);
+      });
       std::memcpy(out + begin + t * kWide, result,
                   std::min<int64_t>(kWide, width - t * kWide) * static_cast<int64_t>(sizeof(T)));
     }
@@ -267,10 +282,10 @@ Tensor mean_of_ranks_of(const Tensor& x, int64_t first, int64_t last) {
   const int64_t n = x.size(0), columns = x.size(1);
   Tensor out = at::empty({columns}, x.options());
   for_sorted_tiles(x.data_ptr<T>(), n, columns, first, last, out.data_ptr<T>(),
-                   [&](const Vec<KeyOf<T>>* tile, T* result) SYMMA_INLINE {
-                     Vec<T> sum{}, v;
+                   [&]<int bytes>(PartOfLines<KeyOf<T>, bytes> tile, T* result) SYMMA_INLINE {
+                     Vec<T, bytes> sum{}, v;
                      for (int64_t i = first; i < last; ++i) {
-                       to_numbers<T>(tile + i, &v);
+                       to_numbers<T>(tile, i, &v);
                        sum += v;
                      }
                      sum /= static_cast<T>(last - first);
@@ -284,31 +299,32 @@ Tensor mean_near_median_of(const Tensor& x, int64_t keep) {
   const int64_t n = x.size(0), columns = x.size(1);
   Tensor out = at::empty({columns}, x.options());
   for_sorted_tiles(x.data_ptr<T>(), n, columns, 0, n, out.data_ptr<T>(),
-                   [&](const Vec<KeyOf<T>>* tile, T* result) SYMMA_INLINE {
-                     const Vec<T> zero{};
-                     Vec<T> v, w, radius = zero + std::numeric_limits<T>::infinity();
-                     to_numbers<T>(tile + (n - 1) / 2, &v);
-                     to_numbers<T>(tile + n / 2, &w);
-                     const Vec<T> middle = (v + w) / 2;
+                   [&]<int bytes>(PartOfLines<KeyOf<T>, bytes> tile, T* result) SYMMA_INLINE {
+                     using V = Vec<T, bytes>;
+                     const V zero{};
+                     V v, w, radius = zero + std::numeric_limits<T>::infinity();
+                     to_numbers<T>(tile, (n - 1) / 2, &v);
+                     to_numbers<T>(tile, n / 2, &w);
+                     const V middle = (v + w) / 2;
                      // The `keep` nearest are neighbours in the sorted column: the radius is the least over
                      // the windows.
                      for (int64_t s = 0; s + keep <= n; ++s) {
-                       to_numbers<T>(tile + s, &v);
-                       to_numbers<T>(tile + s + keep - 1, &w);
-                       const Vec<T> left = middle - v, right = w - middle, far = left < right ? right : left;
+                       to_numbers<T>(tile, s, &v);
+                       to_numbers<T>(tile, s + keep - 1, &w);
+                       const V left = middle - v, right = w - middle, far = left < right ? right : left;
                        radius = far < radius ? far : radius;
                      }
-                     Vec<T> inside{}, edge{};
-                     Vec<KeyOf<T>> count{}, ties{};  // a comparison that holds is -1
+                     V inside{}, edge{};
+                     Vec<KeyOf<T>, bytes> count{}, ties{};  // a comparison that holds is -1
                      for (int64_t i = 0; i < n; ++i) {
-                       to_numbers<T>(tile + i, &v);
-                       const Vec<T> d = v < middle ? middle - v : v - middle;
+                       to_numbers<T>(tile, i, &v);
+                       const V d = v < middle ? middle - v : v - middle;
                        inside += d < radius ? v : zero;
                        count -= d < radius;
                        edge += d == radius ? v : zero;
                        ties -= d == radius;
                      }
-                     for (int l = 0; l < kLanes<T>; ++l) {
+                     for (int l = 0; l < kLanes<T, bytes>; ++l) {
                        const T wanted = static_cast<T>(keep), rest = wanted - static_cast<T>(count[l]);
                        result[l] = (inside[l] + rest * (edge[l] / static_cast<T>(ties[l]))) / wanted;
                      }

@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "core/every_simd.h"
 #include "exchange/build_part.h"
 #include "symma/exchange/rows.h"
 #include "symma/exchange/selection.h"
@@ -164,6 +165,20 @@ TEST_P(Rule, SaysNoToLawsItBreaks) {
   }
 }
 
+TEST_P(Rule, IsTheSameOnEveryInstructionSet) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    for (int64_t n : {5, 13, 30}) {
+      const Tensor x = rows(n, 700, n).to(type);
+      Tensor first;
+      on_every_simd([&](Simd level) {
+        const Tensor now = (*this)(x, std::min<int64_t>(rule->most_bad(n), 3));
+        if (level == Simd::kBaseline) first = now;
+        EXPECT_TRUE(now.equal(first)) << n << " rows, " << type;
+      });
+    }
+  }
+}
+
 TEST_P(Rule, EqualRowsGiveThatRow) {
   for (auto type : {at::kFloat, at::kDouble})
     for (int64_t n : kSizes) {
@@ -232,6 +247,19 @@ TEST_P(Rule, InputsStayAsTheyWere) {
 class PreRule : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Registry, PreRule, ::testing::ValuesIn(PreAggregatorRegistry::instance().names()));
 
+TEST_P(PreRule, IsTheSameOnEveryInstructionSet) {
+  const auto pre = built<PreAggregatorRegistry>(GetParam());
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    const Tensor x = normal(Rng(4), {13, 700}, type);
+    Tensor first;
+    on_every_simd([&](Simd level) {
+      const Tensor now = prepare(*pre, {x, 3, {}}, Rng(1)).rows;
+      if (level == Simd::kBaseline) first = now;
+      EXPECT_TRUE(now.equal(first)) << type;
+    });
+  }
+}
+
 TEST_P(PreRule, ThenMedianKeepsBadRowsOut) {
   const auto pre = built<PreAggregatorRegistry>(GetParam());
   for (double poison : {kNan, kInf, 1e30})
@@ -283,6 +311,32 @@ TEST(Rows, DistancesHoldFarFromZeroAndNearToEachOther) {
   const Tensor f = x.to(at::kFloat), g = f.to(at::kDouble);
   const Tensor exact = (g.unsqueeze(0) - g.unsqueeze(1)).pow(2).sum(2);
   EXPECT_LE(((squared_distances(f) - exact) / (exact + 1e-300)).abs().max().item<double>(), 1e-4);
+}
+
+// Results may not depend on the processor: sums are taken in one order on all of them.
+TEST(Rows, AreTheSameOnEveryInstructionSet) {
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    for (int64_t n : {1, 3, 8, 17, 40}) {
+      for (int64_t p : {1, 31, 64, 700}) {
+        const Tensor x = normal(Rng(n * 1000 + p), {n, p}, type), w = uniform(Rng(n), {n + 1, n}, 0, 1);
+        const std::vector<double> weights(n, 0.3), scales(n, 0.7);
+        std::vector<Tensor> first;
+        on_every_simd([&](Simd) {
+          std::vector<Tensor> now{mix_rows(x, w),
+                                  squared_distances(x),
+                                  weighted_sum(x, weights, x[0], 0.2),
+                                  scale_rows(x, scales, x[0]),
+                                  mean_of_ranks(x, n / 3, n / 2 + 1),
+                                  mean_near_median(x, n / 2 + 1)};
+          now.push_back(at::tensor(squared_distances_to(x, x[0])));
+          if (first.empty()) first = now;
+          for (size_t i = 0; i < now.size(); ++i)
+            EXPECT_TRUE(now[i].equal(first[i])) << i << ": " << n << " rows of " << p << ", " << type;
+        });
+        expect_near(first[0], w.to(type).matmul(x), type == at::kFloat ? 1e-4 : 1e-12);
+      }
+    }
+  }
 }
 
 TEST(SortedColumns, AgreeWithSorting) {

@@ -9,7 +9,10 @@
 #include <fstream>
 #include <limits>
 
+#include "core/every_simd.h"
 #include "symma/core/errors.h"
+#include "symma/core/rng.h"
+#include "symma/learners/points/ridge_row.h"
 
 namespace symma {
 namespace {
@@ -29,6 +32,32 @@ TEST(Ridge, IsTheLeastOfItsSumWhicheverSideIsSmaller) {
     EXPECT_LE(furthest(ridge.weights(r), at::matmul(inverse, at::matmul(z.transpose(1, 2), r))), 1e-12) << k;
     const Tensor wide = at::matmul(at::matmul(v, inverse), v.transpose(1, 2));
     EXPECT_LE(furthest(ridge.spread(v), wide.diagonal(0, 1, 2)), 1e-12) << k;
+  }
+}
+
+// By plain loops, whose sums are taken in one order on every processor.
+TEST(RidgeRow, IsTheSameOnEveryInstructionSet) {
+  for (const int64_t inputs : {1, 7, 40}) {
+    std::vector<double> first;
+    on_every_simd([&](Simd) {
+      RidgeRow row(5, 9, inputs, 3);
+      Draws draws(Rng(4));
+      std::vector<double> now;
+      const auto fill = [&](const RidgeRow::Matrix& m) {
+        for (int64_t i = 0; i < m.rows; ++i) draws.normals(m[i], m.columns);
+      };
+      const auto read = [&](const RidgeRow::Matrix& m) {
+        for (int64_t i = 0; i < m.rows; ++i) now.insert(now.end(), m[i], m[i] + m.columns);
+      };
+      for (const auto& m : {row.z, row.s, row.y, row.prior}) fill(m);
+      row.solve(true);
+      read(row.output), read(row.spread);
+      fill(row.output), fill(row.spread);
+      row.back();
+      read(row.dz), read(row.ds), read(row.dprior);
+      if (first.empty()) first = now;
+      EXPECT_EQ(now, first) << inputs;
+    });
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/every_simd.h"
 #include "symma/nn/kernels/mlp.h"
 #include "symma/nn/kernels/plan.h"
 
@@ -64,20 +65,14 @@ void expect_ends(Activation f) {
 }
 
 TEST(Activations, AreTheFunctionsToFewUnitsInTheLastPlace) {
-  const auto best = kernels::simd();
-  for (const auto& [level, name] : {std::pair{kernels::Simd::kBaseline, "baseline"},
-                                    {kernels::Simd::kAvx2, "avx2"},
-                                    {kernels::Simd::kAvx512, "avx512"}}) {
-    if (!kernels::has_simd(level)) continue;
-    kernels::select_simd(level);
+  on_every_simd([](Simd level) {
     for (const auto f : {Activation::kTanh, Activation::kSigmoid, Activation::kGelu}) {
-      expect_close<float>(f, 12, name);
-      expect_close<double>(f, 30, name);
+      expect_close<float>(f, 12, name_of(level));
+      expect_close<double>(f, 30, name_of(level));
       expect_ends<float>(f);
       expect_ends<double>(f);
     }
-  }
-  kernels::select_simd(best);
+  });
 }
 
 }  // namespace

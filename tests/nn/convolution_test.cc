@@ -6,8 +6,8 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "symma/core/processor.h"
 #include "symma/core/rng.h"
-#include "symma/nn/kernels/plan.h"
 
 namespace symma {
 namespace {
@@ -62,16 +62,16 @@ void expect_agreement(const Case& s, at::ScalarType type, int orders, double tol
   }
 }
 
-class OnEverySimd : public testing::TestWithParam<kernels::Simd> {
+class OnEverySimd : public testing::TestWithParam<Simd> {
  protected:
   void SetUp() override {
-    if (!kernels::has_simd(GetParam())) GTEST_SKIP() << "this processor lacks it";
-    kernels::select_simd(GetParam());
+    if (!has_simd(GetParam())) GTEST_SKIP() << "this processor lacks it";
+    select_simd(GetParam());
   }
-  void TearDown() override { kernels::select_simd(before_); }
+  void TearDown() override { select_simd(before_); }
 
  private:
-  kernels::Simd before_ = kernels::simd();
+  Simd before_ = simd();
 };
 
 using Convolution = OnEverySimd;
@@ -92,14 +92,8 @@ TEST_P(Convolution, AgreesInFloat) {
     expect_agreement(s, at::kFloat, 2, 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, Convolution,
-                         testing::Values(kernels::Simd::kBaseline, kernels::Simd::kAvx2,
-                                         kernels::Simd::kAvx512),
-                         [](const auto& info) {
-                           return std::string(info.param == kernels::Simd::kBaseline ? "Baseline"
-                                              : info.param == kernels::Simd::kAvx2   ? "Avx2"
-                                                                                     : "Avx512");
-                         });
+INSTANTIATE_TEST_SUITE_P(Kernels, Convolution, testing::Values(Simd::kBaseline, Simd::kAvx2, Simd::kAvx512),
+                         [](const auto& info) { return name_of(info.param); });
 
 // One row seen by all tasks, stride 0, as the start of MAML is handed out.
 TEST(ConvolutionRows, TakeAnExpandedWeight) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "core/every_simd.h"
 #include "symma/core/parallel.h"
 #include "symma/core/rng.h"
 #include "symma/nn/kernels/plan.h"
@@ -87,10 +88,7 @@ MamlMlpResult fused(const Case& c, const MamlMlpOptions& options) {
 }
 
 TEST(MamlMlp, AgreesWithAutograd) {
-  const auto best = kernels::simd();
-  for (auto level : {kernels::Simd::kBaseline, kernels::Simd::kAvx2, kernels::Simd::kAvx512}) {
-    if (!kernels::has_simd(level)) continue;
-    kernels::select_simd(level);
+  on_every_simd([](Simd) {
     for (auto type : {at::kDouble, at::kFloat}) {
       const double tolerance = type == at::kDouble ? 1e-10 : 1e-5;
       for (HeadLoss loss : {HeadLoss::kSquaredError, HeadLoss::kCrossEntropy}) {
@@ -119,8 +117,7 @@ TEST(MamlMlp, AgreesWithAutograd) {
         }
       }
     }
-  }
-  kernels::select_simd(best);
+  });
 }
 
 TEST(MamlMlp, RecomputingGivesTheSameBits) {

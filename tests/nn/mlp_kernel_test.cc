@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "core/every_simd.h"
 #include "symma/core/parallel.h"
 #include "symma/core/rng.h"
 #include "symma/nn/kernels/plan.h"
@@ -86,18 +87,8 @@ void agree(const MlpShape& shape, int64_t rows, int64_t samples, at::ScalarType 
   }
 }
 
-std::vector<kernels::Simd> levels() {
-  std::vector<kernels::Simd> out;
-  for (auto level : {kernels::Simd::kBaseline, kernels::Simd::kAvx2, kernels::Simd::kAvx512}) {
-    if (kernels::has_simd(level)) out.push_back(level);
-  }
-  return out;
-}
-
 TEST(MlpKernel, AgreesWithCompositeAtOddSizes) {
-  const auto best = kernels::simd();
-  for (auto level : levels()) {
-    kernels::select_simd(level);
+  on_every_simd([](Simd) {
     for (Activation f : kAll) {
       for (const auto& widths : std::vector<std::vector<int64_t>>{{1, 1},
                                                                   {7, 5},
@@ -114,8 +105,7 @@ TEST(MlpKernel, AgreesWithCompositeAtOddSizes) {
         }
       }
     }
-  }
-  kernels::select_simd(best);
+  });
 }
 
 TEST(MlpKernel, AgreesWithCompositeWhenDeepAndWide) {

@@ -122,16 +122,20 @@ class Levels : public Compressor {
     if (finite == 0) return std::numeric_limits<float>::quiet_NaN();
     double unit = most;
     if (by_norm_ && most > 0) {
-      constexpr int64_t kSums = kLanes<double>;
+      constexpr int64_t kSums = kOfLine<double>;
       std::array<double, kSums> sums{};
-      widest([&]() SYMMA_INLINE {
-        LooseVec<double> all{};
+      widest([&](auto bytes) SYMMA_INLINE {
+        using V = LooseVec<double, bytes>;
+        constexpr int64_t kAtOnce = kLanes<double, bytes>, kParts = kSums / kAtOnce;
+        V all[kParts] = {};
         int64_t i = 0;
         for (; i + kSums <= n; i += kSums) {
-          const auto part = *reinterpret_cast<const LooseVec<double>*>(x + i) / most;
-          all += part * part;
+          for (int64_t p = 0; p < kParts; ++p) {
+            const V part = *reinterpret_cast<const V*>(x + i + p * kAtOnce) / most;
+            all[p] += part * part;
+          }
         }
-        for (int64_t k = 0; k < kSums; ++k) sums[k] = all[k];
+        for (int64_t k = 0; k < kSums; ++k) sums[k] = all[k / kAtOnce][k % kAtOnce];
         for (; i < n; ++i) sums[i % kSums] += (x[i] / most) * (x[i] / most);
       });
       unit *= std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));

@@ -9,11 +9,9 @@ namespace symma {
 namespace {
 
 using Matrix = RidgeRow::Matrix;
-using Lanes = LooseVec<double>;
-constexpr int64_t kLane = kLanes<double>;
-
-SYMMA_INLINE inline Lanes& lanes(double* p) {
-  return *reinterpret_cast<Lanes*>(p);
+template <int bytes>
+SYMMA_INLINE inline LooseVec<double, bytes>& lanes(double* p) {
+  return *reinterpret_cast<LooseVec<double, bytes>*>(p);
 }
 
 // The lower factor in a's place. False where there is none.
@@ -85,24 +83,24 @@ Matrix RidgeRow::lower(const Matrix& m) const {
 }
 
 void RidgeRow::forward_substitution(const Matrix& x) const {
-  widest([&] SYMMA_INLINE {
+  widest([&](auto bytes) SYMMA_INLINE {
     for (int64_t i = 0; i < support_; ++i) {
-      for (int64_t j = 0; j < x.ld; j += kLane) {
-        Lanes sum = lanes(x[i] + j);
-        for (int64_t k = 0; k < i; ++k) sum -= factor_[i][k] * lanes(x[k] + j);
-        lanes(x[i] + j) = sum / factor_[i][i];
+      for (int64_t j = 0; j < x.ld; j += kLanes<double, bytes>) {
+        LooseVec<double, bytes> sum = lanes<bytes>(x[i] + j);
+        for (int64_t k = 0; k < i; ++k) sum -= factor_[i][k] * lanes<bytes>(x[k] + j);
+        lanes<bytes>(x[i] + j) = sum / factor_[i][i];
       }
     }
   });
 }
 
 void RidgeRow::backward_substitution(const Matrix& x) const {
-  widest([&] SYMMA_INLINE {
+  widest([&](auto bytes) SYMMA_INLINE {
     for (int64_t i = support_ - 1; i >= 0; --i) {
-      for (int64_t j = 0; j < x.ld; j += kLane) {
-        Lanes sum = lanes(x[i] + j);
-        for (int64_t k = i + 1; k < support_; ++k) sum -= factor_[k][i] * lanes(x[k] + j);
-        lanes(x[i] + j) = sum / factor_[i][i];
+      for (int64_t j = 0; j < x.ld; j += kLanes<double, bytes>) {
+        LooseVec<double, bytes> sum = lanes<bytes>(x[i] + j);
+        for (int64_t k = i + 1; k < support_; ++k) sum -= factor_[k][i] * lanes<bytes>(x[k] + j);
+        lanes<bytes>(x[i] + j) = sum / factor_[i][i];
       }
     }
   });

@@ -4,11 +4,11 @@ namespace symma {
 namespace {
 
 // `Rows` rows of c, each of a's elements standing `across` apart.
-template <int Rows, class T>
+template <int bytes, int Rows, class T>
 SYMMA_INLINE inline void some_rows(const T* a, int64_t down, int64_t across, int64_t n, const RowMatrix<T>& b,
                                    T* c, int64_t ld, Into into) {
-  using Some = LooseVec<T>;
-  for (int64_t j = 0; j < ld; j += kLanes<T>) {
+  using Some = LooseVec<T, bytes>;
+  for (int64_t j = 0; j < ld; j += kLanes<T, bytes>) {
     Some sum[Rows] = {};
     for (int64_t k = 0; k < n; ++k) {
       const Some with = *reinterpret_cast<const Some*>(b[k] + j);
@@ -24,10 +24,11 @@ SYMMA_INLINE inline void some_rows(const T* a, int64_t down, int64_t across, int
 template <class T>
 void any_product(const T* a, int64_t down, int64_t across, const RowMatrix<T>& b, const RowMatrix<T>& c,
                  Into into) {
-  widest([&] SYMMA_INLINE {
+  widest([&](auto bytes) SYMMA_INLINE {
     int64_t i = 0;
-    for (; i + 4 <= c.rows; i += 4) some_rows<4>(a + i * down, down, across, b.rows, b, c[i], c.ld, into);
-    for (; i < c.rows; ++i) some_rows<1>(a + i * down, down, across, b.rows, b, c[i], c.ld, into);
+    for (; i + 4 <= c.rows; i += 4)
+      some_rows<bytes, 4>(a + i * down, down, across, b.rows, b, c[i], c.ld, into);
+    for (; i < c.rows; ++i) some_rows<bytes, 1>(a + i * down, down, across, b.rows, b, c[i], c.ld, into);
   });
 }
 

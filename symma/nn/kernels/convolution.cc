@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "symma/core/parallel.h"
+#include "symma/core/processor.h"
 #include "symma/nn/kernels/patches.h"
 #include "symma/nn/kernels/plan.h"
 #include "symma/nn/kernels/product.h"

@@ -1,12 +1,12 @@
-// Memory layout of a row, and the choice of instruction set.
+// Memory layout of a row, and the kernels of the chosen instruction set.
 #include "symma/nn/kernels/plan.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdlib>
 #include <new>
-#include <stdexcept>
 #include <vector>
+
+#include "symma/core/processor.h"
 
 namespace symma::kernels {
 namespace {
@@ -15,17 +15,6 @@ struct OwnedPlan {
   Plan plan;
   std::vector<LayerPlan> layers;
 };
-
-Simd best_simd() {
-  if (has_simd(Simd::kAvx512)) return Simd::kAvx512;
-  if (has_simd(Simd::kAvx2)) return Simd::kAvx2;
-  return Simd::kBaseline;
-}
-
-std::atomic<Simd>& chosen() {
-  static std::atomic<Simd> level{best_simd()};
-  return level;
-}
 
 }  // namespace
 
@@ -76,27 +65,6 @@ std::shared_ptr<const Plan> make_plan(const MlpShape& shape, int64_t samples) {
 }
 template std::shared_ptr<const Plan> make_plan<float>(const MlpShape&, int64_t);
 template std::shared_ptr<const Plan> make_plan<double>(const MlpShape&, int64_t);
-
-bool has_simd(Simd level) {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (level == Simd::kAvx512) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && has_simd(Simd::kAvx2);
-  }
-  if (level == Simd::kAvx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-  return level == Simd::kBaseline;
-}
-
-Simd simd() {
-  return chosen().load(std::memory_order_relaxed);
-}
-
-void select_simd(Simd level) {
-  if (!has_simd(level)) throw std::invalid_argument("this processor lacks the chosen instruction set");
-  chosen().store(level);
-}
 
 template <class T>
 const RowKernels<T>& row_kernels() {

@@ -141,13 +141,7 @@ struct RowKernels {
   void (*meta[5])(MamlRow<T>&) = {};
 };
 
-enum class Simd { kBaseline, kAvx2, kAvx512 };
-
-// The best this processor has, unless `select_simd` chose another.
-Simd simd();
-bool has_simd(Simd);
-void select_simd(Simd);  // for tests and measurements; the processor must have it
-
+// Those of simd() (core/processor.h).
 template <class T>
 const RowKernels<T>& row_kernels();
 

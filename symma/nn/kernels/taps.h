@@ -39,7 +39,7 @@ struct ConvolutionKernels {
   void (*turn)(const T* from, int64_t depth, int64_t n, T* to);
 };
 
-// Those of simd() (plan.h).
+// Those of simd() (core/processor.h).
 template <class T>
 const ConvolutionKernels<T>& convolution_kernels();
 

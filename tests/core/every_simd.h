@@ -1,0 +1,23 @@
+// What is compiled for several instruction sets, on each that this processor has.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "symma/core/processor.h"
+
+namespace symma {
+
+// Calls `f(level)` with each chosen, the plainest first, and puts back the one that was.
+template <class F>
+void on_every_simd(const F& f) {
+  const Simd before = simd();
+  for (const Simd level : {Simd::kBaseline, Simd::kAvx2, Simd::kAvx512}) {
+    if (!has_simd(level)) continue;
+    SCOPED_TRACE(name_of(level));
+    select_simd(level);
+    f(level);
+  }
+  select_simd(before);
+}
+
+}  // namespace symma
