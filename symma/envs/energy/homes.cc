@@ -36,47 +36,61 @@ constexpr int64_t kMostHomes = 50;
 constexpr int64_t kDayHours = 24, kScaled = Neighbourhood::kSeen + 3 + kDayHours;
 constexpr double kFade = 1e-5, kCapacity = 6.4, kPower = 5;
 
-// Batteries are taken two at a time, without branches: which side of a bend one is on is anyone's guess. Two
-// are what the plainest processor's vectors hold; wider ones would be taken apart before it is known where
-// they run.
-using Pair = Vec<double, 16>;
+// Batteries stand side by side and are taken a register's worth at a time, without branches: which side of a
+// bend one is on is anyone's guess.
+constexpr int64_t kTogether = kOfLine<double>;
+int64_t filled_up(int64_t homes) {
+  return (homes + kTogether - 1) / kTogether * kTogether;
+}
 
 // Piecewise linear through the points; past the last the first segment goes on, as the original's does.
-template <size_t n>
-SYMMA_INLINE inline Pair through(const double (&x)[n], const double (&y)[n], const Pair& at) {
-  const auto all = [](double value) { return Pair{} + value; };
-  const auto slope = [&](size_t k) { return (y[k + 1] - y[k]) / (x[k + 1] - x[k]); };
-  const auto past = at > x[n - 1];
-  Pair from = all(x[0]), low = all(y[0]), rises = all(slope(0));
-  for (size_t k = 1; k + 1 < n; ++k) {
-    const auto here = (at > x[k]) & ~past;
-    from = here ? all(x[k]) : from, low = here ? all(y[k]) : low, rises = here ? all(slope(k)) : rises;
-  }
+template <class V, size_t n>
+SYMMA_INLINE inline V through(const double (&x)[n], const double (&y)[n], const V& at) {
+  const auto all = [](double value) SYMMA_INLINE { return V{} + value; };
+  V from = all(x[0]), low = all(y[0]), rises{};
+  const auto take = [&](size_t segment, double after) SYMMA_INLINE {
+    const double slope = (y[segment + 1] - y[segment]) / (x[segment + 1] - x[segment]);
+    from = at > after ? all(x[segment]) : from;
+    low = at > after ? all(y[segment]) : low;
+    rises = at > after ? all(slope) : rises;
+  };
+  take(0, -1e300);
+  for (size_t k = 1; k + 1 < n; ++k) take(k, x[k]);
+  take(0, x[n - 1]);
   return low + rises * (at - from);
 }
 constexpr double kCharge[] = {0, 0.8, 1}, kShare[] = {1, 1, 0.2};
 constexpr double kLoad[] = {0, 0.3, 0.7, 0.8, 1}, kGood[] = {0.83, 0.83, 0.9, 0.9, 0.85};
 
-// An hour of batteries of `first` kWh when new: what each is told to take, of its capacity; its charge and
-// its capacity, kWh, as they become. Returns what each draws, kWh.
-SYMMA_INLINE inline Pair charge(const Pair& told, double first, LooseVec<double, 16>& soc,
-                                LooseVec<double, 16>& c) {
-  const double power = kPower * first / kCapacity, per_power = 1 / power;
-  const Pair most = power * through(kCharge, kShare, soc / c);
-  Pair wanted = told * c;
-  wanted = wanted < -most ? -most : wanted;
-  wanted = wanted > most ? most : wanted;
-  Pair good = through(kLoad, kGood, (wanted < 0 ? -wanted : wanted) * per_power);
-  good = Pair{root(good[0]), root(good[1])};
-  const Pair bad = 1 / good;
-  Pair full = soc + wanted * good, empty = soc + wanted * bad;
-  full = c < full ? c : full;
-  empty = empty > 0 ? empty : Pair{};
-  const Pair after = wanted >= 0 ? full : empty, moved = after - soc;
-  const Pair drew = moved * (moved >= 0 ? bad : good);
-  soc = after;
-  c -= kFade / 2 * first / c * (drew < 0 ? -drew : drew);
-  return drew;
+// An hour of n batteries of `first` kWh when new. `hour`, what each is told to take, of its capacity, becomes
+// what it draws, kWh; charge and capacity, kWh, become those after the hour. There is room for numbers up to
+// a whole cache line, which are worked on too.
+void spend_hour(int64_t n, double first, double* hour, double* charge, double* capacity) {
+  const double power = kPower * first / kCapacity, per_power = 1 / power, fade = kFade / 2 * first;
+  widest([&](auto bytes) SYMMA_INLINE {
+    // In longer vectors GCC makes these comparisons number by number.
+    constexpr int kWide = std::min<int>(bytes, 32);
+    using V = LooseVec<double, kWide>;
+    constexpr int64_t kLane = kLanes<double, kWide>;
+    for (int64_t i = 0; i < n; i += kLane) {
+      V &told = *reinterpret_cast<V*>(hour + i), &soc = *reinterpret_cast<V*>(charge + i),
+        &c = *reinterpret_cast<V*>(capacity + i);
+      const V most = power * through(kCharge, kShare, V(soc / c));
+      V wanted = told * c;
+      wanted = wanted < -most ? -most : wanted;
+      wanted = wanted > most ? most : wanted;
+      V good = through(kLoad, kGood, V((wanted < 0 ? -wanted : wanted) * per_power));
+      for (int64_t k = 0; k < kLane; ++k) good[k] = root(good[k]);
+      const V bad = 1 / good;
+      V full = soc + wanted * good, empty = soc + wanted * bad;
+      full = c < full ? c : full;
+      empty = empty > 0 ? empty : V{};
+      const V after = wanted >= 0 ? full : empty, moved = after - soc;
+      const V drew = moved * (moved >= 0 ? bad : good);
+      told = drew, soc = after;
+      c -= fade / c * (drew < 0 ? -drew : drew);
+    }
+  });
 }
 
 class Homes final : public ContinuousCopies, public Judged, public HomesView {
@@ -135,7 +149,7 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
                                   1 + o.judged_windows, o.limit + 1, near_->hours),
                       "set a shorter limit, or fewer judged_windows");
     for (District& d : districts_) {
-      const int64_t room = (a_ + 1) / 2 * 2;
+      const int64_t room = filled_up(a_);
       d.soc.resize(room), d.capacity.resize(room, 1), d.net.resize(a_), d.home.resize(a_);
     }
   }
@@ -152,7 +166,7 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
     const District& d = districts_[e];
     const Tally &t = d.tally, base = without(e, d.begin + static_cast<int64_t>(t.hours));
     const double ramping = over(t.ramping, base.ramping), factor = over(t.load_factor(), base.load_factor());
-    return {score_of(t, Beside(base), t.hours),
+    return {WindowScore(base)(t),
             over(t.cost, base.cost),
             over(t.carbon, base.carbon),
             (ramping + factor) / 2,
@@ -225,12 +239,13 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
   struct District {
     int64_t begin = 0, now = 0;             // hours of the series
     double paid = 0;                        // of the score
-    std::vector<double> soc, capacity;      // [A], and one more where that is odd
+    std::vector<double> soc, capacity;      // [A], and more to fill a cache line
     std::vector<double> net;                // [A]
     std::vector<int64_t> home;              // [A] numbers
     std::vector<const HomeSeries*> series;  // [A]
     Tally tally;
-    Beside beside;  // the whole window without batteries
+    WindowScore score;
+    std::vector<double> scored;  // the task and the first hour that it is of
   };
 
   static std::vector<int64_t> all_homes(const Options& o) {
@@ -394,18 +409,25 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
     return districts_[e].series[i]->solar[t] * part(e)[kPanels];
   }
   double drawn(int64_t e, int64_t i, int64_t t) const { return load(e, i, t) - solar(e, i, t); }
+  // What homes draw in an hour, beside their batteries.
+  void draw(int64_t e, int64_t t, const double* beside, double* net) const {
+    const double panels = part(e)[kPanels];
+    const HomeSeries* const* series = districts_[e].series.data();
+    for (int64_t i = 0, n = a_; i < n; ++i)
+      net[i] = series[i]->load[t] - series[i]->solar[t] * panels + beside[i];
+  }
   // Prices come `shift` hours later; k: now, and as foreseen for 6, 12, 24 hours ahead.
-  double price(int64_t e, int k, int64_t t) const {
-    return near_->price[k][std::max<int64_t>(0, t - static_cast<int64_t>(part(e)[kShift]))] *
-           part(e)[kTariff];
+  double price(int64_t e, int k, int64_t t) const { return near_->price[k][priced(e, t)] * part(e)[kTariff]; }
+  int64_t priced(int64_t e, int64_t t) const {
+    return std::max<int64_t>(0, t - static_cast<int64_t>(part(e)[kShift]));
   }
 
   // The copy's hours from its first to before `until`, without batteries.
   Tally without(int64_t e, int64_t until) const {
     Tally out;
-    std::array<double, kMostHomes> net;
+    std::array<double, kMostHomes> net, nothing{};
     for (int64_t t = districts_[e].begin; t < until; ++t) {
-      for (int64_t i = 0; i < a_; ++i) net[i] = drawn(e, i, t);
+      draw(e, t, nothing.data(), net.data());
       out.add(net.data(), a_, price(e, 0, t), near_->carbon[t]);
     }
     return out;
@@ -419,7 +441,13 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
       d.home[i] = number(task(e)[0], i);
       d.series[i] = &near_->homes.at(d.home[i]);
     }
-    if (paid_ == Paid::kScore) d.beside = Beside(without(e, d.begin + spec().limit + 1));
+    if (paid_ != Paid::kScore) return;
+    // A copy that plays the same task again need not go through its window again.
+    std::vector<double> of(task(e), task(e) + std::ssize(task_parameters()));
+    of.push_back(static_cast<double>(d.begin));
+    if (of == d.scored) return;
+    d.score = WindowScore(without(e, d.begin + spec().limit + 1));
+    d.scored = std::move(of);
   }
 
   void begin(int64_t e, Rng) override {
@@ -444,8 +472,9 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
     District& d = districts_[e];
     const double now = price(e, 0, d.now), feed_in = std::min(now, part(e)[kFeedIn]);
     if (!trades_ && !reward) {
-      for (const double net : d.net) d.tally.bill += now * std::max(net, 0.0) + feed_in * std::min(net, 0.0);
-      d.tally.alone = d.tally.bill;
+      double bill = 0;
+      for (const double net : d.net) bill += now * std::max(net, 0.0) + feed_in * std::min(net, 0.0);
+      d.tally.alone = d.tally.bill += bill;
       return;
     }
     thread_local Trades trades;
@@ -466,21 +495,17 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
     ++d.now;
     std::array<double, kMostHomes> limit;
     for (int64_t i = 0; i < a_; ++i) limit[i] = auction_ ? actions[i * n + 1] : 0;
-    for (int64_t i = 0; i < a_; i += 2) {
-      Pair told{};
-      const int64_t here = std::min<int64_t>(2, a_ - i);
-      for (int64_t k = 0; k < here; ++k) told[k] = actions[(i + k) * n];
-      auto &soc = reinterpret_cast<LooseVec<double, 16>&>(d.soc[i]),
-           &c = reinterpret_cast<LooseVec<double, 16>&>(d.capacity[i]);
-      const Pair drew = charge(told, part(e)[kBattery], soc, c);
-      for (int64_t k = 0; k < here; ++k) d.net[i + k] = drawn(e, i + k, d.now) + drew[k];
-    }
+    std::array<double, (kMostHomes / kTogether + 1) * kTogether> drew;
+    for (int64_t i = 0; i < a_; ++i) drew[i] = actions[i * n];
+    std::fill(drew.begin() + a_, drew.begin() + filled_up(a_), 0);
+    spend_hour(a_, part(e)[kBattery], drew.data(), d.soc.data(), d.capacity.data());
+    draw(e, d.now, drew.data(), d.net.data());
     d.tally.add(d.net.data(), a_, price(e, 0, d.now), near_->carbon[d.now]);
     settle_bills(e, limit.data(), paid_ == Paid::kBill ? reward : nullptr);
     if (paid_ == Paid::kNet) {
       for (int64_t i = 0; i < a_; ++i) reward[i] = static_cast<float>(std::min(0.0, -d.net[i]));
     } else if (paid_ == Paid::kScore) {
-      const double so_far = 100 * score_of(d.tally, d.beside, static_cast<double>(spec().limit + 1));
+      const double so_far = 100 * d.score(d.tally);
       std::fill_n(reward, a_, static_cast<float>(d.paid - so_far));
       d.paid = so_far;
     }
@@ -517,11 +542,13 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
     const int64_t seen = Neighbourhood::kSeen;
     const float* shared = &near_->seen[d.now * seen];
     std::array<float, 4> prices;
-    for (int k = 0; k < 4; ++k) prices[k] = static_cast<float>(price(e, k, d.now));
-    for (int64_t i = 0; i < a_; ++i, obs += seen) {
-      std::copy_n(shared, Neighbourhood::kLoad, obs);
-      obs[Neighbourhood::kLoad] = static_cast<float>(load(e, i, d.now));
-      obs[Neighbourhood::kSolar] = static_cast<float>(solar(e, i, d.now));
+    const int64_t priced_at = priced(e, d.now), now = d.now;
+    const double tariff = part(e)[kTariff], panels = part(e)[kPanels];
+    for (int k = 0; k < 4; ++k) prices[k] = static_cast<float>(near_->price[k][priced_at] * tariff);
+    for (int64_t i = 0, n = a_; i < n; ++i, obs += seen) {
+      std::copy_n(shared, seen, obs);  // what goes by home or task is 0 there
+      obs[Neighbourhood::kLoad] = static_cast<float>(d.series[i]->load[now]);
+      obs[Neighbourhood::kSolar] = static_cast<float>(d.series[i]->solar[now] * panels);
       obs[Neighbourhood::kCharge] = static_cast<float>(d.soc[i] / d.capacity[i]);
       obs[Neighbourhood::kNet] = static_cast<float>(d.net[i]);
       std::copy_n(prices.begin(), 4, obs + Neighbourhood::kPrice);

@@ -41,16 +41,14 @@ struct Tally {
     if ((hour + 1) % 24 == 0) day_peaks += day_most, days += 1;
   }
   static double factor(double sum, double most, double n) { return most != 0 ? 1 - sum / n / most : 1; }
-  // Of so many hours in all, whole windows alone count until the last hour.
-  double load_factor(double in_all) const {
-    double sum = factors;
-    if (hours >= in_all) {
-      const double rest = std::fmod(hours, kWindow);
-      if (rest > 0) sum += factor(window_sum, window_most, rest);
-    }
-    return sum / std::ceil(in_all / kWindow);
+  static double windows_of(double hours) { return std::ceil(hours / kWindow); }
+  // The windows' sum. Of so many hours in all, whole windows alone count until the last hour.
+  double all_factors(double in_all) const {
+    if (hours < in_all) return factors;
+    const double rest = std::fmod(hours, kWindow);
+    return factors + (rest > 0 ? factor(window_sum, window_most, rest) : 0);
   }
-  double load_factor() const { return load_factor(hours); }
+  double load_factor() const { return all_factors(hours) / windows_of(hours); }
   double daily_peak() const {
     return (day_peaks + (std::fmod(hours, 24) > 0 ? day_most : 0)) / std::ceil(hours / 24);
   }
@@ -61,18 +59,24 @@ inline double over(double value, double base) {
   return value / (base > 0 ? base : 1);
 }
 
-// What the score holds its figures against: the same hours without batteries.
-struct Beside {
-  double cost = 0, carbon = 0, ramping = 0, load_factor = 0;
-  Beside() = default;
-  explicit Beside(const Tally& t)
-      : cost(t.cost), carbon(t.carbon), ramping(t.ramping), load_factor(t.load_factor()) {}
-};
+// The score, by what a unit of each figure adds to it: which is the same all through an episode.
+class WindowScore {
+ public:
+  WindowScore() = default;
+  // Beside the same hours without batteries.
+  explicit WindowScore(const Tally& base)
+      : hours_(base.hours),
+        cost_(over(1, base.cost) / 3),
+        carbon_(over(1, base.carbon) / 3),
+        ramping_(over(1, base.ramping) / 6),
+        factor_(over(1, base.load_factor()) / 6 / Tally::windows_of(base.hours)) {}
+  // Of what was tallied so far: a sum that grows by each hour's part.
+  double operator()(const Tally& t) const {
+    return cost_ * t.cost + carbon_ * t.carbon + ramping_ * t.ramping + factor_ * t.all_factors(hours_);
+  }
 
-// The score of what was tallied of `in_all` hours: a sum that grows by each hour's part.
-inline double score_of(const Tally& t, const Beside& b, double in_all) {
-  const double grid = (over(t.ramping, b.ramping) + over(t.load_factor(in_all), b.load_factor)) / 2;
-  return (over(t.cost, b.cost) + over(t.carbon, b.carbon) + grid) / 3;
-}
+ private:
+  double hours_ = 0, cost_ = 0, carbon_ = 0, ramping_ = 0, factor_ = 0;
+};
 
 }  // namespace symma
