@@ -1,7 +1,8 @@
-# Compiles the sources of a folder a few at a time, as one unit: libtorch's headers leave four seconds of templates to
-# be instantiated at the end of every unit, small or large. A new file changes the batch that it falls into, for batches do
-# not cross folders, and which one a file is in goes by its name; where it makes the folder need one batch more, that folder
-# is compiled again. Off without SYMMA_BATCHES.
+# Compiles the sources of a room many at a time, as one unit: libtorch's headers leave two seconds of templates to be
+# instantiated at the end of every unit, small or large, and files of one room share what they instantiate. A unit takes the
+# folders of a room one after the other, whole, until it has SIZE files; a folder of more than that goes into several, by its
+# files' names. So a new file changes one unit, or where that is full two. Names in anonymous namespaces must differ within a
+# unit. Off without SYMMA_BATCHES.
 #
 #   symma_batches(OUT SIZE SOURCE...)   OUT: what to compile in place of the sources
 function(symma_batches out size)
@@ -17,26 +18,34 @@ function(symma_batches out size)
     list(APPEND in_${folder} ${path})
   endforeach()
   list(REMOVE_DUPLICATES folders)
-  set(units "")
+  list(SORT folders)
+  set(names "")
+  set(room "")
+  set(full 0)
   foreach(folder ${folders})
     list(LENGTH in_${folder} count)
+    string(REGEX MATCH "^symma/[^/]+" its_room "${folder}")
+    math(EXPR full "${full} + ${count}")
+    if(full GREATER size OR NOT its_room STREQUAL room)
+      string(REPLACE "/" "_" name ${folder})
+      set(full ${count})
+    endif()
+    set(room "${its_room}")
     math(EXPR batches "(${count} + ${size} - 1) / ${size}")
-    set(used "")
     foreach(path ${in_${folder}})
       string(MD5 hash ${path})
       string(SUBSTRING ${hash} 0 6 hash)
       math(EXPR batch "0x${hash} % ${batches}")
-      list(APPEND used ${batch})
-      string(APPEND text_${batch} "#include \"${path}\"\n")
+      list(APPEND names ${name}_${batch})
+      string(APPEND text_${name}_${batch} "#include \"${path}\"\n")
     endforeach()
-    list(REMOVE_DUPLICATES used)
-    string(REPLACE "/" "_" name ${folder})
-    foreach(batch ${used})
-      set(unit ${CMAKE_BINARY_DIR}/batches/${out}/${name}_${batch}.cc)  # by list: two of one folder do not share a unit
-      file(CONFIGURE OUTPUT ${unit} CONTENT "${text_${batch}}" @ONLY)
-      list(APPEND units ${unit})
-      unset(text_${batch})
-    endforeach()
+  endforeach()
+  list(REMOVE_DUPLICATES names)
+  set(units "")
+  foreach(name ${names})
+    set(unit ${CMAKE_BINARY_DIR}/batches/${out}/${name}.cc)  # by list: two of one folder do not share a unit
+    file(CONFIGURE OUTPUT ${unit} CONTENT "${text_${name}}" @ONLY)
+    list(APPEND units ${unit})
   endforeach()
   set(${out} ${units} PARENT_SCOPE)
 endfunction()

@@ -11,7 +11,7 @@ namespace symma {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char *kParts = "roster", *kWhole = "roster.jsonl";
+constexpr const char *kParts = "roster", *kWholeRoster = "roster.jsonl";
 
 std::string part_file(const RunOptions& options, int64_t place) {
   make_folder(in(options, kParts));
@@ -284,7 +284,7 @@ std::string judged_words(const Json& line) {
 
 void forget_roster(const RunOptions& options) {
   fs::remove_all(in(options, kParts));
-  fs::remove(in(options, kWhole));
+  fs::remove(in(options, kWholeRoster));
 }
 
 std::vector<Json> read_roster(const std::string& folder) {
@@ -294,7 +294,7 @@ std::vector<Json> read_roster(const std::string& folder) {
 void merge_roster(const RunOptions& options) {
   std::string text;
   for (const Json& line : read_roster(options.folder)) text += line.dump() + "\n";
-  write_file(in(options, kWhole), text);
+  write_file(in(options, kWholeRoster), text);
   fs::remove_all(in(options, kParts));
 }
 

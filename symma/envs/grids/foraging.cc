@@ -27,7 +27,7 @@ namespace {
 constexpr int64_t kMostAgents = 20, kMostFoods = 20, kMostSide = 30;
 constexpr int64_t kAttempts = 1000;  // places tried before a food or an agent is left out, as in the original
 constexpr uint8_t kWall = 255;
-enum Act : int64_t { kNone, kNorth, kSouth, kWest, kEast, kLoad };
+enum Act : int64_t { kNone, kGoNorth, kGoSouth, kGoWest, kGoEast, kPickUp };
 
 class Foraging final : public Copies {
  public:
@@ -235,7 +235,7 @@ class Foraging final : public Copies {
   bool can(const uint8_t* g, int64_t cell, int64_t action) const {
     const int64_t beside[4] = {cell - width_, cell + width_, cell - 1, cell + 1};
     if (action == kNone) return true;
-    if (action != kLoad) return g[beside[action - 1]] == 0;
+    if (action != kPickUp) return g[beside[action - 1]] == 0;
     return food_at(g, beside[0]) || food_at(g, beside[1]) || food_at(g, beside[2]) || food_at(g, beside[3]);
   }
 
@@ -250,7 +250,7 @@ class Foraging final : public Copies {
     for (int64_t i = 0; i < agents; ++i) {
       cell[i] = static_cast<int32_t>(at(w.row[i], w.column[i]));
       const int64_t way = ways[actions[i]];
-      loads[i] = actions[i] == kLoad && can(g, cell[i], kLoad);
+      loads[i] = actions[i] == kPickUp && can(g, cell[i], kPickUp);
       any |= loads[i];
       target[i] = static_cast<int32_t>(g[cell[i] + way] == 0 ? cell[i] + way : cell[i]);
     }

@@ -27,7 +27,7 @@ namespace symma {
 namespace {
 
 constexpr double kDecay = 0.94, kLeastSquare = 1e-12, kMostPosition = 2;
-constexpr int64_t kWarmUp = 260, kBlock = 20, kDraws = 2000, kSeenBars = 5, kTradingSeen = kSeenBars + 8;
+constexpr int64_t kWarmUp = 260, kBootstrap = 20, kDraws = 2000, kSeenBars = 5, kTradingSeen = kSeenBars + 8;
 
 // One price: returns, and what is known before each of them.
 struct PriceSeries {
@@ -133,7 +133,7 @@ class TradingWorld final : public ContinuousCopies, public Judged {
     const auto [mean, deviation] = moments(earned);
     std::vector<double> ratios, differences;
     Draws d(Rng(2022).split("blocks"));
-    const int64_t block = std::min(kBlock, n);
+    const int64_t block = std::min(kBootstrap, n);
     for (int64_t k = 0; k < kDraws; ++k) {
       double sum = 0, square = 0, more = 0;
       for (int64_t left = n; left > 0;) {

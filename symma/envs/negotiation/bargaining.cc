@@ -21,9 +21,9 @@
 namespace symma {
 namespace {
 
-constexpr int kKinds = 3, kLeastItems = 5, kMostItems = 7, kWorth = 10;
+constexpr int kGoods = 3, kLeastItems = 5, kMostItems = 7, kWorth = 10;
 constexpr int64_t kOffers = 120, kAgree = kOffers, kWait = kOffers + 1;
-using Triple = std::array<int, kKinds>;
+using Triple = std::array<int, kGoods>;
 
 struct Pool {
   Triple items;
@@ -61,7 +61,7 @@ const std::array<std::vector<Pool>, kMostItems + 1>& pools() {
       for (const Triple& v : values) {
         for (const Triple& w : values) {
           bool each = true, both = false;
-          for (int i = 0; i < kKinds; ++i) {
+          for (int i = 0; i < kGoods; ++i) {
             each &= v[i] || w[i];
             both |= v[i] && w[i];
           }
@@ -122,7 +122,7 @@ class Bargaining final : public Copies {
                  .test = {0, 0.1},
                  .ood = {0.2, 0.3},
                  .may = {0, 1}}},
-               3 * kKinds + 3),
+               3 * kGoods + 3),
         max_turns_(o.max_turns),
         talks_(copies) {
     TORCH_INTERNAL_ASSERT(offers().size() == kOffers);
@@ -140,7 +140,7 @@ class Bargaining final : public Copies {
   std::string svg(int64_t e) const override {
     const Talks& t = talks_[e];
     Drawing d(300, 100);
-    for (int i = 0; i < kKinds; ++i) {
+    for (int i = 0; i < kGoods; ++i) {
       const int kept = t.last >= 0 ? offers()[t.last][i] : 0, proposer = (t.turn + 1) % 2;
       d.text(20, 25.0 * i + 25, 11, fmt::format("{}:{}", t.pool.values[0][i], t.pool.values[1][i]));
       for (int k = 0; k < t.pool.items[i]; ++k) {
@@ -166,7 +166,7 @@ class Bargaining final : public Copies {
     s.variant = fmt::format("{} turns", o.max_turns);
     s.copies = copies;
     s.agents = 2;
-    s.obs = 1 + (o.max_turns + 1) + 2 * kKinds * (kMostItems + 1) + kKinds * (kWorth + 1) + 1;
+    s.obs = 1 + (o.max_turns + 1) + 2 * kGoods * (kMostItems + 1) + kGoods * (kWorth + 1) + 1;
     s.actions = kOffers + 2;
     for (const Triple& t : offers()) s.action_names.push_back(fmt::format("keep {} {} {}", t[0], t[1], t[2]));
     s.action_names.push_back("agree");
@@ -212,7 +212,7 @@ class Bargaining final : public Copies {
       const int proposer = 1 - mover;
       const Triple& kept = offers()[t.last];
       Triple rest;
-      for (int i = 0; i < kKinds; ++i) rest[i] = t.pool.items[i] - kept[i];
+      for (int i = 0; i < kGoods; ++i) rest[i] = t.pool.items[i] - kept[i];
       reward[proposer] = static_cast<float>(worth(t.pool.values[proposer], kept) * keeps);
       reward[mover] = static_cast<float>(worth(t.pool.values[mover], rest) * keeps);
       return true;
@@ -245,17 +245,17 @@ class Bargaining final : public Copies {
         std::fill_n(out, value + 1, 1.f);
         out += most + 1;
       };
-      for (int i = 0; i < kKinds; ++i) thermometer(t.pool.items[i], kMostItems);
-      for (int i = 0; i < kKinds; ++i) thermometer(t.pool.values[player][i], kWorth);
-      for (int i = 0; i < kKinds && t.last >= 0; ++i) thermometer(offers()[t.last][i], kMostItems);
+      for (int i = 0; i < kGoods; ++i) thermometer(t.pool.items[i], kMostItems);
+      for (int i = 0; i < kGoods; ++i) thermometer(t.pool.values[player][i], kWorth);
+      for (int i = 0; i < kGoods && t.last >= 0; ++i) thermometer(offers()[t.last][i], kMostItems);
       obs[player * d + d - 1] = player == mover;
     }
   }
 
   void visit(int64_t e, Cargo& cargo) override {
     Talks& t = talks_[e];
-    cargo(t.pool.items.data(), kKinds, {"a kind's items", 0, kMostItems});
-    for (Triple& worth : t.pool.values) cargo(worth.data(), kKinds, {"a kind's value", 0, kWorth});
+    cargo(t.pool.items.data(), kGoods, {"a kind's items", 0, kMostItems});
+    for (Triple& worth : t.pool.values) cargo(worth.data(), kGoods, {"a kind's value", 0, kWorth});
     // After the last offer nobody has a turn.
     cargo(t.turn, {"the number of offers", 0, max_turns_ - (ended(e) ? 0 : 1)});
     cargo(t.last, {"the offer on the table", -1, kOffers - 1}), cargo(t.agreed);

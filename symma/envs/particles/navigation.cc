@@ -23,7 +23,7 @@
 namespace symma {
 namespace {
 
-constexpr int64_t kMostRobots = 5;
+constexpr int64_t kMostGoals = 5;
 
 class Navigation final : public ContinuousCopies {
  public:
@@ -32,7 +32,7 @@ class Navigation final : public ContinuousCopies {
     bool squared = false, normalised = false;
     Options() { limit = 100; }
     void fields(Fields& f) {
-      f.add("robots", robots, "robots, and as many goals").at_least(1).at_most(kMostRobots);
+      f.add("robots", robots, "robots, and as many goals").at_least(1).at_most(kMostGoals);
       f.add("squared", squared,
             "pay by the squared distance, as the paper's text has it and its numbers don't");
       f.add("normalised", normalised,
@@ -117,8 +117,8 @@ class Navigation final : public ContinuousCopies {
     const int64_t n = spec().agents;
     for (int64_t k = 0; k < 2 * n; ++k)
       robot(e, 0)[k] += std::clamp(unit_ * static_cast<double>(actions[k]), -0.1, 0.1);
-    std::array<double, kMostRobots * kMostRobots> cost;
-    std::array<int64_t, kMostRobots> turn, best;
+    std::array<double, kMostGoals * kMostGoals> cost;
+    std::array<int64_t, kMostGoals> turn, best;
     for (int64_t i = 0; i < n; ++i) {
       turn[i] = i;
       for (int64_t j = 0; j < n; ++j) {

@@ -159,13 +159,13 @@ double accelerate(const Car& c, const Car* front, const Temper& temper) {
   return a - kMost * r * r;
 }
 
-struct Point {
+struct Spot {
   double x, y;
 };
 
 // Whether a corner, the centre or the middle of an edge of one rectangle is in the other. The original turns
 // the offset by +heading, where -heading is meant; so does this.
-bool point_inside(const Point& a, double heading_a, const Point& b, double heading_b, double length,
+bool point_inside(const Spot& a, double heading_a, const Spot& b, double heading_b, double length,
                   double width) {
   const double ca = std::cos(heading_a), sa = std::sin(heading_a), cb = std::cos(heading_b),
                sb = std::sin(heading_b);
@@ -182,7 +182,7 @@ bool point_inside(const Point& a, double heading_a, const Point& b, double headi
 
 // Where it will be at .25, .5 .. 2.75 s.
 struct Path {
-  Point at[kForeseen];
+  Spot at[kForeseen];
   double heading[kForeseen];
 };
 
@@ -190,11 +190,11 @@ struct Path {
 class Way {
  public:
   explicit Way(const Car& c) : c_(c), from_(how_far(kLanes[c.lane], c.x, c.y)) {}
-  Point at(double further, double& heading) const {
+  Spot at(double further, double& heading) const {
     double s = from_ + further;
     int k = 0;
     while (k + 1 < c_.left && s > lane(k).length) s -= lane(k++).length;
-    Point p;
+    Spot p;
     place_at(lane(k), s, p.x, p.y);
     heading = heading_at(lane(k), s);
     return p;
@@ -219,12 +219,12 @@ Path path_of(const Car& c) {  // at constant speed
   return path_by(c, [&](double t) { return c.speed * t; });
 }
 
-double squared(const Point& a, const Point& b) {
+double squared(const Spot& a, const Spot& b) {
   return (a.x - b.x) * (a.x - b.x) + (a.y - b.y) * (a.y - b.y);
 }
 
 bool meet_at(const Path& a, const Path& b, int k) {
-  const Point &pa = a.at[k], &pb = b.at[k];
+  const Spot &pa = a.at[k], &pb = b.at[k];
   if (squared(pa, pb) > kLong * kLong) return false;
   const double ha = a.heading[k], hb = b.heading[k];
   return point_inside(pa, ha, pb, hb, 1.5 * kLong, .9 * kWide) ||
@@ -246,7 +246,7 @@ void turn(Car& c, double by) {
   c.cos -= turned * (c.sin + turned / 2 * cos), c.sin += turned * (cos - turned / 2 * c.sin);
 }
 
-void corners(const Car& c, double length, double width, Point* out) {
+void corners(const Car& c, double length, double width, Spot* out) {
   const double u[4] = {-length / 2, -length / 2, length / 2, length / 2},
                w[4] = {-width / 2, width / 2, width / 2, -width / 2};
   for (int k = 0; k < 4; ++k) out[k] = {c.cos * u[k] - c.sin * w[k] + c.x, c.sin * u[k] + c.cos * w[k] + c.y};
@@ -256,21 +256,21 @@ void corners(const Car& c, double length, double width, Point* out) {
 // would then have to be pushed.
 struct Contact {
   bool now = false, soon = false;
-  Point push{0, 0};
+  Spot push{0, 0};
 };
 
 Contact contact(const Car& a, const Car& b, double length, double width, double dt) {
   const double dx = b.x - a.x, dy = b.y - a.y;
-  Point pa[4], pb[4];
+  Spot pa[4], pb[4];
   corners(a, kLong, kWide, pa), corners(b, length, width, pb);
   const double mx = (a.speed * a.cos - b.speed * b.cos) * dt, my = (a.speed * a.sin - b.speed * b.sin) * dt;
   Contact out{true, true, {0, 0}};
   double least = std::numeric_limits<double>::infinity();
-  Point axis{0, 0};
-  for (const Point* polygon : {pa, pb}) {
+  Spot axis{0, 0};
+  for (const Spot* polygon : {pa, pb}) {
     for (int k = 0; k < 4; ++k) {
-      const Point &p = polygon[k], &q = polygon[(k + 1) % 4];
-      Point n{p.y - q.y, q.x - p.x};
+      const Spot &p = polygon[k], &q = polygon[(k + 1) % 4];
+      Spot n{p.y - q.y, q.x - p.x};
       const double norm = std::hypot(n.x, n.y);
       n.x /= norm, n.y /= norm;
       double low_a = 1e300, high_a = -1e300, low_b = 1e300, high_b = -1e300;
@@ -289,7 +289,7 @@ Contact contact(const Car& a, const Car& b, double length, double width, double 
       if (std::abs(distance) < least) {
         least = std::abs(distance);
         const bool toward = -dx * n.x - dy * n.y > 0;
-        axis = toward ? n : Point{-n.x, -n.y};
+        axis = toward ? n : Spot{-n.x, -n.y};
       }
     }
   }
@@ -461,7 +461,7 @@ void rule(std::vector<Car>& cars) {
   // Who is so far from another that neither gets there within 3 s needs no more of its path than where that
   // starts.
   struct Ahead {
-    Point first{0, 0};
+    Spot first{0, 0};
     bool drawn = false;
     Path path;
   };

@@ -13,8 +13,8 @@
 namespace symma {
 namespace {
 
-constexpr int64_t kMost = 1000;         // jobs, and machines
-constexpr int64_t kLongest = 10000000;  // duration
+constexpr int64_t kMostOfShop = 1000;      // jobs, and machines
+constexpr int64_t kLongestJob = 10000000;  // duration
 
 bool whole(const std::string& word, int64_t* to) {
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), *to);
@@ -69,9 +69,9 @@ void read_job(const Lines& lines, const std::vector<std::string>& words, int64_t
     if (k % 2 == 0 && (x < 0 || x >= s.machines))
       throw UserError(place, fmt::format("job {} wants machine {}", job, x),
                       fmt::format("machines count from 0, so 0 to {} are there", s.machines - 1));
-    if (k % 2 == 1 && (x < 1 || x > kLongest))
+    if (k % 2 == 1 && (x < 1 || x > kLongestJob))
       throw UserError(place, fmt::format("an operation of job {} takes {}", job, x),
-                      fmt::format("1 to {} would be right", kLongest));
+                      fmt::format("1 to {} would be right", kLongestJob));
     row.push_back(static_cast<int32_t>(x));
   }
   s.operations = std::max(s.operations, static_cast<int64_t>(row.size() / 2));
@@ -113,7 +113,7 @@ int64_t longest_chain(const Shop& s) {
   return -1;
 }
 
-std::vector<Shop> read(const std::string& path) {
+std::vector<Shop> shops_of(const std::string& path) {
   Lines lines(path);
   std::vector<Shop> out;
   std::vector<std::string> words;
@@ -135,9 +135,9 @@ std::vector<Shop> read(const std::string& path) {
                       "write \"jobs machines\", then a line of pairs \"machine duration\" for each job");
     }
     told = false;
-    if (s.jobs < 1 || s.machines < 1 || s.jobs > kMost || s.machines > kMost || s.optimum < 0)
+    if (s.jobs < 1 || s.machines < 1 || s.jobs > kMostOfShop || s.machines > kMostOfShop || s.optimum < 0)
       throw UserError(place, fmt::format("a shop of {} jobs and {} machines", s.jobs, s.machines),
-                      fmt::format("1 to {} of each would be right", kMost));
+                      fmt::format("1 to {} of each would be right", kMostOfShop));
     if (s.name.empty()) s.name = fmt::format("shop {}", out.size() + 1);
     std::vector<std::vector<int32_t>> rows;
     for (int64_t j = 0; j < s.jobs; ++j) {
@@ -214,7 +214,7 @@ Shop make_shop(const ShopKind& kind, Rng rng) {
 
 std::shared_ptr<const std::vector<Shop>> read_shops(const std::string& path) {
   return kept<std::vector<Shop>>(path, {path},
-                                 [&] { return std::make_shared<const std::vector<Shop>>(read(path)); });
+                                 [&] { return std::make_shared<const std::vector<Shop>>(shops_of(path)); });
 }
 
 }  // namespace symma

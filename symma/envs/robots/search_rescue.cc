@@ -27,8 +27,9 @@
 namespace symma {
 namespace {
 
-constexpr double kPi = std::numbers::pi, kSlow = 0.005, kFast = 0.02, kTurn = 0.25 * kPi, kPush = 0.005,
-                 kNear = 0.02, kCone = 0.4 * kPi, kSeesSearchers = 0.4, kJitter = 1e-4;
+using std::numbers::pi;
+constexpr double kSlow = 0.005, kFast = 0.02, kTurn = 0.25 * pi, kPush = 0.005, kNear = 0.02,
+                 kCone = 0.4 * pi, kSeesSearchers = 0.4, kJitter = 1e-4;
 constexpr int64_t kRays = 128, kMostTargets = 200, kMostSearchers = 20;
 
 // Of a place that was left by less than the field's width.
@@ -241,7 +242,7 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
   static Seen seen(const Searcher& s, double x, double y) {
     const double dx = across(s.x, x), dy = across(s.y, y);
     const double off = s.heading - std::atan2(dy, dx);
-    return {std::sqrt(dx * dx + dy * dy), off - 2 * kPi * std::floor(off / (2 * kPi) + 0.5)};
+    return {std::sqrt(dx * dx + dy * dy), off - 2 * pi * std::floor(off / (2 * pi) + 0.5)};
   }
 
   void begin(int64_t e, Rng episode) override {
@@ -249,7 +250,7 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
     f.now = 0;
     Draws d(episode.split("start"));
     for (Searcher& s : f.searchers)
-      s = {d.uniform(), d.uniform(), d.uniform(0, 2 * kPi), d.uniform(kSlow, kFast)};
+      s = {d.uniform(), d.uniform(), d.uniform(0, 2 * pi), d.uniform(kSlow, kFast)};
     const auto clusters = static_cast<int64_t>(task(e)[kClusters]);
     std::vector<std::array<double, 2>> middle(clusters);
     for (auto& m : middle) m = {d.uniform(), d.uniform()};
@@ -271,7 +272,7 @@ class SearchRescue final : public ContinuousCopies, public SearchView {
     for (int64_t i = 0; i < a_; ++i) {
       Searcher& s = f.searchers[i];
       s.heading += kTurn * static_cast<double>(a[2 * i]);
-      s.heading -= 2 * kPi * std::floor(s.heading / (2 * kPi));
+      s.heading -= 2 * pi * std::floor(s.heading / (2 * pi));
       s.speed = broken(e, i) ? kSlow
                              : std::clamp(s.speed + kPush * static_cast<double>(a[2 * i + 1]), kSlow, kFast);
       s.x = wrapped(s.x + s.speed * std::cos(s.heading)), s.y = wrapped(s.y + s.speed * std::sin(s.heading));

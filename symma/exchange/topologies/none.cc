@@ -4,14 +4,14 @@
 namespace symma {
 namespace {
 
-class None : public Topology {
+class NoEdges : public Topology {
  public:
   using Options = NoOptions;
-  explicit None(const Options&) {}
+  explicit NoEdges(const Options&) {}
   Graph build(int64_t agents, Rng) const override { return {agents, {}, false}; }
 };
 
-SYMMA_REGISTER(Topology, "none", None, "no edges: every agent learns alone",
+SYMMA_REGISTER(Topology, "none", NoEdges, "no edges: every agent learns alone",
                "the non-cooperative rival, Kayaalp et al. 2022");
 
 }  // namespace

@@ -15,7 +15,7 @@ using torch::autograd::tensor_list;
 Tensor by_transpose(const Tensor& g, const Tensor& b);
 Tensor transpose_by(const Tensor& a, const Tensor& g);
 
-struct M : Function<M> {
+struct ProductM : Function<ProductM> {
   static Tensor forward(AutogradContext* ctx, const Tensor& a, const Tensor& b) {
     ctx->save_for_backward({a, b});
     return at::bmm(a, b);
@@ -28,7 +28,7 @@ struct M : Function<M> {
   }
 };
 
-struct N : Function<N> {
+struct ProductN : Function<ProductN> {
   static Tensor forward(AutogradContext* ctx, const Tensor& g, const Tensor& b) {
     ctx->save_for_backward({g, b});
     return at::bmm(g, b.transpose(1, 2));
@@ -41,7 +41,7 @@ struct N : Function<N> {
   }
 };
 
-struct T : Function<T> {
+struct ProductT : Function<ProductT> {
   static Tensor forward(AutogradContext* ctx, const Tensor& a, const Tensor& g) {
     ctx->save_for_backward({a, g});
     return at::bmm(a.transpose(1, 2), g);
@@ -55,17 +55,17 @@ struct T : Function<T> {
 };
 
 Tensor by_transpose(const Tensor& g, const Tensor& b) {
-  return N::apply(g, b);
+  return ProductN::apply(g, b);
 }
 
 Tensor transpose_by(const Tensor& a, const Tensor& g) {
-  return T::apply(a, g);
+  return ProductT::apply(a, g);
 }
 
 }  // namespace
 
 Tensor product(const Tensor& a, const Tensor& b) {
-  return M::apply(a, b);
+  return ProductM::apply(a, b);
 }
 
 }  // namespace symma::kernels
