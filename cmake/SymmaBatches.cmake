@@ -4,14 +4,16 @@
 # files' names. So a new file changes one unit, or where that is full two. Names in anonymous namespaces must differ within a
 # unit. Off without SYMMA_BATCHES.
 #
-#   symma_batches(OUT SIZE SOURCE...)   OUT: what to compile in place of the sources
+#   symma_batches(OUT SIZE [TOGETHER] SOURCE...)   OUT: what to compile in place of the sources. TOGETHER: small rooms share
+#                                                  a unit, too
 function(symma_batches out size)
+  cmake_parse_arguments(PARSE_ARGV 2 with "TOGETHER" "" "")
   if(NOT SYMMA_BATCHES)
-    set(${out} ${ARGN} PARENT_SCOPE)
+    set(${out} ${with_UNPARSED_ARGUMENTS} PARENT_SCOPE)
     return()
   endif()
   set(folders "")
-  foreach(source ${ARGN})
+  foreach(source ${with_UNPARSED_ARGUMENTS})
     file(RELATIVE_PATH path ${CMAKE_SOURCE_DIR} ${source})
     get_filename_component(folder ${path} DIRECTORY)
     list(APPEND folders ${folder})
@@ -20,11 +22,14 @@ function(symma_batches out size)
   list(REMOVE_DUPLICATES folders)
   list(SORT folders)
   set(names "")
-  set(room "")
+  set(its_room "")
+  set(room "none")
   set(full 0)
   foreach(folder ${folders})
     list(LENGTH in_${folder} count)
-    string(REGEX MATCH "^symma/[^/]+" its_room "${folder}")
+    if(NOT with_TOGETHER)
+      string(REGEX MATCH "^symma/[^/]+" its_room "${folder}")
+    endif()
     math(EXPR full "${full} + ${count}")
     if(full GREATER size OR NOT its_room STREQUAL room)
       string(REPLACE "/" "_" name ${folder})

@@ -17,7 +17,7 @@ std::string array(const std::string& type, const std::string& name, const std::v
   return out + (values.empty() ? "0};\n" : "};\n");
 }
 
-std::vector<double> list(const Tensor& t) {
+std::vector<double> numbers_of(const Tensor& t) {
   const Tensor d = t.to(at::kDouble).contiguous();
   return {d.data_ptr<double>(), d.data_ptr<double>() + d.numel()};
 }
@@ -191,9 +191,9 @@ std::string c_source(const Exported& x) {
          array("double", "symma_output_scale", s.target_scale);
   out += names("symma_input_names", s.inputs);
   out += names("symma_output_names", classes ? s.labels : std::vector<std::string>{s.target});
-  out += array("real", "symma_start", list(x.row));
+  out += array("real", "symma_start", numbers_of(x.row));
   if (x.descent) {
-    out += array("real", "symma_rates", list(x.descent->rates));
+    out += array("real", "symma_rates", numbers_of(x.descent->rates));
     out += fmt::format("#define SYMMA_ONE_RATE {}\n#define SYMMA_LATER_RATE {}\n",
                        x.descent->rates.numel() == 1 ? 1 : 0, x.descent->later);
   }

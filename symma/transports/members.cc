@@ -21,7 +21,7 @@
 namespace symma {
 namespace {
 
-constexpr int64_t kMostAgents = int64_t{1} << 31;
+constexpr int64_t kMostMembers = int64_t{1} << 31;
 
 // Lines without what follows a #, by number; empty ones left out.
 std::vector<std::pair<int64_t, std::string>> lines_of(const std::string& text) {
@@ -105,7 +105,7 @@ std::vector<int64_t> agents_of(const std::string& text, const std::string& place
       const auto [last, bad] = std::from_chars(next + 1, end, b);
       if (bad != std::errc() || last != end) throw no();
     }
-    if (b < a || b >= kMostAgents || (!out.empty() && a <= out.back())) throw no();
+    if (b < a || b >= kMostMembers || (!out.empty() && a <= out.back())) throw no();
     // What a line claims is not allocated before it is known to be small.
     if (b - a >= 10'000'000) throw no();
     for (int64_t k = a; k <= b; ++k) out.push_back(k);
