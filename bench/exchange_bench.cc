@@ -137,11 +137,10 @@ int main(int argc, char** argv) {
   const char* wanted = take("--threads");
   set_threads(wanted ? std::atoi(wanted) : 0);
   if (const char* set = take("--simd")) {
-    const auto levels = {Simd::kBaseline, Simd::kAvx2, Simd::kAvx512};
-    const auto* named = std::find_if(levels.begin(), levels.end(), [&](Simd s) {
+    const auto* named = std::find_if(std::begin(kEverySimd), std::end(kEverySimd), [&](Simd s) {
       return std::strcmp(name_of(s), set) == 0 && has_simd(s);
     });
-    if (named == levels.end()) {
+    if (named == std::end(kEverySimd)) {
       fmt::print(stderr, "--simd: {} is not baseline, avx2 or avx512, or this processor lacks it\n", set);
       return 2;
     }

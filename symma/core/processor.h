@@ -6,6 +6,7 @@
 namespace symma {
 
 enum class Simd { kBaseline, kAvx2, kAvx512 };
+constexpr Simd kEverySimd[] = {Simd::kBaseline, Simd::kAvx2, Simd::kAvx512};
 
 // The best this processor has, unless `select_simd` chose another.
 Simd simd();

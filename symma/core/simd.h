@@ -59,6 +59,11 @@ struct alignas(64) CacheLine {
 };
 template <class T>
 constexpr int64_t kOfLine = sizeof(CacheLine) / sizeof(T);
+// n numbers, and those that fill up the last line.
+template <class T>
+constexpr int64_t whole_lines(int64_t n) {
+  return (n + kOfLine<T> - 1) / kOfLine<T> * kOfLine<T>;
+}
 
 // Memory laid out by cache lines, of which part p is seen, a register's worth. It begins at number
 // p * kLanes<T, bytes> of a line.

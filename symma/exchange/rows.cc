@@ -104,7 +104,7 @@ std::vector<double> gram(const T* x, const T* origin, int64_t n, int64_t columns
     for (int64_t from = begin; from < end; from += kFloats) {
       std::memset(static_cast<void*>(sums.data()), 0, sums.size() * sizeof(CacheLine));
       for (int64_t c = from; c < std::min(end, from + kFloats); c += kShort) {
-        const int64_t k = std::min(kShort, end - c), whole = (k + kOfLine<T> - 1) / kOfLine<T> * kOfLine<T>;
+        const int64_t k = std::min(kShort, end - c), whole = whole_lines<T>(k);
         widest([&](auto bytes) SYMMA_INLINE {
           for (int64_t i = 0; i < n; ++i) {
             const T *row = x + i * columns + c, *zero = origin + c;

@@ -11,7 +11,7 @@ namespace symma {
 template <class F>
 void on_every_simd(const F& f) {
   const Simd before = simd();
-  for (const Simd level : {Simd::kBaseline, Simd::kAvx2, Simd::kAvx512}) {
+  for (const Simd level : kEverySimd) {
     if (!has_simd(level)) continue;
     SCOPED_TRACE(name_of(level));
     select_simd(level);

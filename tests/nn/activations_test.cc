@@ -6,7 +6,6 @@
 
 #include "core/every_simd.h"
 #include "symma/nn/kernels/mlp.h"
-#include "symma/nn/kernels/plan.h"
 
 namespace symma {
 namespace {

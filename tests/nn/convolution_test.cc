@@ -92,7 +92,7 @@ TEST_P(Convolution, AgreesInFloat) {
     expect_agreement(s, at::kFloat, 2, 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, Convolution, testing::Values(Simd::kBaseline, Simd::kAvx2, Simd::kAvx512),
+INSTANTIATE_TEST_SUITE_P(Kernels, Convolution, testing::ValuesIn(kEverySimd),
                          [](const auto& info) { return name_of(info.param); });
 
 // One row seen by all tasks, stride 0, as the start of MAML is handed out.

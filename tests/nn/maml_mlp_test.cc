@@ -8,7 +8,6 @@
 #include "core/every_simd.h"
 #include "symma/core/parallel.h"
 #include "symma/core/rng.h"
-#include "symma/nn/kernels/plan.h"
 
 namespace symma {
 namespace {

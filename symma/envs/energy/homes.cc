@@ -36,14 +36,8 @@ constexpr int64_t kMostHomes = 50;
 constexpr int64_t kDayHours = 24, kScaled = Neighbourhood::kSeen + 3 + kDayHours;
 constexpr double kFade = 1e-5, kCapacity = 6.4, kPower = 5;
 
-// Batteries stand side by side and are taken a register's worth at a time, without branches: which side of a
-// bend one is on is anyone's guess.
-constexpr int64_t kTogether = kOfLine<double>;
-int64_t filled_up(int64_t homes) {
-  return (homes + kTogether - 1) / kTogether * kTogether;
-}
-
 // Piecewise linear through the points; past the last the first segment goes on, as the original's does.
+// Without branches: which side of a bend a battery is on is anyone's guess.
 template <class V, size_t n>
 SYMMA_INLINE inline V through(const double (&x)[n], const double (&y)[n], const V& at) {
   const auto all = [](double value) SYMMA_INLINE { return V{} + value; };
@@ -64,7 +58,7 @@ constexpr double kLoad[] = {0, 0.3, 0.7, 0.8, 1}, kGood[] = {0.83, 0.83, 0.9, 0.
 
 // An hour of n batteries of `first` kWh when new. `hour`, what each is told to take, of its capacity, becomes
 // what it draws, kWh; charge and capacity, kWh, become those after the hour. There is room for numbers up to
-// a whole cache line, which are worked on too.
+// a whole cache line, which are worked on too: batteries are taken a register's worth at a time.
 void spend_hour(int64_t n, double first, double* hour, double* charge, double* capacity) {
   const double power = kPower * first / kCapacity, per_power = 1 / power, fade = kFade / 2 * first;
   widest([&](auto bytes) SYMMA_INLINE {
@@ -149,7 +143,7 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
                                   1 + o.judged_windows, o.limit + 1, near_->hours),
                       "set a shorter limit, or fewer judged_windows");
     for (District& d : districts_) {
-      const int64_t room = filled_up(a_);
+      const int64_t room = whole_lines<double>(a_);
       d.soc.resize(room), d.capacity.resize(room, 1), d.net.resize(a_), d.home.resize(a_);
     }
   }
@@ -495,9 +489,9 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
     ++d.now;
     std::array<double, kMostHomes> limit;
     for (int64_t i = 0; i < a_; ++i) limit[i] = auction_ ? actions[i * n + 1] : 0;
-    std::array<double, (kMostHomes / kTogether + 1) * kTogether> drew;
+    std::array<double, whole_lines<double>(kMostHomes)> drew;
     for (int64_t i = 0; i < a_; ++i) drew[i] = actions[i * n];
-    std::fill(drew.begin() + a_, drew.begin() + filled_up(a_), 0);
+    std::fill(drew.begin() + a_, drew.begin() + whole_lines<double>(a_), 0);
     spend_hour(a_, part(e)[kBattery], drew.data(), d.soc.data(), d.capacity.data());
     draw(e, d.now, drew.data(), d.net.data());
     d.tally.add(d.net.data(), a_, price(e, 0, d.now), near_->carbon[d.now]);

@@ -15,7 +15,7 @@ struct RowMatrix {
   int64_t rows, columns, ld;  // rows are `ld` apart, which is padded(columns); the padding is 0 and stays so
   T* at;
   T* operator[](int64_t i) const { return at + i * ld; }
-  static int64_t padded(int64_t columns) { return (columns + kOfLine<T> - 1) / kOfLine<T> * kOfLine<T>; }
+  static int64_t padded(int64_t columns) { return whole_lines<T>(columns); }
 };
 
 // Gives matrices their places in one stretch of memory, zeros.
