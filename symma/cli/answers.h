@@ -1,5 +1,5 @@
 // What the program answers without the engine. Loading libtorch takes half a second of processor time, so
-// what the engine's parser and registry would print is kept, as texts that answers_main.cc writes while the
+// what the engine's parser and registry would print is kept, as texts that write_answers.cc writes while the
 // program is built.
 #pragma once
 

@@ -25,8 +25,8 @@ size_t distance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-UserError::UserError(const std::string& place, const std::string& wrong, const std::string& remedy)
-    : std::runtime_error(place + ": " + wrong + (remedy.empty() ? "" : "; " + remedy)),
+UserError::UserError(std::string_view place, std::string_view wrong, std::string_view remedy)
+    : std::runtime_error(fmt::format("{}: {}{}{}", place, wrong, remedy.empty() ? "" : "; ", remedy)),
       place_(place),
       wrong_(wrong),
       remedy_(remedy) {}

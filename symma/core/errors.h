@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace symma {
@@ -11,7 +12,7 @@ namespace symma {
 class UserError : public std::runtime_error {
  public:
   // "place: what is wrong; what would be right". `place` is a file with its line, a key, or a flag.
-  UserError(const std::string& place, const std::string& wrong, const std::string& remedy);
+  UserError(std::string_view place, std::string_view wrong, std::string_view remedy);
   UserError(const UserError&);
   ~UserError() override;
 

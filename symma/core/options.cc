@@ -181,7 +181,7 @@ std::string toml_value(const Json& v) {
 
 }  // namespace
 
-Field& Fields::add_target(const std::string& name, Field::Target target, const std::string& doc) {
+Field& Fields::add_target(std::string_view name, Field::Target target, std::string_view doc) {
   Field& field = list_.emplace_back();
   field.name = name, field.target = target, field.doc = doc;
   return field;

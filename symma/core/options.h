@@ -14,6 +14,7 @@
 #include <limits>
 #include <map>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -92,13 +93,13 @@ struct Field {
 class Fields {
  public:
   template <class T>
-  Field& add(const std::string& name, T& target, const std::string& doc) {
+  Field& add(std::string_view name, T& target, std::string_view doc) {
     return add_target(name, &target, doc);
   }
   const std::vector<Field>& list() const { return list_; }
 
  private:
-  Field& add_target(const std::string& name, Field::Target target, const std::string& doc);
+  Field& add_target(std::string_view name, Field::Target target, std::string_view doc);
 
   std::vector<Field> list_;
 };

@@ -19,9 +19,9 @@ void* only_one(const std::type_info& type, void* (*make)()) {
   return one;
 }
 
-void enter(const std::string& kind, const std::string& name, const std::string& summary,
-           const std::string& source, const FieldsLook& look_at) {
-  PartInfo& part = catalog()[kind][name];
+void enter(std::string_view kind, std::string_view name, std::string_view summary, std::string_view source,
+           const FieldsLook& look_at) {
+  PartInfo& part = catalog()[std::string(kind)][std::string(name)];
   part.name = name, part.summary = summary, part.source = source;
   part.options = [look_at] {
     Json out;

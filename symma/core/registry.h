@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <typeinfo>
 #include <vector>
 
@@ -45,8 +46,8 @@ std::vector<std::string> names_of(const Fields& fields);
 // Enters a part into the catalog. `look_at` shows a draft's options, at their defaults, to who wants to see
 // them.
 using FieldsLook = std::function<void(const std::function<void(const Fields&)>&)>;
-void enter(const std::string& kind, const std::string& name, const std::string& summary,
-           const std::string& source, const FieldsLook& look_at);
+void enter(std::string_view kind, std::string_view name, std::string_view summary, std::string_view source,
+           const FieldsLook& look_at);
 
 // The one object of a type in the process, made where there is none yet. It is kept in the library, by the
 // type's name, so a module that is built with hidden visibility, or loaded apart, meets the same registries.
@@ -64,8 +65,7 @@ class Registry {
   }
 
   template <class P>
-  bool add(const std::string& kind, const std::string& name, const std::string& summary,
-           const std::string& source) {
+  bool add(std::string_view kind, std::string_view name, std::string_view summary, std::string_view source) {
     struct Of : Draft<Part, Args...> {
       typename P::Options options;
       void fields(Fields& f) override { options.fields(f); }
@@ -78,9 +78,9 @@ class Registry {
   }
 
   // A part that is no class of its own: whose drafts `make` makes, such as one written in Python.
-  bool add(const std::string& kind, const std::string& name, const std::string& summary,
-           const std::string& source, std::function<DraftPtr()> make) {
-    makers_[name] = make;
+  bool add(std::string_view kind, std::string_view name, std::string_view summary, std::string_view source,
+           std::function<DraftPtr()> make) {
+    makers_[std::string(name)] = make;
     enter(kind, name, summary, source, [make](const std::function<void(const Fields&)>& look) {
       const DraftPtr draft = make();
       Fields f;

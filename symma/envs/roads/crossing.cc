@@ -63,11 +63,11 @@ std::array<Lane, kCrossingLanes> made() {
   return out;
 }
 
-const std::array<Lane, kCrossingLanes>& kLanes = crossing_lanes();
+const std::array<Lane, kCrossingLanes>& kEveryLane = crossing_lanes();
 
 int lane_between(int from, int to) {
   for (int k = 0; k < kCrossingLanes; ++k)
-    if (kLanes[k].from == from && kLanes[k].to == to) return k;
+    if (kEveryLane[k].from == from && kEveryLane[k].to == to) return k;
   return -1;
 }
 
@@ -93,25 +93,25 @@ void drop_first(Car& c) {
 // At the end of the lane that it steers for a car takes the next of its route, or where it has none the
 // closest. Returns where it is along the lane that it then steers for.
 Along follow_road(Car& c) {
-  const Lane& aim = kLanes[c.aim];
+  const Lane& aim = kEveryLane[c.aim];
   const Along a = along(aim, c.x, c.y);
   if (!(a.s > aim.length - kLong / 2)) return a;
   if (c.left > 0 && c.route[0] == c.aim) drop_first(c);
-  if (c.left > 0 && kLanes[c.route[0]].from == aim.to) {
+  if (c.left > 0 && kEveryLane[c.route[0]].from == aim.to) {
     c.aim = c.route[0];
-    return along(kLanes[c.aim], c.x, c.y);
+    return along(kEveryLane[c.aim], c.x, c.y);
   }
   double x, y, least = std::numeric_limits<double>::infinity();
   place_at(aim, a.s, x, y);
   int best = c.aim;
   for (int k = 0; k < kCrossingLanes; ++k) {
-    if (kLanes[k].from != aim.to) continue;
-    const Along b = along(kLanes[k], x, y);
-    const double far = std::abs(b.lateral) + std::max(b.s - kLanes[k].length, 0.0) + std::max(-b.s, 0.0);
+    if (kEveryLane[k].from != aim.to) continue;
+    const Along b = along(kEveryLane[k], x, y);
+    const double far = std::abs(b.lateral) + std::max(b.s - kEveryLane[k].length, 0.0) + std::max(-b.s, 0.0);
     if (far < least) least = far, best = k;
   }
   c.aim = best;
-  return along(kLanes[best], c.x, c.y);
+  return along(kEveryLane[best], c.x, c.y);
 }
 
 // Most cars hardly turn, and so small an angle is its sine to the last digit.
@@ -122,7 +122,7 @@ double arcsine(double x) {
 
 // The slip that it asks for, from where it is along the lane that it steers for.
 double steer(const Car& c, const Along& a) {
-  const double ahead = heading_at(kLanes[c.aim], a.s + c.speed * .1);
+  const double ahead = heading_at(kEveryLane[c.aim], a.s + c.speed * .1);
   const double sideways = -a.lateral / .6, v = not_zero(c.speed);
   const double turned = std::clamp(arcsine(std::clamp(sideways / v, -1.0, 1.0)), -kPi / 4, kPi / 4);
   const double rate = wrap(ahead + turned - c.heading) / .2;
@@ -130,7 +130,7 @@ double steer(const Car& c, const Along& a) {
 }
 
 const Car* ahead_on(const std::vector<Car>& cars, std::span<const Car> obstacles, const Car& c, int lane) {
-  const Lane& l = kLanes[lane];
+  const Lane& l = kEveryLane[lane];
   const double own = how_far(l, c.x, c.y);
   const Car* front = nullptr;
   double nearest = 0;
@@ -154,7 +154,7 @@ double accelerate(const Car& c, const Car* front, const Temper& temper) {
   const double dv = (c.speed * c.cos - front->speed * front->cos) * c.cos +
                     (c.speed * c.sin - front->speed * front->sin) * c.sin;
   const double wanted = kNear + c.speed * temper.time_gap + c.speed * dv / (2 * std::sqrt(kMost * kSoft));
-  const Lane& present = kLanes[c.lane];
+  const Lane& present = kEveryLane[c.lane];
   const double r = wanted / not_zero(how_far(present, front->x, front->y) - how_far(present, c.x, c.y));
   return a - kMost * r * r;
 }
@@ -189,7 +189,7 @@ struct Path {
 // Along its route: where it is after so many metres.
 class Way {
  public:
-  explicit Way(const Car& c) : c_(c), from_(how_far(kLanes[c.lane], c.x, c.y)) {}
+  explicit Way(const Car& c) : c_(c), from_(how_far(kEveryLane[c.lane], c.x, c.y)) {}
   Spot at(double further, double& heading) const {
     double s = from_ + further;
     int k = 0;
@@ -201,7 +201,7 @@ class Way {
   }
 
  private:
-  const Lane& lane(int k) const { return kLanes[c_.left > 0 ? c_.route[k] : c_.lane]; }
+  const Lane& lane(int k) const { return kEveryLane[c_.left > 0 ? c_.route[k] : c_.lane]; }
   const Car& c_;
   double from_;
 };
@@ -346,7 +346,7 @@ int closest_lane(const Car& c) {
   double least = std::numeric_limits<double>::infinity();
   int best = 0;
   const auto look = [&](int k) {
-    const Lane& l = kLanes[k];
+    const Lane& l = kEveryLane[k];
     double far = std::abs(aside(l, c.x, c.y));
     if (far > least) return;
     const double s = how_far(l, c.x, c.y);
@@ -368,8 +368,8 @@ int closest_lane(const Car& c) {
 
 Car car_on(int arm, double s, double speed, int destination) {
   Car c;
-  place_at(kLanes[incoming(arm)], s, c.x, c.y);
-  face(c, heading_at(kLanes[incoming(arm)], s));
+  place_at(kEveryLane[incoming(arm)], s, c.x, c.y);
+  face(c, heading_at(kEveryLane[incoming(arm)], s));
   c.speed = c.target = speed;
   c.lane = incoming(arm);
   c.lane = c.aim = closest_lane(c);
@@ -390,23 +390,23 @@ Car obstacle_in(int cell) {
   const int arm = cell / kOf % 4, lane = cell < 4 * kOf ? incoming(arm) : incoming((arm + 1) % 4) + 4;
   const double s = 5.0 * (cell % kOf) + 2.5;
   Car c;
-  place_at(kLanes[lane], s, c.x, c.y);
-  face(c, heading_at(kLanes[lane], s));
+  place_at(kEveryLane[lane], s, c.x, c.y);
+  face(c, heading_at(kEveryLane[lane], s));
   c.lane = c.aim = lane;
   return c;
 }
 
 bool on_road(const Car& c) {
-  const Along a = along(kLanes[c.lane], c.x, c.y);
-  return std::abs(a.lateral) <= kLaneWidth / 2 && within(kLanes[c.lane], a.s);
+  const Along a = along(kEveryLane[c.lane], c.x, c.y);
+  return std::abs(a.lateral) <= kLaneWidth / 2 && within(kEveryLane[c.lane], a.s);
 }
 
 bool has_arrived(const Car& c) {
-  return is_exit(c.lane) && how_far(kLanes[c.lane], c.x, c.y) >= 25;
+  return is_exit(c.lane) && how_far(kEveryLane[c.lane], c.x, c.y) >= 25;
 }
 
 double way_to(const Car& c, const Car& o) {
-  const Lane& l = kLanes[c.lane];
+  const Lane& l = kEveryLane[c.lane];
   return how_far(l, o.x, o.y) - how_far(l, c.x, c.y);
 }
 
@@ -447,7 +447,7 @@ void foresee(const std::vector<Car>& cars, std::span<const Car> obstacles, const
 }
 
 bool first_yields(const Car& a, const Car& b) {
-  const int pa = kLanes[a.lane].priority, pb = kLanes[b.lane].priority;
+  const int pa = kEveryLane[a.lane].priority, pb = kEveryLane[b.lane].priority;
   if (pa != pb) return pa < pb;
   const double dx = b.x - a.x, dy = b.y - a.y;
   return std::cos(a.heading) * dx + std::sin(a.heading) * dy >
