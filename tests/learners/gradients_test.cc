@@ -27,9 +27,9 @@ World world(const std::string& family, const Json& task, const std::string& mode
 }
 
 // A smooth little net: finite differences want no kinks.
-World sines() {
-  return world("sinusoid", {{"shots", 5}, {"queries", 6}}, "mlp", {{"hidden", {4}}, {"activation", "tanh"}},
-               3);
+World sines(int64_t hidden = 4) {
+  return world("sinusoid", {{"shots", 5}, {"queries", 6}}, "mlp",
+               {{"hidden", {hidden}}, {"activation", "tanh"}}, 3);
 }
 World clusters() {
   return world("blobs", {{"ways", 3}, {"shots", 2}, {"queries", 3}}, "mlp",
@@ -162,6 +162,38 @@ TEST(Gradients, ImplicitMamlWithLearnedWeights) {
   ASSERT_EQ(s.theta.size(1), 2 * p);
   s.theta.narrow(1, p, p).add_(normal(Rng(9), {1, p}, at::kDouble), 0.3);
   expect_close(gradient_of_step(*l, s, *w.batch), numeric(adapted_loss(w, *l, 400), s.theta), 1e-7);
+}
+
+// Newton's steps end where hundreds of gradient steps do, and what is learned from there is the same.
+TEST(Gradients, ImplicitMamlByNewton) {
+  const World w = sines();
+  for (const bool weights : {false, true}) {
+    SCOPED_TRACE(weights ? "learned weights" : "one weight");
+    const Json common{{"lambda", 8.0}, {"learn_lambda", weights}};
+    Json slow = common, fast = common;
+    slow.update({{"inner_steps", 600}, {"inner_lr", 0.05}, {"cg_steps", 40}});
+    fast.update({{"inner_steps", 12}, {"inner_solver", "newton"}});
+    const auto by_gradient = learner(w, "imaml", slow), by_newton = learner(w, "imaml", fast);
+    State s = start(*by_newton);
+    const int64_t p = w.model->layout().size();
+    if (weights) s.theta.narrow(1, p, p).add_(normal(Rng(9), {1, p}, at::kDouble), 0.3);
+    expect_close(by_newton->adapt(s, *w.batch, {{12}}, Rng(2))[0],
+                 by_gradient->adapt(s, *w.batch, {{600}}, Rng(2))[0], 1e-8);
+    const Tensor g = gradient_of_step(*by_newton, s, *w.batch);
+    expect_close(g, gradient_of_step(*by_gradient, s, *w.batch), 1e-7);
+    expect_close(g, numeric(adapted_loss(w, *by_newton, 12), s.theta), 1e-7);
+  }
+}
+
+TEST(Gradients, NewtonIsForModelsOfAFewNumbers) {
+  const World w = sines(48);
+  try {
+    (void)learner(w, "imaml", {{"inner_solver", "newton"}});
+    FAIL() << "was taken";
+  } catch (const UserError& e) {
+    EXPECT_EQ(e.place(), "[learner] inner_solver");
+    EXPECT_NE(e.wrong().find("145"), std::string::npos) << e.wrong();
+  }
 }
 
 TEST(Gradients, ReptileIsTheWayThatDescentGoes) {

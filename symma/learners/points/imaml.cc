@@ -13,7 +13,17 @@
 // that prior (MAML as hierarchical Bayes: Grant et al. 2018, arXiv:1801.08930). g solves (I + H L^-1) g =
 // grad L_query(phi), and the gradient in log L is -g (phi - theta), element by element. Since H is symmetric,
 // g = L^1/2 y with (I + L^-1/2 H L^-1/2) y = L^-1/2 grad L_query(phi). A row is [model, log L].
+//
+// inner_solver = "newton" is for models of a few numbers, whose parameters move the loss by powers of ten
+// more or less than each other: the most probable person of a few rates is then found in ten steps, and g by
+// the same Hessian, without conjugate gradients. Where the loss curves down, a step goes as far along as it
+// would go back (Dauphin et al. 2014, arXiv:1406.2572), and is halved until the inner problem's loss falls.
+#include <fmt/format.h>
+
 #include <cmath>
+#include <limits>
+
+#include "symma/core/errors.h"
 
 #include "symma/learners/fused.h"
 #include "symma/learners/outer.h"
@@ -27,20 +37,31 @@ class Imaml : public Learner, public Guarded {
     int64_t inner_steps = 16, cg_steps = 5;
     double inner_lr = 0.01, lambda = 2.0;
     bool learn_lambda = false;
+    std::string inner_solver = "gradient";
     OuterOptions outer;
     void fields(Fields& f) {
-      f.add("inner_steps", inner_steps, "gradient steps on the inner problem").at_least(1);
-      f.add("inner_lr", inner_lr, "step size on the inner problem; the paper has 0.1 on images").above(0);
+      f.add("inner_steps", inner_steps, "steps on the inner problem").at_least(1);
+      f.add("inner_lr", inner_lr, "step size of gradient steps on it; the paper has 0.1 on images").above(0);
+      f.add("inner_solver", inner_solver,
+            "how the inner problem is solved: by gradient steps, or for models of a few numbers by Newton's")
+          .one_of({"gradient", "newton"});
       f.add("lambda", lambda, "weight of the proximal term").above(0);
       f.add("learn_lambda", learn_lambda,
             "learn a weight for each parameter: how far it may differ from task to task");
-      f.add("cg_steps", cg_steps, "steps of conjugate gradients").at_least(1);
+      f.add("cg_steps", cg_steps, "steps of conjugate gradients, with gradient steps").at_least(1);
       outer.fields(f);
     }
   };
 
   Imaml(const Options& options, const LearnerSetting& setting)
-      : o_(options), model_(setting.model), guard_(setting.guard) {}
+      : o_(options), model_(setting.model), guard_(setting.guard) {
+    constexpr int64_t kMost = 128;  // a Hessian takes as many products
+    if (newton() && model_.layout().size() > kMost)
+      throw UserError("[learner] inner_solver",
+                      fmt::format("\"newton\" solves for {} parameters, and this model has {}", kMost,
+                                  model_.layout().size()),
+                      "use \"gradient\", or a smaller [model]");
+  }
 
   State init(std::span<const Rng> keys, at::ScalarType type) const override {
     State state = State::of(model_.init(split_each(keys, "model")).to(type));
@@ -59,14 +80,14 @@ class Imaml : public Learner, public Guarded {
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
     const Tensor rows = hand_out(state.theta, batch.size()), start = model_part(rows);
-    if (!o_.learn_lambda) {
+    if (!o_.learn_lambda && !newton()) {
       if (auto path =
               fused_descent(model_, start, at::full({}, o_.inner_lr, at::kDouble), batch, steps, o_.lambda))
         return *path;
     }
     const Tensor pull = pulls(rows);
     return walk(start, steps, [&](const Tensor& phi, int64_t k) {
-      return proximal_step(phi, start, pull, batch, rng.split("inner", k));
+      return inner_step(phi, start, pull, batch, rng.split("inner", k));
     });
   }
 
@@ -80,15 +101,66 @@ class Imaml : public Learner, public Guarded {
     return o_.learn_lambda ? rows.narrow(1, p, p).exp() : at::full({1, 1}, o_.lambda, rows.options());
   }
 
-  Tensor proximal_step(const Tensor& phi, const Tensor& start, const Tensor& pull, const TaskBatch& batch,
-                       Rng rng) const {
+  bool newton() const { return o_.inner_solver == "newton"; }
+
+  Tensor inner_step(const Tensor& phi, const Tensor& start, const Tensor& pull, const TaskBatch& batch,
+                    Rng rng) const {
+    if (newton()) return newton_step(phi, start, pull, batch, rng);
     const Tensor at = leaf(phi);
     const Tensor grad = row_gradient(batch.loss(at, Stage::kSupport, rng), at, false);
     return phi - o_.inner_lr * (grad + pull * (phi - start));
   }
 
+  // The Hessian of the inner problem at `at`, a leaf, as its eigenvalues [b, P], without their signs, and
+  // vectors [b, P, P]. A row that is not finite has ones.
+  std::pair<Tensor, Tensor> spectrum(const Tensor& grad, const Tensor& at, const Tensor& pull) const {
+    const int64_t p = at.size(1);
+    std::vector<Tensor> columns;
+    for (int64_t k = 0; k < p; ++k) {
+      Tensor unit = at::zeros_like(grad, at::MemoryFormat::Contiguous).detach();
+      unit.select(1, k).fill_(1);
+      columns.push_back(vector_jacobian(grad, at, unit));
+    }
+    const Tensor one = at::eye(p, at.options());
+    Tensor h = at::stack(columns, 2) + one * pull.expand_as(at).unsqueeze(2);
+    h = at::where(h.isfinite().flatten(1).all(1).view({-1, 1, 1}), h, one);
+    const auto [values, vectors] = at::linalg_eigh(h);
+    return {values.abs().clamp_min(1e-6), vectors};
+  }
+
+  // x of H x = v, by what `spectrum` gives.
+  static Tensor solved(const std::pair<Tensor, Tensor>& h, const Tensor& v) {
+    const auto& [values, vectors] = h;
+    return at::bmm(vectors, at::bmm(vectors.mT(), v.unsqueeze(2)) / values.unsqueeze(2)).squeeze(2);
+  }
+
+  Tensor newton_step(const Tensor& phi, const Tensor& start, const Tensor& pull, const TaskBatch& batch,
+                     Rng rng) const {
+    constexpr int kHalvings = 12;
+    const auto total = [&](const Tensor& rows, const Tensor& loss) {
+      return loss.detach() + (pull * (rows - start).square()).sum(1) / 2;
+    };
+    const Tensor at = leaf(phi), loss = batch.loss(at, Stage::kSupport, rng);
+    const Tensor grad = row_gradient(loss, at, true);
+    const Tensor step = solved(spectrum(grad, at, pull), grad.detach() + pull * (phi - start));
+    // The last steps change the loss by less than it is rounded by.
+    const double eps = phi.scalar_type() == at::kFloat ? std::numeric_limits<float>::epsilon()
+                                                       : std::numeric_limits<double>::epsilon();
+    Tensor before = total(phi, loss);
+    before = before + 4 * eps * before.abs();
+    Tensor out = phi, open = at::ones_like(before).to(at::kBool);
+    for (int k = 0; k < kHalvings; ++k) {
+      const Tensor there = phi - step / (1 << k);
+      const Tensor lower = open & (total(there, batch.loss(there, Stage::kSupport, rng)) <= before);
+      out = at::where(lower.unsqueeze(1), there, out);
+      open = open & ~lower;
+      if (!open.any().item<bool>()) break;
+    }
+    return out;
+  }
+
   Gradients meta_gradient(const Tensor& rows, const TaskBatch& batch, Rng rng) const {
-    if (!o_.learn_lambda) {
+    if (!o_.learn_lambda && !newton()) {
       if (const auto fused = fused_maml(model_, rows, at::full({}, o_.inner_lr, at::kDouble), batch,
                                         {.by = MetaGradient::kSolution,
                                          .inner_steps = o_.inner_steps,
@@ -99,12 +171,16 @@ class Imaml : public Learner, public Guarded {
     const Tensor start = model_part(rows), pull = pulls(rows), root = pull.sqrt();
     Tensor phi = start;
     for (int64_t k = 0; k < o_.inner_steps; ++k)
-      phi = proximal_step(phi, start, pull, batch, rng.split("inner", k));
+      phi = inner_step(phi, start, pull, batch, rng.split("inner", k));
     const Tensor at = leaf(phi);
     const Tensor loss = batch.loss(at, Stage::kQuery, rng.split("outer"));
     const Tensor b = row_gradient(loss, at, false) / root;
     // The support gradient's graph, kept for one Hessian-vector product after another.
     const Tensor grad = row_gradient(batch.loss(at, Stage::kSupport, rng.split("hessian")), at, true);
+    const auto of_rows = [&](const Tensor& g) {
+      return Gradients{o_.learn_lambda ? at::cat({g, -g * (phi - start)}, 1) : g, loss.detach()};
+    };
+    if (newton()) return of_rows(pull * solved(spectrum(grad, at, pull), b * root));
     const auto product = [&](const Tensor& v) { return v + vector_jacobian(grad, at, v / root) / root; };
     const auto dot = [](const Tensor& x, const Tensor& y) { return (x * y).sum(1, true); };
     Tensor x = b, r = b - product(x), p = r, rr = dot(r, r);
@@ -119,8 +195,7 @@ class Imaml : public Learner, public Guarded {
       p = r + at::where(rr > 0, next / rr, at::zeros_like(rr)) * p;
       rr = next;
     }
-    const Tensor g = root * x;
-    return {o_.learn_lambda ? at::cat({g, -g * (phi - start)}, 1) : g, loss.detach()};
+    return of_rows(root * x);
   }
 
   Options o_;
