@@ -58,7 +58,7 @@ class Imaml : public Learner, public Guarded {
     constexpr int64_t kMost = 128;  // a Hessian takes as many products
     if (newton() && model_.layout().size() > kMost)
       throw UserError("[learner] inner_solver",
-                      fmt::format("\"newton\" solves for {} parameters, and this model has {}", kMost,
+                      fmt::format("\"newton\" solves for up to {} parameters, and this model has {}", kMost,
                                   model_.layout().size()),
                       "use \"gradient\", or a smaller [model]");
   }
