@@ -24,7 +24,6 @@
 #include <limits>
 
 #include "symma/core/errors.h"
-
 #include "symma/learners/fused.h"
 #include "symma/learners/outer.h"
 
@@ -121,9 +120,8 @@ class Imaml : public Learner, public Guarded {
       unit.select(1, k).fill_(1);
       columns.push_back(vector_jacobian(grad, at, unit));
     }
-    const Tensor one = at::eye(p, at.options());
-    Tensor h = at::stack(columns, 2) + one * pull.expand_as(at).unsqueeze(2);
-    h = at::where(h.isfinite().flatten(1).all(1).view({-1, 1, 1}), h, one);
+    Tensor h = at::stack(columns, 2) + at::diag_embed(pull.expand_as(at));
+    h = at::where(h.isfinite().flatten(1).all(1).view({-1, 1, 1}), h, at::eye(p, at.options()));
     const auto [values, vectors] = at::linalg_eigh(h);
     return {values.abs().clamp_min(1e-6), vectors};
   }
@@ -168,22 +166,26 @@ class Imaml : public Learner, public Guarded {
                                          .cg_steps = o_.cg_steps}))
         return fused->start;
     }
-    const Tensor start = model_part(rows), pull = pulls(rows), root = pull.sqrt();
+    const Tensor start = model_part(rows), pull = pulls(rows);
     Tensor phi = start;
     for (int64_t k = 0; k < o_.inner_steps; ++k)
       phi = inner_step(phi, start, pull, batch, rng.split("inner", k));
     const Tensor at = leaf(phi);
     const Tensor loss = batch.loss(at, Stage::kQuery, rng.split("outer"));
-    const Tensor b = row_gradient(loss, at, false) / root;
+    const Tensor wanted = row_gradient(loss, at, false);
     // The support gradient's graph, kept for one Hessian-vector product after another.
     const Tensor grad = row_gradient(batch.loss(at, Stage::kSupport, rng.split("hessian")), at, true);
-    const auto of_rows = [&](const Tensor& g) {
-      return Gradients{o_.learn_lambda ? at::cat({g, -g * (phi - start)}, 1) : g, loss.detach()};
-    };
-    if (newton()) return of_rows(pull * solved(spectrum(grad, at, pull), b * root));
+    const Tensor g =
+        newton() ? pull * solved(spectrum(grad, at, pull), wanted) : conjugate(grad, at, pull, wanted);
+    return {o_.learn_lambda ? at::cat({g, -g * (phi - start)}, 1) : g, loss.detach()};
+  }
+
+  // g of (I + H L^-1) g = wanted, by conjugate gradients.
+  Tensor conjugate(const Tensor& grad, const Tensor& at, const Tensor& pull, const Tensor& wanted) const {
+    const Tensor root = pull.sqrt();
     const auto product = [&](const Tensor& v) { return v + vector_jacobian(grad, at, v / root) / root; };
     const auto dot = [](const Tensor& x, const Tensor& y) { return (x * y).sum(1, true); };
-    Tensor x = b, r = b - product(x), p = r, rr = dot(r, r);
+    Tensor x = wanted / root, r = x - product(x), p = r, rr = dot(r, r);
     for (int64_t k = 0; k < o_.cg_steps; ++k) {
       const Tensor ap = product(p);
       // A row that has converged has r = 0: its step is 0, not 0/0.
@@ -195,7 +197,7 @@ class Imaml : public Learner, public Guarded {
       p = r + at::where(rr > 0, next / rr, at::zeros_like(rr)) * p;
       rr = next;
     }
-    return of_rows(root * x);
+    return root * x;
   }
 
   Options o_;
