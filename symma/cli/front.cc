@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -76,6 +77,9 @@ int become_engine(char** argv, const std::string& installed) {
   const auto here = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   std::string engine = here / "symma-engine";
   if (::access(engine.c_str(), F_OK) != 0) engine = (here / installed).lexically_normal();
+  // OpenBLAS: its workers begin as it is loaded and wait in a loop, for nothing: operations are serial
+  // (core/parallel.cc).
+  ::setenv("OPENBLAS_NUM_THREADS", "1", 1);
   ::execv(engine.c_str(), argv);
   throw UserError(engine, std::string("cannot be run: ") + std::strerror(errno),
                   "symma needs it for this command; build or install both programs");

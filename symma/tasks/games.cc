@@ -223,18 +223,20 @@ Tensor GameBatch::log_policy(const Tensor& logits) const {
   return at::log_softmax(logits.masked_fill(setup_->hands->legal.logical_not().to(logits.device()), -1e9), 2);
 }
 
-Tensor GameBatch::policy(const Tensor& rows) const {
+Tensor GameBatch::logits(const Tensor& rows) const {
   const int64_t s = setup_->states();
-  return log_policy(
-      model_.forward(rows, at::eye(s, rows.options()).expand({rows.size(0), s, s}), Mode::kTrain));
+  return model_.forward(rows, at::eye(s, rows.options()).expand({rows.size(0), s, s}), Mode::kTrain);
 }
 
-std::pair<Tensor, Tensor> GameBatch::policies(const Tensor& matches) const {
+Tensor GameBatch::policy(const Tensor& rows) const {
+  return log_policy(logits(rows));
+}
+
+std::pair<Tensor, Tensor> GameBatch::sides(const Tensor& matches) const {
   const int64_t b = matches.size(0), p = player();
   const Tensor rival = matches.narrow(1, p, matches.size(1) - p);
-  return {
-      policy(matches.narrow(1, 0, p)),
-      rivals_.tables ? log_policy(rival.reshape({b, setup_->states(), setup_->actions()})) : policy(rival)};
+  return {logits(matches.narrow(1, 0, p)),
+          rivals_.tables ? rival.reshape({b, setup_->states(), setup_->actions()}) : logits(rival)};
 }
 
 Tensor GameBatch::hand(const Tensor& own, const Tensor& rival) const {
@@ -242,13 +244,14 @@ Tensor GameBatch::hand(const Tensor& own, const Tensor& rival) const {
 }
 
 Tensor GameBatch::losses(const Tensor& matches, Stage stage, Rng rng) const {
-  const auto [own, rival] = policies(matches);
+  auto [own, rival] = sides(matches);
   const GameOptions& o = setup_->options;
+  if (exact()) return -exact_values(setup_->game, own, rival);
+  own = log_policy(own), rival = log_policy(rival);
   if (setup_->hands) {
     const Tensor mine = hand(own, rival);
     return at::stack({-mine, mine}, 1);
   }
-  if (o.value == "exact") return -exact_values(setup_->game, own.exp(), rival.exp());
   const Rng here = rng.split(stage == Stage::kSupport ? "support" : "query");
   std::vector<Rng> keys;
   // The task's key and the caller's: a match in a slice draws as it does in the whole.
@@ -259,21 +262,22 @@ Tensor GameBatch::losses(const Tensor& matches, Stage stage, Rng rng) const {
 
 Scores GameBatch::score(const Tensor& theta, Rng) const {
   at::NoGradGuard no_grad;
-  const auto [own, rival] = policies(matches(theta).to(at::kDouble));
+  auto [own, rival] = sides(matches(theta).to(at::kDouble));
   if (setup_->hands) {
+    own = log_policy(own), rival = log_policy(rival);
     std::vector<double> open;
     for (int64_t b = 0; b < own.size(0); ++b) open.push_back(nash_conv(*setup_->hands, own[b].exp()));
     const Tensor won = hand(own, rival);  // what one wins the other loses
     return {{"nash_conv", at::tensor(open, at::kDouble)}, {"return", won}, {"rival_return", -won}};
   }
-  const Tensor v = exact_values(setup_->game, own.exp(), rival.exp()) * (1 - setup_->game.gamma);
+  const Tensor v = exact_values(setup_->game, own, rival) * (1 - setup_->game.gamma);
   return {{"return", v.select(1, 0)}, {"rival_return", v.select(1, 1)}};
 }
 
 int64_t GameBatch::piece() const {
   const GameOptions& o = setup_->options;
   if (setup_->hands) return o.poker == "kuhn" ? 256 : 8;
-  if (o.value == "exact") return 256;
+  if (exact()) return 256;
   return std::clamp<int64_t>((int64_t{1} << 17) / (o.copies * o.rounds), 1, 256);
 }
 

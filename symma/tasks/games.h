@@ -74,9 +74,11 @@ class GameBatch : public TaskBatch {
   int64_t piece() const;
 
  private:
+  bool exact() const { return !setup_->hands && setup_->options.value == "exact"; }
   Tensor log_policy(const Tensor& logits /*[B,S,n]*/) const;
-  // Log probabilities of both by state: [B, S, n].
-  std::pair<Tensor, Tensor> policies(const Tensor& matches) const;
+  Tensor logits(const Tensor& rows /*[B,P]*/) const;  // in every state, [B, S, n]
+  // Of player and rival.
+  std::pair<Tensor, Tensor> sides(const Tensor& matches) const;
 
   const Model& model_;
   std::shared_ptr<const Setup> setup_;

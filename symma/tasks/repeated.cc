@@ -13,7 +13,8 @@ Tensor mirror(int64_t n) {
   return out;
 }
 
-Tensor exact_values_composite(const RepeatedGame& g, const Tensor& own, const Tensor& rival) {
+Tensor exact_values_composite(const RepeatedGame& g, const Tensor& own_logits, const Tensor& rival_logits) {
+  const Tensor own = own_logits.softmax(2), rival = rival_logits.softmax(2);
   const int64_t b = own.size(0), n = g.actions, joint = n * n;
   const Tensor seen = rival.index_select(1, mirror(n).to(rival.device()));  // by the player's states
   const Tensor both = (own.unsqueeze(3) * seen.unsqueeze(2)).view({b, 1 + joint, joint});

@@ -29,9 +29,10 @@ Tensor mirror(int64_t actions);
 //
 //   V = sum_t gamma^t p M^t r = p (1 - gamma M)^-1 r
 //
-// One operation, differentiable twice in both policies, which are probabilities; a third derivative is
-// refused (c10::Error) and needs `CompositePath` (nn/kernels/mlp.h), as do tensors on other devices.
-Tensor exact_values(const RepeatedGame&, const Tensor& own /*[B,S,n] probabilities*/,
+// One operation, differentiable twice in both policies' logits, log probabilities among them; a third
+// derivative is refused (c10::Error) and needs `CompositePath` (nn/kernels/mlp.h), as do tensors on other
+// devices.
+Tensor exact_values(const RepeatedGame&, const Tensor& own /*[B,S,n] logits*/,
                     const Tensor& rival /*[B,S,n], from its own side*/);
 
 // The same from plain tensor operations: differentiable to any order, on any device.

@@ -28,7 +28,7 @@ TEST(Repeated, ValuesOfStrategiesWhosePlayIsKnown) {
   const Tensor tit = policy({1, 1, 0, 1, 0}), defect = policy({0, 0, 0, 0, 0}),
                any = policy({.5, .5, .5, .5, .5}), cooperate = policy({1, 1, 1, 1, 1});
   const auto expect = [&](const Tensor& a, const Tensor& b, double mine, double its) {
-    const Tensor v = exact_values(game, a, b);
+    const Tensor v = exact_values(game, a.log(), b.log());
     EXPECT_NEAR(v[0][0].item<double>(), mine, 1e-9);
     EXPECT_NEAR(v[0][1].item<double>(), its, 1e-9);
   };
@@ -73,7 +73,7 @@ TEST(Repeated, ValuesAreWhatTheWorldPays) {
       const Tensor eye = at::eye(g.states()).unsqueeze(0);
       return at::softmax(model->forward(both.slice(0, i, i + 1), eye, Mode::kEval), 2).to(at::kDouble);
     };
-    const Tensor v = exact_values(g, said(0), said(1));
+    const Tensor v = exact_values(g, said(0).log(), said(1).log());
     for (int64_t i = 0; i < 2; ++i) {
       const Tensor x = paid.select(1, i);
       const double se = x.std().item<double>() / std::sqrt(static_cast<double>(e));
@@ -102,7 +102,7 @@ TEST(Repeated, DerivativesOfExactValuesAreThoseOfDifferences) {
   const Tensor theta = normal(Rng(1), {1, 10}, at::kDouble);
   const auto value = [&](const Tensor& at) {
     const auto [own, rival] = tables(at);
-    return exact_values(game, own, rival)[0][1];
+    return exact_values(game, own.log(), rival.log())[0][1];
   };
   const Tensor at = leaf(theta);
   const Tensor g = row_gradient(value(at).view({1}), at, true);
@@ -128,7 +128,7 @@ TEST(Repeated, ExactValuesAreThoseOfTheCompositePath) {
     const Tensor g = normal(Rng(4), {b, 2}, at::kDouble), v = normal(Rng(5), at.sizes(), at::kDouble);
     const auto derivatives = [&] {
       const auto half = [&](int64_t which) {
-        return at.narrow(1, which * states * n, states * n).view({b, states, n}).softmax(2);
+        return at.narrow(1, which * states * n, states * n).view({b, states, n});
       };
       const Tensor values = exact_values(game, half(0), half(1));
       const Tensor first = row_gradient((values * g).sum(1), at, true);
@@ -200,7 +200,7 @@ TEST(Repeated, DiceHasTheExactFirstAndSecondDerivatives) {
     const Tensor paid = (r.reward.squeeze(1) * discount).sum(1);  // [plays, 2]
     const Tensor dice = (probability.detach().unsqueeze(1) * sampled_values(game, l, m, r)).sum(0),
                  finite = (probability.unsqueeze(1) * paid).sum(0),
-                 endless = exact_values(game, own, rival)[0];
+                 endless = exact_values(game, own.log(), rival.log())[0];
     for (int64_t who = 0; who < 2; ++who) {
       expect_equal_to_second_order(dice[who], finite[who], at, 1e-10);
       if (gamma < 0.1) expect_equal_to_second_order(endless[who], finite[who], at, 3e-7);
@@ -217,7 +217,7 @@ TEST(Repeated, TheBaselineMovesNoMeanAndMakesGradientsQuieter) {
   const Tensor at = leaf(normal(Rng(1), {1, 10}, at::kDouble));
   const auto both = tables(at);
   const Tensor &own = both.first, &rival = both.second;
-  const Tensor truth = row_gradient(exact_values(game, own, rival).select(1, 0), at, true);
+  const Tensor truth = row_gradient(exact_values(game, own.log(), rival.log()).select(1, 0), at, true);
   std::vector<Tensor> with, without;
   for (uint64_t i = 0; i < 100; ++i) {
     const std::vector<Rng> keys{Rng(100 + i)};
