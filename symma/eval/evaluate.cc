@@ -136,14 +136,9 @@ std::vector<double> task_means(const EvalResult& r, size_t step, const std::stri
 
 Groups groups_of(const EvalResult& r) {
   if (r.names.empty()) return {};
-  const auto counted = counted_of(r);
-  std::vector<std::string> cells = r.names[counted[0]];
-  for (size_t t = 0; t < cells.size(); ++t) {
-    for (int64_t a : counted) {
-      if (r.names[a][t] != r.names[counted[0]][t]) cells[t] += " | " + r.names[a][t];
-    }
-  }
-  return groups_of(cells);
+  std::vector<std::vector<std::string>> names;
+  for (int64_t a : counted_of(r)) names.push_back(r.names[a]);
+  return groups_together(names);
 }
 
 Json eval_json(const EvalResult& r, const TaskSpec& spec, const std::string& protocol) {

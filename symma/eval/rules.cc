@@ -21,16 +21,22 @@ constexpr std::array kPenalties{0.1, 1.0, 10.0, 100.0, 1000.0};
 
 // The points of some tasks in double, each input a vector.
 struct Points {
-  Tensor x, y, qx, qy, weight;  // [B, Ks, d], [B, Ks, 1], [B, Kq, d], [B, Kq, 1], [B, Kq]
+  Tensor x, y, qx, qy;         // [B, Ks, d], [B, Ks, 1], [B, Kq, d], [B, Kq, 1]
+  Tensor x_weight, qx_weight;  // [B, Ks], [B, Kq]: what each counts
 };
 
 Points points_of(const SupervisedBatch& b) {
   const Episodes& e = b.data();
   const auto real = [](const Tensor& t) { return t.to(at::kCPU, at::kDouble); };
-  const Tensor weight =
-      e.query_weight.defined() ? real(e.query_weight) : at::ones(e.query_x.sizes().slice(0, 2), at::kDouble);
-  return {real(e.support_x).flatten(2), real(e.support_y), real(e.query_x).flatten(2), real(e.query_y),
-          weight};
+  const auto counts = [&](const Tensor& weight, const Tensor& x) {
+    return weight.defined() ? real(weight) : at::ones(x.sizes().slice(0, 2), at::kDouble);
+  };
+  return {real(e.support_x).flatten(2),
+          real(e.support_y),
+          real(e.query_x).flatten(2),
+          real(e.query_y),
+          counts(e.support_weight, e.support_x),
+          counts(e.query_weight, e.query_x)};
 }
 
 // f(batch) on every task of `asks`, a few at a time.
@@ -49,7 +55,12 @@ Tensor with_one(const Tensor& x) {
 
 // The loss of predictions [B, Kq, 1]: [B].
 Tensor squares(const Points& p, const Tensor& predicted) {
-  return ((predicted - p.qy).square().squeeze(2) * p.weight).sum(1) / p.weight.sum(1);
+  return ((predicted - p.qy).square().squeeze(2) * p.qx_weight).sum(1) / p.qx_weight.sum(1);
+}
+
+// Over a task's support, as its points count: [B, 1, d].
+Tensor mean_of(const Points& p, const Tensor& values /*[B, Ks, d]*/) {
+  return (values * p.x_weight.unsqueeze(2)).sum(1, true) / p.x_weight.sum(1).view({-1, 1, 1});
 }
 
 // The solution of a x = b for symmetric a, [B, n, n] or [n, n]. Beside numbers of 1e9 a penalty is lost, and
@@ -70,8 +81,10 @@ Tensor solved(const Tensor& a, const Tensor& b) {
   return out.view(b.sizes());
 }
 
-// Ridge regression of y on x, in the dual form, since a support has few points: predictions at qx.
-Tensor ridge(const Tensor& x, const Tensor& y, const Tensor& qx, double penalty) {
+// Ridge regression of y on x, in the dual form, since a support has few points: predictions at qx. Weights
+// are beside their mean, so that a penalty means the same whatever their unit.
+Tensor ridge(const Tensor& at_x, const Tensor& at_y, const Tensor& weight, const Tensor& qx, double penalty) {
+  const Tensor root = (weight / weight.mean(1, true)).sqrt().unsqueeze(2), x = at_x * root, y = at_y * root;
   const Tensor kernel = at::bmm(x, x.transpose(1, 2)), eye = at::eye(x.size(1), x.options());
   return at::bmm(at::bmm(qx, x.transpose(1, 2)), solved(kernel + penalty * eye, y));
 }
@@ -87,8 +100,7 @@ class LinearRules {
       const Points p = points_of(b);
       const Tensor x = with_one(at::cat({p.x, p.qx}, 1)).flatten(0, 1),
                    y = at::cat({p.y, p.qy}, 1).flatten(0, 1);
-      const Tensor w =
-          at::cat({at::ones({p.x.size(0), p.x.size(1)}, p.x.options()), p.weight}, 1).flatten().unsqueeze(1);
+      const Tensor w = at::cat({p.x_weight, p.qx_weight}, 1).flatten().unsqueeze(1);
       const Tensor g = at::mm((x * w).t(), x), m = at::mm((x * w).t(), y);
       gram = gram.defined() ? gram + g : g;
       moment = moment.defined() ? moment + m : m;
@@ -112,7 +124,7 @@ class LinearRules {
   }
 
   std::map<std::string, Tensor> losses(const Points& p) const {
-    const Tensor mean = p.y.mean(1, true), last = p.y.narrow(1, p.y.size(1) - 1, 1);
+    const Tensor mean = mean_of(p, p.y), last = p.y.narrow(1, p.y.size(1) - 1, 1);
     return {{"support_mean", squares(p, mean.expand_as(p.qy))},
             {"last_value", squares(p, last.expand_as(p.qy))},
             {"pooled_ridge", squares(p, pooled(p.qx))},
@@ -124,12 +136,12 @@ class LinearRules {
   Tensor pooled(const Tensor& x) const { return at::matmul(with_one(x), pooled_); }
   // The mean is not penalised: a task's level is its own.
   static Tensor of_support(const Points& p, double penalty) {
-    const Tensor x0 = p.x.mean(1, true), y0 = p.y.mean(1, true);
-    return y0 + ridge(p.x - x0, p.y - y0, p.qx - x0, penalty);
+    const Tensor x0 = mean_of(p, p.x), y0 = mean_of(p, p.y);
+    return y0 + ridge(p.x - x0, p.y - y0, p.x_weight, p.qx - x0, penalty);
   }
   // Here it is: with few rows what the pooled rule leaves says little about the level.
   Tensor of_both(const Points& p, double penalty) const {
-    return pooled(p.qx) + ridge(with_one(p.x), p.y - pooled(p.x), with_one(p.qx), penalty);
+    return pooled(p.qx) + ridge(with_one(p.x), p.y - pooled(p.x), p.x_weight, with_one(p.qx), penalty);
   }
 
   Tensor pooled_;  // [d + 1, 1]
@@ -138,11 +150,11 @@ class LinearRules {
 
 std::map<std::string, Tensor> hits(const Points& p) {
   const auto right = [&](const Tensor& label /*[B, Kq]*/) {
-    return ((label == p.qy).to(at::kDouble) * p.weight).sum(1) / p.weight.sum(1);
+    return ((label == p.qy).to(at::kDouble) * p.qx_weight).sum(1) / p.qx_weight.sum(1);
   };
   const Tensor nearest = at::cdist(p.qx, p.x).argmin(2);
-  const Tensor counts =
-      (p.y.unsqueeze(2) == p.y.unsqueeze(1)).sum(2);  // [B, Ks]: how many share a point's class
+  const Tensor counts =  // [B, Ks]: what those that share a point's class count together
+      ((p.y.unsqueeze(2) == p.y.unsqueeze(1)) * p.x_weight.unsqueeze(1)).sum(2);
   const Tensor majority = p.y.gather(1, counts.argmax(1, true));
   return {{"support_majority", right(majority.expand_as(p.qy))},
           {"nearest_neighbour", right(p.y.gather(1, nearest))}};
@@ -167,10 +179,14 @@ Json simple_rules(const TaskFamily& family, const Model& model, Split split,
   std::optional<LinearRules> linear;
   if (numbers) linear.emplace(family, model, rng.split("rules"));
   std::map<std::string, std::vector<double>> found;  // by task, mean over `whose`
+  std::vector<std::vector<std::string>> names;       // what each task is made of, as the scores' are
   for (const int64_t agent : whose) {
     std::map<std::string, std::vector<double>> own;
+    std::vector<std::string>& called = names.emplace_back();
     each(family, model, split, asks_of(agent), [&](const SupervisedBatch& b) {
       const Points p = points_of(b);
+      const auto some = b.names();
+      called.insert(called.end(), some.begin(), some.end());
       for (const auto& [name, score] : numbers ? linear->losses(p) : hits(p)) {
         const Tensor s = score.contiguous();
         own[name].insert(own[name].end(), s.data_ptr<double>(), s.data_ptr<double>() + s.numel());
@@ -182,12 +198,13 @@ Json simple_rules(const TaskFamily& family, const Model& model, Split split,
       for (size_t t = 0; t < scores.size(); ++t) sum[t] += scores[t] / static_cast<double>(whose.size());
     }
   }
+  const Groups groups = groups_together(names);
   Json out = Json::object();
   for (const char* name : {"support_mean", "last_value", "pooled_ridge", "support_ridge", "both_added",
                            "support_majority", "nearest_neighbour"}) {
     const auto it = found.find(name);
     if (it == found.end()) continue;
-    const Summary s = summarise(it->second, spec.higher_is_better);
+    const Summary s = summarise(it->second, spec.higher_is_better, groups);
     out[name] = {{"mean", number(s.mean)}, {"ci95", number(s.ci95)}};
   }
   return out;

@@ -1,7 +1,5 @@
 #include "symma/eval/seen.h"
 
-#include <set>
-
 #include "symma/core/numbers.h"
 #include "symma/eval/statistics.h"
 
@@ -31,13 +29,14 @@ Json trained_and_new(const EvalResult& r, const Remembers& family, bool higher_i
   const std::vector<std::string>& names = r.names[counted[0]];
   Json out = Json::object();
   for (const bool known : {true, false}) {
-    std::set<std::string> groups;
+    std::vector<std::string> of;
     std::vector<size_t> tasks;
     for (size_t t = 0; t < names.size(); ++t) {
       if (family.trained_on(names[t]) != known) continue;
-      groups.insert(names[t]);
+      of.push_back(names[t]);
       tasks.push_back(t);
     }
+    const Groups groups = groups_of(of);
     if (known && tasks.empty()) return nullptr;
     Json mean = Json::array(), interval = Json::array();
     for (size_t s = 0; s < r.steps.size() && !tasks.empty(); ++s) {
@@ -47,12 +46,12 @@ Json trained_and_new(const EvalResult& r, const Remembers& family, bool higher_i
         for (const int64_t a : counted) sum += scores[a][s][t];
         by_task.push_back(sum / static_cast<double>(counted.size()));
       }
-      const Summary all = summarise(by_task, higher_is_better);
+      const Summary all = summarise(by_task, higher_is_better, groups);
       mean.push_back(number(all.mean));
       interval.push_back(number(all.ci95));
     }
     out[known ? "trained_on" : "new"] = {
-        {"groups", groups.size()}, {"tasks", tasks.size()}, {"mean", mean}, {"ci95", interval}};
+        {"groups", groups.count}, {"tasks", tasks.size()}, {"mean", mean}, {"ci95", interval}};
   }
   return out;
 }

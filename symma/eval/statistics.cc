@@ -54,8 +54,9 @@ double student_t(int64_t freedom) {
   return std::sqrt(nu) * std::tan((low + high) / 2);
 }
 
+static const std::string kBetweenNames = " | ";
+
 Groups groups_of(const std::vector<std::string>& names) {
-  static const std::string between = " | ";
   Groups out;
   std::map<std::string, int64_t> number;
   bool any = false;
@@ -63,16 +64,27 @@ Groups groups_of(const std::vector<std::string>& names) {
     out.of.emplace_back();
     any = any || !cell.empty();
     for (size_t from = 0; from <= cell.size();) {
-      const size_t to = std::min(cell.find(between, from), cell.size());
+      const size_t to = std::min(cell.find(kBetweenNames, from), cell.size());
       const auto it = number.emplace(cell.substr(from, to - from), static_cast<int64_t>(number.size())).first;
       auto& mine = out.of.back();
       if (std::find(mine.begin(), mine.end(), it->second) == mine.end()) mine.push_back(it->second);
-      from = to + between.size();
+      from = to + kBetweenNames.size();
     }
   }
   if (!any) return {};
   out.count = static_cast<int64_t>(number.size());
   return out;
+}
+
+Groups groups_together(const std::vector<std::vector<std::string>>& names) {
+  if (names.empty()) return {};
+  std::vector<std::string> cells = names[0];
+  for (size_t t = 0; t < cells.size(); ++t) {
+    for (const auto& of_agent : names) {
+      if (of_agent[t] != names[0][t]) cells[t] += kBetweenNames + of_agent[t];
+    }
+  }
+  return groups_of(cells);
 }
 
 namespace {

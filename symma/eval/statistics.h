@@ -24,6 +24,8 @@ struct Groups {
 
 // Names as scores.csv has them, one cell a task; a task of several groups names them with " | " between.
 Groups groups_of(const std::vector<std::string>& names);
+// Of tasks on which agents were judged apart, [agent][task]: each on one of its own is of all of theirs.
+Groups groups_together(const std::vector<std::vector<std::string>>& names);
 
 struct Summary {
   double mean = 0, ci95 = 0, median = 0, q1 = 0, q3 = 0;

@@ -213,7 +213,8 @@ Json verdict(const Experiment& e, const EvalResult& r) {
   // What a group is, in the word of the data: the column that names it.
   if (out.contains("groups")) {
     const Json word = e.settings["task"].value("group", Json());
-    out["group_word"] = e.chosen.task.kind() == "images"     ? "alphabet"
+    out["group_word"] = e.chosen.task.kind() == "images"
+                            ? (e.settings["task"].value("within_alphabet", false) ? "alphabet" : "class")
                         : word.is_string() && word != "task" ? word
                                                              : Json("group");
   }

@@ -412,12 +412,13 @@ class Images : public TaskFamily,
     const bool again =
         split == Split::kTest && std::find(again_.begin(), again_.end(), chosen[0].number) != again_.end();
     std::string out = alphabets_[classes_[chosen[0].number].alphabet];
+    if (again) out += kTrainedOn;
     if (!o_.within_alphabet) {
       std::set<std::string> names;
-      for (const Chosen& c : chosen) names.insert(name(classes_[c.number]));
-      out = fmt::format("{}", fmt::join(names, ", "));
+      for (const Chosen& c : chosen) names.insert(name(classes_[c.number]) + (again ? kTrainedOn : ""));
+      out = fmt::format("{}", fmt::join(names, " | "));  // as tasks/named.h has it
     }
-    return again ? out + kTrainedOn : out;
+    return out;
   }
 
   std::string name(const Class& c) const {

@@ -11,7 +11,9 @@ namespace symma {
 class Named {
  public:
   virtual ~Named() = default;
-  virtual std::vector<std::string> names() const = 0;  // [B]; empty where every task is drawn anew
+  // [B]; empty where every task is drawn anew. A task of several, as an episode is of its classes, has all of
+  // their names, " | " between them.
+  virtual std::vector<std::string> names() const = 0;
 };
 
 // Optional: a family that knows what its training tasks are made of.

@@ -89,6 +89,42 @@ TEST(Rules, OfClasses) {
   EXPECT_GT(rules["nearest_neighbour"]["mean"].get<double>(), 0.99);
 }
 
+// As the scores beside them: ten times the tasks of the same groups say no more about other groups.
+TEST(Rules, IntervalsAreOverGroups) {
+  std::string text = "home,x,y\n";
+  Draws d(Rng(2));
+  for (int g = 0; g < 30; ++g)
+    for (int i = 0; i < 40; ++i)
+      text += fmt::format("g{},{:.6f},{:.6f}\n", g, d.normal(), 3 * (g % 3) + 0.1 * d.normal());
+  const Csv csv(text);
+  const auto family =
+      make<TaskFamilyRegistry>("table", {{"path", csv.path}, {"group", "home"}, {"shots", 5}}, 1);
+  const auto model = make<ModelRegistry>("mlp", {{"hidden", {4}}}, family->spec().shape);
+  const auto width = [&](int64_t tasks) {
+    const Json rules = simple_rules(*family, *model, Split::kTest, {kEveryone}, tasks, Rng(1));
+    return rules["pooled_ridge"]["ci95"].get<double>();
+  };
+  EXPECT_GT(width(1000), 0.7 * width(100));
+}
+
+// What counts next to nothing moves no rule.
+TEST(Rules, CountThePointsAsTheTaskDoes) {
+  std::string text = "task,x,y,counts\n";
+  Draws d(Rng(2));
+  for (int g = 0; g < 30; ++g)
+    for (int i = 0; i < 40; ++i)
+      text += fmt::format("g{},{:.6f},{:.6f},{}\n", g, d.normal(), i % 2 == 0 ? d.normal() : 100,
+                          i % 2 == 0 ? "1" : "0.00000001");
+  const Csv csv(text);
+  const auto family =
+      make<TaskFamilyRegistry>("table", {{"path", csv.path}, {"weight", "counts"}, {"shots", 20}}, 1);
+  const auto model = make<ModelRegistry>("mlp", {{"hidden", {4}}}, family->spec().shape);
+  const Json rules = rules_of(*family, *model);
+  const double square = std::pow(dynamic_cast<const InUnits&>(*family).units().scale, 2);
+  for (const char* name : {"support_mean", "pooled_ridge", "support_ridge", "both_added"})
+    EXPECT_NEAR(rules[name]["mean"].get<double>() * square, 1, 0.4) << name;
+}
+
 TEST(Rules, OfTasksThatAreNoPointsThereAreNone) {
   const auto family = make<TaskFamilyRegistry>("control", Json::object(), 1);
   const auto model = make<ModelRegistry>("mlp", {{"hidden", {4}}}, family->spec().shape);
@@ -106,6 +142,12 @@ TEST(Seen, WhatWasTrainedOnIsTakenApart) {
   EXPECT_EQ(apart["trained_on"]["groups"], 1);
   EXPECT_EQ(apart["trained_on"]["mean"], Json({3.0, 1.5}));
   EXPECT_EQ(apart["new"]["mean"], Json({15.0, 6.0}));
+  // Means are over groups, as those of the whole are.
+  r.names = {{"new", "new", "other"}, {"new", "new", "other"}};
+  EXPECT_TRUE(trained_and_new(r, Two(), false).is_null());
+  r.names = {{"old", "new", "new", "other"}, {"old", "new", "new", "other"}};
+  r.all["mse"] = {{{9, 1, 3, 6}, {9, 1, 3, 6}}, {{9, 1, 3, 6}, {9, 1, 3, 6}}};
+  EXPECT_EQ(trained_and_new(r, Two(), false)["new"]["mean"], Json({4.0, 4.0}));
   r.names = {{"new", "new", "new"}, {"new", "new", "new"}};
   EXPECT_TRUE(trained_and_new(r, Two(), false).is_null());
 }

@@ -5,6 +5,7 @@
 
 #include "cli/program.h"
 #include "symma/core/errors.h"
+#include "symma/eval/statistics.h"
 #include "symma/tasks/episodes.h"
 #include "symma/tasks/named.h"
 #include "symma/tasks/pictures.h"
@@ -210,6 +211,18 @@ TEST_F(ImageFiles, WithinAnAlphabetEverySplitHasItsWays) {
   settings["rotations"] = true, settings["validation_alphabets"] = {"small"},
   settings["train_alphabets"] = {"a0"};
   refused(settings, {"20 ways", "validation has 17 classes in small"});
+}
+
+// An episode is of each of its classes, which other episodes have too: not of a group of its own.
+TEST_F(ImageFiles, EpisodesAreNamedByTheirClasses) {
+  for (int a = 0; a < 5; ++a) write("d/a" + std::to_string(a), 6, 4);
+  const auto family = images({{"ways", 3}, {"queries", 3}, {"test_queries", 3}});
+  const auto model = make<ModelRegistry>("mlp", Json::object(), family->spec().shape);
+  const std::vector<int64_t> who(60, kEveryone);
+  const auto batch = family->sample(*model, asks_for(who, Rng(1)), Split::kTest);
+  const Groups groups = groups_of(dynamic_cast<const Named&>(*batch).names());
+  EXPECT_EQ(groups.count, 6);
+  for (const auto& of_task : groups.of) EXPECT_EQ(of_task.size(), 3u);
 }
 
 TEST_F(ImageFiles, AClassInNoSplitMayBeSmall) {
