@@ -44,6 +44,7 @@ class Family : public TaskFamily {
                 "return a target for each point");
       }
     });
+    e.keys = keys_of(asks);
     return std::make_unique<SupervisedBatch>(model, spec_.kind, std::move(e),
                                              split == Split::kTrain ? Mode::kTrain : Mode::kEval);
   }

@@ -27,7 +27,8 @@ Exported exported(const Experiment& e, const State& state, int64_t agent) {
   if (const auto* known = dynamic_cast<const HasSignature*>(e.family.get()))
     out.signature = known->signature();
   if (const auto* mlp = dynamic_cast<const HasMlpShape*>(e.model.get())) out.mlp = mlp->mlp_shape();
-  if (const auto* rule = dynamic_cast<const Descends*>(e.learner.get())) out.descent = rule->descent(whole);
+  if (const auto* rule = dynamic_cast<const Descends*>(e.learner.get()))
+    out.descent = rule->descent(state, agent);
   return out;
 }
 

@@ -185,17 +185,21 @@ Json first_generation(const Experiment& e, const State& state) {
   return {{"round", 0}, {"settings", settings_of(e, state)}};
 }
 
-Json population_summary(const Experiment& e, const State& state, const Json& eval) {
+Json population_summary(const Experiment& e, const State& state, Rng key) {
   const auto score = judge(e, state, Rng(e.fleet.seed).split("population").split("end"));
   const int64_t best = ranked(score, e.spec.higher_is_better)[0];
   const Json all = settings_of(e, state);
   Json settings = Json::object();
   for (const auto& [name, values] : all.items()) settings[name] = values[best];
+  // Anew, for it may be none of those who were judged, or the fleet too large for a list of all.
+  const Subject of_best{*e.learner, *e.model, *e.family, state.rows(best, best + 1)};
+  const EvalResult test =
+      evaluate(of_best, Split::kTest, e.eval.tasks, e.eval.steps, e.eval.from == "own", key);
   return {{"best", best},
           {"validation", numbers(score)},
           {"settings", settings},
-          {"steps", eval.at("steps")},
-          {"scores", eval.at("per_agent").at(best)}};
+          {"steps", e.eval.steps},
+          {"scores", eval_json(test, e.spec, e.protocol()).at("mean")}};
 }
 
 }  // namespace symma

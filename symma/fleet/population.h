@@ -71,7 +71,8 @@ Json select(const Experiment&, State&, int64_t round);
 // The first such line: what the agents began with.
 Json first_generation(const Experiment&, const State&);
 
-// For summary.json: the agent that is best on the validation tasks, its settings, and its scores in `eval`.
-Json population_summary(const Experiment&, const State&, const Json& eval);
+// For summary.json: the agent that is best on the validation tasks, its settings, and its mean scores on the
+// test tasks, which `key` draws.
+Json population_summary(const Experiment&, const State&, Rng key);
 
 }  // namespace symma

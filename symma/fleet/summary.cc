@@ -287,7 +287,7 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
   if (account.open()) summary["privacy"] = account.summary(run.round);
   if (x.server.secure)
     summary["secure"] = {{"keys", x.privacy.noise_key}, {"statement", secure_statement(e)}};
-  if (e.population.on()) summary["population"] = population_summary(e, run.learner, summary["eval"]);
+  if (e.population.on()) summary["population"] = population_summary(e, run.learner, test_key(e));
   const Json drawn = gallery(subject, Split::kTest, 6, e.eval.steps.back(), test_key(e).split("gallery"),
                              e.fleet.seeds > 1 ? "repetition" : "agent");
   if (!drawn.is_null()) write_file(in(options, "gallery.json"), drawn.dump());

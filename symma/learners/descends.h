@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "symma/core/tensor.h"
+#include "symma/learners/learner.h"
 
 namespace symma {
 
@@ -17,8 +17,8 @@ struct DescentRule {
 class Descends {
  public:
   virtual ~Descends() = default;
-  // Of an agent's row [Q]; nothing where its options ask for more than plain descent.
-  virtual std::optional<DescentRule> descent(const Tensor& row) const = 0;
+  // Of the agent at a place of the state; nothing where its options ask for more than plain descent.
+  virtual std::optional<DescentRule> descent(const State&, int64_t place) const = 0;
 };
 
 }  // namespace symma

@@ -64,6 +64,12 @@ const Line kLines[] = {
      "use \"mlp\" or \"conv\""},
     {Need::kMemory, [](const LearnerSetting& s) { return remembers_in_its_row(s.model); }, "[model] kind",
      "needs a policy whose row holds its memory", "set [model] kind = \"gru\" and memory = true"},
+    {Need::kNoRunning,
+     [](const LearnerSetting& s) {
+       const auto* keeper = dynamic_cast<const HasStatistics*>(&s.model);
+       return !keeper || keeper->protocol() != "running";
+     },
+     "[model] norm", "does not observe running statistics", "use \"transductive\", or \"maml\""},
 };
 
 }  // namespace

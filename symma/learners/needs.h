@@ -23,6 +23,7 @@ enum class Need {
   kFeedback,    // [task] feedback = true
   kFeatures,    // a model with a body and a head that makes all outputs
   kMemory,      // a model whose row holds what it remembers
+  kNoRunning,   // a model without running statistics, for a learner that doesn't observe them (batch_norm.h)
 };
 
 // Throws UserError, which names the learner, for the first of the needs that is not met.

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "symma/core/errors.h"
 #include "symma/core/parallel.h"
+#include "symma/learners/personal.h"
 #include "symma/learners/rows.h"
 
 namespace symma {
@@ -33,6 +35,10 @@ OwnSettings::OwnSettings(LearnerRegistry::DraftPtr draft, const std::vector<std:
                 "option \"", name, "\" is not a number");
     targets_.push_back(it->target);
   }
+  if (dynamic_cast<const Personal*>(with(start_[0]).get()))
+    throw UserError("[learner] kind",
+                    "keeps a model of its own at home, and a population copies rows from agent to agent",
+                    "leave [population] out, or use a learner whose agents share all that they learn");
 }
 
 State OwnSettings::init(std::span<const Rng> keys, at::ScalarType type) const {
@@ -82,6 +88,22 @@ std::vector<Tensor> OwnSettings::adapt(const State& state, const TaskBatch& batc
     out.push_back(at::cat(parts, 0));
   }
   return out;
+}
+
+std::string OwnSettings::fault(const State& state) const {
+  const auto learners = of_rows(state);
+  for (int64_t i = 0; i < state.size(); ++i) {
+    const auto* restored = dynamic_cast<const Restored*>(learners[i].get());
+    if (std::string found = restored ? restored->fault(state.rows(i, i + 1)) : ""; !found.empty())
+      return found;
+  }
+  return "";
+}
+
+std::optional<DescentRule> OwnSettings::descent(const State& state, int64_t place) const {
+  const auto learner = with(state.own.at(kKey)[place]);
+  const auto* descends = dynamic_cast<const Descends*>(learner.get());
+  return descends ? descends->descent(state, place) : std::nullopt;
 }
 
 std::unique_ptr<Learner> OwnSettings::with(const Tensor& settings) const {

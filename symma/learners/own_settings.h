@@ -7,11 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "symma/learners/learner.h"
+#include "symma/learners/descends.h"
+#include "symma/learners/restored.h"
 
 namespace symma {
 
-class OwnSettings : public Learner {
+// What others ask a learner for (Restored, Descends) is what a row's own learner answers. Personal learners
+// are refused: a row that is copied would carry what its agent says to nobody.
+class OwnSettings : public Learner, public Restored, public Descends {
  public:
   // State.own: [N, S] float64, the settings in the order of their names.
   static constexpr const char* kKey = "settings";
@@ -25,6 +28,8 @@ class OwnSettings : public Learner {
   Scores step(State&, const TaskBatch&, Rng) const override;
   std::vector<Tensor> adapt(const State&, const TaskBatch&, std::span<const int64_t> steps,
                             Rng) const override;
+  std::string fault(const State&) const override;
+  std::optional<DescentRule> descent(const State&, int64_t place) const override;
 
  private:
   std::unique_ptr<Learner> with(const Tensor& settings /*[S]*/) const;

@@ -64,12 +64,13 @@ class Compartment : public Model {
       return parameter(0) * (-parameter(1) * time).exp() + parameter(2) * (-parameter(3) * time).exp();
     }
     const Tensor ka = parameter(0), ke = parameter(1), dose = x.narrow(2, 1, 1).to(theta.options());
-    // (exp(-ke t) - exp(-ka t)) / (ka - ke) = t exp(-ke t) (1 - exp(-z)) / z with z = (ka - ke) t, which is
-    // near 1 - z/2 + z^2/6 where both rates are.
-    const Tensor z = (ka - ke) * time, near = z.abs() < 1e-3;
+    // (exp(-ke t) - exp(-ka t)) / (ka - ke) = t exp(-r t) (1 - exp(-z)) / z with r the lower rate and z =
+    // |ka - ke| t, which is near 1 - z/2 + z^2/6 where both rates are. Of the higher one exp(-z) would
+    // overflow.
+    const Tensor z = (ka - ke).abs() * time, near = z < 1e-3;
     const Tensor away = z.masked_fill(near, 1);
     const Tensor ratio = at::where(near, 1 - z / 2 + z * z / 6, -(-away).expm1() / away);
-    return dose * ke * ka / parameter(2) * time * (-ke * time).exp() * ratio;
+    return dose * ke * ka / parameter(2) * time * (-at::minimum(ka, ke) * time).exp() * ratio;
   }
 
   Tensor features(const Tensor& theta, const Tensor& x, Mode) const override {

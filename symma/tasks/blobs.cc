@@ -70,6 +70,7 @@ class Blobs : public TaskFamily, public Shares, public Accountable {
     const Tensor labels = at::arange(o_.ways, at::kLong);
     e.support_y = labels.repeat({b, o_.shots});
     e.query_y = labels.repeat({b, queries});
+    e.keys = keys_of(asks);
     return std::make_unique<SupervisedBatch>(model, Kind::kClassification, std::move(e),
                                              train ? Mode::kTrain : Mode::kEval);
   }

@@ -11,16 +11,19 @@
 namespace symma {
 namespace {
 
-class QuadraticBatch : public TaskBatch, public Portable {
+class QuadraticBatch : public TaskBatch, public Portable, public Keyed {
  public:
   // `w` [B, D, D] and `y` [B, D].
-  QuadraticBatch(const Model& model, Tensor w, Tensor y, Mode mode)
-      : model_(model), w_(std::move(w)), y_(std::move(y)), mode_(mode) {}
+  QuadraticBatch(const Model& model, Tensor w, Tensor y, Mode mode, std::vector<Rng> keys = {})
+      : model_(model), w_(std::move(w)), y_(std::move(y)), mode_(mode), keys_(std::move(keys)) {}
 
   int64_t size() const override { return w_.size(0); }
 
   std::unique_ptr<TaskBatch> slice(int64_t begin, int64_t end) const override {
-    return std::make_unique<QuadraticBatch>(model_, w_.slice(0, begin, end), y_.slice(0, begin, end), mode_);
+    std::vector<Rng> keys;
+    if (!keys_.empty()) keys.assign(keys_.begin() + begin, keys_.begin() + end);
+    return std::make_unique<QuadraticBatch>(model_, w_.slice(0, begin, end), y_.slice(0, begin, end), mode_,
+                                            std::move(keys));
   }
 
   Tensor loss(const Tensor& theta, Stage, Rng) const override {
@@ -38,6 +41,8 @@ class QuadraticBatch : public TaskBatch, public Portable {
     return {{"loss", f}, {"log10_loss", f.clamp_min(1e-30).log10()}};
   }
 
+  const std::vector<Rng>& keys() const override { return keys_; }
+
   TensorDict pack(Stage) const override { return {{"w", w_}, {"y", y_}}; }
   std::unique_ptr<TaskBatch> unpack(const TensorDict& tasks) const override {
     return std::make_unique<QuadraticBatch>(model_, tasks.at("w"), tasks.at("y"), mode_);
@@ -47,6 +52,7 @@ class QuadraticBatch : public TaskBatch, public Portable {
   const Model& model_;
   Tensor w_, y_;
   Mode mode_;
+  std::vector<Rng> keys_;
 };
 
 class Quadratics : public TaskFamily, public Shares {
@@ -96,7 +102,8 @@ class Quadratics : public TaskFamily, public Shares {
       for (int64_t j = 0; j < d * d; ++j) *ws++ = static_cast<float>(s * all[j]);
       for (int64_t j = d * d; j < d * d + d; ++j) *ys++ = static_cast<float>(all[j]);
     }
-    return std::make_unique<QuadraticBatch>(model, w, y, split == Split::kTrain ? Mode::kTrain : Mode::kEval);
+    return std::make_unique<QuadraticBatch>(model, w, y, split == Split::kTrain ? Mode::kTrain : Mode::kEval,
+                                            keys_of(asks));
   }
 
   std::string share(int64_t agent) const override {

@@ -72,6 +72,11 @@ Tensor for_world(const EnvSpec& spec, const Tensor& action, bool squash) {
   return out;
 }
 
+std::array<Tensor*, 14> every_tensor(Rollout& o) {
+  return {&o.input, &o.mask,   &o.action, &o.log_p, &o.reward,  &o.alive,  &o.terminated,
+          &o.team,  &o.earned, &o.length, &o.going, &o.present, &o.taught, &o.memory};
+}
+
 Rollouts::Rollouts(std::vector<std::unique_ptr<Env>> worlds, const TeamNet& net, const Players& players,
                    Behaviour behaviour, std::vector<Rng> keys, bool remembers, Tensor memory)
     : worlds_(std::move(worlds)),

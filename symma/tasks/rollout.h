@@ -1,6 +1,7 @@
 // Episodes of a team in its worlds, and the surrogate loss whose derivatives are those of their return.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -34,6 +35,9 @@ struct Rollout {
   // What the team was handed at each step, [R, E, T]: its reward, or the sum of what players earned apart.
   Tensor team_reward(bool own_reward) const;
 };
+
+// All tensors of a rollout, defined or not, each with a row for each of its rows.
+std::array<Tensor*, 14> every_tensor(Rollout&);
 
 // How actions follow from a network's outputs. Where they are numbers, the greedy one is the mean.
 struct Behaviour {

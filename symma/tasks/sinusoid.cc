@@ -122,6 +122,7 @@ class Sinusoid : public TaskFamily,
         e.titles[i] = fmt::format("amplitude {:.2f}, phase {:.2f}", amplitude, phase);
       }
     });
+    e.keys = keys_of(asks);
     return std::make_unique<SupervisedBatch>(model, Kind::kRegression, std::move(e),
                                              train ? Mode::kTrain : Mode::kEval);
   }

@@ -61,6 +61,7 @@ std::unique_ptr<TaskBatch> SupervisedBatch::slice(int64_t begin, int64_t end) co
   for (const auto field : kFields) part.*field = cut(data_.*field, begin, end);
   if (!data_.titles.empty()) part.titles.assign(data_.titles.begin() + begin, data_.titles.begin() + end);
   if (!data_.names.empty()) part.names.assign(data_.names.begin() + begin, data_.names.begin() + end);
+  if (!data_.keys.empty()) part.keys.assign(data_.keys.begin() + begin, data_.keys.begin() + end);
   return std::make_unique<SupervisedBatch>(model_, kind_, std::move(part), mode_);
 }
 

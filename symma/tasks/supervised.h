@@ -25,9 +25,10 @@ struct Episodes {
   Tensor curve_x, curve_y;
   std::vector<std::string> titles;  // B of them, or empty
   std::vector<std::string> names;   // what each task is made of, B of them; empty where each is drawn anew
+  std::vector<Rng> keys;            // what each was drawn from, B of them; empty where they were given
 };
 
-class SupervisedBatch : public TaskBatch, public Portable, public Named {
+class SupervisedBatch : public TaskBatch, public Portable, public Named, public Keyed {
  public:
   static constexpr const char* kNeeded = "learns from labelled points, and this task has none";
   // `mode` is kTrain for tasks of the training split. Labels are judged by cross-entropy, numbers by squared
@@ -41,6 +42,7 @@ class SupervisedBatch : public TaskBatch, public Portable, public Named {
   TensorDict pack(Stage) const override;
   std::unique_ptr<TaskBatch> unpack(const TensorDict&) const override;
   std::vector<std::string> names() const override { return data_.names; }
+  const std::vector<Rng>& keys() const override { return data_.keys; }
 
   const Episodes& data() const { return data_; }
   Kind kind() const { return kind_; }

@@ -183,6 +183,7 @@ class Table : public TaskFamily,
       e.support_class = e.support_y;
       e.query_class = e.query_y;
     }
+    e.keys = keys_of(asks);
     return std::make_unique<SupervisedBatch>(model, spec().kind, std::move(e),
                                              train ? Mode::kTrain : Mode::kEval);
   }

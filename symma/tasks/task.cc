@@ -18,6 +18,13 @@ const char* split_name(Split split) {
   TORCH_CHECK(false, "no such split");
 }
 
+std::vector<Rng> keys_of(std::span<const Ask> asks) {
+  std::vector<Rng> out;
+  out.reserve(asks.size());
+  for (const Ask& ask : asks) out.push_back(ask.key);
+  return out;
+}
+
 std::vector<Ask> asks_for(std::span<const int64_t> agents, Rng rng) {
   std::map<int64_t, uint64_t> asked;
   std::vector<Ask> out;

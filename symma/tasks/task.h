@@ -42,6 +42,14 @@ class Portable {
   virtual std::unique_ptr<TaskBatch> unpack(const TensorDict&) const = 0;
 };
 
+// Optional: a batch whose tasks were drawn, for learners that draw something of their own for each: by a
+// task's key it is the same wherever the task stands.
+class Keyed {
+ public:
+  virtual ~Keyed() = default;
+  virtual const std::vector<Rng>& keys() const = 0;  // B of them; empty where tasks were given
+};
+
 // The batch as what a learner learns from. Throws UserError that names the learner where it is something
 // else.
 template <class Batch>
@@ -84,6 +92,8 @@ struct Ask {
 // A task for each entry of `agents`: the t-th that agent a asks for is drawn from rng.split("agent",
 // a).split("task", t), whoever else asks.
 std::vector<Ask> asks_for(std::span<const int64_t> agents, Rng);
+
+std::vector<Rng> keys_of(std::span<const Ask>);
 
 // A distribution over tasks, one slice for each agent.
 class TaskFamily {

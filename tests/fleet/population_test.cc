@@ -72,6 +72,45 @@ TEST(OwnSettings, WholeNumbersAreRounded) {
   }
 }
 
+// What others ask of a learner is asked of the row's own, and what a row's agent says to nobody is not
+// copied.
+TEST(OwnSettings, AnswerForTheLearnersOfTheirRows) {
+  const Experiment e = population({{"start", "drawn"}, {"ready", 1000}});
+  const RunState run = rounds(e, start_run(e), 1);
+  const Tensor settings = run.learner.own.at(OwnSettings::kKey);
+  for (int64_t i = 0; i < 5; ++i) {
+    const auto rule = dynamic_cast<const Descends&>(*e.learner).descent(run.learner, i);
+    ASSERT_TRUE(rule.has_value());
+    EXPECT_NEAR(rule->rates.item<double>(), settings[i][1].item<double>(), 1e-6);
+  }
+  for (const char* kind : {"fedrep", "ditto", "apfl"}) {
+    try {
+      population({{"settings", {"meta_lr"}}, {"low", {1e-4}}, {"high", {0.5}}},
+                 {{"learner", {{"kind", kind}}}});
+      ADD_FAILURE() << kind << " is taken";
+    } catch (const UserError& refused) {
+      EXPECT_NE(std::string(refused.what()).find("at home"), std::string::npos) << refused.what();
+    }
+  }
+}
+
+// The best may be none of the agents that are judged.
+TEST(Population, OfWhichSomeAreJudgedHasItsBest) {
+  const Experiment all = population({}, {{"rounds", 4}}),
+                   some = population({}, {{"rounds", 4}, {"eval", {{"agents", 2}}}});
+  const std::string folder =
+      (std::filesystem::path(testing::TempDir()) / fmt::format("population_some_{}", ::getpid())).string();
+  Json found;
+  for (const Experiment* e : {&all, &some}) {
+    RunState run;
+    train(*e, {.folder = folder, .force = true}, {}, run);
+    const Json summary = conclude(*e, {.folder = folder}, run);
+    if (e == &all) found = summary["population"];
+    EXPECT_EQ(summary["population"]["scores"], found["scores"]);
+  }
+  std::filesystem::remove_all(folder);
+}
+
 // ---- Who goes on from whom.
 
 TEST(ChooseParents, TruncationReplacesTheWorstByTheBest) {

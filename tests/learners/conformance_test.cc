@@ -35,6 +35,33 @@ TEST_P(EveryLearner, StateIsOneRowAnAgent) {
   EXPECT_TRUE(s.theta.isfinite().all().item<bool>());
 }
 
+// Batch norm's running statistics are what a test is judged by: who takes them has seen its tasks' inputs.
+TEST_P(EveryLearner, RunningStatisticsAreObservedOrRefused) {
+  const int64_t b = 2, k = 6;
+  const auto conv = make<ModelRegistry>("conv", {{"channels", 4}, {"blocks", 1}, {"norm", "running"}},
+                                        ModelShape{{4, 4, 1}, 3});
+  TaskSpec spec = family->spec();
+  spec.shape = {{4, 4, 1}, 3};
+  std::unique_ptr<Learner> l;
+  try {
+    l = make<LearnerRegistry>(GetParam(), {}, LearnerSetting{*conv, spec});
+  } catch (const UserError& e) {
+    return;  // it says so
+  }
+  Episodes e;
+  e.support_x = normal(Rng(1), {b, k, 4, 4, 1}), e.query_x = normal(Rng(2), {b, k, 4, 4, 1});
+  e.support_y = e.query_y = at::arange(k, at::kLong).remainder(3).repeat({b, 1});
+  e.support_class = e.query_class = e.support_y;
+  const SupervisedBatch batch(*conv, Kind::kClassification, e, Mode::kTrain);
+  State s = l->init(split_keys(Rng(1), "agent", 2), at::kFloat);
+  l->step(s, batch, Rng(3));
+  const Tensor now = conv->layout().view(s.theta.narrow(1, 0, conv->layout().size()), "block0.running_var");
+  EXPECT_TRUE(now.gt(0).all().item<bool>());
+  EXPECT_FALSE(now.eq(1).any().item<bool>());
+  // And only that: what is judged by is the queries' own variance, to a tenth.
+  EXPECT_LT((now - 1).abs().max().item<double>(), 0.5);
+}
+
 TEST_P(EveryLearner, IsAFunctionOfStateTasksAndKey) {
   const auto run = [&](int threads) {
     set_threads(threads);

@@ -61,6 +61,22 @@ TEST_P(EveryStrategy, OnlyRanksMatterAndNanIsTheWorst) {
   EXPECT_TRUE(at::allclose(a.theta, c.theta, 1e-12, 1e-12));
 }
 
+// By value too, where losses are not ranked.
+TEST(OpenaiEs, WhatIsNotFiniteCostsAsTheDearest) {
+  const auto es = make<StrategyRegistry>("openai_es", {{"rank_shaped", false}});
+  State a = es->start(at::ones({2, 6}, at::kDouble)), b = a;
+  const Tensor x = es->ask(a, Rng(4));
+  Tensor loss = sphere(x), broken = loss.clone();
+  loss[0][3] = loss[0].max(), loss[0][5] = loss[0].max();
+  broken[0][3] = NAN, broken[0][5] = INFINITY;
+  es->tell(a, x, loss);
+  es->tell(b, x, broken);
+  EXPECT_TRUE(at::allclose(a.theta, b.theta, 1e-12, 1e-12));
+  broken.fill_(NAN);  // nothing is known, and nothing moves
+  es->tell(b, x, broken);
+  EXPECT_TRUE(b.theta.isfinite().all().item<bool>());
+}
+
 TEST_P(EveryStrategy, DescendsTheSphere) {
   const auto es = make<StrategyRegistry>(GetParam(), Json::object());
   State s = es->start(at::full({3, 5}, 2.0, at::kDouble));

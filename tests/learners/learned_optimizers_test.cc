@@ -34,6 +34,21 @@ std::unique_ptr<Learner> standing(const World& w, const std::string& kind, Json 
   return make<LearnerRegistry>(kind, settings, LearnerSetting{*w.model, w.family->spec()});
 }
 
+// A task's start is its own, in whatever piece of work it stands.
+TEST(Start, GoesByTheTask) {
+  const World w = quadratics(3, 4);
+  for (const char* kind : {"tuned", "lstm_optimizer", "mlp_optimizer"}) {
+    const auto l =
+        make<LearnerRegistry>(kind, {{"start", "drawn"}}, LearnerSetting{*w.model, w.family->spec()});
+    const State s = l->init(split_keys(Rng(5), "agent", 1), at::kFloat);
+    const std::vector<int64_t> steps{0};
+    const Tensor whole = l->adapt(s, *w.batch, steps, Rng(6))[0],
+                 second = l->adapt(s, *w.batch->slice(2, 4), steps, Rng(6))[0];
+    EXPECT_TRUE(whole.narrow(0, 2, 2).equal(second)) << kind;
+    EXPECT_FALSE(whole[0].equal(whole[2])) << kind;
+  }
+}
+
 State start(const Learner& l, int64_t agents = 1) {
   State s = l.init(split_keys(Rng(5), "agent", agents), at::kFloat);
   s.theta = s.theta.to(at::kDouble);

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "envs/exits.h"
 #include "symma/core/parallel.h"
 #include "symma/learners/learner.h"
 #include "symma/tasks/advantages.h"
@@ -296,6 +297,22 @@ TEST(MamlTrpo, ARefusedLengthSaysWhichWouldFit) {
     near += kl < 0.97;
   }
   EXPECT_GT(near, 0);
+}
+
+// A share of the episodes is a share of all that is known of them, who was there too.
+TEST(MamlTrpo, AShareOfEpisodesWhosePlayersLeave) {
+  const auto family = make<TaskFamilyRegistry>(
+      "control", {{"world", {{"kind", "exits"}, {"walkers", 2}}}, {"copies", 4}, {"baseline", "linear"}},
+      int64_t{1});
+  const auto model = make<ModelRegistry>("mlp", {{"hidden", {8}}}, family->spec().shape);
+  for (const double share : {0.5, 0.25}) {
+    const auto l =
+        make<LearnerRegistry>("maml_trpo", {{"metric_share", share}}, LearnerSetting{*model, family->spec()});
+    State s = l->init(split_keys(Rng(1), "agent", 1), at::kFloat);
+    const std::vector<int64_t> agents{0, 0};
+    EXPECT_NO_THROW(l->step(s, *family->sample(*model, asks_for(agents, Rng(2)), Split::kTrain), Rng(3)));
+    EXPECT_TRUE(s.theta.isfinite().all().item<bool>());
+  }
 }
 
 TEST(MamlTrpo, LearnsToNavigate) {

@@ -449,6 +449,45 @@ TEST(Standardise, IsThatOfAllRewardsSoFar) {
   EXPECT_LE((got - (b - all.mean()) / all.std(false)).abs().max().item<double>(), 1e-4);
 }
 
+// Who has left earns 0, rather than the mean below it, and counts for nothing.
+TEST(Standardise, LeavesOutWhoIsNotThere) {
+  State s = State::of(at::zeros({1, 1}), {{"reward", at::zeros({1, 3}, at::kDouble)}}), same = s;
+  const Tensor reward = at::tensor({3.F, 5.F, 1.F, 0.F, 2.F, 0.F}).view({1, 1, 3, 2}),
+               there = at::tensor({1.F, 1.F, 1.F, 0.F, 1.F, 0.F}).view({1, 1, 3, 2}),
+               on = at::ones({1, 1, 3});
+  const Tensor got = standardise(s, reward, on, there);
+  EXPECT_TRUE(got.masked_select(there.eq(0)).eq(0).all().item<bool>());
+  const Tensor seen = at::tensor({3., 5., 1., 2.}, at::kDouble);
+  EXPECT_NEAR(got[0][0][0][1].item<double>(), (5 - 2.75) / seen.std(false).item<double>(), 1e-4);
+  EXPECT_EQ(s.own.at("reward")[0][0].item<double>(), 4);
+  // Players of a script are never there.
+  EXPECT_TRUE(standardise(same, reward, on, at::tensor({1.F, 0.F})).select(3, 1).eq(0).all().item<bool>());
+  EXPECT_EQ(same.own.at("reward")[0][0].item<double>(), 3);
+}
+
+// Arriving is worth its reward, and what others earn afterwards is no loss to who has left.
+TEST(Standardise, LearnersTellItWhoIsThere) {
+  for (const char* name : {"ippo", "ia2c", "coma", "iql", "vdn"}) {
+    const Field f("mlp", {{"kind", "exits"}, {"walkers", 3}});
+    const auto l = f.learner(name, {{"standardise_rewards", true}});
+    State s = l->init(split_keys(Rng(1), "agent", 2), at::kFloat);
+    f.step(*l, s, 0);
+    const Tensor counted = s.own.at("reward").select(1, 0);
+    const Tensor steps = s.own.contains("env_steps") ? s.own.at("env_steps") : Tensor();
+    ASSERT_TRUE(steps.defined()) << name;
+    // Three walkers, of whom the first to leave leaves before the last.
+    EXPECT_TRUE(counted.lt(3 * steps).all().item<bool>()) << name << counted << steps;
+  }
+}
+
+TEST(Replay, ThatHoldsLessThanAnUpdateIsRefused) {
+  const Field f("mlp", kField);
+  for (const char* name : {"iql", "vdn", "qmix", "qtran"}) {
+    EXPECT_THROW(f.learner(name, {{"buffer", 5}, {"batch", 8}}), UserError) << name;
+    f.learner(name, {{"buffer", 8}, {"batch", 8}});
+  }
+}
+
 TEST(Replay, KeepsTheLatestAndDrawsWithoutRepeats) {
   const auto family = make<TaskFamilyRegistry>("control", {{"copies", 3}}, int64_t{1});
   const auto model = make<ModelRegistry>("mlp", {{"hidden", {4}}}, family->spec().shape);

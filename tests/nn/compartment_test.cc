@@ -31,6 +31,17 @@ double integrated(double ka, double ke, double cl, double dose, double until) {
   return blood / (cl / ke);
 }
 
+// Where absorption is the slower of both rates, at the precision that rows are learned in.
+TEST(Compartment, SlowAbsorptionOverflowsNothing) {
+  const auto model = make<ModelRegistry>("compartment", Json::object(), ModelShape{{2}, 1});
+  const Tensor x = at::tensor({48.F, 4.F}).view({1, 1, 2}),
+               row = at::tensor({-4.F, 1.1F, -3.F}).view({1, 3}).requires_grad_(true);
+  const Tensor y = model->forward(row, x, Mode::kTrain);
+  y.sum().backward();
+  EXPECT_NEAR(y.item<double>(), integrated(std::exp(-4.), std::exp(1.1), std::exp(-3.), 4, 48), 1e-3);
+  EXPECT_TRUE(row.grad().isfinite().all().item<bool>());
+}
+
 TEST(Compartment, OralIsTheSolutionOfItsEquations) {
   for (const double ka : {1.6, 0.3, 0.09, 0.0900001, 0.02}) {
     const double ke = 0.09, cl = 0.04, dose = 4;

@@ -2,6 +2,7 @@
 
 #include "symma/core/parallel.h"
 #include "symma/learners/fused.h"
+#include "symma/learners/needs.h"
 #include "symma/learners/rows.h"
 #include "symma/tasks/control.h"
 
@@ -29,7 +30,9 @@ Tensor losses_of(const TaskBatch& batch, const Tensor& rows, Stage stage, Rng rn
 }  // namespace
 
 Evolution::Evolution(InnerLoop inner, std::unique_ptr<Strategy> strategy, const LearnerSetting& setting)
-    : inner_(std::move(inner)), strategy_(std::move(strategy)), model_(setting.model) {}
+    : inner_(std::move(inner)), strategy_(std::move(strategy)), model_(setting.model) {
+  need(setting, "an evolution strategy", {Need::kNoRunning});
+}
 
 State Evolution::init(std::span<const Rng> keys, at::ScalarType type) const {
   return strategy_->start(model_.init(split_each(keys, "model")).to(type));

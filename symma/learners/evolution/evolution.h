@@ -38,6 +38,7 @@ struct InnerLoop {
 // The learner that a strategy makes.
 class Evolution : public Learner {
  public:
+  // Throws UserError for a model of running statistics: a search would move them as if they were weights.
   Evolution(InnerLoop inner, std::unique_ptr<Strategy> strategy, const LearnerSetting& setting);
   State init(std::span<const Rng> keys, at::ScalarType) const override;
   // "loss" is the mean over an agent's candidates.

@@ -36,7 +36,8 @@ class OpenaiEs : public Strategy {
   }
 
   void tell(State& search, const Tensor& asked, const Tensor& loss) const override {
-    const Tensor weight = o_.rank_shaped ? centred_ranks(loss) : loss - loss.mean(1, true);
+    const Tensor cost = finite_losses(loss);
+    const Tensor weight = o_.rank_shaped ? centred_ranks(loss) : cost - cost.mean(1, true);
     const double scale = o_.sigma * o_.sigma * static_cast<double>(asked.size(1));
     outer_step(o_.outer, search, moments(asked, search.theta, weight).first / scale);
   }

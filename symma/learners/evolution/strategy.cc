@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "symma/core/normal.h"
@@ -141,6 +142,13 @@ Tensor ranks(const Tensor& loss) {
     for (int64_t k = 0; k < l; ++k) out.data_ptr<int64_t>()[i * l + order[k].second] = k;
   }
   return out.to(loss.device());
+}
+
+Tensor finite_losses(const Tensor& loss) {
+  const Tensor finite = loss.isfinite();
+  const Tensor dearest = loss.masked_fill(finite.logical_not(), -std::numeric_limits<double>::infinity())
+                             .amax(1, true);  // -inf where none is finite
+  return at::where(finite, loss, dearest.masked_fill(dearest.isinf(), 0));
 }
 
 Tensor centred_ranks(const Tensor& loss) {

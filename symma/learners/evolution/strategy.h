@@ -40,6 +40,9 @@ Tensor ranks(const Tensor& loss);
 // The same from -0.5 (the least) to 0.5. Salimans et al. 2017.
 Tensor centred_ranks(const Tensor& loss);
 
+// Losses to weigh by their value: what is not finite costs as much as the dearest finite one of its search.
+Tensor finite_losses(const Tensor& loss /*[N,L]*/);
+
 // sum_l w_l (x_l - mean), and with `v` also sum_l v_l (x_l - mean)^2, in one pass over the candidates: what a
 // normal distribution's gradients are made of.
 struct Moments {

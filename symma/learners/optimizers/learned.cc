@@ -82,7 +82,7 @@ struct LearnedOptimizer::Landing {
 LearnedOptimizer::LearnedOptimizer(LearnedOptions o, std::unique_ptr<UpdateRule> rule,
                                    const LearnerSetting& setting)
     : o_(std::move(o)), rule_(std::move(rule)), model_(setting.model), outputs_(setting.spec.shape.out) {
-  need(setting, "a learned optimiser", {Need::kKept});
+  need(setting, "a learned optimiser", {Need::kKept, Need::kNoRunning});
   if (o_.steps % o_.unroll != 0)
     throw UserError("[learner] steps",
                     std::to_string(o_.steps) + " is no multiple of unroll, " + std::to_string(o_.unroll),
@@ -115,7 +115,7 @@ void LearnedOptimizer::renew(State& state, const TaskBatch& fresh, Rng rng) cons
   const Tensor over = begun ? left->second.eq(0) : Tensor();  // [N, T]
   if (begun && !over.any().item<bool>()) return;
   TensorDict now;
-  const Tensor rows = o_.start.rows(model_, state, fresh.size(), rng.split("start")).view({n, each, p});
+  const Tensor rows = o_.start.rows(model_, state, fresh, rng.split("start")).view({n, each, p});
   now["kept.rows"] = rows.unsqueeze(2).repeat({1, 1, s, 1});
   now["kept.memory"] = at::zeros({n, each, s, rule_->memory(), p}, state.theta.options());
   if (s == 2) now["kept.drift"] = at::zeros({n, each, rule_->layout().size()}, state.theta.options());
@@ -265,7 +265,7 @@ std::vector<Tensor> LearnedOptimizer::adapt(const State& state, const TaskBatch&
   at::NoGradGuard no_grad;
   const int64_t b = batch.size(), n = state.size(), p = model_.layout().size();
   const Tensor phi = state.theta.narrow(1, p, rule_->layout().size());
-  Flight at{o_.start.rows(model_, state, b, rng.split("start")).contiguous(),
+  Flight at{o_.start.rows(model_, state, batch, rng.split("start")).contiguous(),
             at::zeros({n, rule_->memory(), b / n * p}, state.theta.options()),
             at::zeros({b}, state.theta.options())};
   return walk(at.rows, steps, [&](const Tensor& rows, int64_t k) {

@@ -13,6 +13,7 @@
 #include <cmath>
 
 #include "symma/core/parallel.h"
+#include "symma/learners/needs.h"
 #include "symma/learners/optimizers/start.h"
 
 namespace symma {
@@ -41,6 +42,7 @@ class Tuned : public Learner {
   };
 
   Tuned(const Options& o, const LearnerSetting& setting) : o_(o), model_(setting.model) {
+    need(setting, "tuned", {Need::kNoRunning});
     const bool uses = o.optimizer != "sgd" && o.optimizer != "rmsprop" && o.optimizer != "bb";
     for (double rate : o.rates) {
       for (double mu : uses ? o.momenta : std::vector<double>{0}) grid_.push_back({rate, mu});
@@ -64,14 +66,13 @@ class Tuned : public Learner {
 
   std::vector<Tensor> adapt(const State& state, const TaskBatch& batch, std::span<const int64_t> steps,
                             Rng rng) const override {
-    return descend(o_.start.rows(model_, state, batch.size(), rng.split("start")), batch, steps,
-                   choice(state), rng);
+    return descend(o_.start.rows(model_, state, batch, rng.split("start")), batch, steps, choice(state), rng);
   }
 
  private:
   Scores tried(State& state, const TaskBatch& batch, Rng rng) const {
     const int64_t n = state.size(), b = batch.size();
-    const Tensor start = o_.start.rows(model_, state, b, rng.split("start"));
+    const Tensor start = o_.start.rows(model_, state, batch, rng.split("start"));
     std::vector<Tensor> scores(grid_.size());
     const std::vector<int64_t> last{o_.steps};
     parallel_for(static_cast<int64_t>(grid_.size()), 1, [&](int64_t k, int64_t) {

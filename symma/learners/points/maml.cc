@@ -70,7 +70,8 @@ class Maml : public Learner, public Guarded, public Descends {
 
   bool guards_examples() const override { return false; }
 
-  std::optional<DescentRule> descent(const Tensor& row) const override {
+  std::optional<DescentRule> descent(const State& state, int64_t place) const override {
+    const Tensor row = state.theta[place].detach().to(at::kCPU);
     const int64_t p = model_.layout().size();
     const Tensor each = o_.learn_lr ? row.narrow(0, p, p) : at::full({1}, o_.inner_lr, row.options());
     return DescentRule{o_.adapt == "head" ? of_the_head(each.unsqueeze(0)).squeeze(0) : each};

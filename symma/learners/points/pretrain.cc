@@ -83,9 +83,9 @@ class Pretrain : public Learner, public Guarded, public Descends {
 
   bool guards_examples() const override { return true; }
 
-  std::optional<DescentRule> descent(const Tensor& row) const override {
+  std::optional<DescentRule> descent(const State& state, int64_t) const override {
     if (o_.inner_optimizer != "sgd") return std::nullopt;
-    return DescentRule{at::full({1}, o_.inner_lr, row.options()), o_.later_lr};
+    return DescentRule{at::full({1}, o_.inner_lr, state.theta.scalar_type()), o_.later_lr};
   }
 
  private:

@@ -48,8 +48,8 @@ class Reptile : public Learner, public Guarded, public Descends {
 
   bool guards_examples() const override { return false; }
 
-  std::optional<DescentRule> descent(const Tensor& row) const override {
-    return DescentRule{at::full({1}, o_.inner_lr, row.options())};
+  std::optional<DescentRule> descent(const State& state, int64_t) const override {
+    return DescentRule{at::full({1}, o_.inner_lr, state.theta.scalar_type())};
   }
 
  private:

@@ -2,6 +2,7 @@
 // alone, from a random start. What every meta-learner must beat.
 #include "symma/learners/descends.h"
 #include "symma/learners/fused.h"
+#include "symma/learners/needs.h"
 
 namespace symma {
 namespace {
@@ -18,7 +19,9 @@ class Scratch : public Learner, public Descends {
     }
   };
 
-  Scratch(const Options& options, const LearnerSetting& setting) : o_(options), model_(setting.model) {}
+  Scratch(const Options& options, const LearnerSetting& setting) : o_(options), model_(setting.model) {
+    need(setting, "scratch", {Need::kNoRunning});
+  }
 
   State init(std::span<const Rng> keys, at::ScalarType type) const override {
     return State::of(model_.init(split_each(keys, "model")).to(type));
@@ -41,9 +44,9 @@ class Scratch : public Learner, public Descends {
     return descend(model_, hand_out(state.theta, batch.size()), batch, steps, how, rng);
   }
 
-  std::optional<DescentRule> descent(const Tensor& row) const override {
+  std::optional<DescentRule> descent(const State& state, int64_t) const override {
     if (o_.inner_optimizer != "sgd") return std::nullopt;
-    return DescentRule{at::full({1}, o_.inner_lr, row.options()), o_.later_lr};
+    return DescentRule{at::full({1}, o_.inner_lr, state.theta.scalar_type()), o_.later_lr};
   }
 
  private:

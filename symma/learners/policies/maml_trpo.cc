@@ -135,11 +135,11 @@ class MamlTrpo : public MetaPolicy {
 
   // The first `some` episodes of each task.
   static ControlBatch::Lesson part_of(ControlBatch::Lesson l, int64_t some) {
-    Rollout& o = l.episodes;
-    for (Tensor* t : {&o.input, &o.mask, &o.action, &o.log_p, &o.reward, &o.alive, &o.terminated, &o.team,
-                      &o.earned, &l.drawn, &l.reward, &l.advantage}) {
+    const auto shorten = [&](Tensor* t) {
       if (t->defined()) *t = t->narrow(1, 0, some);
-    }
+    };
+    for (Tensor* t : every_tensor(l.episodes)) shorten(t);
+    for (Tensor* t : {&l.drawn, &l.reward, &l.advantage}) shorten(t);
     return l;
   }
 

@@ -93,7 +93,9 @@ class Coma : public Learner {
   Scores learn(State& state, const Rollout& o) const {
     const int64_t n = state.theta.size(0), a = actor_.columns(), c = critic_.columns(), l = o.alive.size(1),
                   t = o.alive.size(2);
-    const Tensor reward = o_.team.standardise_rewards ? standardise(state, o.reward, o.alive) : o.reward;
+    const Tensor there = shape_.learning(o.present.defined() ? o.present.narrow(2, 0, t) : Tensor());
+    const Tensor reward =
+        o_.team.standardise_rewards ? standardise(state, o.reward, o.alive, there) : o.reward;
 
     const bool packed = !actor_.recurrent();
     const Tensor input = o.input.narrow(2, 0, t);

@@ -119,7 +119,8 @@ Scores PolicyGradient::update(State& state, const TaskBatch& batch, Rng rng) con
 Scores PolicyGradient::learn(State& state, const Rollout& o, const Tensor& learns) const {
   const int64_t n = state.theta.size(0), a = actor_.columns(), c = critic_.columns(), l = o.alive.size(1),
                 t = o.alive.size(2);
-  const Tensor reward = o_.team.standardise_rewards ? standardise(state, o.reward, o.alive) : o.reward;
+  const Tensor there = shape_.learning(o.present.defined() ? o.present.narrow(2, 0, t) : Tensor());
+  const Tensor reward = o_.team.standardise_rewards ? standardise(state, o.reward, o.alive, there) : o.reward;
 
   // Values of every state that was seen, by the target; returns; and the steps to learn from.
   const Points all = points_of(seen(o.alive));
@@ -134,7 +135,6 @@ Scores PolicyGradient::learn(State& state, const Rollout& o, const Tensor& learn
   // [N, L, T, A]: players who are there and follow the present row; undefined for all.
   Tensor who;
   if (o_.pool.on()) who = learns.unsqueeze(2).expand_as(o.log_p);
-  const Tensor there = shape_.learning(o.present.defined() ? o.present.narrow(2, 0, t) : Tensor());
   if (there.defined()) who = (who.defined() ? who : at::ones_like(o.log_p)) * there;
   const bool packed = !actor_.recurrent();
   const Points steps = points_of(o.alive);

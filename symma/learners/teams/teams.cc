@@ -3,7 +3,6 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "symma/learners/needs.h"
@@ -40,17 +39,8 @@ Tensor TeamShape::learning(const Tensor& present) const {
   return present.defined() ? present * own : own;
 }
 
-namespace {
-
-std::array<Tensor*, 13> tensors(Rollout& o) {
-  return {&o.input, &o.mask,   &o.action, &o.log_p,   &o.reward, &o.alive, &o.terminated,
-          &o.team,  &o.earned, &o.length, &o.present, &o.memory, &o.going};
-}
-
-}  // namespace
-
 Rollout by_agent(Rollout o, int64_t agents) {
-  for (Tensor* t : tensors(o)) {
+  for (Tensor* t : every_tensor(o)) {
     if (!t->defined()) continue;
     std::vector<int64_t> sizes = t->sizes().vec();
     sizes[1] *= sizes[0] / agents;
@@ -71,24 +61,25 @@ Tensor follow(const Tensor& target, const Tensor& now, double update, const Tens
   return at::where(due, now, target);
 }
 
-Tensor standardise(State& state, const Tensor& reward, const Tensor& alive) {
+Tensor standardise(State& state, const Tensor& reward, const Tensor& alive, const Tensor& there) {
   const int64_t r = reward.size(0);
   Tensor& kept = state.own.at("reward");
   kept = kept.to(at::kDouble).clone();
   Tensor out = at::zeros_like(reward);
-  const int64_t a = reward.size(3), steps = alive.size(1) * alive.size(2);
-  const Tensor x = reward.to(at::kFloat).contiguous(), on = alive.to(at::kFloat).contiguous();
+  Tensor counts = alive.unsqueeze(3).expand_as(reward).to(at::kFloat);
+  if (there.defined()) counts = counts * there;
+  const int64_t points = reward[0].numel();
+  const Tensor x = reward.to(at::kFloat).contiguous(), on = counts.contiguous();
   for (int64_t i = 0; i < r; ++i) {
-    const float* from = x.data_ptr<float>() + i * steps * a;
-    const float* live = on.data_ptr<float>() + i * steps;
+    const float* from = x.data_ptr<float>() + i * points;
+    const float* live = on.data_ptr<float>() + i * points;
     double n = 0, sum = 0, squares = 0;
-    for (int64_t s = 0; s < steps; ++s) {
-      for (int64_t p = 0; p < a && live[s] > 0; ++p) n += 1, sum += from[s * a + p];
+    for (int64_t k = 0; k < points; ++k) {
+      if (live[k] > 0) n += 1, sum += from[k];
     }
     const double mean = n > 0 ? sum / n : 0;
-    for (int64_t s = 0; s < steps; ++s) {
-      for (int64_t p = 0; p < a && live[s] > 0; ++p)
-        squares += (from[s * a + p] - mean) * (from[s * a + p] - mean);
+    for (int64_t k = 0; k < points; ++k) {
+      if (live[k] > 0) squares += (from[k] - mean) * (from[k] - mean);
     }
     double* k = kept.data_ptr<double>() + 3 * i;
     const double all = k[0] + n, apart = mean - k[1];
@@ -100,7 +91,7 @@ Tensor standardise(State& state, const Tensor& reward, const Tensor& alive) {
     const double deviation = std::sqrt(k[2] / std::max(1.0, k[0])) + 1e-5;
     out[i].copy_((reward[i] - k[1]) / deviation);
   }
-  return out * alive.unsqueeze(3);
+  return out * counts.to(out.scalar_type());
 }
 
 Points points_of(const Tensor& alive) {
@@ -235,7 +226,7 @@ Scores learn_by_fragments(State& state, Rollouts play, int64_t steps,
     } else {
       const Tensor which = at::tensor(ready, at::kLong);
       Rollout theirs = o;
-      for (Tensor* t : tensors(theirs))
+      for (Tensor* t : every_tensor(theirs))
         if (t->defined()) *t = t->index_select(0, which);
       State some = state.rows(ready);
       part = learn(some, theirs, hands.beside.defined() ? hands.beside.index_select(0, which) : Tensor());

@@ -43,8 +43,9 @@ Tensor follow(const Tensor& target, const Tensor& now, double update, const Tens
 
 // Rewards less their mean and over their deviation, both of all that were seen so far by that agent:
 // own["reward"] [N, 3] holds their number, mean and sum of squared differences (Welford 1962; Chan et al.
-// 1983).
-Tensor standardise(State&, const Tensor& reward /*[N,L,T,A]*/, const Tensor& alive /*[N,L,T]*/);
+// 1983). Players who are not there (TeamShape::learning; undefined: all are) count for nothing, and earn 0.
+Tensor standardise(State&, const Tensor& reward /*[N,L,T,A]*/, const Tensor& alive /*[N,L,T]*/,
+                   const Tensor& there /*[N,L,T,A] or [A]*/ = {});
 
 // Steps of episodes, as points: [R, M] numbers of places in [L T], and 1 for a true point. Rows with fewer
 // points than others repeat place 0 with a weight of 0.

@@ -1,5 +1,8 @@
 #include "symma/learners/teams/value_based.h"
 
+#include <fmt/format.h>
+
+#include "symma/core/errors.h"
 #include "symma/learners/adam.h"
 #include "symma/learners/needs.h"
 #include "symma/learners/rows.h"
@@ -128,7 +131,13 @@ ValueBased::ValueBased(const ValueOptions& options, const LearnerSetting& settin
       shape_(setting, name),
       net_(setting.model, shape_.players, o_.team.share_parameters),
       mixing_(std::move(mixing)),
-      name_(name) {}
+      name_(name) {
+  if (o_.buffer < o_.batch)
+    throw UserError(
+        "[learner] buffer",
+        fmt::format("{} episodes are kept, and an update is of {}: there would be none", o_.buffer, o_.batch),
+        "set batch to as many or fewer, or keep more");
+}
 
 // theta is [players' networks, mixing]; the target is the same.
 State ValueBased::init(std::span<const Rng> keys, at::ScalarType type) const {
@@ -166,8 +175,11 @@ Scores ValueBased::update(State& state, const TaskBatch& batch, Rng rng) const {
                                        shape_.copies, how, rng.split("play")),
                        n);
   state.own["env_steps"] = steps + o.alive.sum({1, 2}, false, at::kDouble);
-  if (o_.team.standardise_rewards)
-    standardise(state, o.reward, o.alive);  // counts; rewards are kept as they are
+  if (o_.team.standardise_rewards) {  // counts; rewards are kept as they are
+    const int64_t t = o.alive.size(2);
+    standardise(state, o.reward, o.alive,
+                shape_.learning(o.present.defined() ? o.present.narrow(2, 0, t) : Tensor()));
+  }
   replay_add(state, o);
   const int64_t updates = o_.updates > 0 ? o_.updates : tasks * shape_.copies;
   Tensor loss = at::zeros({n}, state.theta.options());
