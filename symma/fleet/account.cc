@@ -23,6 +23,36 @@ int64_t turns_in(int64_t from, int64_t to, int64_t turns, int64_t offset) {
   return below(to) - below(from);
 }
 
+// The chance that an agent is in a sum, given that there is one. All see whether there is, and that says of
+// the coins, each with chance q, that `crowd` or more of n came up:
+//   q P(crowd - 1 or more of the others) / P(crowd or more of all).
+// Where there is none, nothing was told that hangs on an agent's row: one that counts as nothing tosses its
+// coin all the same.
+double chance_in_sum(int64_t n, double q, int64_t crowd) {
+  const auto at_least = [q](int64_t least, int64_t of) {
+    double fewer = 0;
+    for (int64_t k = 0; k < least; ++k) {
+      const auto a = static_cast<double>(k), b = static_cast<double>(of - k);
+      fewer += std::exp(std::lgamma(a + b + 1) - std::lgamma(a + 1) - std::lgamma(b + 1) + a * std::log(q) +
+                        b * std::log1p(-q));
+    }
+    return 1 - fewer;
+  };
+  return std::min(1.0, q * at_least(crowd - 1, n - 1) / at_least(crowd, n));
+}
+
+// The chance that an agent is in a server's sum.
+double chance_at_server(const Exchange& x) {
+  const ServerOptions& server = x.server;
+  // Agents that bring the noise are protected from the server too, which knows who takes part.
+  if (x.privacy.distributed() || x.privacy.mechanism != "gaussian" || server.sampling != "poisson" ||
+      server.share == 1)
+    return 1;
+  if (!server.secure) return server.share;
+  // Who is lost moves what a sum needs, beside the coins: no help from them is counted then.
+  return x.faults.gaps() ? 1 : chance_in_sum(x.graph.agents, server.share, server.crowd);
+}
+
 // The most spans that any round is in.
 int64_t deepest(const std::vector<Span>& spans) {
   int64_t most = 0;
@@ -47,17 +77,13 @@ std::string secure_statement(const Experiment& e) {
 
 Account::Account(const Experiment& e, std::vector<Span> earlier, int64_t begin)
     : begin_(begin), rounds_(e.fleet.rounds), privacy_(e.exchange.privacy), earlier_(std::move(earlier)) {
-  const ServerOptions& server = e.exchange.server;
   open_ = privacy_.on();
   if (!open_) return;
   sensitivity_ = sensitivity(e.exchange);
   if (privacy_.agents()) {
     every_ = e.exchange.options.every;
     turns_ = e.exchange.turns();
-    // Agents that bring the noise are protected from the server too, which knows who takes part.
-    if (privacy_.at_server() && !privacy_.distributed() && privacy_.mechanism == "gaussian" &&
-        server.sampling == "poisson")
-      q_ = server.share;
+    if (privacy_.at_server()) q_ = chance_at_server(e.exchange);
   } else {
     const auto* family = dynamic_cast<const Accountable*>(e.family.get());
     once_ = family && family->fresh();

@@ -1,8 +1,9 @@
 // What a run spends of its privacy; what it may spend decides how long it is.
 //
 // Counted as sampling is really done. Unit "agent": each exchange is one step, in which an agent takes part
-// with probability q = server.share if the coins are Poisson and the noise is the server's, by turns in every
-// so many, and surely, q = 1, otherwise. Units "task" and "example": where every task is drawn anew, a unit
+// with probability q = server.share if the coins are Poisson and the noise is the server's (under secure
+// aggregation the chance to be in a sum, given that there is one, which is more), by turns in every so many,
+// and surely, q = 1, otherwise. Units "task" and "example": where every task is drawn anew, a unit
 // takes part in one round and no other, so the whole run is one step; where tasks come again, a unit may be
 // in every round, q = 1. How far a unit moves a sum is the adjacency's (adjacency.h).
 //

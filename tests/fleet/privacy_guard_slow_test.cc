@@ -211,6 +211,32 @@ double certain_of_shares(const File& f, Fault fault) {
   return certain_of_discrete(sigma, sure, moved, f.exchanges, f.delta);
 }
 
+// Where a sum comes out only of a crowd: that it did says of the coins, too. Of `steps` exchanges some number
+// or more have a sum with a chance that is known, and those alone tell as much as this.
+double certain_of_crowds(const Exchange& x, double moved, int64_t steps, double delta) {
+  const int64_t n = x.graph.agents;
+  const auto chance = [](int64_t of, int64_t heads, double p) {
+    return std::exp(std::lgamma(of + 1.) - std::lgamma(heads + 1.) - std::lgamma(of - heads + 1.) +
+                    static_cast<double>(heads) * std::log(p) +
+                    static_cast<double>(of - heads) * std::log1p(-p));
+  };
+  double there = 0, taking_part = 0;
+  for (int64_t k = x.server.crowd; k <= n; ++k) {
+    there += chance(n, k, x.server.share);
+    taking_part += chance(n, k, x.server.share) * static_cast<double>(k) / static_cast<double>(n);
+  }
+  const double q = taking_part / there;
+  double most = 0, or_more = 0;
+  for (int64_t sums = steps; sums > 0 && or_more < 1 - 1e-6; --sums) {
+    or_more += there < 1 - 1e-12 ? chance(steps, sums, there) : 1;
+    if (or_more < .2 && sums > 1) continue;
+    most = std::max(most, certain_epsilon({{{1 - q, 0.}, {q, moved}}}, {{{1., 0.}}}, true, sums,
+                                          std::min(.999, delta / or_more)));
+    if (or_more > .6) break;
+  }
+  return most;
+}
+
 double certain(const File& f, Fault fault) {
   const double big = 50 * f.clip;
   const Experiment e = fleet(f.sections);
@@ -288,7 +314,8 @@ double certain(const File& f, Fault fault) {
       }
     }
     if (fault == Fault::kRounding) mu = std::max(mu, moved_by_old_rounding(f));
-    return certain_gaussian(mu * std::sqrt(t), f.delta);
+    return x.server.share < 1 ? certain_of_crowds(x, mu, t, f.delta)
+                              : certain_gaussian(mu * std::sqrt(t), f.delta);
   }
   // The agent at its bound, so that the count moves by as much as it can, and beyond it.
   const bool zero = p.adjacency == "zero-out", replace = p.adjacency == "replace";
@@ -379,8 +406,11 @@ File drawn(uint64_t seed) {
       p["adjacency"] = d.uniform() < .5 ? "zero-out" : "replace";
       return at_server(p, {{"share", share}, {"sampling", d.uniform() < .7 ? "turns" : "poisson"}}, agents,
                        1 + t % 24, noise);
-    case 8:
-      return at_server(p, {{"secure", true}, {"precision", 2 + d.below(30)}}, agents, t, noise);
+    case 8: {
+      Json server{{"secure", true}, {"precision", 2 + d.below(30)}};
+      if (share * static_cast<double>(agents) >= 3 && d.uniform() < .7) server["share"] = share;
+      return at_server(p, server, agents, t, noise);
+    }
     case 12: {
       // So few bits that whole numbers are seen to be whole.
       p["where"] = "distributed", p["adjacency"] = d.uniform() < .5 ? "zero-out" : "replace";

@@ -1,8 +1,10 @@
 // Privacy and servers in a fleet: against closed forms and against the accountant's own table.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 
+#include "exchange/certain.h"
 #include "fleet/fleets.h"
 #include "symma/exchange/messages.h"
 #include "symma/exchange/privacy.h"
@@ -324,6 +326,47 @@ TEST(Account, IsTheFigureForWhatTheRunDoes) {
   Json hostile = at_server({{"noise", 6.0}});
   hostile["faults"] = {{"agents", {1}}};
   EXPECT_NEAR(spent(hostile, 20), gaussian(2, 20), 1e-9);
+}
+
+// All outcomes of n coins: the chance that `crowd` or more come up, and that the first is among them then.
+struct Crowd {
+  double there, in_it;
+};
+Crowd crowd_of(int64_t n, double share, int64_t crowd) {
+  double there = 0, with_first = 0;
+  for (uint64_t coins = 0; coins < uint64_t{1} << n; ++coins) {
+    const int heads = std::popcount(coins);
+    if (heads < crowd) continue;
+    const double chance = std::pow(share, heads) * std::pow(1 - share, static_cast<double>(n) - heads);
+    there += chance;
+    if (coins & 1) with_first += chance;
+  }
+  return {there, with_first / there};
+}
+
+// That there is a sum says that many took part, so an agent is in it with more than its coin's chance.
+TEST(Account, CountsWhatASecureSumThatComesOutSaysOfTheCoins) {
+  struct Row {
+    int64_t agents, crowd;
+    double share, noise;
+  };
+  for (const auto& [agents, crowd, share, noise] :
+       {Row{12, 3, .3, 1}, {16, 3, .2, .7}, {8, 6, .76, 1}, {10, 5, .51, .8}}) {
+    const Crowd of = crowd_of(agents, share, crowd);
+    ASSERT_GT(of.in_it, share);
+    const Json secure{{"share", share}, {"secure", true}, {"crowd", crowd}};
+    const Account account(fleet(at_server({{"noise", noise}}, secure, agents)));
+    EXPECT_NEAR(account.summary(1)["q"].get<double>(), of.in_it, 1e-12);
+    // What one exchange tells for certain: a sum of this chance, and nothing where there is none.
+    const double certain = certain_epsilon({{{1 - of.in_it, 0.}, {of.in_it, 1 / noise}}}, {{{1., 0.}}}, true,
+                                           1, 1e-5 / of.there);
+    EXPECT_GE(account.epsilon(1), certain) << agents;
+    EXPECT_LE(account.epsilon(1), 1.05 * certain) << agents;
+    // Where messages may be lost, the coins are not counted on.
+    Json lossy = at_server({{"noise", noise}}, secure, agents);
+    lossy["faults"] = {{"lost", .05}};
+    EXPECT_EQ(Account(fleet(lossy)).summary(1)["q"], 1);
+  }
 }
 
 TEST(Account, NamesWhatItTellsApart) {
