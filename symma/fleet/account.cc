@@ -88,6 +88,8 @@ Account::Account(const Experiment& e, std::vector<Span> earlier, int64_t begin)
     const auto* family = dynamic_cast<const Accountable*>(e.family.get());
     once_ = family && family->fresh();
     scales_ = !once_;
+    // Repetitions have the same tasks of a finite set, and their models are told together.
+    if (!once_) repeats_ = e.fleet.seeds;
   }
 }
 
@@ -130,7 +132,7 @@ int64_t Account::steps(int64_t rounds) const {
     for (const Span& s : all) n += turns_in(s.from / every_, s.to / every_, tree ? 1 : turns_, offset);
     most = std::max(most, n);
   }
-  return most;
+  return most * repeats_;
 }
 
 Spending Account::spending(int64_t rounds) const {
@@ -207,6 +209,7 @@ Json Account::summary(int64_t rounds) const {
   }
   std::string statement = privacy_statement(unit_of(privacy_), stated, privacy_.delta, privacy_.adjacency);
   if (once_) statement += "; every task is drawn anew, so each takes part in one round";
+  if (repeats_ > 1) statement += fmt::format("; {} repetitions on the same data, told together", repeats_);
   if (scales_) statement += "; columns' scales and how many groups there are count as public";
   int64_t again = 0;
   for (const Span& a : earlier_) again += a.to - a.from;

@@ -47,7 +47,7 @@ class Account {
   std::vector<Span> spans(int64_t rounds) const;  // of rounds
   Spending spending(int64_t rounds) const;        // noise in what a unit moves
   bool open_ = false, once_ = false, scales_ = false;
-  int64_t every_ = 1, turns_ = 1, begin_ = 0, rounds_ = 0;
+  int64_t every_ = 1, turns_ = 1, repeats_ = 1, begin_ = 0, rounds_ = 0;
   double q_ = 1, sensitivity_ = 1;
   PrivacyOptions privacy_;
   std::vector<Span> earlier_;

@@ -3,6 +3,8 @@
 
 #include <bit>
 #include <cmath>
+#include <fstream>
+#include <set>
 
 #include "exchange/certain.h"
 #include "fleet/fleets.h"
@@ -366,6 +368,48 @@ TEST(Account, CountsWhatASecureSumThatComesOutSaysOfTheCoins) {
     Json lossy = at_server({{"noise", noise}}, secure, agents);
     lossy["faults"] = {{"lost", .05}};
     EXPECT_EQ(Account(fleet(lossy)).summary(1)["q"], 1);
+  }
+}
+
+// A table of six groups of twenty rows.
+std::string groups_of_rows() {
+  const std::string path = testing::TempDir() + fmt::format("privacy_groups_{}.csv", ::getpid());
+  std::ofstream out(path);
+  out << "task,x,y\n";
+  for (int g = 0; g < 6; ++g)
+    for (int i = 0; i < 20; ++i) out << 'g' << g << ',' << i << ',' << (i * 7 + g) % 11 << '\n';
+  return path;
+}
+
+TEST(Account, CountsRepetitionsThatLearnFromTheSameTasks) {
+  const Json table{{"kind", "table"},        {"path", groups_of_rows()}, {"shots", 10},
+                   {"queries", 10},          {"test_queries", 10},       {"validation_fraction", 1. / 3},
+                   {"test_fraction", 1. / 3}};
+  for (const char* unit : {"task", "example"}) {
+    const auto of = [&](int64_t seeds, const Json& task) {
+      Json all{{"agents", 1},
+               {"seeds", seeds},
+               {"tasks", 1},
+               {"learner", {{"kind", "pretrain"}}},
+               {"privacy", {{"unit", unit}, {"noise", 8}, {"budget", 10}}}};
+      if (!task.is_null()) all["task"] = task;
+      return fleet(all);
+    };
+    // All repetitions have tasks of the same groups, in one round as in any.
+    const Experiment ten = of(10, table);
+    const auto batch = draw(ten, start_run(ten)).tasks;
+    const auto& titles = dynamic_cast<const SupervisedBatch&>(*batch).data().titles;
+    EXPECT_EQ(titles.size(), 10u);
+    EXPECT_LE(std::set<std::string>(titles.begin(), titles.end()).size(), 2u);
+    // So a group is in up to ten steps a round, each of which may move by two bounds.
+    const Account account(ten);
+    EXPECT_NEAR(account.epsilon(20), gaussian(4, 200), 1e-9);
+    EXPECT_EQ(account.summary(20)["steps"], 200);
+    EXPECT_NE(account.summary(20)["statement"].get<std::string>().find("10 repetitions"), std::string::npos);
+    EXPECT_NEAR(Account(of(1, table)).epsilon(20), gaussian(4, 20), 1e-9);
+    EXPECT_LT(account.last_round(20), Account(of(1, table)).last_round(20));
+    // Where tasks are drawn anew each repetition has its own.
+    EXPECT_NEAR(Account(of(10, Json())).epsilon(20), gaussian(8, 1), 1e-9);
   }
 }
 
