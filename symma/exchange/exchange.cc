@@ -26,9 +26,15 @@ std::vector<int64_t> Exchange::honest() const {
   return out;
 }
 
+int64_t Exchange::drawn() const {
+  return std::max<int64_t>(1, std::llround(server.share * static_cast<double>(graph.agents)));
+}
+
 double Exchange::expected() const {
   const auto n = static_cast<double>(graph.agents);
-  return server.sampling == "turns" ? n / static_cast<double>(turns()) : server.share * n;
+  return server.sampling == "fixed"   ? static_cast<double>(drawn())
+         : server.sampling == "turns" ? n / static_cast<double>(turns())
+                                      : server.share * n;
 }
 
 std::vector<int64_t> participants(const Exchange& x, const ExchangeState& s, int64_t period, Rng rng) {
@@ -45,8 +51,7 @@ std::vector<int64_t> participants(const Exchange& x, const ExchangeState& s, int
     std::erase_if(out, [&](int64_t i) { return i % x.turns() != period % x.turns(); });
     return out;
   }
-  const auto k = std::max<int64_t>(1, std::llround(x.server.share * static_cast<double>(n)));
-  out = Draws(own).choose(n, k);
+  out = Draws(own).choose(n, x.drawn());
   std::sort(out.begin(), out.end());
   return out;
 }

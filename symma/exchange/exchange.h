@@ -54,6 +54,7 @@ struct Exchange : ExchangeSettings {
     return server.sampling == "turns" ? std::clamp<int64_t>(std::llround(1 / server.share), 1, graph.agents)
                                       : 1;
   }
+  int64_t drawn() const;  // how many take part where it is the same number each time
   // How many agents take part in an exchange, in the mean: a public number.
   double expected() const;
   std::vector<int64_t> honest() const;  // ascending

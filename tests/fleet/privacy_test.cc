@@ -123,6 +123,33 @@ TEST(AgentPrivacy, AtTheServerIsTheClippedSumWithItsNoise) {
   EXPECT_NEAR((b.row - expected).std().item<double>(), 2.0 * 3.0 / 5, 0.02);
 }
 
+// Whatever the share comes to in whole agents, agents that all move by the same move the server's row by
+// that.
+TEST(AgentPrivacy, AtTheServerTheSumIsDividedByThoseWhoAreDrawn) {
+  for (const int64_t agents : {4, 5, 6, 10})
+    for (const double share : {.05, .1, .3, .35, .5, .77, 1.})
+      for (const char* sampling : {"fixed", "turns"}) {
+        const Json sections{{"agents", agents},
+                            {"exchange", kStar},
+                            {"server", {{"share", share}, {"sampling", sampling}}},
+                            {"privacy", {{"unit", "agent"}, {"where", "server"}, {"noise", 1e-12}}}};
+        const Experiment e = fleet(sections);
+        ExchangeState s = exchange_start(e.exchange, at::zeros({agents, 2}, at::kDouble));
+        double took_part = 0, moved = 0;
+        Tensor rows = at::zeros({agents, 2}, at::kDouble);
+        const int64_t turns = e.exchange.turns();
+        for (int64_t k = 0; k < turns; ++k) {
+          took_part += static_cast<double>(participants(e.exchange, s, k, Rng(7)).size());
+          const Tensor next = exchange(e.exchange, s, rows + .25, Rng(7));
+          moved += (next - rows)[0][0].item<double>();
+          rows = next;
+        }
+        const auto of = static_cast<double>(turns);
+        EXPECT_NEAR(e.exchange.expected(), took_part / of, 1e-12) << sampling << agents << " " << share;
+        EXPECT_NEAR(moved / of, .25, 1e-9) << sampling << agents << " " << share;
+      }
+}
+
 // Each agent's share of the noise, three of five of which must do: all five there make more of it.
 TEST(AgentPrivacy, DistributedNoiseIsInTheSumBeforeTheServerSeesIt) {
   const Tensor updates = normal(Rng(1), {5, 20000}, at::kDouble);
