@@ -19,13 +19,13 @@
 #include "symma/core/parallel.h"
 #include "symma/fleet/account.h"
 #include "symma/fleet/blocks.h"
+#include "symma/fleet/cautions.h"
 #include "symma/fleet/hidden_rows.h"
 #include "symma/fleet/together.h"
 #include "symma/fleet/train.h"
 #include "symma/report/format.h"
 #include "symma/report/report.h"
 #include "symma/report/words.h"
-#include "symma/tasks/supervised.h"
 
 namespace symma {
 namespace {
@@ -106,8 +106,8 @@ void run_train(TrainArguments a) {
   device_for(e.spec.kind, a.run.device, "--device " + a.run.device);
   const std::optional<Launch> launch = launched([](const char* name) { return std::getenv(name); });
   const bool speaks = !launch || launch->place == 0;
-  if (const auto* family = dynamic_cast<const Warns*>(e.family.get()); family && speaks)
-    for (const auto& line : family->warnings()) std::fprintf(stderr, "warning: %s\n", line.c_str());
+  if (speaks)
+    for (const auto& line : cautions(e)) std::fprintf(stderr, "warning: %s\n", line.c_str());
   if (a.run.folder.empty()) a.run.folder = "runs/" + e.fleet.name;
   if (speaks && (!a.run.resume || !has_checkpoint(a.run))) rehearse(e);
   const auto last = static_cast<int64_t>(std::llround(a.until * static_cast<double>(e.fleet.rounds)));

@@ -151,6 +151,23 @@ TEST_F(OfARun, ReportAndCompare) {
   EXPECT_TRUE(holds(both, "three sines") && holds(both, "alone"));
 }
 
+TEST(Train, WarnsOfARuleThatLetsHostileAgentsThrough) {
+  TempDir at;
+  spill(at / "sines.toml", kFleet);
+  const Words line{"train",  "sines.toml",
+                   "--set",  "rounds=2",
+                   "--set",  "exchange.topology=star",
+                   "--set",  "faults.agents=[1]",
+                   "--set",  "aggregator.kind=trimmed_mean",
+                   "--force"};
+  const std::string warning =
+      "warning: [aggregator] bad: is 0, and the server gathers 3 rows of which 1 is hostile";
+  EXPECT_TRUE(holds(run_well(line, at.path()).err, warning));
+  Words allowed = line;
+  allowed.insert(allowed.end(), {"--set", "aggregator.bad=1"});
+  EXPECT_FALSE(holds(run_well(allowed, at.path()).err, "warning"));
+}
+
 TEST(Adapt, PredictsASineBetterThanItsMean) {
   TempDir at;
   spill(at / "s.toml",
