@@ -86,6 +86,13 @@ std::vector<Rule> exchange_rules() {
         say("compressed parameters are sent as differences from what the receiver has, which must miss none"),
         "set exchange.payload to updates, or compression.kind to none");
   };
+  const auto needed = [](const char* key, double FaultOptions::*chance) {
+    return talking(
+        std::string("corrected strategies miss no message: ") + key, "faults", key,
+        [chance](E e) { return on_graph(e) && e.sharing.faults.*chance > 0; },
+        strategy("needs every message: what one that is missed would have taken back adds up from then on"),
+        "set exchange.strategy to adapt-then-combine or push-sum, or the chance to 0");
+  };
   return {
       no_such("share", [](E e) { return e.sharing.server.share < 1; }),
       no_such("secure", [](E e) { return e.sharing.server.secure; }),
@@ -113,6 +120,16 @@ std::vector<Rule> exchange_rules() {
           [](E e) { return on_graph(e) && e.sharing.privacy.agents(); },
           strategy("says more of an agent's step than its clipped update"),
           "use another strategy, or protect tasks"),
+      needed("lost", &FaultOptions::lost),
+      needed("late", &FaultOptions::late),
+      needed("cut", &FaultOptions::cut),
+      talking(
+          "corrected strategies hear of everybody", "faults", "kind",
+          [](E e) {
+            return on_graph(e) && !e.sharing.faults.agents.empty() && e.chosen.attack.kind() == "silent";
+          },
+          strategy("needs every message, and \"silent\" agents send none"),
+          "set exchange.strategy to adapt-then-combine, or faults.agents to []"),
       talking(
           "what is pushed is added up", "aggregator", "kind", [](E e) { return pushes(e) && has_rule(e); },
           strategy("adds up what neighbours push, and shows no rows to a rule"),

@@ -341,6 +341,9 @@ void check_together(const Experiment& e, const RunOptions& options, bool open) {
   if (e.exchange.server.secure && e.exchange.attack)
     no("hostile agents see what the others say, which secure aggregation hides from all",
        "start one, or set server.secure to false or faults.agents to []");
+  if ((e.exchange.tracks() || e.exchange.corrects()) && !e.exchange.graph.edges.empty())
+    no("corrected strategies need every message, of which a process that dies sends none",
+       "start one, or set exchange.strategy to adapt-then-combine or push-sum");
   if (open && e.exchange.server.secure)
     throw UserError("server.secure", "cannot be in a fleet that others join",
                     "set it to false, or start a fleet whose processes are all there from the beginning");

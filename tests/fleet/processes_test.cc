@@ -107,6 +107,20 @@ TEST_P(EveryWay, APartBeginsAsItsPartOfTheWhole) {
   EXPECT_TRUE(part.rounds.equal(right.rounds));
 }
 
+// What a missed message would have taken back adds up in these, and a process may die.
+TEST(Together, CorrectedStrategiesAreOfOneProcess) {
+  for (const char* strategy :
+       {"gradient-tracking", "exact-diffusion", "push-sum", "adapt-then-combine", "combine-then-adapt"}) {
+    const Experiment e = fleet({{"exchange", {{"topology", "ring"}, {"strategy", strategy}}}});
+    if (e.exchange.tracks() || e.exchange.corrects())
+      EXPECT_THROW(check_together(e, {}), UserError) << strategy;
+    else
+      EXPECT_NO_THROW(check_together(e, {})) << strategy;
+    const Experiment alone = fleet({{"exchange", {{"strategy", strategy}}}});
+    EXPECT_NO_THROW(check_together(alone, {})) << strategy;
+  }
+}
+
 // Stopped in the middle, with what is written by blocks; then other numbers of processes go on.
 TEST(Checkpoints, OfFourProcessesAreGoneOnWithByTwoAndByOne) {
   const Json sections{{"agents", 8},

@@ -51,6 +51,14 @@ const std::map<std::string, std::string>& broken() {
        kTracking + "topology = \"ring\"\n[aggregator]\nkind = \"median\"\n"},
       {"corrected strategies protect no agents",
        kTracking + "topology = \"ring\"\n[privacy]\nunit = \"agent\"\n"},
+      {"corrected strategies miss no message: lost",
+       kTracking + "topology = \"ring\"\n[faults]\nlost = 0.01\n"},
+      {"corrected strategies miss no message: late",
+       "[exchange]\nstrategy = \"exact-diffusion\"\ntopology = \"full\"\n[faults]\nlate = 0.01\n"},
+      {"corrected strategies miss no message: cut",
+       kTracking + "topology = \"ring\"\n[faults]\ncut = 0.01\n"},
+      {"corrected strategies hear of everybody",
+       kTracking + "topology = \"ring\"\n[faults]\nkind = \"silent\"\nagents = [1]\n"},
       {"what is pushed is added up", kPushing + "[aggregator]\nkind = \"median\"\n"},
       {"what is pushed is said whole", kPushing + "[compression]\nkind = \"top_k\"\n"},
       {"what is pushed protects no agents", kPushing + "[privacy]\nunit = \"agent\"\n"},
@@ -166,8 +174,9 @@ TEST(Rules, ExamplesDoNotMeetInBatchNorm) {
 
 // The same files without what breaks them are read.
 TEST(Rules, LetPassWhatGoesTogether) {
-  for (const std::string& text :
-       {kRing, kUpdates, kStar, kStarUpdates, kTracking + "topology = \"ring\"\n", kPopulation})
+  for (const std::string& text : {kRing, kUpdates, kStar, kStarUpdates, kTracking + "topology = \"ring\"\n",
+                                  kTracking + "topology = \"ring\"\n[faults]\ndoubled = 0.5\n",
+                                  kTracking + "[faults]\nlost = 0.1\n", kPopulation})
     EXPECT_NO_THROW((void)Experiment::build(config_of(text))) << text;
 }
 

@@ -36,7 +36,7 @@ inline std::vector<Json> every_way() {
         R"(, "compression": {"kind": "top_k", "gamma": 0.3}, "faults": {"lost": 0.2, "late": 0.3, "cut": 0.2})");
   for (const char* strategy : {"gradient-tracking", "exact-diffusion"})
     for (const char* more :
-         {"", R"(, "compression": {"kind": "sign", "gamma": 0.5})", R"(, "faults": {"lost": 0.1})"})
+         {"", R"(, "compression": {"kind": "sign", "gamma": 0.5})", R"(, "faults": {"doubled": 0.3})"})
       add(fmt::format(R"("exchange": {{"topology": "ring", "strategy": "{}"}})", strategy) + more);
   for (const char* more :
        {"", R"(, "faults": {"lost": 0.2, "late": 0.3, "doubled": 0.2, "reordered": 0.5, "cut": 0.2})"})
