@@ -147,18 +147,25 @@ Tensor answer_heard(const Exchange& x, ExchangeState& s, int64_t columns, Transp
   return h.row;
 }
 
-// The agents' rows once the server has told them its own.
-Tensor handed_back(const Exchange& x, ExchangeState& s, const Tensor& theta, const Tensor& told, Rng down) {
+// The agents' rows once the server has told them its own. Whoever takes part next asks for it; the others'
+// rows stand for what they would get, and nothing is under way to them.
+Tensor handed_back(const Exchange& x, ExchangeState& s, const Tensor& theta, const Tensor& told, Rng rng) {
   const Reach& r = *s.reach;
   const int64_t n = theta.size(0);
-  if (x.server.share < 1 && told.defined()) return told.unsqueeze(0).repeat({n, 1});
-  Tensor out = theta.clone();
-  for (int64_t i = 0; i < n && x.server.share == 1; ++i) {
+  const Rng down = rng.split("period", s.rounds).split("down");
+  std::vector<bool> asks(r.agents, false);
+  for (const int64_t id : participants(x, s, s.rounds + 1, rng)) asks[id] = true;
+  Tensor out = told.defined() ? told.unsqueeze(0).repeat({n, 1}) : theta.clone();
+  for (int64_t i = 0; i < n; ++i) {
     const int64_t id = r.ids[i];
-    const Arrival sent = told.defined() ? Arrival{s.rounds + 1, false, told} : Arrival{};
     Arrival* late = s.receiver.late.empty() ? nullptr : &s.receiver.late[2 * id + 1];
-    const Arrival got = arrive(passage_of(x.faults, r.agents, id, down), sent, late);
-    if (got.number > 0) out[i] = got.row;
+    if (asks[id]) {
+      const Arrival sent = told.defined() ? Arrival{s.rounds + 1, false, told} : Arrival{};
+      const Arrival got = arrive(passage_of(x.faults, r.agents, id, down), sent, late);
+      out[i] = got.number > 0 ? got.row : theta[i];
+    } else if (late != nullptr) {
+      *late = {};
+    }
   }
   return out;
 }
@@ -220,23 +227,17 @@ Tensor at_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng r
     told = a.row;
     if (!r.halo.empty())
       elsewhere->send({r.agents, r.halo, number, Letter::Kind::kAnswer, pack(a.content, s.type)});
-    if (x.server.share < 1) {
-      // Whoever takes part next asks for the server's row then, and will have it; the others' rows stand for
-      // what they would get.
-      for (int64_t id : participants(x, s, s.rounds + 1, rng)) s.bits[2 * id + 1] += a.bits;
-    } else {
-      for (int64_t id = 0; id < r.agents; ++id)
-        s.bits[2 * id + 1] += sent_bits(passage_of(x.faults, r.agents, id, down), a.bits);
-    }
+    for (const int64_t id : participants(x, s, s.rounds + 1, rng))
+      s.bits[2 * id + 1] += sent_bits(passage_of(x.faults, r.agents, id, down), a.bits);
   } else {
     told = answer_heard(x, s, q, *elsewhere);
   }
-  return handed_back(x, s, theta, told, down);
+  return handed_back(x, s, theta, told, rng);
 }
 
 Tensor from_server(const Exchange& x, ExchangeState& s, const Tensor& theta, Rng rng, Transport& elsewhere) {
   const Tensor told = answer_heard(x, s, theta.size(1), elsewhere);
-  return handed_back(x, s, theta, told, rng.split("period", s.rounds).split("down"));
+  return handed_back(x, s, theta, told, rng);
 }
 
 }  // namespace symma

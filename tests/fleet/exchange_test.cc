@@ -172,6 +172,45 @@ TEST_F(Faulty, LateMessagesComeOneExchangeLater) {
   EXPECT_TRUE(after({{"late", 1.0}}, 2).allclose(mean + 0.2, 1e-12, 1e-12));
 }
 
+// A server that asks for a share hands its row to whoever takes part next, over lines as bad as any.
+TEST_F(Faulty, OnTheWayDownFromAServerThatAsksForAShare) {
+  const int64_t row = 20 * 64, rounds = 6;
+  for (const char* sampling : {"fixed", "poisson", "turns"}) {
+    for (const char* fault : {"none", "lost", "cut", "doubled", "late"}) {
+      const Experiment e = fleet(
+          {{"agents", 8},
+           {"exchange", {{"topology", "star"}, {"payload", "updates"}}},
+           {"server", {{"share", 0.5}, {"sampling", sampling}}},
+           {"faults",
+            {{fault == std::string("none") ? "lost" : fault, fault == std::string("none") ? 1e-12 : 1.0}}}});
+      Tensor now = normal(Rng(2), {1, 20}, at::kDouble).repeat({8, 1}), told_before;
+      ExchangeState s = exchange_start(e.exchange, now);
+      std::vector<bool> asked(8, false);
+      for (int64_t k = 0; k < rounds; ++k) {
+        const Tensor learned = now + normal(Rng(k), {8, 20}, at::kDouble);
+        const std::vector<int64_t> bits = s.bits;
+        now = exchange(e.exchange, s, learned, Rng(1));
+        const Tensor told = s.server.row;
+        std::vector<bool> asks(8, false);
+        for (const int64_t i : participants(e.exchange, s, k + 1, Rng(1))) asks[i] = true;
+        for (int64_t i = 0; i < 8; ++i) {
+          const std::string what = fmt::format("{} {} exchange {} agent {}", sampling, fault, k, i),
+                            f = fault;
+          const bool comes = f == "none" || f == "doubled" || !asks[i];
+          const bool waited = f == "late" && asks[i] && asked[i];
+          EXPECT_TRUE(now[i].equal(comes ? told : waited ? told_before : learned[i])) << what;
+          const int64_t down = s.bits[2 * i + 1] - bits[2 * i + 1];
+          if (f == "cut")
+            EXPECT_TRUE(asks[i] ? down < row : down == 0) << what;
+          else
+            EXPECT_EQ(down, !asks[i] ? 0 : f == "doubled" ? 2 * row : row) << what;
+        }
+        asked = asks, told_before = told.clone();
+      }
+    }
+  }
+}
+
 TEST_F(Faulty, TheOrderOfArrivalDoesNotMatter) {
   const Tensor in_order = after({{"late", 0.5}}, 4);
   EXPECT_TRUE(after({{"late", 0.5}, {"reordered", 1.0}}, 4).equal(in_order));

@@ -31,6 +31,11 @@ inline std::vector<Json> every_way() {
                       name));
   for (const auto& graph : graphs)
     add(graph + R"(, "faults": {"lost": 0.2, "late": 0.3, "doubled": 0.2, "reordered": 0.5, "cut": 0.2})");
+  for (const char* sampling : {"fixed", "poisson"})
+    add(graphs[3] +
+        fmt::format(R"(, "server": {{"share": 0.6, "sampling": "{}"}}, "faults": {{"lost": 0.2, "late": 0.3,
+                          "doubled": 0.2, "reordered": 0.5, "cut": 0.2}})",
+                    sampling));
   for (const auto& graph : {graphs[0], graphs[2]})
     add(graph +
         R"(, "compression": {"kind": "top_k", "gamma": 0.3}, "faults": {"lost": 0.2, "late": 0.3, "cut": 0.2})");
