@@ -14,7 +14,7 @@ struct Scene {
   Tensor own;     // [P], what the attacker would send if it were honest
   int64_t agents = 0;  // how many rows are aggregated, the bad ones among them
   int64_t bad = 0;     // how many of those are hostile
-  Tensor first = {};   // [P], what the attacker would have sent at the first exchange; undefined: then is now
+  Tensor first = {};   // [P], what the attacker would have sent when it first spoke; undefined: then is now
 };
 
 class Attack {

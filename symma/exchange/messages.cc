@@ -127,6 +127,14 @@ void attack(const Exchange& x, ExchangeState& s, Said& said, const std::vector<i
   }
 }
 
+// What those of `here` say who had said nothing so far: not all take part in the first exchange.
+void remember_first(ExchangeState& s, const Said& said, const std::vector<int64_t>& here) {
+  Tensor first = s.sender.first.clone();
+  for (const int64_t i : here)
+    if (first[i].isnan().all().item<bool>()) first[i] = said.rows[i];
+  s.sender.first = first;
+}
+
 }  // namespace
 
 Content Said::content(int64_t i) const {
@@ -161,7 +169,7 @@ Said speak(const Exchange& x, ExchangeState& s, const Tensor& wanted, const std:
   if (base.defined()) said.rows.add_(base);
   said.rows = s.rounded(said.rows);
   for (int64_t i : here) said.form[i] = Form::kWhole;
-  if (s.sender.first.defined() && s.rounds == 0) s.sender.first = said.rows.clone();
+  if (s.sender.first.defined()) remember_first(s, said, here);
   if (x.attack) attack(x, s, said, who, rng, elsewhere);
   said.spoken = said.rows;
   const Line line{x, s, said};

@@ -1,6 +1,7 @@
 #include "symma/exchange/state.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "symma/exchange/exchange.h"
@@ -90,7 +91,7 @@ ExchangeState exchange_start(const Exchange& x, const Tensor& theta, std::vector
     s.receiver.heard.assign(directed, 0);
     s.sender.asked.assign(directed, 0);
   }
-  if (x.attack) s.sender.first = none({n, q});
+  if (x.attack) s.sender.first = at::full({n, q}, std::nan(""), at::kDouble);
   if (x.faults.late > 0) s.receiver.late.resize(directed);
   if (x.pushes()) {
     const auto edges = static_cast<int64_t>(s.reach->near.size());

@@ -36,7 +36,7 @@ struct ExchangeState {
   struct Sender {
     Tensor known;     // [n, Q] double: what the others know of each agent (compressed rows)
     Tensor residual;  // [n, Q] double: what messages left out so far (compressed updates to a server)
-    Tensor first;     // [n, Q] double: what each agent sent first (attacks)
+    Tensor first;     // [n, Q] double: what each agent sent first, NaN before it has (attacks)
     std::map<int64_t, Tensor> memory;  // by agent: of compressors with a warm start
     // [2 E]: the message from which on the receiver asked for whole ones, 0 for none (compressed messages on
     // a graph that may be lost).

@@ -135,6 +135,46 @@ TEST(Exchange, ErrorFeedbackLosesNothing) {
   }
 }
 
+// An agent that says its first row for ever: the first that it said, whenever that was.
+TEST(Attacks, StaleAgentsSayWhatTheySaidFirst) {
+  for (const char* payload : {"parameters", "updates"}) {
+    for (const char* sampling : {"fixed", "poisson", "turns"}) {
+      const Experiment e = fleet({{"agents", 8},
+                                  {"exchange", {{"topology", "star"}, {"payload", payload}}},
+                                  {"server", {{"share", 0.25}, {"sampling", sampling}}},
+                                  {"faults", {{"kind", "stale"}, {"agents", {1, 2, 3, 4, 5, 6}}}}});
+      Tensor rows = at::zeros({8, 3}, at::kDouble);
+      ExchangeState s = exchange_start(e.exchange, rows);
+      std::vector<Tensor> first(8);
+      for (int64_t k = 0; k < 12; ++k) {
+        // Those who take part learn, and the others stand still.
+        const std::vector<int64_t> who = participants(e.exchange, s, k, Rng(1));
+        const Tensor step = normal(Rng(k), {8, 3}, at::kDouble);
+        Tensor learned = rows.clone();
+        for (const int64_t i : who) learned[i] += step[i];
+        Tensor sum = at::zeros({3}, at::kDouble);
+        for (const int64_t i : who) {
+          const Tensor said = payload == std::string("updates") ? learned[i] - rows[i] : learned[i];
+          if (!first[i].defined()) first[i] = said.clone();
+          sum += e.exchange.hostile(i) ? first[i] : said;
+        }
+        const Tensor before = s.server.row;
+        if (k == 5) {  // stopped, saved and gone on with
+          ExchangeState again = exchange_start(e.exchange, rows);
+          keep(again, kept(s));
+          again.rounds = s.rounds;
+          s = again;
+        }
+        rows = exchange(e.exchange, s, learned, Rng(1));
+        if (who.empty()) continue;
+        const Tensor mean = sum / static_cast<double>(who.size()),
+                     expected = payload == std::string("updates") ? before + mean : mean;
+        EXPECT_TRUE(s.server.row.allclose(expected, 1e-12, 1e-12)) << payload << sampling << k;
+      }
+    }
+  }
+}
+
 // ---- Faults.
 
 class Faulty : public testing::Test {

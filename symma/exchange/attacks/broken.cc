@@ -1,5 +1,5 @@
 // Agents that are broken rather than hostile: noise about their own row; nothing but NaN or infinity; the row
-// of the first exchange, for ever; nothing at all; and honest rows learned from labels that are wrong.
+// that they said first, for ever; nothing at all; and honest rows learned from labels that are wrong.
 #include <cmath>
 #include <limits>
 
@@ -70,7 +70,7 @@ class LabelFlip final : public Attack, public PoisonsLabels {
   Tensor send(const Scene& s, Rng) const override { return s.own.detach().clone(); }
 };
 
-SYMMA_REGISTER(Attack, "stale", Stale, "the row of the first exchange, for ever", "a broken agent");
+SYMMA_REGISTER(Attack, "stale", Stale, "the row that it said first, for ever", "a broken agent");
 SYMMA_REGISTER(Attack, "silent", Silent, "nothing", "a broken agent: fail-stop");
 SYMMA_REGISTER(Attack, "label_flip", LabelFlip,
                "an honest row, learned from targets with the sign turned, or labels counted from the end",
