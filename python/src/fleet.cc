@@ -5,6 +5,7 @@
 #include "symma/core/errors.h"
 #include "symma/core/safetensors.h"
 #include "symma/eval/evaluate.h"
+#include "symma/fleet/folder.h"
 #include "symma/fleet/round.h"
 #include "symma/fleet/summary.h"
 #include "symma/report/report.h"
@@ -17,10 +18,16 @@ namespace {
 using Free = nb::call_guard<nb::gil_scoped_release>;
 using SharedExperiment = std::shared_ptr<Experiment>;
 
-SharedExperiment build(const std::string& file, const Json& settings, const std::string& origin) {
+// `run` is the folder of the run that it is of, if it is there already: its data are then what the run keeps
+// of them.
+SharedExperiment build(const std::string& file, const Json& settings, const std::string& origin,
+                       const std::string& run) {
   Config config = file.empty() ? Config::of(settings, origin) : Config::load(file);
   if (!file.empty()) config.lay(settings, origin);
-  return std::make_shared<Experiment>(Experiment::build(config));
+  if (!run.empty()) recall_data(config, run);
+  auto e = std::make_shared<Experiment>(Experiment::build(config));
+  forget_recalled(*e);
+  return e;
 }
 
 Json about(const Experiment& e) {
@@ -127,12 +134,13 @@ void bind_fleet(nb::module_& m) {
   nb::class_<Experiment>(m, "Experiment", "An experiment, read, checked and built.")
       .def_static(
           "build",
-          [](const std::string& file, nb::handle settings, const std::string& origin) {
+          [](const std::string& file, nb::handle settings, const std::string& origin,
+             const std::string& run) {
             const Json s = from_python(settings, "");
             nb::gil_scoped_release free;
-            return build(file, s, origin);
+            return build(file, s, origin, run);
           },
-          "file"_a, "settings"_a, "origin"_a)
+          "file"_a, "settings"_a, "origin"_a, "run"_a = "")
       .def_prop_ro("about", [](const Experiment& e) { return to_python(about(e)); })
       .def_ro("toml", &Experiment::toml)
       .def("rehearse", &rehearse, Free())
@@ -212,6 +220,8 @@ void bind_fleet(nb::module_& m) {
           conclude(e, {folder, false, false, device}, run);
           write_report({folder}, (std::filesystem::path(folder) / "report.html").string());
         });
+  m.def("changed_data", &changed_data, "folder"_a, Free(),
+        "What of a run's data is no longer what it was, in words; \"\" where all is, or is gone.");
   m.def("write_report", &write_report, "runs"_a, "path"_a, Free());
   m.def(
       "read_safetensors", [](const std::string& path) { return read_safetensors(path).tensors; }, "path"_a,

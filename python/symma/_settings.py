@@ -21,13 +21,14 @@ def _section(name: str, value: Any) -> Any:
     return value
 
 
-def experiment(source: Any, settings: Mapping[str, Any], origin: str) -> _engine.Experiment:
-    """Reads, checks and builds. `source` is an experiment file, a dict of settings or None; `settings` lie over it.
+def experiment(source: Any, settings: Mapping[str, Any], origin: str, run: str = "") -> _engine.Experiment:
+    """Reads, checks and builds. `source` is an experiment file, a dict of settings or None; `settings` lie over it. `run` is the folder
+    of a run that goes on, whose data are then found from wherever one stands.
 
     Raises UserError.
     """
     file, laid = lay(source, settings, origin)
-    return _engine.Experiment.build(file, laid, origin)
+    return _engine.Experiment.build(file, laid, origin, run)
 
 
 def lay(source: Any, settings: Mapping[str, Any], origin: str) -> tuple[str, dict[str, Any]]:

@@ -115,7 +115,7 @@ class _Worker:
 
     def play(self, order: bytes, folder: str, resume: bool, force: bool, host: str, port: int, secret: str, patience: float) -> tuple[int, bool]:
         self._stop = False
-        e = _engine.Experiment.build(*_taken(order), "symma.ray.train")
+        e = _engine.Experiment.build(*_taken(order), "symma.ray.train", folder if resume else "")
 
         def tell(progress: dict) -> None:
             self._told = progress
@@ -197,7 +197,7 @@ def train(experiment: Any = None, *, num_workers: int = 2, out: Any = None, resu
         experiment = os.path.join(os.fspath(out), "experiment.toml")
     elif experiment is None and not settings:
         raise UserError(origin, "no experiment", "name a file, or give a dict")
-    e = _experiment(experiment, settings, origin)
+    e = _experiment(experiment, settings, origin, os.fspath(out) if resume and out is not None else "")
     about = e.about
     _engine.shares(e, places)  # whether so many can
     folder = os.path.abspath(_folder(out, about["name"]))

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+import warnings
 from typing import Any, Callable, Iterable, Mapping, Optional, Sequence
 
 import numpy as np
@@ -66,7 +67,7 @@ class Run:
 
     def __init__(self, folder: str, experiment: Any = None, state: Any = None):
         self.folder = os.fspath(folder)
-        self._built, self._loaded = experiment, state
+        self._built, self._loaded, self._looked = experiment, state, False
 
     def _file(self, name: str) -> str:
         return os.path.join(self.folder, name)
@@ -80,7 +81,7 @@ class Run:
     @property
     def experiment(self) -> Any:
         if self._built is None:
-            self._built = _engine.Experiment.build(self._file("experiment.toml"), {}, self.folder)
+            self._built = _engine.Experiment.build(self._file("experiment.toml"), {}, self.folder, self.folder)
         return self._built
 
     @property
@@ -160,6 +161,11 @@ class Run:
         y: [K] or [K, out] targets, or K labels; in units of the data
         steps: of adaptation; the most that the run was judged on unless given
         """
+        if not self._looked:
+            self._looked = True
+            changed = _engine.changed_data(self.folder)
+            if changed:
+                warnings.warn(f"{changed} since training; predictions go by what the run learned from", stacklevel=2)
         return Adapted(self, x, y, steps, agent)
 
     def to_torch(self, agent: int = 0) -> torch.nn.Module:
@@ -413,7 +419,7 @@ def train(experiment: Any = None, *, out: Any = None, resume: bool = False, forc
         experiment = os.path.join(os.fspath(out), "experiment.toml")
     elif experiment is None and not settings:
         raise UserError("symma.train", "no experiment", "name a file, such as examples/points/collaborate.toml, or give a dict")
-    e = _experiment(experiment, settings, "symma.train")
+    e = _experiment(experiment, settings, "symma.train", os.fspath(out) if resume and out is not None else "")
     about = e.about
     folder = _folder(out, about["name"])
     listeners = list(loggers)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import numpy as np
 import pytest
@@ -188,6 +189,69 @@ def test_units_are_those_of_the_data(tmp_path, program):
     subprocess.run([program, "adapt", run.folder, "--data", few, "--steps", "10", "--out", tmp_path / "out"], check=True, capture_output=True)
     theirs = [float(line.split(",")[-1]) for line in (tmp_path / "out/predictions.csv").read_text().splitlines()[1:]]
     assert got == pytest.approx(theirs, rel=1e-4)
+
+
+@pytest.fixture
+def levels(tmp_path, monkeypatch):
+    """A run on levels.csv, which its file names as it lies beside it: as one trains who stands in the folder of the data."""
+    rng = np.random.default_rng(0)
+    rows = [f"p{p},{d:.4f},{1000 + 20 * p + 5 * d:.4f}" for p in range(12) for d in rng.uniform(100, 900, 12)]
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / "levels.csv").write_text("patient,dose,level\n" + "\n".join(rows) + "\n")
+    monkeypatch.chdir(there)
+    return symma.train(task={"kind": "table", "path": "levels.csv", "group": "patient", "target": "level", "shots": 5, "queries": 5}, model={"hidden": [8]},
+                       learner={"inner_lr": 0.05}, rounds=20, agents=1, name="levels", eval={"tasks": 5}, out=there / "run", progress=False)
+
+
+EXAMPLES = np.array([200.0, 500.0, 800.0]), np.array([2100.0, 3600.0, 5100.0])
+
+
+def test_a_run_is_opened_where_its_data_are_not(levels, tmp_path, monkeypatch):
+    want, rows = levels.adapt(*EXAMPLES).predict([300.0, 700.0]), levels.theta
+    here = tmp_path / "elsewhere"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    for gone in (False, True):
+        if gone:
+            os.remove(tmp_path / "there/levels.csv")
+        run = symma.open(levels.folder)
+        assert run.settings == levels.settings and run.settings["task"]["known"] == ""
+        assert run.round == 20 and np.array_equal(run.theta, rows) and torch.equal(run.state.theta, levels.state.theta)
+        assert np.array_equal(run.adapt(*EXAMPLES).predict([300.0, 700.0]), want)
+
+
+def test_a_run_goes_on_where_its_data_are_not(levels, tmp_path, monkeypatch, wrong):
+    whole = symma.train(levels.settings[""] | {k: v for k, v in levels.settings.items() if k}, rounds=40, out=tmp_path / "whole", progress=False)
+    here = tmp_path / "elsewhere"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    more = symma.train(resume=True, out=levels.folder, rounds=40, progress=False)
+    assert more.round == 40 and np.array_equal(more.theta, whole.theta) and more.settings == whole.settings
+    data = tmp_path / "there/levels.csv"
+    data.write_text(data.read_text().replace("p3,", "p4,"))
+    wrong(lambda: symma.train(resume=True, out=levels.folder, rounds=60, progress=False), "levels.csv", "changed")
+    os.remove(data)
+    wrong(lambda: symma.train(resume=True, out=levels.folder, rounds=60, progress=False), "levels.csv", "")
+
+
+def test_data_that_changed_since_are_noticed_and_not_gone_by(levels, program):
+    want = levels.adapt(*EXAMPLES).predict([300.0, 700.0])
+    lines = pathlib.Path("levels.csv").read_text().splitlines()
+    times = [",".join([w[0], str(100 * float(w[1])), str(100 * float(w[2]))]) for w in (line.split(",") for line in lines[1:])]
+    pathlib.Path("levels.csv").write_text("\n".join([lines[0], *times]) + "\n")
+    run = symma.open(levels.folder)
+    with pytest.warns(UserWarning, match="levels.csv has changed since training"):
+        got = run.adapt(*EXAMPLES).predict([300.0, 700.0])
+    assert np.array_equal(got, want)
+    few = pathlib.Path("few.csv")
+    few.write_text("dose,level\n" + "".join(f"{a},{b}\n" for a, b in zip(*EXAMPLES)) + "300,\n700,\n")
+    subprocess.run([program, "adapt", levels.folder, "--data", few, "--out", "out"], check=True, capture_output=True)
+    theirs = [float(line.split(",")[-1]) for line in pathlib.Path("out/predictions.csv").read_text().splitlines()[1:]]
+    assert got == pytest.approx(theirs, rel=1e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run.adapt(*EXAMPLES)  # said once
 
 
 def test_labels_come_back_as_labels(tmp_path):
