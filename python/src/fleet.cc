@@ -204,6 +204,8 @@ void bind_fleet(nb::module_& m) {
       .def_ro("seconds", &RunState::seconds)
       .def_prop_ro("bits", [](const RunState& r) { return r.exchange.total_bits(); })
       .def_prop_ro("disagreement", [](const RunState& r) { return disagreement(r.learner.theta); })
+      .def(
+          "leave", [](RunState& r) { r.lock.reset(); }, "Others may train in its folder from now on.")
       .def("clone", [](const RunState& r) {
         auto out = std::make_shared<RunState>(r);
         for (Tensor* t : {&out->learner.theta, &out->learner.steps, &out->rounds}) *t = t->clone();

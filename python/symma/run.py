@@ -434,6 +434,7 @@ def train(experiment: Any = None, *, out: Any = None, resume: bool = False, forc
             listener(row)
 
     show = _Progress(about["metric"]) if progress is True else (progress or None)
+    ended = None
     try:
         ended = _engine.train(e, folder, resume, force, device, show, tell if listeners else None)
         run = Run(folder, e, ended.state)
@@ -445,6 +446,8 @@ def train(experiment: Any = None, *, out: Any = None, resume: bool = False, forc
                 if hasattr(listener, "summary"):
                     listener.summary(run.summary)
     finally:
+        if ended is not None:
+            ended.state.leave()  # or nobody could go on with the run while it is looked at
         for listener in listeners:
             if hasattr(listener, "end"):
                 listener.end()

@@ -71,6 +71,14 @@ def test_names_of_folders(tmp_path, monkeypatch, wrong):
     assert more.round == 3
 
 
+def test_a_run_that_is_held_can_be_gone_on_with_and_replaced(tmp_path):
+    first = symma.train({**SMALL, "rounds": 2}, out=tmp_path / "run", progress=False)
+    more = symma.train(resume=True, out=first.folder, rounds=4, progress=False)
+    assert (first.round, more.round) == (2, 4)
+    again = symma.train({**SMALL, "rounds": 1}, out=first.folder, force=True, progress=False)
+    assert again.round == 1 and again.finished
+
+
 def test_progress_and_loggers_hear_of_it(tmp_path):
     told, rows = [], []
     csv = symma.loggers.CSV()
