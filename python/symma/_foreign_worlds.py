@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable
+import math
+from typing import Any, Callable, Mapping
 
 import numpy as np
 
@@ -40,17 +41,41 @@ class _Alone:
         obs, reward, terminated, truncated, info = self.env.step(actions["agent_0"])
         if terminated or truncated:
             self.agents = []
-        return tuple({"agent_0": v} for v in (obs, float(reward), bool(terminated), bool(truncated), info))
+        return tuple({"agent_0": v} for v in (obs, reward, bool(terminated), bool(truncated), info))
 
 
-def ranges_of(task_parameters: Any) -> dict[str, dict]:
-    """{name: (low, high)} or {name: {"train": (low, high), "test": ..., "ood": ...}}, each with all three ranges."""
+def ranges_of(task_parameters: Any, factory: Callable, origin: str) -> dict[str, dict]:
+    """{name: (low, high)} or {name: {"train": (low, high), "test": ..., "ood": ...}}, each with all three ranges.
+
+    Raises UserError for a range that is none, and for a name that the factory does not take.
+    """
+    task_parameters = {} if task_parameters is None else task_parameters
+    if not isinstance(task_parameters, Mapping):
+        raise UserError(origin, f"task_parameters are {task_parameters!r}", 'give {"name": (low, high)}')
+    takes = inspect.signature(factory).parameters
+    anything = any(p.kind is p.VAR_KEYWORD for p in takes.values())
     out = {}
-    for name, given in (task_parameters or {}).items():
-        given = given if isinstance(given, dict) else {"train": given}
-        train = tuple(float(v) for v in given["train"])
-        out[name] = {"train": train, "test": tuple(given.get("test", train)), "ood": tuple(given.get("ood", train))}
+    for name, given in task_parameters.items():
+        place = f"{origin}, task_parameters, {name}"
+        if name not in takes and not anything:
+            raise UserError(place, "is no argument of the factory", "one of " + ", ".join(takes) if takes else "it takes none")
+        given = given if isinstance(given, Mapping) else {"train": given}
+        unknown = [split for split in given if split not in ("train", "test", "ood")]
+        if unknown or "train" not in given:
+            raise UserError(place, f"has {unknown[0]!r}" if unknown else "has no train", "give ranges of train, and of test and ood where they differ")
+        ranges = {split: _range(r, f"{place}, {split}" if len(given) > 1 else place) for split, r in given.items()}
+        out[name] = {split: ranges.get(split, ranges["train"]) for split in ("train", "test", "ood")}
     return out
+
+
+def _range(given: Any, place: str) -> tuple[float, float]:
+    try:
+        low, high = (float(v) for v in given)
+    except (TypeError, ValueError):
+        raise UserError(place, f"is {given!r}", "give (low, high)") from None
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise UserError(place, f"is {given!r}", "give two finite numbers, the lower one first")
+    return low, high
 
 
 class Copies:
@@ -62,7 +87,7 @@ class Copies:
         self.name, self.factory = name, factory
         own = {k: options.pop(k) for k, _, _ in OPTIONS if k in options}
         self.options = options
-        self.ranges = ranges_of(task_parameters)
+        self.ranges = ranges_of(task_parameters, factory, name)
         self.constants: list[dict] = [{} for _ in range(copies)]
         self.spaces = gymnasium.spaces
         self.flatten = gymnasium.spaces.utils.flatten
@@ -72,7 +97,7 @@ class Copies:
         obs = [self._seen(env.observation_space(a)) for a in self.agents]
         acts = [env.action_space(a) for a in self.agents]
         sizes = [int(gymnasium.spaces.utils.flatdim(s)) for s in obs]
-        self.obs_spaces, self.D = obs, max(sizes)
+        self.obs_spaces, self.sizes, self.D = obs, sizes, max(sizes)
         self.discrete = all(isinstance(s, gymnasium.spaces.Discrete) for s in acts)
         if not self.discrete and not all(isinstance(s, gymnasium.spaces.Box) and len(s.shape) == 1 for s in acts):
             raise UserError(name, f"has actions {acts[0]}", "actions are Discrete for all agents, or Box of one dimension")
@@ -162,7 +187,7 @@ class Copies:
             obs, reward, term, trunc, info = env.step({a: self._action(actions, e, a) for a in there})
             self.clocks[e] += 1
             for a in there:
-                frame["reward"][e, self.agents.index(a)] = reward.get(a, 0.0)
+                self._earn(e, frame, a, reward.get(a, 0.0))
             over = [a for a in there if term.get(a) or trunc.get(a) or a not in env.agents]
             staying = [a for a in there if a not in over]
             ended = not staying
@@ -208,9 +233,24 @@ class Copies:
             if isinstance(o, dict) and "observation" in o and "action_mask" in o:
                 o, mask = o["observation"], o["action_mask"]
             flat = self.flatten(self.obs_spaces[i], o)
-            frame["obs"][e, i, :len(flat)] = flat
+            if len(flat) != self.sizes[i]:
+                raise UserError(f"{self.name}, copy {e}, {a}", f"observes {len(flat)} numbers", f"its space has {self.sizes[i]}")
+            seen = frame["obs"][e, i]
+            seen[:len(flat)] = flat
+            # One that is not finite would make every parameter so, and a score of what is left would look like any other.
+            if not np.isfinite(seen).all():
+                raise UserError(f"{self.name}, copy {e}, {a}", f"observes {seen[~np.isfinite(seen)][0]}", "return finite observations")
             if mask is not None and self.discrete:
                 frame["mask"][e, i, :self.counts[i]] = np.asarray(mask, dtype=bool)
+
+    def _earn(self, e: int, frame: dict, agent: Any, reward: Any) -> None:
+        i = self.agents.index(agent)
+        try:
+            frame["reward"][e, i] = float(reward)
+        except (TypeError, ValueError):
+            raise UserError(f"{self.name}, copy {e}, {agent}", f"earns {reward!r}", "return a number") from None
+        if not math.isfinite(frame["reward"][e, i]):
+            raise UserError(f"{self.name}, copy {e}, {agent}", f"earns {reward}", "return finite rewards")
 
     def _action(self, actions: np.ndarray, e: int, agent: Any) -> Any:
         i = self.agents.index(agent)

@@ -153,7 +153,9 @@ def _put(kind: str, name: str, part: Any, summary: str, source: str, replace: bo
     options = _options(part) if inspect.isclass(part) or kind == "Env" else []
     make = adapt[kind]
     if kind == "Env":
-        from ._foreign_worlds import OPTIONS
+        from ._foreign_worlds import OPTIONS, ranges_of
+
+        ranges_of(task_parameters, part, f'register("{name}")')
 
         known = [o[0] for o in OPTIONS]
         for d in defaults or {}:

@@ -438,6 +438,85 @@ def test_wrong_worlds(wrong):
     wrong(lambda: symma.make_vec("nothing"), "nothing", "made a object", "PettingZoo")
 
 
+class Line(gymnasium.Env):
+    """Says on which step it is; `ill` happens on the third, or as an episode begins."""
+
+    observation_space, action_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,)), gymnasium.spaces.Discrete(2)
+
+    def __init__(self, ill="", width=1.0):
+        self.ill = ill
+
+    def reset(self, seed=None, options=None):
+        self.t = 0
+        return np.full(2, np.nan if self.ill == "first" else 0.0), {}
+
+    def step(self, action):
+        self.t += 1
+        ill = self.ill if self.t == 3 else ""
+        obs = {"nan": np.full(2, np.nan), "inf": np.array([0, np.inf]), "large": np.array([1e300, 0]), "short": np.zeros(1), "long": np.zeros(3)}.get(ill, np.full(2, float(self.t)))
+        return obs, {"reward": np.nan, "no reward": None, "infinite": -np.inf, "words": "x"}.get(ill, 1.0), self.t == 5, False, {}
+
+
+class Pair(pettingzoo.ParallelEnv):
+    """Two of them, of whom the second is ill."""
+
+    def __init__(self, ill=""):
+        self.possible_agents, self.of = ["well", "poor"], {"well": Line(), "poor": Line(ill)}
+
+    def observation_space(self, agent):
+        return self.of[agent].observation_space
+
+    def action_space(self, agent):
+        return self.of[agent].action_space
+
+    def reset(self, seed=None, options=None):
+        self.agents = list(self.possible_agents)
+        return tuple(dict(zip(self.agents, told)) for told in zip(*(self.of[a].reset() for a in self.agents)))
+
+    def step(self, actions):
+        told = [self.of[a].step(actions[a]) for a in self.agents]
+        there, self.agents = self.agents, [] if told[0][2] else self.agents
+        return tuple(dict(zip(there, each)) for each in zip(*told))
+
+
+ILL = {"nan": "observes nan", "first": "observes nan", "inf": "observes inf", "large": "observes inf", "short": "observes 1 numbers", "long": "observes 3 numbers",
+       "reward": "earns nan", "no reward": "earns None", "infinite": "earns -inf", "words": "earns 'x'"}
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("ill", ILL)
+@pytest.mark.parametrize("factory, agent", [(Line, "agent_0"), (Pair, "poor")])
+def test_a_world_that_is_ill_once_an_episode_is_refused(ill, factory, agent, wrong):
+    """It made every parameter nan, and the run ended with a score."""
+    symma.register("line", factory, kind="Env", replace=True)
+
+    def play(**options):
+        env = symma.make_vec("line", 2, **options)
+        env.reset(seed=1)
+        for _ in range(12):
+            env.step(np.zeros((2, env.players), np.int64))
+
+    wrong(lambda: play(ill=ill), f"line, copy 0, {agent}", ILL[ill])
+    task = {"kind": "control", "world": {"kind": "line", "ill": ill}, "copies": 2}
+    fleet = symma.Fleet({"hidden": [4]}, "ippo", task, agents=1, tasks_per_round=1)
+    wrong(fleet.round, "line, copy ", ILL[ill])
+    play()
+
+
+def test_wrong_task_parameters_are_told_when_they_are_registered(wrong):
+    nan = float("nan")
+    for given, place, what in (({"width": (nan, 1)}, "width", "nan"), ({"width": (2.0, 1.0)}, "width", "(2.0, 1.0)"), ({"width": (0.5,)}, "width", "(0.5,)"),
+                               ({"width": 0.5}, "width", "0.5"), ({"width": ("a", "b")}, "width", "'a'"), ({"width": (0, float("inf"))}, "width", "inf"),
+                               ({"widht": (0.5, 1)}, "widht", "no argument"), ([("width", 1)], "", "task_parameters are"),
+                               ({"width": {"train": (0, 1), "tset": (0, 1)}}, "width", "tset"), ({"width": {"test": (0, 1)}}, "width", "no train"),
+                               ({"width": {"train": (0, 1), "ood": (2, 1)}}, "width, ood", "(2, 1)")):
+        wrong(lambda: symma.register("line_t", Line, kind="Env", task_parameters=given), f'register("line_t"){place and ", task_parameters, "}{place}', what)
+    assert "line_t" not in symma.parts("Env")
+    symma.register("line_t", Line, kind="Env", task_parameters={"width": {"train": np.array([0, 1]), "ood": (2, 2)}})
+    width, = symma.make_vec("line_t", 2).world.parameters
+    assert (width["train"], width["test"], width["ood"]) == ([0, 1], [0, 1], [2, 2])
+
+
 def test_a_shared_library_of_parts_even_one_that_hides_its_symbols(tmp_path, program):
     """The library is tests/python/parts.cc, which was built with hidden visibility."""
     library = pathlib.Path(program).parent / "tests" / "libparts.so"
