@@ -41,6 +41,9 @@ class Fleet:
     def __len__(self) -> int:
         return self.about["agents"]
 
+    def __reduce__(self):
+        raise UserError("symma.Fleet", "cannot be sent to another process, or copied", "make one there of the same settings; save(path) and load(path) carry what it has learned")
+
     @property
     def settings(self) -> dict:
         return self.about["settings"]

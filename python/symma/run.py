@@ -69,6 +69,9 @@ class Run:
         self.folder = os.fspath(folder)
         self._built, self._loaded, self._looked = experiment, state, False
 
+    def __reduce__(self):
+        return Run, (os.path.abspath(self.folder),)  # all that it is stands there
+
     def _file(self, name: str) -> str:
         return os.path.join(self.folder, name)
 

@@ -68,6 +68,9 @@ class _Masked:
             raise UserError("illegal", f'"{illegal}" is not known', "one of first, error")
         self._lenient = illegal == "first"
 
+    def __reduce__(self):
+        raise UserError(type(self).__name__, "cannot be sent to another process, or copied", "make one there, and send what makes it: lambda: symma.make_vec(...); world.save(copy) and restore carry where it stands")
+
 
 class VectorEnv(_Masked, gymnasium.vector.VectorEnv):
     """E copies of a world, stepped together: gymnasium.vector.VectorEnv over all agents of each copy.

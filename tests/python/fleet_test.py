@@ -1,4 +1,7 @@
 """The loop in one's own hands."""
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +115,11 @@ def test_wrong_calls(wrong):
     wrong(lambda: symma.Fleet(tasks=3), "TaskFamily", "3")
     wrong(lambda: symma.Fleet(exchange="rign"), "topology", "rign", "ring")
     wrong(lambda: f.adapt("nothing"), "adapt", "no batch but str")
+
+
+def test_a_fleet_says_that_it_cannot_be_sent(wrong):
+    for sent in (pickle.dumps, copy.copy, copy.deepcopy):
+        wrong(lambda: sent(fleet()), "symma.Fleet", "another process", "save(path)")
 
 
 def test_wrong_rows_points_batches_and_keys(wrong):

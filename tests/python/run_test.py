@@ -1,7 +1,10 @@
 """Runs: the program's own, from Python."""
+import copy
 import json
+import multiprocessing
 import os
 import pathlib
+import pickle
 import signal
 import subprocess
 import sys
@@ -77,6 +80,29 @@ def test_a_run_that_is_held_can_be_gone_on_with_and_replaced(tmp_path):
     assert (first.round, more.round) == (2, 4)
     again = symma.train({**SMALL, "rounds": 1}, out=first.folder, force=True, progress=False)
     assert again.round == 1 and again.finished
+
+
+def in_a_pool(seed):
+    run = symma.train({**SMALL, "rounds": 3, "seed": seed}, out=f"pool-{seed}", progress=False)
+    return run, run.adapt([0.0, 1.0, 2.0], [1.0, 2.0, 1.0], steps=3)
+
+
+def test_runs_and_what_adapted_come_back_from_other_processes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        told = pool.map(in_a_pool, [1, 2])
+    monkeypatch.chdir("/")
+    for seed, (run, adapted) in zip((1, 2), told):
+        here = symma.open(tmp_path / f"pool-{seed}")
+        assert run.summary == here.summary and np.array_equal(run.theta, here.theta) and run.settings[""]["seed"] == seed
+        want = here.adapt([0.0, 1.0, 2.0], [1.0, 2.0, 1.0], steps=3)
+        assert np.array_equal(adapted.predict([0.5]), want.predict([0.5])) and (adapted.before, adapted.after) == (want.before, want.after)
+        assert adapted.parameters.keys() == want.parameters.keys()
+    # What adapted stays what it was, though the run goes on.
+    before = adapted.predict([0.5])
+    symma.train(resume=True, out=run.folder, rounds=30, progress=False)
+    assert np.array_equal(pickle.loads(pickle.dumps(adapted)).predict([0.5]), before)
+    assert copy.deepcopy(adapted).steps == 3
 
 
 def test_progress_and_loggers_hear_of_it(tmp_path):

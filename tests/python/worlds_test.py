@@ -1,4 +1,6 @@
 """Every world as Gymnasium and PettingZoo have it: their own suites, and what goes past them."""
+import copy
+import pickle
 import threading
 import warnings
 
@@ -214,6 +216,13 @@ def test_wrong_calls(wrong):
     wrong(lambda: one.step({}), "actions", "none for", "env.agents")
     wrong(lambda: one.step({"nobody": 1}), "actions", "nobody", "agents are")
     wrong(lambda: one.step({a: [1, 2] for a in one.agents}), "actions", "shape", "one number")
+
+
+@pytest.mark.parametrize("make", [symma.make, symma.make_vec, symma.parallel_env, symma.aec_env])
+def test_a_world_says_that_it_cannot_be_sent(make, wrong):
+    env = make("foraging")
+    for sent in (pickle.dumps, copy.deepcopy):
+        wrong(lambda: sent(env), "Env", "another process", "send what makes it")
 
 
 def test_a_world_that_another_thread_steps_says_so():
