@@ -285,6 +285,45 @@ std::string spoiled(const std::string& name, const std::string& column, const st
   return path.string();
 }
 
+// Several patients of one's own come after those trained with, each as the file has it.
+TEST(Diabetes, OwnPatientsAreThoseOfTheFile) {
+  NEEDS_SHARED("diabetes/patients.csv");
+  const std::string file = spoiled("patients_own.csv", "Name", "adolescent#002");
+  const auto env = make_world("diabetes", 3, fmt::format("test_data = \"{}\"\nnoise = false", file));
+  auto& tasks = dynamic_cast<HasTasks&>(*env);
+  const TaskParameter& patient = tasks.task_parameters()[0];
+  ASSERT_EQ(patient.test[1] - patient.test[0], 2);
+  Tensor t = at::empty({3, static_cast<int64_t>(tasks.task_parameters().size())}, at::kDouble);
+  for (int64_t j = 0; j < t.size(1); ++j) t.select(1, j).fill_(tasks.task_parameters()[j].value);
+  for (int64_t e = 0; e < 3; ++e) t[e][0] = patient.test[0] + static_cast<double>(e);
+  tasks.set_tasks(t);
+  Frame f;
+  env->reset(Rng(0), f);
+  const CsvFile rows = CsvFile::load(file);
+  for (int64_t e = 0; e < 3; ++e) {
+    const Patient& p = dynamic_cast<const ClinicView&>(*env).patient(e);
+    EXPECT_EQ(p.name, rows.rows[e][rows.column("Name")]);
+    EXPECT_EQ(p.BW, rows.number(e, rows.column("BW")));
+    EXPECT_EQ(p.start[12], rows.number(e, rows.column("x0_13")));
+  }
+}
+
+// Whoever is trained with is not judged, whichever option names it for testing.
+TEST(Diabetes, NobodyIsJudgedWhoWasLearnedFrom) {
+  NEEDS_SHARED("diabetes/patients.csv");
+  const std::string file = spoiled("patients_again.csv", "Name", "adolescent#002");
+  const auto with = [&](const std::string& train) {
+    return error_of([&] {
+      make_world("diabetes", 1,
+                 fmt::format("data = \"{}\"\ntrain = [{}]\ntest_data = \"{}\"", kData, train, file));
+    });
+  };
+  const std::string said = with("\"adolescent#002\"");
+  EXPECT_NE(said.find("test_data: \"adolescent#002\" is trained with, too"), std::string::npos) << said;
+  EXPECT_EQ(with("\"adult#*\""), "");
+  EXPECT_NE(with(""), "") << "none named: all of data";
+}
+
 TEST(Diabetes, BadInputIsOneClearLine) {
   const auto says = [](const std::string& message, const std::vector<std::string>& words) {
     for (const auto& w : words) EXPECT_NE(message.find(w), std::string::npos) << w << ": " << message;

@@ -25,6 +25,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "symma/core/csv.h"
 #include "symma/core/errors.h"
 #include "symma/envs/clinic/ward.h"
 #include "symma/envs/copies.h"
@@ -118,7 +119,15 @@ struct Roster {
         patients.push_back(rest[i]);
     }
     if (!o.test_data.empty()) {
-      for (const Patient& p : *read_patients(o.test_data)) test.push_back(p);
+      const auto own = read_patients(o.test_data);
+      for (const Patient& p : *own) {
+        const auto same = [&](const Patient& other) { return other.name == p.name; };
+        if (std::any_of(patients.begin(), patients.end(), same))
+          throw UserError("[task.world] test_data", "\"" + shown(p.name) + "\" is trained with, too",
+                          "nobody is judged on who was learned from: name others in train, or rename the "
+                          "patient where it is another");
+        test.push_back(p);
+      }
     }
     if (patients.empty())
       throw UserError("[task.world] train", "no patient is left to train with", "name fewer in test");
