@@ -22,8 +22,11 @@ Tensor draw_tasks(const HasTasks& world, int64_t copies, TaskRange range, Rng rn
   return tasks;
 }
 
-Tensor team_reward(const EnvSpec& spec, const Tensor& reward) {
-  return spec.common_reward ? reward.select(1, 0) : reward.sum(1);
+Tensor team_reward(const EnvSpec& spec, const Tensor& reward, std::span<const int64_t> scripted) {
+  if (spec.common_reward) return reward.select(1, 0);
+  Tensor sum = reward.sum(1);
+  for (int64_t p : scripted) sum = sum - reward.select(1, p);
+  return sum;
 }
 
 Tensor nearest_choices(const EnvSpec& spec, const Tensor& numbers) {

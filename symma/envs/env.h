@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -162,8 +163,9 @@ class Judged {
   virtual std::vector<double> scores(int64_t copy) const = 0;  // [K]
 };
 
-// What the team earned at each step: the sum over agents, or the common reward once. [E] float.
-Tensor team_reward(const EnvSpec&, const Tensor& reward /*[E,A]*/);
+// What the team earned at each step: the sum over agents but those whom a script plays, or the common reward
+// once. [E] float.
+Tensor team_reward(const EnvSpec&, const Tensor& reward /*[E,A]*/, std::span<const int64_t> scripted = {});
 
 // The choices that come nearest to the numbers, [E, A] int64, in a world that has levels.
 Tensor nearest_choices(const EnvSpec&, const Tensor& numbers /*[E,A,m] float*/);

@@ -565,8 +565,8 @@ std::vector<ControlBatch::Picture> ControlBatch::watch(int64_t task, const Tenso
       for (int64_t p : options_->rival.players)
         told.select(1, p).copy_(o.action.select(2, t).select(0, 0).select(1, p));
       shown->step(told, frame);
-      out.push_back(
-          {drawing->svg(0), out.back().earned + team_reward(shown->spec(), frame.reward).item<double>()});
+      const Tensor paid = team_reward(shown->spec(), frame.reward, options_->rival.players);
+      out.push_back({drawing->svg(0), out.back().earned + paid.item<double>()});
     }
   }
   return out;

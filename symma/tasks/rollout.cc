@@ -281,7 +281,9 @@ void Rollouts::move(int64_t w, int64_t s, Rollout& out) {
     std::memcpy(done + at * bytes, chosen + i * bytes, bytes);
     for (int64_t p = 0; p < a_; ++p) {
       const float there = present ? present[((w * e_ + i) * (t + 1) + s) * a_ + p] : 1;
-      rewards[at * a_ + p] = there * (players_.own_reward ? reward[i * a_ + p] : team);
+      // What a script earns is handed to nobody: it is no part of what the others are to learn.
+      const float own = scripted_[p] ? 0 : reward[i * a_ + p];
+      rewards[at * a_ + p] = there * (players_.own_reward ? own : team);
       earned[(w * e_ + i) * a_ + p] += there * reward[i * a_ + p];
     }
     alive[at] = 1;

@@ -19,7 +19,7 @@ struct Rollout {
   Tensor mask;    // [R, E, T + 1, A, n] bool: actions allowed
   Tensor action;  // [R, E, T, A] int64, or [R, E, T, A, n] float
   Tensor log_p;   // [R, E, T, A] float: log probability of the action where it was drawn from the network's
-  Tensor reward;  // [R, E, T, A] float: the team's, or each player's own
+  Tensor reward;  // [R, E, T, A] float: the team's, or each player's own, which is 0 where a script plays
   Tensor alive;   // [R, E, T] float: 1 for a step that was taken
   Tensor terminated;  // [R, E, T] float: 1 for a step after which the world ended by its own rules
   Tensor team;        // [R, E] float: what the team earned in the episode so far

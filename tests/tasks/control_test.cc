@@ -488,6 +488,42 @@ TEST(Control, WhatIsJudgedLaterIsJudgedThere) {
   EXPECT_GT(std::abs(by_rule(true) - by_rule(false)), 1e-6);
 }
 
+// Players handed their own rewards, of whom one learns, are a team of one: a script's rewards are in neither
+// loss, nor in what is shown of an episode.
+TEST(Control, WhatAScriptEarnsIsNobodysReward) {
+  const Json rps{{"kind", "matrix_game"}, {"game", "rock_paper_scissors"}, {"limit", 6}};
+  const Json foraging{{"kind", "foraging"}, {"rows", 5},  {"columns", 5},
+                      {"agents", 2},        {"foods", 3}, {"limit", 30}};
+  for (const Json& world : {rps, foraging}) {
+    const auto with = [&](bool own) {
+      Made m;
+      m.family = make<TaskFamilyRegistry>("control",
+                                          Json{{"world", world}, {"own_reward", own}, {"eval_copies", 1}}, 1);
+      dynamic_cast<MeetsRival&>(*m.family).meet(
+          {"random", make<ScriptRegistry>("random", Json::object()), {1}});
+      m.model = make<ModelRegistry>("mlp", Json{{"hidden", {6}}}, m.family->spec().shape);
+      return m;
+    };
+    const Made own = with(true), team = with(false);
+    const Tensor theta = own.model->init(split_keys(Rng(4), "row", 1));
+    double most = 0;
+    for (uint64_t key = 0; key < 4; ++key) {
+      const auto a = own.draw({0}, key), b = team.draw({0}, key);
+      const Tensor of_own = a->loss(theta, Stage::kQuery, Rng(7));
+      EXPECT_NEAR(of_own.item<double>(), b->loss(theta, Stage::kQuery, Rng(7)).item<double>(), 1e-6);
+      EXPECT_NEAR(worlds(*a).losses(theta.unsqueeze(0), Stage::kQuery, Rng(7)).item<double>(),
+                  worlds(*b).losses(theta.unsqueeze(0), Stage::kQuery, Rng(7)).item<double>(), 1e-6);
+      const Scores scores = a->score(theta, Rng(8));
+      const auto pictures = worlds(*a).watch(0, theta, Rng(8).split("score"));
+      ASSERT_FALSE(pictures.empty());
+      EXPECT_NEAR(pictures.back().earned, scores.at("return").item<double>(), 1e-5);
+      EXPECT_NEAR(scores.at("return_0").item<double>(), scores.at("return").item<double>(), 1e-5);
+      most = std::max(most, std::abs(scores.at("return_1").item<double>()));
+    }
+    EXPECT_GT(most, 0) << "the script earned something";
+  }
+}
+
 TEST(Control, BadInputIsOneClearError) {
   EXPECT_EQ(complaint("[task]\nkind = \"control\"\n[task.world]\nkind = \"foraging\"\nrows = 7\n"), "");
   EXPECT_EQ(complaint("[task]\nworld = \"foraging\"\n"), "");
