@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "symma/core/errors.h"
 #include "symma/tasks/pictures.h"
@@ -52,6 +54,10 @@ std::map<Name, Found> classes_in(const std::string& path, int64_t side, int64_t 
   return out;
 }
 
+std::string pixels_of(const Tensor& image) {
+  return {static_cast<const char*>(image.data_ptr()), image.nbytes()};
+}
+
 }  // namespace
 
 Drawings Drawings::load(const std::vector<std::string>& paths, int64_t side, int64_t channels) {
@@ -59,8 +65,11 @@ Drawings Drawings::load(const std::vector<std::string>& paths, int64_t side, int
   for (const auto& path : paths) {
     for (auto& [name, found] : classes_in(path, side, channels)) {
       auto& list = all[name];
-      if (!list.empty()) continue;  // an earlier path had this class
-      for (auto& [file, image] : found.images) list.push_back(image);
+      // A class that an earlier path had, too, has the images of both; what is there in both is there once.
+      std::set<std::string> before;
+      for (const Tensor& image : list) before.insert(pixels_of(image));
+      for (auto& [file, image] : found.images)
+        if (!before.contains(pixels_of(image))) list.push_back(image);
     }
   }
   Drawings out;

@@ -18,9 +18,9 @@ struct Drawings {
   std::vector<Class> classes;  // sorted by alphabet, then character
 
   // Reads every path, a folder or an archive. Where images stand in class/ right below a path, there are no
-  // alphabets, and each class is an alphabet of its own, called as the class is. A class found twice (the
-  // same names in two paths) is taken once. Throws UserError for a path that is missing, holds no images, has
-  // a class in two places, and for an image that is none.
+  // alphabets, and each class is an alphabet of its own, called as the class is. A class of the
+  // same names in two paths has the images of both, each once. Throws UserError for a path that is missing,
+  // holds no images, has a class in two places, and for an image that is none.
   static Drawings load(const std::vector<std::string>& paths, int64_t side, int64_t channels);
 };
 

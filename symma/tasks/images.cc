@@ -192,26 +192,15 @@ class Images : public TaskFamily,
             {"ood", split_.ood}};
   }
 
-  // Classes count as trained on by their names, or by images that are the same under whatever name.
   void test_on(const std::string& path) override {
     const size_t before = classes_.size();
     add(Drawings::load({path}, o_.side, o_.channels));
-    std::set<std::string> learned;
-    for (int64_t c : split_.train_all) learned.insert({name(classes_[c]), hash(classes_[c])});
     split_.test.clear();
-    again_.clear(), fresh_.clear();
-    for (size_t c = before; c < classes_.size(); ++c) {
-      split_.test.push_back(static_cast<int64_t>(c));
-      const bool known = learned.contains(name(classes_[c])) || learned.contains(hash(classes_[c]));
-      (known ? again_ : fresh_).push_back(static_cast<int64_t>(c));
-    }
+    for (size_t c = before; c < classes_.size(); ++c) split_.test.push_back(static_cast<int64_t>(c));
     elsewhere_ = true;
     class_index_.resize(classes_.size());
     check(split_.test, Split::kTest, path + " has");
-    // Too few of one kind for episodes: all are drawn from together, and none of that is called new.
-    for (auto* list : {&again_, &fresh_})
-      if (!list->empty() && !fills(*list) && again_.size() < split_.test.size())
-        again_ = split_.test, fresh_.clear();
+    know_again();
   }
 
   bool trained_on(const std::string& name) const override { return name.ends_with(kTrainedOn); }
@@ -313,8 +302,10 @@ class Images : public TaskFamily,
     if (!test_path.empty()) {
       const size_t before = classes_.size();
       add(Drawings::load(test_path, o_.side, o_.channels));
+      split_.test.clear();  // test_path is in place of any in path
       for (size_t c = before; c < classes_.size(); ++c) split_.test.push_back(static_cast<int64_t>(c));
       class_index_.resize(classes_.size());
+      know_again();
     }
     check();
   }
@@ -362,6 +353,22 @@ class Images : public TaskFamily,
   void no_alphabets() {
     alphabets_.clear();
     for (Class& c : classes_) c.alphabet = alphabet_number(c.character);
+  }
+
+  // Which classes of a test on other data were trained on: by their names, or by images that are the same
+  // under whatever name.
+  void know_again() {
+    std::set<std::string> learned;
+    for (int64_t c : split_.train_all) learned.insert({name(classes_[c]), hash(classes_[c])});
+    again_.clear(), fresh_.clear();
+    for (int64_t c : split_.test) {
+      const bool known = learned.contains(name(classes_[c])) || learned.contains(hash(classes_[c]));
+      (known ? again_ : fresh_).push_back(c);
+    }
+    // Too few of one kind for episodes: all are drawn from together, and none of that is called new.
+    for (auto* list : {&again_, &fresh_})
+      if (!list->empty() && !fills(*list) && again_.size() < split_.test.size())
+        again_ = split_.test, fresh_.clear();
   }
 
   // Only of what is in a split: other classes may be as small as they are.

@@ -6,6 +6,8 @@
 #include "cli/program.h"
 #include "symma/core/errors.h"
 #include "symma/eval/statistics.h"
+
+#include "symma/tasks/drawings.h"
 #include "symma/tasks/episodes.h"
 #include "symma/tasks/named.h"
 #include "symma/tasks/pictures.h"
@@ -306,6 +308,24 @@ TEST_F(ImageFiles, OddThingsInFolders) {
   }
 }
 
+// A class of two paths has the images of both, each once.
+TEST_F(ImageFiles, AClassOfTwoPathsHasTheImagesOfBoth) {
+  write("d", 6, 3), write("e", 7, 4);
+  fs::copy(at / "d/c0/0.png", at / "e/c0/again.png");
+  const Drawings both = Drawings::load({at / "d", at / "e", at / "d"}, 8, 1);
+  ASSERT_EQ(both.classes.size(), 7u);
+  for (const auto& c : both.classes) {
+    EXPECT_EQ(c.images.size(0), c.character == "c6" ? 4 : 7) << c.character;
+    std::set<std::string> all;
+    for (int64_t i = 0; i < c.images.size(0); ++i)
+      all.emplace(static_cast<const char*>(c.images[i].data_ptr()), c.images[i].nbytes());
+    EXPECT_EQ(std::ssize(all), c.images.size(0));
+  }
+  // One path is as it stands, though two of its files be the same picture.
+  fs::copy(at / "d/c0/0.png", at / "d/c0/twice.png");
+  EXPECT_EQ(Drawings::load({at / "d"}, 8, 1).classes[0].images.size(0), 4);
+}
+
 TEST_F(ImageFiles, AnArchiveThatUnpacksToFarMoreThanItIs) {
   write("d", 8, 3);
   fs::create_directory(at / "big");
@@ -319,35 +339,49 @@ TEST_F(ImageFiles, AnArchiveThatUnpacksToFarMoreThanItIs) {
     images({{"path", {at / good}}, {"ways", 2}, {"queries", 2}, {"test_queries", 2}});
 }
 
-// Judged on other data, classes that were trained on are known by their names or their images, and make
-// episodes of their own.
-TEST_F(ImageFiles, OtherDataMayHoldWhatWasTrainedOn) {
+class OtherFiles : public ImageFiles {
+ protected:
+  static Json of_d() {
+    return {{"train_alphabets", {"a0", "a1"}},
+            {"validation_alphabets", {"a2"}},
+            {"test_alphabets", {"a3"}},
+            {"ways", 3},
+            {"queries", 2},
+            {"test_queries", 2}};
+  }
+  // 6 classes of `new`, and of those trained on 6 under another name and 1 under its own.
+  static void again_and_new(const TaskFamily& family) {
+    const auto& remembers = dynamic_cast<const Remembers&>(family);
+    const auto model = make<ModelRegistry>("mlp", Json::object(), family.spec().shape);
+    const std::vector<int64_t> who(300, kEveryone);
+    const auto batch = family.sample(*model, asks_for(who, Rng(1)), Split::kTest);
+    int again = 0;
+    for (const std::string& name : dynamic_cast<const Named&>(*batch).names()) {
+      const bool known = remembers.trained_on(name), fresh = program::holds(name, "new/");
+      again += known;
+      EXPECT_NE(known, fresh) << name;
+      EXPECT_EQ(known, program::holds(name, "again/") || program::holds(name, "a1/")) << name;
+    }
+    EXPECT_NEAR(again, 300.0 * 7 / 13, 45);
+    // Training goes on as before.
+    const auto train = family.sample(*model, asks_for(std::vector<int64_t>{0}, Rng(1)), Split::kTrain);
+    EXPECT_FALSE(remembers.trained_on(dynamic_cast<const Named&>(*train).names()[0]));
+  }
+};
+
+// Judged on other data, by test_path or later, classes that were trained on are known by their names or their
+// images, and make episodes of their own.
+TEST_F(OtherFiles, OtherDataMayHoldWhatWasTrainedOn) {
   for (int a = 0; a < 5; ++a) write("d/a" + std::to_string(a), 6, 4);
   write("e/new", 6, 4);
   fs::copy(at / "d/a0", at / "e/again", fs::copy_options::recursive);
   write("e/a1", 1, 4);
-  const auto family = images({{"train_alphabets", {"a0", "a1"}},
-                              {"validation_alphabets", {"a2"}},
-                              {"test_alphabets", {"a3"}},
-                              {"ways", 3},
-                              {"queries", 2},
-                              {"test_queries", 2}});
+  const auto family = images(of_d());
   dynamic_cast<OtherTests&>(*family).test_on(at / "e");
-  const auto& remembers = dynamic_cast<const Remembers&>(*family);
-  const auto model = make<ModelRegistry>("mlp", Json::object(), family->spec().shape);
-  const std::vector<int64_t> who(300, kEveryone);
-  const auto batch = family->sample(*model, asks_for(who, Rng(1)), Split::kTest);
-  int again = 0;
-  for (const std::string& name : dynamic_cast<const Named&>(*batch).names()) {
-    const bool known = remembers.trained_on(name), fresh = program::holds(name, "new/");
-    again += known;
-    EXPECT_NE(known, fresh) << name;
-    EXPECT_EQ(known, program::holds(name, "again/") || program::holds(name, "a1/")) << name;
-  }
-  EXPECT_NEAR(again, 300.0 * 7 / 13, 45);
-  // Training goes on as before.
-  const auto train = family->sample(*model, asks_for(std::vector<int64_t>{0}, Rng(1)), Split::kTrain);
-  EXPECT_FALSE(remembers.trained_on(dynamic_cast<const Named&>(*train).names()[0]));
+  again_and_new(*family);
+  Json settings = of_d();
+  settings["test_path"] = {at / "e"};
+  again_and_new(*images(settings));
 }
 
 // Episodes that somebody listed, run as they are.
