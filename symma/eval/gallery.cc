@@ -1,6 +1,7 @@
 // Some tasks to look at, as data for a report.
 #include "symma/eval/evaluate.h"
 #include "symma/tasks/control.h"
+#include "symma/tasks/signature.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -20,14 +21,49 @@ std::string base64(const uint8_t* bytes, int64_t n) {
   return out;
 }
 
-Json list(const Tensor& t) {
+// What a number of the model stands for in the data: shift + scale x.
+struct Measure {
+  double shift = 0, scale = 1;
+
+  // To a ten-thousandth of the scale's power of ten: more is not to be seen.
+  Json of(double x) const {
+    if (!std::isfinite(x)) return nullptr;
+    const double places = 4 - std::floor(std::log10(scale)), p = std::pow(10, std::abs(places));
+    const double y = shift + scale * x;
+    return places >= 0 ? std::round(y * p) / p : std::round(y / p) * p;
+  }
+};
+
+// The units of what goes in, one for each of `d` columns, and of what comes out; where the data have no
+// other, those of the model.
+struct Measures {
+  std::vector<Measure> in;
+  Measure out;
+
+  Measures(const Signature& s, int64_t d) : in(static_cast<size_t>(d)) {
+    if (std::ssize(s.input_shift) == d) {
+      for (size_t k = 0; k < in.size(); ++k) in[k] = {s.input_shift[k], s.input_scale[k]};
+    }
+    if (s.target_shift.size() == 1) out = {s.target_shift[0], s.target_scale[0]};
+  }
+};
+
+Json list(const Tensor& t, const Measure& unit = {}) {
   const Tensor d = t.to(at::kCPU, at::kDouble).contiguous().view(-1);
   Json out = Json::array();
-  for (int64_t i = 0; i < d.numel(); ++i) {
-    const double x = d.data_ptr<double>()[i];
-    out.push_back(std::isfinite(x) ? Json(std::round(x * 1e4) / 1e4) : Json(nullptr));
-  }
+  for (int64_t i = 0; i < d.numel(); ++i) out.push_back(unit.of(d.data_ptr<double>()[i]));
   return out;
+}
+
+// The columns across and up, where they have names.
+void name_axes(Json& task, const std::string& across, const std::string& up) {
+  if (!across.empty() && !up.empty()) task["axes"] = {across, up};
+}
+
+// Places of a task's query that hold points, [n]: others only fill the tensor.
+Tensor asked(const Episodes& d) {
+  const int64_t n = d.query_x.size(1);
+  return d.query_weight.defined() ? d.query_weight.flatten().nonzero().flatten() : at::arange(n);
 }
 
 Json curve(const SupervisedBatch& batch, const Tensor& before, const Tensor& after) {
@@ -39,23 +75,24 @@ Json curve(const SupervisedBatch& batch, const Tensor& before, const Tensor& aft
 }
 
 // A task of one number in and one out of which no true curve is known: predictions over the range of its
-// points.
-Json scatter(const SupervisedBatch& batch, const Tensor& before, const Tensor& after) {
+// points, in the units of the data.
+Json scatter(const SupervisedBatch& batch, const Tensor& before, const Tensor& after, const Signature& s) {
   constexpr int64_t kPoints = 60;
   const Episodes& d = batch.data();
-  Tensor qx = d.query_x.flatten(), qy = d.query_y.flatten();
-  if (d.query_weight.defined()) {  // places that only fill the tensor are no points
-    const Tensor real = d.query_weight.flatten().nonzero().flatten();
-    qx = qx.index_select(0, real), qy = qy.index_select(0, real);
-  }
+  const Measures units(s, 1);
+  const Measure &in = units.in[0], &out = units.out;
+  const Tensor real = asked(d), qx = d.query_x.flatten().index_select(0, real),
+               qy = d.query_y.flatten().index_select(0, real);
   const Tensor all = at::cat({d.support_x.flatten(), qx});
   const Tensor grid = at::linspace(all.min().item<double>(), all.max().item<double>(), kPoints, all.options())
                           .view({1, kPoints, 1});
-  return {{"support", {{"x", list(d.support_x)}, {"y", list(d.support_y)}}},
-          {"query", {{"x", list(qx)}, {"y", list(qy)}}},
-          {"truth", {{"x", list(grid)}, {"y", Json(std::vector<std::nullptr_t>(kPoints, nullptr))}}},
-          {"before", list(batch.predict(before, grid))},
-          {"after", list(batch.predict(after, grid))}};
+  Json task{{"support", {{"x", list(d.support_x, in)}, {"y", list(d.support_y, out)}}},
+            {"query", {{"x", list(qx, in)}, {"y", list(qy, out)}}},
+            {"truth", {{"x", list(grid, in)}, {"y", Json(std::vector<std::nullptr_t>(kPoints, nullptr))}}},
+            {"before", list(batch.predict(before, grid), out)},
+            {"after", list(batch.predict(after, grid), out)}};
+  if (s.inputs.size() == 1) name_axes(task, s.inputs[0], s.target);
+  return task;
 }
 
 // What is drawn is ink; of a colour image, how dark it is.
@@ -83,18 +120,23 @@ Json images(const SupervisedBatch& batch, const Tensor& after) {
           {"query", query}};
 }
 
-Json points(const SupervisedBatch& batch, const Tensor& after) {
+Json points(const SupervisedBatch& batch, const Tensor& after, const Signature& s) {
   const Episodes& d = batch.data();
-  const auto pairs = [](const Tensor& x) {
+  const Measures units(s, 2);
+  const auto pairs = [&](const Tensor& x) {
     Json out = Json::array();
-    for (int64_t i = 0; i < x.size(1); ++i) out.push_back(list(x[0][i]));
+    for (int64_t i = 0; i < x.size(1); ++i)
+      out.push_back({units.in[0].of(x[0][i][0].item<double>()), units.in[1].of(x[0][i][1].item<double>())});
     return out;
   };
-  return {{"support", {{"x", pairs(d.support_x)}, {"label", list(d.support_y)}}},
-          {"query",
-           {{"x", pairs(d.query_x)},
-            {"label", list(d.query_y)},
-            {"predicted", list(batch.predict(after, d.query_x).argmax(2))}}}};
+  const Tensor real = asked(d), qx = d.query_x.index_select(1, real);
+  Json task{{"support", {{"x", pairs(d.support_x)}, {"label", list(d.support_y)}}},
+            {"query",
+             {{"x", pairs(qx)},
+              {"label", list(d.query_y.index_select(1, real))},
+              {"predicted", list(batch.predict(after, qx).argmax(2))}}}};
+  if (s.inputs.size() == 2) name_axes(task, s.inputs[0], s.inputs[1]);
+  return task;
 }
 
 // An episode of a world. A long one is shown to where pictures would be too many.
@@ -114,6 +156,8 @@ Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, 
   at::NoGradGuard no_grad;
   const int64_t agents = subject.state.theta.size(0);
   const TaskSpec spec = subject.family.spec();
+  const auto* signed_by = dynamic_cast<const HasSignature*>(&subject.family);
+  const Signature told = signed_by ? signed_by->signature() : Signature();
   Json drawn = Json::array();
   std::string kind;
   for (int64_t t = 0; t < tasks; ++t) {
@@ -146,13 +190,13 @@ Json gallery(const Subject& subject, Split split, int64_t tasks, int64_t steps, 
     } else if (spec.kind == Kind::kRegression && d.support_x.dim() == 3 && d.support_x.size(2) == 1 &&
                d.support_y.size(2) == 1) {
       kind = "curve";
-      one = scatter(*points_of, rows[0], rows[1]);
+      one = scatter(*points_of, rows[0], rows[1], told);
     } else if (spec.kind == Kind::kClassification && d.support_x.dim() == 5) {
       kind = "images";
       one = images(*points_of, rows[1]);
     } else if (spec.kind == Kind::kClassification && d.support_x.dim() == 3 && d.support_x.size(2) == 2) {
       kind = "points";
-      one = points(*points_of, rows[1]);
+      one = points(*points_of, rows[1], told);
     } else {
       return nullptr;
     }

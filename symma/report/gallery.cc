@@ -13,6 +13,7 @@ namespace symma {
 namespace {
 
 constexpr double kW = 320, kH = 210, kLeft = 34, kRight = 8, kTop = 8, kBottom = 22;
+constexpr double kLetter = 6;  // width of a tick's digit
 
 class Axis {  // data to pixels, with some four round ticks
  public:
@@ -30,6 +31,12 @@ class Axis {  // data to pixels, with some four round ticks
     }
   }
   double operator()(double x) const { return from_ + (x - lo_) / (hi_ - lo_) * (to_ - from_); }
+  // The width of its longest tick.
+  double room() const {
+    size_t most = 0;
+    for (const double t : ticks()) most = std::max(most, fmt::format("{:g}", t).size());
+    return kLetter * static_cast<double>(most);
+  }
   std::vector<double> ticks() const {
     std::vector<double> out;
     for (double t = std::ceil(lo_ / step_ - 1e-9); t * step_ <= hi_ + 1e-9 * step_; ++t)
@@ -40,6 +47,19 @@ class Axis {  // data to pixels, with some four round ticks
  private:
   double lo_, hi_, from_, to_, step_ = 1;
 };
+
+// Where a frame begins beside the ticks of its axis.
+double left_of(const Axis& y) {
+  return std::max(kLeft, y.room() + 8);
+}
+
+// The names of the columns across and up, where the task has them.
+std::string axes(const Json& task) {
+  if (!task.contains("axes")) return "";
+  return fmt::format("<p class=\"tally\">across: {} · up: {}</p>",
+                     escape(task.at("axes").at(0).get<std::string>()),
+                     escape(task.at("axes").at(1).get<std::string>()));
+}
 
 std::string frame(const Axis& x, const Axis& y) {
   std::string out;
@@ -53,7 +73,7 @@ std::string frame(const Axis& x, const Axis& y) {
     out += fmt::format(
         "<path class=\"grid\" d=\"M{1},{0:.1f}H{2}\"/><text class=\"tick side\" x=\"{3}\" "
         "y=\"{0:.1f}\">{4:g}</text>",
-        y(t), kLeft, kW - kRight, kLeft - 5, t);
+        y(t), left_of(y), kW - kRight, left_of(y) - 5, t);
   }
   return out;
 }
@@ -112,7 +132,9 @@ std::string curve(const Json& task, const std::string& id) {
   const auto model = extent(after, extent(before, ey));
   ey = {std::max(model.first, ey.first - room / 2) - 0.05 * room,
         std::min(model.second, ey.second + room / 2) + 0.05 * room};
-  const Axis x(ex.first, ex.second, kLeft, kW - kRight), y(ey.first, ey.second, kH - kBottom, kTop);
+  const Axis y(ey.first, ey.second, kH - kBottom, kTop);
+  const double left = left_of(y);
+  const Axis x(ex.first, ex.second, left, kW - kRight);
   std::string points;
   for (size_t i = 0; i < qx.size(); ++i) {
     if (!std::isfinite(qx[i]) || !std::isfinite(qy[i])) continue;
@@ -127,9 +149,10 @@ std::string curve(const Json& task, const std::string& id) {
   return fmt::format(
       "<svg class=\"plot\" viewBox=\"0 0 {} {}\" role=\"img\"><clipPath id=\"{}\"><rect x=\"{}\" y=\"{}\" "
       "width=\"{}\" "
-      "height=\"{}\"/></clipPath>{}<g clip-path=\"url(#{})\">{}{}{}</g>{}</svg>",
-      kW, kH, id, kLeft, kTop, kW - kLeft - kRight, kH - kTop - kBottom, frame(x, y), id,
-      line("truth", tx, ty, x, y), line("before", tx, before, x, y), line("after", tx, after, x, y), points);
+      "height=\"{}\"/></clipPath>{}<g clip-path=\"url(#{})\">{}{}{}</g>{}</svg>{}",
+      kW, kH, id, left, kTop, kW - left - kRight, kH - kTop - kBottom, frame(x, y), id,
+      line("truth", tx, ty, x, y), line("before", tx, before, x, y), line("after", tx, after, x, y), points,
+      axes(task));
 }
 
 // Shape and colour both tell the class, so that neither alone has to.
@@ -165,8 +188,8 @@ std::string points(const Json& task) {
   if (xs.empty() || !std::isfinite(ex.first) || !std::isfinite(ey.first))
     unequal("a task has no finite point");
   const double px = 0.06 * (ex.second - ex.first), py = 0.06 * (ey.second - ey.first);
-  const Axis x(ex.first - px, ex.second + px, kLeft, kW - kRight),
-      y(ey.first - py, ey.second + py, kH - kBottom, kTop);
+  const Axis y(ey.first - py, ey.second + py, kH - kBottom, kTop);
+  const Axis x(ex.first - px, ex.second + px, left_of(y), kW - kRight);
   std::string out =
       fmt::format("<svg class=\"plot\" viewBox=\"0 0 {} {}\" role=\"img\">{}", kW, kH, frame(x, y));
   size_t at = 0;
@@ -185,7 +208,8 @@ std::string points(const Json& task) {
       out +=
           fmt::format("<circle class=\"miss\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"7.5\"/>", x(xs[at]), y(ys[at]));
   }
-  return out + fmt::format("</svg><p class=\"tally\">{} of {} right</p>", right, query.at("label").size());
+  return out + fmt::format("</svg>{}<p class=\"tally\">{} of {} right</p>", axes(task), right,
+                           query.at("label").size());
 }
 
 std::string image(const Json& picture, int64_t height, int64_t width, const std::string& alt) {

@@ -352,6 +352,28 @@ TEST_F(Report, DamagedFilesAreNamed) {
   expect_error(run("g4", summary("x"), untitled), {"g4/gallery.json", "not a gallery"});
 }
 
+// Numbers in the data's own units may be long, and columns may be called anything.
+TEST_F(Report, AxesOfDataHaveRoomAndNames) {
+  Json wide = curves();
+  Json& task = wide["tasks"][0];
+  for (Json* ys : {&task["support"]["y"], &task["truth"]["y"], &task["before"], &task["after"]})
+    for (Json& y : *ys)
+      if (!y.is_null()) y = 1e5 * y.get<double>();
+  task["axes"] = {"hour", "power <W>"};
+  const std::string page = report_html({run("w", summary("w"), wide)});
+  EXPECT_NE(page.find("across: hour · up: power &lt;W&gt;"), std::string::npos);
+  // A tick ends where it is anchored, and begins inside of the picture: digits are about 6 wide.
+  size_t sides = 0;
+  for (size_t at = page.find("tick side"); at != std::string::npos; at = page.find("tick side", at + 1)) {
+    const size_t x = page.find("x=\"", at) + 3, text = page.find('>', at) + 1;
+    const auto letters = static_cast<double>(page.find('<', text) - text);
+    EXPECT_GE(std::stod(page.substr(x)), 6 * letters) << page.substr(at, 80);
+    ++sides;
+  }
+  EXPECT_GE(sides, 2u);
+  EXPECT_EQ(report_html({run("n", summary("n"))}).find("across:"), std::string::npos);
+}
+
 TEST_F(Report, WritesTheFileWhole) {
   const auto folder = run("a", summary("a"));
   write_report({folder}, root_ + "/report.html");
