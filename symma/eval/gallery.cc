@@ -139,13 +139,16 @@ Json points(const SupervisedBatch& batch, const Tensor& after, const Signature& 
   return task;
 }
 
-// An episode of a world. A long one is shown to where pictures would be too many.
+// An episode of a world, to its end. Of a long one every second step is shown, or every third ..., so that a
+// page has at most so many pictures.
 Json world(const ControlBatch& batch, const Tensor& row, Rng rng) {
   constexpr size_t kMost = 200;
+  const auto pictures = batch.watch(0, row, rng);
   Json frames = Json::array();
-  for (const auto& p : batch.watch(0, row, rng)) {
-    if (frames.size() < kMost) frames.push_back({{"svg", p.svg}, {"earned", p.earned}});
-  }
+  if (pictures.empty()) return {{"frames", frames}};
+  const size_t last = pictures.size() - 1, every = std::max<size_t>(1, (last + kMost - 1) / kMost);
+  for (size_t s = 0; s <= last; s = s < last ? std::min(s + every, last) : s + 1)
+    frames.push_back({{"svg", pictures[s].svg}, {"earned", pictures[s].earned}, {"step", s}});
   return {{"frames", frames}};
 }
 

@@ -257,8 +257,12 @@ std::string images(const Json& task) {
 // A world's episode: the page plays its pictures. They are shown as images, in which no script runs.
 std::string episode(const Json& task) {
   Json frames = Json::array();
-  for (const Json& f : task.at("frames"))
-    frames.push_back({{"svg", f.at("svg").get<std::string>()}, {"earned", f.at("earned").get<double>()}});
+  for (const Json& f : task.at("frames")) {
+    // Galleries before long episodes were shown whole have a frame for each step.
+    const int64_t step = f.contains("step") ? f.at("step").get<int64_t>() : std::ssize(frames);
+    frames.push_back(
+        {{"svg", f.at("svg").get<std::string>()}, {"earned", f.at("earned").get<double>()}, {"step", step}});
+  }
   if (frames.empty()) unequal("an episode has no pictures");
   return fmt::format(
       "<div class=\"playback\"><img alt=\"the world\"><div><button type=\"button\">play</button> <input "

@@ -375,7 +375,7 @@ function playEpisodes() {
     const show = i => {
       picture.src = "data:image/svg+xml," + encodeURIComponent(frames[i].svg);
       slider.value = i;
-      note.textContent = "step " + i + ", earned " + short(frames[i].earned);
+      note.textContent = "step " + frames[i].step + " of " + frames[frames.length - 1].step + ", earned " + short(frames[i].earned);
     };
     let timer = null;
     const stop = () => { clearInterval(timer); timer = null; button.textContent = "play"; };

@@ -65,6 +65,29 @@ TEST(Gallery, ATableIsDrawnInItsOwnUnits) {
   }
 }
 
+// Long episodes too are shown to their end, in no more pictures than a page can hold.
+TEST(Gallery, AnEpisodeIsShownFromItsBeginningToItsEnd) {
+  for (const int64_t limit : {1, 7, 200, 201, 399, 400, 1000}) {
+    const Json g = drawn("control", {{"world", {{"kind", "matrix_game"}, {"limit", limit}}}});
+    EXPECT_EQ(g["kind"], "world");
+    for (const Json& task : g["tasks"]) {
+      const Json& frames = task["frames"];
+      EXPECT_LE(frames.size(), 201u);
+      EXPECT_GE(std::ssize(frames), std::min<int64_t>(limit, 100)) << limit;
+      EXPECT_EQ(frames.front()["step"], 0);
+      EXPECT_EQ(frames.back()["step"], limit);
+      const int64_t every = frames[1]["step"];
+      for (size_t i = 2; i < frames.size(); ++i) {
+        const int64_t apart = frames[i]["step"].get<int64_t>() - frames[i - 1]["step"].get<int64_t>();
+        if (i + 1 < frames.size())
+          EXPECT_EQ(apart, every);
+        else
+          EXPECT_TRUE(apart >= 1 && apart <= every);
+      }
+    }
+  }
+}
+
 // A group of few rows stands beside a large one in one tensor; what fills its places is not asked.
 TEST(Gallery, PointsAreThoseOfTheGroupEachOnce) {
   std::string text = "who,age,dose,c\n";

@@ -352,6 +352,21 @@ TEST_F(Report, DamagedFilesAreNamed) {
   expect_error(run("g4", summary("x"), untitled), {"g4/gallery.json", "not a gallery"});
 }
 
+// A frame is called by the step that it shows; where frames do not say, each shows the next one.
+TEST_F(Report, FramesAreCalledByTheirSteps) {
+  const auto page = [&](const Json& frames) {
+    return report_html({run("f", summary("f"),
+                            {{"kind", "world"}, {"tasks", {{{"title", "agent 0"}, {"frames", frames}}}}})});
+  };
+  const std::string named = page({{{"svg", "a"}, {"earned", 0}, {"step", 0}},
+                                  {{"svg", "b"}, {"earned", 1}, {"step", 2}},
+                                  {{"svg", "c"}, {"earned", 1}, {"step", 3}}});
+  EXPECT_EQ(count(named, "\"step\":2") + count(named, "\"step\":3"), 2u);
+  EXPECT_NE(named.find("frames[frames.length - 1].step"), std::string::npos);
+  const std::string old = page({{{"svg", "a"}, {"earned", 0}}, {{"svg", "b"}, {"earned", 1}}});
+  EXPECT_EQ(count(old, "\"step\":0") + count(old, "\"step\":1"), 2u);
+}
+
 // Numbers in the data's own units may be long, and columns may be called anything.
 TEST_F(Report, AxesOfDataHaveRoomAndNames) {
   Json wide = curves();
