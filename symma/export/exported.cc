@@ -1,5 +1,6 @@
 #include "symma/export/exported.h"
 
+#include <cmath>
 #include <functional>
 #include <numeric>
 
@@ -31,6 +32,16 @@ Exported exported(const Experiment& e, const State& state, int64_t agent) {
     out.descent = rule->descent(state, agent);
   return out;
 }
+
+namespace {
+
+Json bounds(const std::vector<double>& x) {  // null where there is none
+  Json out = Json::array();
+  for (double b : x) out.push_back(std::isfinite(b) ? Json(b) : Json());
+  return out;
+}
+
+}  // namespace
 
 std::map<std::string, std::string> about(const Exported& x) {
   const Experiment& e = x.of;
@@ -66,7 +77,11 @@ std::map<std::string, std::string> about(const Exported& x) {
                       {"shift", s.target_shift},
                       {"scale", s.target_scale},
                       {"unit", s.target.empty() ? "" : "that of " + s.target + " in the data"},
-                      {"labels", s.labels}}
+                      {"labels", s.labels},
+                      {"actions", s.actions},
+                      {"head", s.head},
+                      {"low", bounds(s.low)},
+                      {"high", bounds(s.high)}}
                      .dump()},
       {"adapt", Json{{"rule", x.descent ? "gradient descent" : "none"},
                      {"rates", rates},

@@ -143,6 +143,23 @@ void predictions(Onnx& g, const Exported& x, const Name& y, const std::string& c
   g.output(y, "output", at::kFloat, shape);
 }
 
+// What the world is told where a policy sets numbers: their means, within the bounds.
+void action(Onnx& g, const Exported& x, const Name& y, const std::string& count) {
+  const Signature& s = x.signature;
+  if (s.head.empty() || s.low.empty()) return;
+  const auto n = std::ssize(s.low);
+  const Name mean = g.op("Slice", {y, g.ints({0}), g.ints({n}), g.ints({1})});
+  const Tensor low = at::tensor(s.low, at::kDouble), high = at::tensor(s.high, at::kDouble);
+  Name told;
+  if (s.head == "squashed") {
+    const Name share = g.op("Mul", {g.op("Add", {g.op("Tanh", {mean}), g.number(1)}), g.number(0.5)});
+    told = g.op("Add", {g.op("Mul", {share, g.constant(floats(high - low))}), g.constant(floats(low))});
+  } else {
+    told = g.op("Min", {g.op("Max", {mean, g.constant(floats(low))}), g.constant(floats(high))});
+  }
+  g.output(told, "action", at::kFloat, sizes(count, {n}));
+}
+
 // Outputs for numbers: means, and a log deviation each that is the same for all inputs.
 Name with_deviations(Onnx& g, const Name& means, const Tensor& log_std) {
   const Name all = g.op("Expand", {g.constant(floats(log_std)), g.op("Shape", {means})});
@@ -256,6 +273,7 @@ std::string onnx_model(const Exported& x) {
                     "one of conv, gaussian, gru, mlp, tabular");
   }
   predictions(g, x, y, "n");
+  action(g, x, y, "n");
   return finished(g, x);
 }
 

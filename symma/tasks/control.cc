@@ -11,6 +11,7 @@
 #include <set>
 
 #include "symma/tasks/advantages.h"
+#include "symma/tasks/signature.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -81,7 +82,7 @@ ControlOptions staying(ControlOptions o) {
 // Steps of a fragment where episodes are looked through and nothing of them is kept.
 constexpr int64_t kGlance = 128;
 
-class Control : public TaskFamily, public Shares, public MeetsRival {
+class Control : public TaskFamily, public Shares, public MeetsRival, public HasSignature {
  public:
   using Options = ControlOptions;
 
@@ -164,6 +165,37 @@ class Control : public TaskFamily, public Shares, public MeetsRival {
             .taught = o_->lead != nullptr,
             .feedback = o_->feedback,
             .labels = false};
+  }
+
+  // What a player sees, in the order of Rollouts::see and look.
+  Signature signature() const override {
+    const EnvSpec& w = world_->spec();
+    Signature s;
+    const auto part = [&](int64_t n, const std::string& what) {
+      if (n > 0) s.form += fmt::format("{}{} {}", s.form.empty() ? "" : ", then ", n, what);
+    };
+    part(o_->context ? std::ssize(varied_) : 0, "constants of the task (-1 to 1 over their training ranges)");
+    part(w.obs, "numbers seen");
+    part(o_->player_index ? w.agents : 0, "for which player looks (one-hot)");
+    if (o_->feedback) {
+      part(w.actions, w.continuous ? "numbers set last, as output" : "for the action done last (one-hot)");
+      part(2, "for what that earned and whether the episode was over (zeros at first)");
+      part(o_->recall ? seen(w) : 0, "constants and numbers seen when it was done");
+    }
+    s.actions = w.action_names;
+    if (!w.continuous) return s;
+    s.head = o_->head;
+    const auto of_one = [&](const std::vector<double>& all) {
+      return std::vector<double>(all.begin(), all.begin() + w.actions);
+    };
+    s.low = of_one(w.action_low), s.high = of_one(w.action_high);
+    for (size_t i = 0; i < w.action_low.size(); ++i) {
+      const size_t k = i % s.low.size();
+      if (w.action_low[i] == s.low[k] && w.action_high[i] == s.high[k]) continue;
+      s.low.clear(), s.high.clear();
+      break;
+    }
+    return s;
   }
 
   std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,

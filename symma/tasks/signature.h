@@ -13,6 +13,11 @@ struct Signature {
   std::string target;                              // the name of what is predicted
   std::vector<double> target_shift, target_scale;  // a prediction is shift + scale y; empty: y
   std::vector<std::string> labels;  // classes in the order of the outputs; empty where each task has its own
+  // Of players: what they do, by name, in the order of the outputs. Where they set numbers, how those come
+  // from the outputs ("clipped", "squashed"), and the bounds, the same for every player; else empty.
+  std::vector<std::string> actions;
+  std::string head;
+  std::vector<double> low, high;
 };
 
 // Optional: a family that knows it.

@@ -5,6 +5,7 @@
 #include "symma/core/safetensors.h"
 #include "symma/export/exported.h"
 #include "symma/fleet/checkpoint.h"
+#include "symma/tasks/control.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -41,6 +42,17 @@ inline std::map<std::string, Tensor> outputs_of(const Exported& x, const Tensor&
   }
   std::map<std::string, Tensor> out{{"output", y}};
   if (x.of.spec.kind == Kind::kClassification) out["probability"] = at::softmax(y, 1);
+  if (x.of.spec.continuous) {  // as a world of one player is told it
+    const auto batch =
+        x.of.family->sample(*x.of.model, asks_for(std::vector<int64_t>{kEveryone}, Rng(1)), Split::kTest);
+    const auto& control = dynamic_cast<const ControlBatch&>(*batch);
+    const EnvSpec spec = control.world(0, 1)->spec();
+    const Tensor mean = y.narrow(1, 0, spec.actions).unsqueeze(1);
+    Tensor told = for_world(spec, mean, control.options().head == "squashed").squeeze(1).clone();
+    for (int64_t k = 0; k < spec.actions; ++k)
+      told.select(1, k).clamp_(spec.action_low[k], spec.action_high[k]);
+    out["action"] = told;
+  }
   return out;
 }
 

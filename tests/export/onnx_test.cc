@@ -117,6 +117,24 @@ TEST(Onnx, PoliciesAgree) {
     if (e.chosen.model.kind() == "gru") given["h"] = at::zeros({6, 5});
     EXPECT_LT(difference(onnx_model(x), given, outputs_of(x, x.row, in)), 1e-5);
   }
+  // Bounds that are not about zero, and means beyond them.
+  for (const char* head : {"clipped", "squashed"}) {
+    SCOPED_TRACE(head);
+    const Experiment e =
+        experiment(std::string("[task]\nkind = \"control\"\nbaseline = \"linear\"\nhead = \"") + head +
+                   "\"\n[task.world]\nkind = \"execution\"\n[model]\nkind = \"gaussian\"\n"
+                   "[learner]\nkind = \"maml_trpo\"\n");
+    State s = start_run(e).learner;
+    s.theta = normal(Rng(9), s.theta.sizes().vec()).to(s.theta.options());
+    const Exported x = exported(e, s, 0);
+    const Tensor in = 3 * normal(Rng(3), {40, x.in()}).to(at::kFloat);
+    const auto expected = outputs_of(x, x.row, in);
+    const Tensor mean = expected.at("output").narrow(1, 0, 1);
+    EXPECT_TRUE(mean.lt(0).any().item<bool>() && mean.gt(1).any().item<bool>());
+    EXPECT_TRUE(expected.at("action").ge(0).all().item<bool>() &&
+                expected.at("action").le(1).all().item<bool>());
+    EXPECT_LT(difference(onnx_model(x), {{"x", in}}, expected), 1e-5);
+  }
   for (const char* minimal : {"true", "false"}) {
     const Experiment e =
         experiment(std::string("[task]\nkind = \"games\"\n[model]\nkind = \"tabular\"\nminimal = ") +
@@ -126,6 +144,40 @@ TEST(Onnx, PoliciesAgree) {
     const Tensor in = at::eye(x.in());
     EXPECT_LT(difference(onnx_model(x), {{"x", in}}, outputs_of(x, x.row, in)), 1e-5);
   }
+}
+
+// What a file says of a policy is what its inputs and outputs are.
+TEST(Onnx, APolicySaysWhatGoesInAndComesOut) {
+  const auto said_of = [](const std::string& task, const std::string& model) {
+    const Experiment e =
+        experiment("[task]\nkind = \"control\"\n" + task + "[model]\nkind = \"" + model + "\"\n");
+    const State s = fresh(e);
+    const Exported x = exported(e, s, 0);
+    const auto words = about(x);
+    const std::string form = Json::parse(words.at("input")).at("form");
+    // The numbers of the form add up to the input.
+    int64_t sum = std::stol(form);
+    for (size_t at = form.find(", then "); at != std::string::npos; at = form.find(", then ", at + 1))
+      sum += std::stol(form.substr(at + 7));
+    EXPECT_EQ(sum, x.in()) << form;
+    return std::pair{form, Json::parse(words.at("output"))};
+  };
+  const auto [form, out] = said_of(
+      "context = true\nvary = [\"risk\"]\nfeedback = true\nrecall = true\nhead = "
+      "\"squashed\"\n[task.world]\nkind "
+      "= \"execution\"\nsellers = 2\n",
+      "gaussian");
+  for (const char* part :
+       {"1 constants of the task", "2 for which player", "1 numbers set last", "2 for what that earned"})
+    EXPECT_TRUE(holds(form, part)) << form;
+  EXPECT_EQ(out["head"], "squashed");
+  EXPECT_EQ(out["low"], Json({0.0}));
+  EXPECT_EQ(out["high"], Json({1.0}));
+  EXPECT_EQ(out["actions"].size(), 1u);
+  const auto [chosen, of_choices] = said_of("world = \"foraging\"\n", "mlp");
+  EXPECT_FALSE(holds(chosen, "numbers set")) << chosen;
+  EXPECT_EQ(of_choices["head"], "");
+  EXPECT_EQ(of_choices["actions"].size(), 6u);
 }
 
 // Learning itself: examples and queries in the units of the data go in, predictions come out.
