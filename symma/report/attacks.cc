@@ -43,7 +43,9 @@ std::string attacks_html(const std::vector<Run>& runs) {
     if (!std::isfinite(e.mean.back())) return true;
     if (!peace || peace->eval->metric != e.metric) return false;
     const double x = e.mean.back(), base = peace->eval->mean.back();
-    return e.higher_is_better ? x < base / kBorne : x > base * kBorne;
+    // A score below 0 is worse the further it is from there where more is better: costs, not gains.
+    const double least = e.higher_is_better == (base > 0) ? base / kBorne : base * kBorne;
+    return e.higher_is_better ? x < least : x > least;
   };
   for (const auto& attack : attacks) {
     out += fmt::format("<tr><th scope=\"row\">{}</th>", attack.empty() ? "none" : escape(attack));

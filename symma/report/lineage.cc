@@ -13,27 +13,36 @@ namespace {
 
 constexpr double kW = 1060, kH = 300, kLeft = 62, kRight = 26, kTop = 10, kBottom = 40;
 
-// Values to heights, in the logarithm: settings are multiplied, not added to.
+// Values to heights. In the logarithm, since settings are multiplied, not added to; evenly where scores are
+// not all above 0, and have none.
 class Heights {
  public:
   explicit Heights(const std::vector<std::vector<double>>& values) {
-    double least = INFINITY, most = 0;
+    double least = INFINITY, most = -INFINITY;
     for (const auto& row : values) {
       for (const double x : row) {
-        if (std::isfinite(x) && x > 0) least = std::min(least, x), most = std::max(most, x);
+        if (std::isfinite(x)) least = std::min(least, x), most = std::max(most, x);
       }
     }
-    if (!(most > 0)) least = most = 1;
-    lo_ = std::log10(least), hi_ = std::log10(most);
-    const double room = std::max(0.05, 0.04 * (hi_ - lo_));
+    if (!(least <= most)) least = most = 1;
+    log_ = least > 0;
+    lo_ = scaled(least), hi_ = scaled(most);
+    const double least_room = log_ ? 0.05 : hi_ > lo_ ? 0 : 1e-6 + 0.05 * std::abs(hi_);
+    const double room = std::max(least_room, 0.04 * (hi_ - lo_));
     lo_ -= room, hi_ += room;
   }
   double operator()(double x) const {
-    return kH - kBottom - (std::log10(std::max(x, 1e-300)) - lo_) / (hi_ - lo_) * (kH - kBottom - kTop);
+    return kH - kBottom - (scaled(x) - lo_) / (hi_ - lo_) * (kH - kBottom - kTop);
   }
-  // Powers of ten, with 2 and 5 times them where there are few.
+  // Powers of ten, with 2 and 5 times them where there are few; or some five round numbers.
   std::vector<double> ticks() const {
     std::vector<double> out;
+    if (!log_) {
+      const double raw = (hi_ - lo_) / 5, base = std::pow(10, std::floor(std::log10(raw)));
+      const double step = base * (raw / base <= 1 ? 1 : raw / base <= 2 ? 2 : raw / base <= 5 ? 5 : 10);
+      for (double t = std::ceil(lo_ / step); t * step <= hi_; ++t) out.push_back(t == 0 ? 0 : t * step);
+      return out;
+    }
     const bool few = hi_ - lo_ < 2.5;
     const int each = std::max(1, static_cast<int>(std::ceil((hi_ - lo_) / 8)));
     for (int d = static_cast<int>(std::floor(lo_)); d <= hi_; ++d) {
@@ -46,6 +55,8 @@ class Heights {
   }
 
  private:
+  double scaled(double x) const { return log_ ? std::log10(std::max(x, 1e-300)) : x; }
+  bool log_ = true;
   double lo_ = 0, hi_ = 1;
 };
 
@@ -152,14 +163,14 @@ std::string score_svg(const Tree& tree, const std::string& metric, double last) 
     for (size_t i = 0; i < tree.agents(); ++i) {
       const auto rank = static_cast<size_t>(tree.rank[k - 1][i]);
       const double now = values[k][i], x = across(g[k].round, last);
-      if (!std::isfinite(now) || now <= 0) continue;
+      if (!std::isfinite(now)) continue;
       if (k == 1) {
         marks[rank] += fmt::format("<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"1.5\"/>",
                                    kClass[rank], x, y(now));
         continue;
       }
       const double before = values[k - 1][tree.parent(k - 1, i)];
-      if (std::isfinite(before) && before > 0)
+      if (std::isfinite(before))
         marks[rank] += fmt::format("<path class=\"life {}\" d=\"M{:.1f},{:.1f}L{:.1f},{:.1f}\"/>",
                                    kClass[rank], across(g[k - 1].round, last), y(before), x, y(now));
     }

@@ -244,8 +244,10 @@ std::string agents(const Run& run, size_t i) {
   if (table.empty()) return "";
   std::string cards;
   if (run.eval && !run.eval->per_agent.empty() && run.agents > 1) {
+    const std::string tasks = run.of_own_slices() ? "Unseen tasks of each " + run.one() + "'s own part"
+                                                  : "The same unseen tasks for all";
     cards += chart("agents", i, "Score by " + run.one(),
-                   "The same unseen tasks, each " + run.one() + " starting from its own parameters.");
+                   tasks + ", each " + run.one() + " starting from its own parameters.");
   }
   return fmt::format("<section><h3>{}</h3><div class=\"stack\">", run.seeds > 1 ? "Repetitions" : "Agents") +
          card("What each " + run.one() + " holds and how it does", table + over_agents(run)) + cards +

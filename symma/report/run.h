@@ -106,6 +106,11 @@ struct Run {
 
   // What a row is called.
   std::string one() const { return seeds > 1 ? "repetition" : "agent"; }
+  // Whether agents were judged each on tasks of its own slice, and not all on the same.
+  bool of_own_slices() const {
+    const Json::json_pointer from("/eval/from");
+    return seeds == 1 && settings.contains(from) && settings.at(from) == "own";
+  }
   bool shares() const { return exchange.bits > 0 || !exchange.links.empty() || exchange.directed_edges > 0; }
   std::string topology() const { return exchange.topology.empty() ? "none" : exchange.topology; }
 };

@@ -51,6 +51,38 @@ TEST(Lineage, MarksCopiesAndDescent) {
   EXPECT_EQ(count(levels, "\"life ancestor\""), 3);
 }
 
+// Returns may be below 0, or 0: each is drawn as a score above 0 is.
+TEST(Lineage, DrawsScoresOfEitherSign) {
+  const auto drawn = [](double shift, double scale) {
+    symma::Run run = three_agents();
+    for (auto& g : run.population->generations)
+      for (double& x : g.score) x = scale * x + shift;
+    const std::string html = lineage_html(run);
+    return html.substr(html.find("on validation tasks"));
+  };
+  const std::string above = drawn(0, 1);
+  for (const std::string& other : {drawn(-50, 1), drawn(-2, 1), drawn(-1e6, 1e5), drawn(-3, 0)}) {
+    EXPECT_EQ(count(other, "<circle"), count(above, "<circle"));
+    EXPECT_EQ(count(other, "class=\"life"), count(above, "class=\"life"));
+    EXPECT_GE(count(other, "tick side"), 2);
+    EXPECT_LE(count(other, "tick side"), 12);
+    for (const char* lost : {"nan", "inf"}) EXPECT_EQ(count(other, lost), 0) << other;
+    // Between the top and the bottom of the frame.
+    for (size_t at = other.find("cy=\""); at != std::string::npos; at = other.find("cy=\"", at + 1)) {
+      const double y = std::stod(other.substr(at + 4));
+      EXPECT_TRUE(y >= 10 && y <= 260) << y;
+    }
+  }
+  // More is higher.
+  const std::string below = drawn(-50, 1);
+  std::vector<double> heights;
+  for (size_t at = below.find("cy=\""); at != std::string::npos; at = below.find("cy=\"", at + 1))
+    heights.push_back(std::stod(below.substr(at + 4)));
+  ASSERT_EQ(heights.size(), 3u);
+  EXPECT_LT(*std::min_element(heights.begin(), heights.end()) + 20,
+            *std::max_element(heights.begin(), heights.end()));
+}
+
 TEST(Lineage, IsEmptyWithoutAPopulation) {
   EXPECT_EQ(lineage_html(symma::Run{}), "");
 }

@@ -219,6 +219,41 @@ TEST_F(Report, AttacksAreHeldAgainstThePlainMean) {
             std::string::npos);
 }
 
+// Nobody is worse than himself, whatever sign scores have and whichever way is better.
+TEST_F(Report, AttacksOnScoresOfEitherSign) {
+  for (const bool higher : {false, true}) {
+    for (const double base : {-0.36, 0.36}) {
+      const auto fleet = [&](const std::string& name, const std::string& attack, double reached) {
+        Json s = summary(name);
+        if (!attack.empty()) s["faults"] = {{"kind", attack}, {"agents", {1}}};
+        s["eval"] = evaluation(1, 6);
+        s["eval"]["higher_is_better"] = higher;
+        s["eval"]["mean"][3] = reached;
+        return run(fmt::format("{}{}{}", name, higher, base), s);
+      };
+      const double way = higher ? -1 : 1;  // worse
+      const std::string page =
+          report_html({fleet("a", "", base), fleet("b", "alie", base + way * 0.02),
+                       fleet("c", "ipm", base + way * 0.36), fleet("d", "sign_flip", base - way * 0.36)});
+      EXPECT_EQ(count(page, "class=\"number bears\""), 3u) << higher << " " << base;
+      EXPECT_EQ(count(page, "class=\"number fails\""), 1u) << higher << " " << base;
+    }
+  }
+}
+
+// What agents are judged on is said as it was.
+TEST_F(Report, SaysWhoseTasksAgentsAreJudgedOn) {
+  const std::string own = "Unseen tasks of each agent's own part", same = "The same unseen tasks for all";
+  Json s = summary("x");
+  const std::string all = report_html({run("all", s)});
+  EXPECT_EQ(count(all, same), 1u);
+  EXPECT_EQ(count(all, own), 0u);
+  s["settings"]["eval"] = {{"from", "own"}};
+  const std::string apart = report_html({run("own", s)});
+  EXPECT_EQ(count(apart, own), 1u);
+  EXPECT_EQ(count(apart, same), 0u);
+}
+
 TEST_F(Report, PrivacyStandsBesideTheScore) {
   Json s = summary("guarded");
   s["privacy"] = {{"statement", "epsilon 3.1 at delta 1e-05 for one agent"}};
