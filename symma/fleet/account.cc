@@ -23,34 +23,34 @@ int64_t turns_in(int64_t from, int64_t to, int64_t turns, int64_t offset) {
   return below(to) - below(from);
 }
 
-// The chance that an agent is in a sum, given that there is one. All see whether there is, and that says of
-// the coins, each with chance q, that `crowd` or more of n came up:
-//   q P(crowd - 1 or more of the others) / P(crowd or more of all).
-// Where there is none, nothing was told that hangs on an agent's row: one that counts as nothing tosses its
-// coin all the same.
-double chance_in_sum(int64_t n, double q, int64_t crowd) {
-  const auto at_least = [q](int64_t least, int64_t of) {
-    double fewer = 0;
-    for (int64_t k = 0; k < least; ++k) {
-      const auto a = static_cast<double>(k), b = static_cast<double>(of - k);
-      fewer += std::exp(std::lgamma(a + b + 1) - std::lgamma(a + 1) - std::lgamma(b + 1) + a * std::log(q) +
-                        b * std::log1p(-q));
-    }
-    return 1 - fewer;
-  };
-  return std::min(1.0, q * at_least(crowd - 1, n - 1) / at_least(crowd, n));
+// How often an agent is in a server's sum: by a coin of chance q, which nothing else hangs on, but for a
+// share of the exchanges in which all may be told.
+struct AtServer {
+  double q = 1, told = 0;
+};
+
+// Of a secure sum all see whether there is one, and that says of the coins that `crowd` or more came up.
+// Where the others alone make a crowd, an agent's own coin is as good as hidden. Where they are one too few,
+// there is a sum if and only if the agent is in it: with this chance its coin hides nothing. Where there is
+// none, nothing is told that hangs on an agent's row: one that counts as nothing tosses its coin all the
+// same.
+double makes_up_the_crowd(int64_t n, double q, int64_t crowd) {
+  const auto a = static_cast<double>(crowd - 1), b = static_cast<double>(n - crowd);
+  if (b < 0) return 0;  // there is never a sum
+  return std::exp(std::lgamma(a + b + 1) - std::lgamma(a + 1) - std::lgamma(b + 1) + (a + 1) * std::log(q) +
+                  b * std::log1p(-q));
 }
 
-// The chance that an agent is in a server's sum.
-double chance_at_server(const Exchange& x) {
+AtServer at_server_of(const Exchange& x) {
   const ServerOptions& server = x.server;
   // Agents that bring the noise are protected from the server too, which knows who takes part.
   if (x.privacy.distributed() || x.privacy.mechanism != "gaussian" || server.sampling != "poisson" ||
       server.share == 1)
-    return 1;
-  if (!server.secure) return server.share;
+    return {};
+  if (!server.secure) return {server.share, 0};
   // Who is lost moves what a sum needs, beside the coins: no help from them is counted then.
-  return x.faults.gaps() ? 1 : chance_in_sum(x.graph.agents, server.share, server.crowd);
+  if (x.faults.gaps()) return {};
+  return {server.share, makes_up_the_crowd(x.graph.agents, server.share, server.crowd)};
 }
 
 // The most spans that any round is in.
@@ -80,10 +80,17 @@ Account::Account(const Experiment& e, std::vector<Span> earlier, int64_t begin)
   open_ = privacy_.on();
   if (!open_) return;
   sensitivity_ = sensitivity(e.exchange);
+  delta_ = privacy_.delta;
   if (privacy_.agents()) {
     every_ = e.exchange.options.every;
     turns_ = e.exchange.turns();
-    if (privacy_.at_server()) q_ = chance_at_server(e.exchange);
+    if (privacy_.at_server()) {
+      // What an exchange tells in full is left out of delta: a mixture of the two is no further apart than
+      // its parts are, each by its share. Where that leaves too little, no help from coins is counted.
+      const AtServer how = at_server_of(e.exchange);
+      const double told = how.told * static_cast<double>(steps(std::max(begin_, rounds_)));
+      if (told <= delta_ / 2) q_ = how.q, delta_ -= told;
+    }
   } else {
     const auto* family = dynamic_cast<const Accountable*>(e.family.get());
     once_ = family && family->fresh();
@@ -153,7 +160,7 @@ Spending Account::spending(int64_t rounds) const {
 
 double Account::renyi_bound(int64_t rounds) const {
   const Spending s = spending(rounds);
-  return s.steps == 0 ? 0 : renyi_epsilon({&s, 1}, privacy_.delta);
+  return s.steps == 0 ? 0 : renyi_epsilon({&s, 1}, delta_);
 }
 
 double Account::epsilon(int64_t rounds) const {
@@ -165,11 +172,10 @@ double Account::epsilon(int64_t rounds) const {
   if (privacy_.distributed()) {
     least = renyi_bound(rounds);  // of discrete Gaussians that is certain, and the exact figure is not theirs
   } else if (s.q == 1) {
-    least = gaussian_epsilon(std::sqrt(static_cast<double>(s.steps)) / s.sigma, privacy_.delta);
+    least = gaussian_epsilon(std::sqrt(static_cast<double>(s.steps)) / s.sigma, delta_);
   } else {
     if (!composition_)
-      composition_ =
-          std::make_unique<Composition>(s.sigma, s.q, steps(std::max(rounds, rounds_)), privacy_.delta);
+      composition_ = std::make_unique<Composition>(s.sigma, s.q, steps(std::max(rounds, rounds_)), delta_);
     least = std::min(renyi_bound(rounds), composition_->at(n).upper);
   }
   known_ = {n, least};

@@ -2,8 +2,8 @@
 //
 // Counted as sampling is really done. Unit "agent": each exchange is one step, in which an agent takes part
 // with probability q = server.share if the coins are Poisson and the noise is the server's (under secure
-// aggregation the chance to be in a sum, given that there is one, which is more), by turns in every so many,
-// and surely, q = 1, otherwise. Units "task" and "example": where every task is drawn anew, a unit
+// aggregation only where a crowd comes together almost surely), by turns in every so many, and surely, q = 1,
+// otherwise. Units "task" and "example": where every task is drawn anew, a unit
 // takes part in one round and no other, so the whole run is one step; where tasks come again, a unit may be
 // in every round, q = 1. How far a unit moves a sum is the adjacency's (adjacency.h).
 //
@@ -49,6 +49,7 @@ class Account {
   bool open_ = false, once_ = false, scales_ = false;
   int64_t every_ = 1, turns_ = 1, repeats_ = 1, begin_ = 0, rounds_ = 0;
   double q_ = 1, sensitivity_ = 1;
+  double delta_ = 0;  // what is left of delta for the noise
   PrivacyOptions privacy_;
   std::vector<Span> earlier_;
   mutable std::optional<int64_t> allowed_;
