@@ -154,7 +154,6 @@ std::unique_ptr<SupervisedBatch> SupervisedBatch::flipped(const std::vector<int6
   };
   const int64_t ways = numbers ? 0 : highest(data_.support_y, data_.query_y),
                 classes = highest(data_.support_class, data_.query_class);
-  flip(e.support_y, ways);
   flip(e.query_y, ways);
   flip(e.support_class, classes);
   flip(e.query_class, classes);

@@ -62,7 +62,9 @@ class SupervisedBatch : public TaskBatch, public Portable, public Named, public 
   // Each `together` tasks in turn as one, whose loss is their mean: B / together tasks, without names.
   std::unique_ptr<SupervisedBatch> joined(int64_t together) const;
   std::unique_ptr<SupervisedBatch> on(at::Device) const;
-  // The labels of the listed tasks turned around: numbers change sign, label c of n becomes n - 1 - c.
+  // The labels of the listed tasks turned around: numbers change sign, label c of n becomes n - 1 - c. Those
+  // of the query alone, which a step of adapting is judged by: with the support's a few-shot task would be
+  // another honest one. Classes that mean the same in every task are turned around in both.
   std::unique_ptr<SupervisedBatch> flipped(const std::vector<int64_t>& tasks) const;
 
  private:

@@ -10,6 +10,8 @@
 #include "fleet/ways.h"
 #include "symma/core/parallel.h"
 #include "symma/exchange/messages.h"
+#include "symma/learners/rows.h"
+#include "symma/tasks/supervised.h"
 
 namespace symma {
 namespace {
@@ -305,6 +307,33 @@ TEST(Faults, FlippedLabelsAreTheHostileAgentsAlone) {
   RunState a = start_run(e), b = start_run(flip);
   for (int k = 0; k < 3; ++k) run_round(e, a), run_round(flip, b);
   for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(a.learner.theta[i].equal(b.learner.theta[i]), i != 2) << i;
+}
+
+// A flipped few-shot task must not be another honest one: who has learned it well is wrong on its queries.
+TEST(Faults, FlippedTasksAreNotLearnedByAdapting) {
+  struct Row {
+    const char *task, *score;
+    double right, wrong;  // after adapting: no worse than this, and no better
+  };
+  for (const auto& [task, score, right, wrong] :
+       {Row{"blobs", "accuracy", .8, .4}, Row{"sinusoid", "mse", 6, 12}}) {
+    const Experiment e = fleet({{"task", {{"kind", task}, {"shots", 10}, {"queries", 10}}},
+                                {"learner", {{"kind", "maml"}, {"inner_lr", .02}}},
+                                {"model", {{"hidden", {32}}}}});
+    const std::vector<int64_t> who(60, 4), steps{1000};
+    std::vector<int64_t> all(60);
+    for (int64_t i = 0; i < 60; ++i) all[i] = i;
+    const State one = e.learner->init(split_keys(Rng(1), "agent", 1), at::kFloat);
+    const auto honest = e.family->sample(*e.model, asks_for(who, Rng(2)), Split::kTrain);
+    const auto flipped = dynamic_cast<const SupervisedBatch&>(*honest).flipped(all);
+    const auto after = [&](const TaskBatch& batch) {
+      const Tensor rows = e.learner->adapt(one, batch, steps, Rng(3)).back();
+      return batch.score(rows, Rng(4)).at(score).mean().item<double>();
+    };
+    const double sign = std::string(score) == "mse" ? -1 : 1;
+    EXPECT_GE(sign * after(*honest), sign * right) << task << " " << after(*honest);
+    EXPECT_LE(sign * after(*flipped), sign * wrong) << task << " " << after(*flipped);
+  }
 }
 
 // ---- What cannot be combined.

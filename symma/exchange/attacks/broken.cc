@@ -73,7 +73,8 @@ class LabelFlip final : public Attack, public PoisonsLabels {
 SYMMA_REGISTER(Attack, "stale", Stale, "the row that it said first, for ever", "a broken agent");
 SYMMA_REGISTER(Attack, "silent", Silent, "nothing", "a broken agent: fail-stop");
 SYMMA_REGISTER(Attack, "label_flip", LabelFlip,
-               "an honest row, learned from targets with the sign turned, or labels counted from the end",
+               "an honest row, learned from tasks whose queries have targets with the sign turned, or labels "
+               "counted from the end; their support is right",
                "Fang et al. 2020, arXiv:1911.11815");
 SYMMA_REGISTER(Attack, "noise", Noise, "its own row with Gaussian noise",
                "Blanchard et al. 2017, arXiv:1703.02757 (the Gaussian attack)");
