@@ -46,7 +46,7 @@ struct Watch {
                                   {"seconds_left", p.seconds_left},
                                   {"loss", p.loss},
                                   {"score", p.score},
-                                  {"epsilon", p.epsilon}}));
+                                  {"epsilon", p.epsilon()}}));
         });
       };
     }

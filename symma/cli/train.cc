@@ -38,16 +38,16 @@ std::string duration(double seconds) {
 
 // One line that rewrites itself on a terminal; a plain line now and then elsewhere.
 class ProgressLine {
+  using Clock = std::chrono::steady_clock;
+
  public:
   ProgressLine(std::string metric, bool protects)
       : metric_(std::move(metric)), protects_(protects), terminal_(::isatty(STDERR_FILENO)) {}
 
   void show(const Progress& p) {
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = Clock::now();
     const bool last = p.round == p.rounds;
-    if (terminal_ ? (!last && now - shown_ < std::chrono::milliseconds(200))
-                  : !(p.round * 10 / p.rounds > tenth_ || last))
-      return;
+    if (terminal_ ? (!last && now - shown_ < pause_) : !(p.round * 10 / p.rounds > tenth_ || last)) return;
     shown_ = now;
     tenth_ = p.round * 10 / p.rounds;
     std::string line = fmt::format("round {}/{} ({:.0f}%)  {:.3g} rounds/s  {} left", p.round, p.rounds,
@@ -57,11 +57,13 @@ class ProgressLine {
     row_ = row_ || p.logged;
     if (row_ || !std::isnan(p.loss)) line += fmt::format("  loss {:.4g}", p.loss);
     if (!std::isnan(p.score)) line += fmt::format("  validation {} {:.4g}", metric_, p.score);
-    if (!std::isnan(p.epsilon))
+    if (const double epsilon = p.epsilon(); !std::isnan(epsilon))
       line +=
-          fmt::format("  epsilon {:.3g}{}", rounded_up(p.epsilon, 3), protects_ ? "" : " (protects nothing)");
+          fmt::format("  epsilon {:.3g}{}", rounded_up(epsilon, 3), protects_ ? "" : " (protects nothing)");
     std::fprintf(stderr, terminal_ ? "\r\033[K%s" : "%s\n", line.c_str());
     std::fflush(stderr);
+    // A line that takes long to make is shown the more rarely.
+    pause_ = std::max<Clock::duration>(std::chrono::milliseconds(200), 10 * (Clock::now() - now));
   }
 
   void say(const std::string& news) const {
@@ -76,7 +78,8 @@ class ProgressLine {
  private:
   std::string metric_;
   bool protects_, terminal_;
-  std::chrono::steady_clock::time_point shown_{};
+  Clock::time_point shown_{};
+  Clock::duration pause_{};
   int64_t tenth_ = 0;
   bool row_ = false;  // metrics.jsonl has one of this process
 };

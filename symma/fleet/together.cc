@@ -490,7 +490,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
     if (!first) continue;
     const double rate = static_cast<double>(run.round - begun) / std::max(1e-9, seconds_since(start));
     hooks.progress({run.round, last_round, rate, static_cast<double>(last_round - run.round) / rate, loss,
-                    score, log, account.open() ? account.epsilon(run.round) : std::nan("")});
+                    score, log, [&] { return account.open() ? account.epsilon(run.round) : std::nan(""); }});
   }
   if (!party.guest()) letters.note_waits(true);
   const RunState own = run;

@@ -58,7 +58,7 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
     save_checkpoint(in(options, "checkpoint.safetensors"), e, run);
     saved = run.round, saving = since(begun);
   };
-  double epsilon = account.open() ? account.epsilon(run.round) : std::nan("");
+  const auto epsilon = [&] { return account.open() ? account.epsilon(run.round) : std::nan(""); };
   const auto log = [&] {
     Json validation;
     if (calendar.judges(run.round)) {
@@ -66,7 +66,6 @@ bool train(const Experiment& e, const RunOptions& options, const TrainHooks& hoo
       validation = validate(e, run.learner);
       score = score_of(validation);
     }
-    if (account.open()) epsilon = account.epsilon(run.round);
     const Json row = log_row(e, run, account, before + since(start), validation);
     for (const LogListener& listener : listeners) listener(row);
     forget_sums(run);

@@ -13,10 +13,11 @@ namespace symma {
 struct Progress {
   int64_t round, rounds;
   double rounds_per_s, seconds_left;
-  double loss;     // mean query loss since the last row of metrics.jsonl
-  double score;    // the last validation's, after the most steps; NaN before the first
-  bool logged;     // this round wrote a row of metrics.jsonl
-  double epsilon;  // spent until the last row of metrics.jsonl; NaN where nothing is protected
+  double loss;   // mean query loss since the last row of metrics.jsonl
+  double score;  // the last validation's, after the most steps; NaN before the first
+  bool logged;   // this round wrote a row of metrics.jsonl
+  // Spent so far, NaN where nothing is protected. Asked for where it is shown: it may take a while to find.
+  std::function<double()> epsilon;
 };
 
 struct TrainHooks {

@@ -64,6 +64,24 @@ TEST(Privacy, OneFigureStandsInTextChartAndTerminal) {
   }
 }
 
+// The progress line tells what is spent by then, whether or not there was a row of the log.
+TEST(Privacy, EveryLineTellsWhatIsSpentByThen) {
+  TempDir at;
+  spill(at / "p.toml", kFile);
+  const auto shown = [&](const std::string& every) {
+    const Result r =
+        run_well({"train", "p.toml", "--set", "log_every=" + every, "--out", "by" + every}, at.path());
+    Words out;
+    for (const std::string& line : lines(r.err))
+      if (line.starts_with("round ") && holds(line, "epsilon "))
+        out.push_back(line.substr(line.find("epsilon ")));
+    return out;
+  };
+  const Words often = shown("1");
+  EXPECT_GE(often.size(), 9u);
+  EXPECT_EQ(shown("40"), often);
+}
+
 TEST(Privacy, NoiseOfTheSeedIsSaidToProtectNothingEverywhere) {
   TempDir at;
   spill(at / "p.toml", kFile);
