@@ -150,17 +150,39 @@ Made made_of(const Env& env, int64_t jobs, int64_t machines, int64_t operations,
   return out;
 }
 
+// Nobody is judged on a shop that was trained with: not where both are told, and not where test is what the
+// file leaves.
+TEST(Assembly, ShopsToTrainWithAreNotTestedOn) {
+  std::string text;
+  for (int k = 0; k < 4; ++k) text += fmt::format("2 2\n0 {} 1 2\n1 2 0 4\n\n", k + 1);
+  const std::string file = written("four", text);
+  const auto made = [&](const std::string& more) {
+    return make_world("assembly", 1, fmt::format("file = \"{}\"\n{}", file, more));
+  };
+  const auto tested = [&](const std::string& more) {
+    return dynamic_cast<HasTasks&>(*made(more)).task_parameters()[0].test;
+  };
+  using Range = std::array<double, 2>;
+  EXPECT_EQ(tested(""), (Range{1, 4}));
+  EXPECT_EQ(tested("train = [1, 3]\n"), (Range{4, 4}));
+  EXPECT_EQ(tested("train = [2, 4]\n"), (Range{1, 1}));
+  EXPECT_EQ(tested("train = [3, 4]\ntest = [1, 2]\n"), (Range{1, 2}));
+  EXPECT_EQ(tested("train = [0, 0]\ntest = [0, 0]\n"), (Range{0, 0})) << "made up: a new one every time";
+  for (const std::string more : {"train = [1, 4]\n", "train = [1, 3]\ntest = [3, 4]\n",
+                                 "train = [0, 2]\ntest = [2, 2]\n", "train = [2, 3]\ntest = [2, 3]\n"})
+    EXPECT_NE(error_of([&] { made(more); }).find("in train, too"), std::string::npos) << more;
+}
+
 // Whatever anybody does: jobs keep their order, machines do one thing at a time, parts are made before what
 // is made of them, and no makespan is below the proven optimum.
 TEST(Assembly, NoScheduleBeatsTheOptimum) {
   NEEDS_SHARED("assembly/jobshop_dev.txt");
   const auto random = make_script("random");
   for (int64_t number = 1; number <= 25; ++number) {
-    auto env =
-        make_world("assembly", 20,
-                   fmt::format("file = \"{}jobshop_dev.txt\"\ntrain = [{}, {}]\ntest = [1, 1]\nauto_reset = "
-                               "false\nlimit = 4000\nwait = {}\nclock = \"event\"\n",
-                               kData, number, number, number % 2 == 0));
+    auto env = make_world("assembly", 20,
+                          fmt::format("file = \"{}jobshop_dev.txt\"\ntrain = [{}, {}]\nauto_reset = "
+                                      "false\nlimit = 4000\nwait = {}\nclock = \"event\"\n",
+                                      kData, number, number, number % 2 == 0));
     played(*env, *random, number);
     const auto& shop = (*read_shops(kData + "jobshop_dev.txt"))[number - 1];
     EXPECT_LE(shop.lower_bound(), shop.optimum) << shop.name;

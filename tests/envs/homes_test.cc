@@ -239,6 +239,20 @@ std::string spoilt(const std::string& file, const std::function<std::string(cons
   });
 }
 
+TEST(Homes, ThoseToTrainWithAreNotTestedOn) {
+  const auto made = [](const std::string& options) {
+    return error_of([&] { make_world("homes", 1, options); });
+  };
+  EXPECT_NE(made("train = [1, 5]\ntest = [3, 7]\n").find("[task.world] test: homes 3 to 5 are in train, too"),
+            std::string::npos);
+  EXPECT_NE(made("train = [4, 6]\n").find("home 6 is in train, too"), std::string::npos);
+  EXPECT_NE(made("train = [1, 3]\ntest = [1, 3]\n"), "");
+  EXPECT_EQ(made("train = [6, 9]\ntest = [1, 5]\n"), "");
+  // A home that is all there is, and homes that act together, of whom others follow.
+  EXPECT_EQ(made("train = [1, 1]\ntest = [1, 1]\n"), "");
+  EXPECT_EQ(made("homes = [1, 2]\ntrain = [1, 5]\ntest = [3, 7]\n"), "");
+}
+
 TEST(Homes, BadInputIsOneClearLine) {
   NEEDS_SHARED("homes/weather.csv");
   const auto without_line = [](const std::string& text, size_t number) {

@@ -28,6 +28,7 @@
 #include "symma/envs/energy/homes_data.h"
 #include "symma/envs/energy/tally.h"
 #include "symma/envs/energy/trading.h"
+#include "symma/envs/ranges.h"
 
 namespace symma {
 namespace {
@@ -104,7 +105,8 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
           .at_most(10000);
       f.add("train", train, "first and last number of the homes to train with, where one home acts")
           .at_least(0);
-      f.add("test", test, "first and last number of those that are for testing").at_least(0);
+      f.add("test", test, "first and last number of those that are for testing, none of them in train")
+          .at_least(0);
       f.add("file", file, "a home of the same form, which is number 0, for testing");
       f.add("file_kw", file_kw, "its panels, kW").at_least(0);
       f.add("market", market,
@@ -273,6 +275,7 @@ class Homes final : public ContinuousCopies, public Judged, public HomesView {
         throw UserError("[task.world] " + std::string(range == &o.train ? "train" : "test"),
                         "is not the first and the last number of some homes", "write for example [1, 5]");
     }
+    if (o.homes.size() == 1 && o.file.empty()) keep_apart(o.train, o.test, 0, "home");
     if (o.file.empty() && std::find(o.homes.begin(), o.homes.end(), 0) != o.homes.end())
       throw UserError("[task.world] homes", "home 0 is that of a file, and none is named", "set file");
     if (!o.file.empty() && o.data.empty())

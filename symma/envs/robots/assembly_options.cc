@@ -5,16 +5,28 @@
 #include <algorithm>
 
 #include "symma/core/errors.h"
+#include "symma/envs/ranges.h"
 
 namespace symma {
 namespace {
 
-// First and last number of the shops; where none are told, made-up ones to train with and, where there is a
-// file, its own to test with.
-std::array<double, 2> range(const AssemblyOptions& o, const std::vector<int64_t>& told, int64_t count) {
-  if (!told.empty()) return {static_cast<double>(told[0]), static_cast<double>(told.back())};
-  return count && !o.file.empty() ? std::array<double, 2>{1, static_cast<double>(count)}
-                                  : std::array<double, 2>{0, 0};
+// First and last number of the shops to train with and to test with. Where none are told, made-up ones to
+// train with, and to test with those of the file: all, or those that come after the ones trained with, or
+// before.
+std::vector<int64_t> train_shops(const AssemblyOptions& o) {
+  return o.train.empty() ? std::vector<int64_t>{0, 0} : o.train;
+}
+std::vector<int64_t> test_shops(const AssemblyOptions& o, const std::vector<Shop>& shops) {
+  const auto count = std::ssize(shops);
+  if (!o.test.empty()) return o.test;
+  if (o.file.empty()) return {0, 0};
+  const auto train = train_shops(o);
+  if (train.back() < count) return {train.back() + 1, count};
+  return {1, train.front() > 1 ? train.front() - 1 : count};
+}
+
+std::array<double, 2> as_range(const std::vector<int64_t>& shops) {
+  return {static_cast<double>(shops.front()), static_cast<double>(shops.back())};
 }
 
 }  // namespace
@@ -22,7 +34,7 @@ std::array<double, 2> range(const AssemblyOptions& o, const std::vector<int64_t>
 AssemblySizes assembly_sizes(const AssemblyOptions& o, const std::vector<Shop>& shops) {
   AssemblySizes s{o.jobs, o.machines, o.routes == "any" ? o.operations : std::min(o.operations, o.machines)};
   // Where no shop is made up, those of the file say how large the world is.
-  if (!shops.empty() && range(o, o.train, 0)[0] > 0 && range(o, o.test, 1)[0] > 0) s = {1, 1, 1};
+  if (!shops.empty() && train_shops(o)[0] > 0 && test_shops(o, shops)[0] > 0) s = {1, 1, 1};
   for (const Shop& shop : shops) {
     s.jobs = std::max(s.jobs, shop.jobs), s.machines = std::max(s.machines, shop.machines);
     s.operations = std::max(s.operations, shop.operations);
@@ -49,6 +61,7 @@ EnvSpec assembly_spec(const AssemblyOptions& o, int64_t copies, const std::vecto
           place, fmt::format("shop {} is not there", (*told)[1]),
           shops.empty() ? "set file, or leave it out" : fmt::format("{} has 1 to {}", o.file, shops.size()));
   }
+  keep_apart(train_shops(o), test_shops(o, shops), 1, "shop");
   const AssemblySizes size = assembly_sizes(o, shops);
   if (size.jobs > kMostShopSide || size.machines > kMostShopSide)
     throw UserError("[task.world] file", fmt::format("{} jobs and {} machines", size.jobs, size.machines),
@@ -75,7 +88,7 @@ EnvSpec assembly_spec(const AssemblyOptions& o, int64_t copies, const std::vecto
 std::vector<TaskParameter> assembly_parameters(const AssemblyOptions& o, const std::vector<Shop>& shops) {
   const AssemblySizes size = assembly_sizes(o, shops);
   const auto number = [](int64_t x) { return static_cast<double>(x); };
-  const auto train = range(o, o.train, 0), test = range(o, o.test, static_cast<int64_t>(shops.size()));
+  const auto train = as_range(train_shops(o)), test = as_range(test_shops(o, shops));
   const double last = number(size.machines - 1);
   std::vector<TaskParameter> out{{"shop",
                                   "its number in the file; 0: a new one every episode",

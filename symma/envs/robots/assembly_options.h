@@ -22,7 +22,9 @@ struct AssemblyOptions : CopyOptions {
   void fields(Fields& f) {
     f.add("file", file, "job shops in their usual text form; none: they are made up");
     f.add("train", train, "first and last number of the shops to train with; 0: made up").at_least(0);
-    f.add("test", test, "the same for testing; none: those of the file").at_least(0);
+    f.add("test", test,
+          "the same for testing, none of them in train; none: those of the file that train leaves")
+        .at_least(0);
     f.add("jobs", jobs, "of made-up shops").at_least(1).at_most(kMostShopSide);
     f.add("machines", machines, "of made-up shops").at_least(1).at_most(kMostShopSide);
     f.add("operations", operations, "of a job, at most").at_least(1).at_most(kMostShopSide);
