@@ -111,6 +111,61 @@ TEST(Market, ZeroIntelligenceUnconstrainedEndsAtANumber) {
   EXPECT_NEAR(cases()[2].random_efficiency, .8594, 5e-5);
 }
 
+// The greatest surplus of one day's limits, from the schedule alone.
+double greatest(const std::map<std::string, double>& t, int64_t traders, int64_t units, double by) {
+  std::vector<double> values, costs;
+  for (int64_t k = 0; k < traders; ++k) {
+    for (int64_t u = 0; u < units; ++u) {
+      const double fall = 30 * static_cast<double>(u), at = static_cast<double>(k);
+      const auto held = [](double x) { return std::clamp(x, 1.0, 200.0); };
+      values.push_back(held(held(t.at("high") - t.at("value_step") * at - fall) + by));
+      costs.push_back(held(held(t.at("low") + t.at("cost_step") * at + fall) + by));
+    }
+  }
+  std::sort(values.rbegin(), values.rend()), std::sort(costs.begin(), costs.end());
+  double sum = 0;
+  for (size_t q = 0; q < values.size(); ++q) sum += std::max(0.0, values[q] - costs[q]);
+  return sum;
+}
+
+// Whenever limits shift, and however many of them end at a bound: nobody has more than could be had.
+TEST(Market, EfficiencyIsAtMostOneThroughAShock) {
+  Draws d(Rng(5));
+  int64_t shifted = 0;
+  for (int64_t k = 0; k < 60; ++k) {
+    const int64_t days = 1 + k % 4, units = 1 + k % 2, copies = 20;
+    const std::map<std::string, double> task{{"high", static_cast<double>(150 + d.below(41))},
+                                             {"value_step", static_cast<double>(5 + d.below(16))},
+                                             {"low", static_cast<double>(10 + d.below(41))},
+                                             {"cost_step", static_cast<double>(5 + d.below(16))},
+                                             {"shock", static_cast<double>(d.below(121)) - 60}};
+    for (const std::string kind : {"zi_c", "zip"}) {
+      auto env = make_world_of(
+          "market",
+          fmt::format("traders = 5\nunits = {}\ndays = {}\nquotes = 60\nlimit = 4000\nactions = "
+                      "\"prices\"\n",
+                      units, days),
+          task, copies);
+      const Tensor earned = play(*env, kind, k).sum(1);
+      const double before = greatest(task, 5, units, 0), after = greatest(task, 5, units, task.at("shock"));
+      EXPECT_LE(after, before);
+      const double fewest = after * static_cast<double>(days), most = before * static_cast<double>(days);
+      for (int64_t e = 0; e < copies; ++e) {
+        const double x = judged(*env, e).at("efficiency"), got = earned[e].item<double>();
+        EXPECT_LE(x, 1 + 1e-12) << kind << " " << k;
+        // All days by the first limits, or all by the last, or some of each.
+        EXPECT_GE(got, x * fewest - 1e-3);
+        EXPECT_LE(got, x * most + 1e-3);
+        if (before == after && most > 0) {
+          EXPECT_NEAR(x, got / most, 1e-6);
+        }
+        shifted += before != after;
+      }
+    }
+  }
+  EXPECT_GT(shifted, 200);
+}
+
 // What is saved of a copy: the book and the accounts of all traders.
 struct Accounts {
   std::vector<double> done, quote, stamp, cash, kind, earned;

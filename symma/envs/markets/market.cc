@@ -63,7 +63,7 @@ class Market final : public Copies, public Judged, public MarketView {
   };
 
   Market(const Options& o, int64_t copies)
-      : Copies(make_spec(o, copies), o, make_parameters(o), 10 + kSeenTrades + a_of(o) * (12 + o.units)),
+      : Copies(make_spec(o, copies), o, make_parameters(o), 11 + kSeenTrades + a_of(o) * (12 + o.units)),
         o_(o),
         a_(a_of(o)),
         players_(spec().agents),
@@ -79,8 +79,8 @@ class Market final : public Copies, public Judged, public MarketView {
         {"efficiency", true}, {"alpha", false}, {"trades", true}, {"profit", true}};
     return names;
   }
-  // Surplus over the greatest that there is; rms distance of the last day's prices from p*, over it; trades;
-  // and the players' surplus over an equal share of the greatest.
+  // Surplus over the greatest that could be had; rms distance of the last day's prices from p*, over it;
+  // trades; and the players' surplus over an equal share of the greatest.
   std::vector<double> scores(int64_t e) const override {
     const Session& s = sessions_[e];
     const Balance b = balance(s);
@@ -89,10 +89,10 @@ class Market final : public Copies, public Judged, public MarketView {
       all += s.earned[i];
       if (i < players_) own += s.earned[i];
     }
-    const double n = static_cast<double>(s.trades), days = static_cast<double>(s.day + 1),
-                 share = b.surplus * static_cast<double>(players_) / static_cast<double>(a_);
-    return {b.surplus > 0 ? all / b.surplus / days : 1, n > 0 ? std::sqrt(s.square / n) / b.price : 0,
-            static_cast<double>(s.earlier) + n, share > 0 ? own / share / days : 1};
+    const double n = static_cast<double>(s.trades),
+                 share = s.greatest * static_cast<double>(players_) / static_cast<double>(a_);
+    return {s.greatest > 0 ? all / s.greatest : 1, n > 0 ? std::sqrt(s.square / n) / b.price : 0,
+            static_cast<double>(s.earlier) + n, share > 0 ? own / share : 1};
   }
 
   bool acts(int64_t e, int64_t p) const override { return sessions_[e].turn == p; }
@@ -208,6 +208,7 @@ class Market final : public Copies, public Judged, public MarketView {
     int64_t day = 0, all = 0, earlier = 0;                   // quotes of all days; trades of earlier days
     bool over = false;
     double square = 0;                        // of prices from p*, summed
+    double greatest = 0;                      // surplus that could be had in the days so far
     double price = 0;                         // p*
     std::array<int64_t, kSeenTrades> last{};  // prices, the newest first
     std::vector<int64_t> limits;              // [A, units]
@@ -383,7 +384,8 @@ class Market final : public Copies, public Judged, public MarketView {
                   d.uniform(0.01, 0.05),
                   0};
     }
-    s.price = balance(s).price;
+    const Balance b = balance(s);
+    s.price = b.price, s.greatest = b.surplus;
     next_turn(s, episode);
     play_crowd(e, episode);
   }
@@ -402,6 +404,7 @@ class Market final : public Copies, public Judged, public MarketView {
       ++s.day, s.earlier += s.trades;
       s.quotes = s.trades = 0, s.square = 0;
       for (auto* v : {&s.done, &s.quote}) std::fill(v->begin(), v->end(), 0);
+      s.greatest += balance(s).surplus;
       next_turn(s, episode);
       return;
     }
@@ -453,12 +456,18 @@ class Market final : public Copies, public Judged, public MarketView {
 
   void shock(Session& s, int64_t by) {
     s.shifted = by;
+    // What a day could bring is what its first limits let it: a shock makes no pair of limits worth more,
+    // since those at a bound come closer. Before a day's second quote nobody can have traded.
+    const bool untraded = s.quotes < 2;
+    if (untraded) s.greatest -= balance(s).surplus;
     for (int64_t& x : s.limits) x = std::clamp<int64_t>(x + by, 1, o_.highest);
     // Nobody is held to a quote that would now lose.
     for (int64_t i = 0; i < a_; ++i)
       if (o_.actions == "offsets" && s.quote[i] && side(i) * (limit_of(s, i) - s.quote[i]) < 0)
         s.quote[i] = 0;
-    s.price = balance(s).price;
+    const Balance b = balance(s);
+    s.price = b.price;
+    if (untraded) s.greatest += b.surplus;
   }
 
   void trade(Session& s, int64_t i, int64_t j, int64_t price) {
@@ -587,6 +596,7 @@ class Market final : public Copies, public Judged, public MarketView {
     cargo(s.shifted, {"the shock", -o_.highest, o_.highest}), cargo(s.day, {"the day", 0, o_.days - 1});
     cargo(s.all, count), cargo(s.earlier, count), cargo(s.over);
     cargo(s.square, {"a sum of squares", 0, kFarthestReal});
+    cargo(s.greatest, {"what could be had", 0, kFarthestReal});
     cargo(s.price, {"where supply meets demand", 0, o_.highest});
     cargo(s.last.data(), kSeenTrades, price);
     cargo(s.limits.data(), a_ * o_.units, {"a limit", 1, o_.highest});
