@@ -1,4 +1,4 @@
-#include "symma/tasks/dates.h"
+#include "symma/core/dates.h"
 
 #include <charconv>
 
@@ -110,23 +110,34 @@ std::optional<double> date(std::string_view cell, Form form) {
   return static_cast<double>(days(year, month, day)) * 86400 + *seconds;
 }
 
+// Seconds of every cell; nothing where one is no date of the form.
+std::optional<std::vector<double>> dates_of(const CsvFile& csv, size_t column, Form form) {
+  std::vector<double> out;
+  for (size_t r = 0; r < csv.rows.size(); ++r) {
+    const auto at = date(csv.rows.view(r, column), form);
+    if (!at) return std::nullopt;
+    out.push_back(*at);
+  }
+  return out.empty() ? std::nullopt : std::optional(out);
+}
+
 }  // namespace
 
-std::optional<std::vector<double>> dates(const CsvFile& csv, size_t column) {
-  for (const Form form : {Form::kYearFirst, Form::kDots, Form::kMonthFirst, Form::kDayFirst}) {
-    std::vector<double> out;
-    for (size_t r = 0; r < csv.rows.size(); ++r) {
-      const auto at = date(csv.rows.view(r, column), form);
-      if (!at) break;
-      out.push_back(*at);
-    }
-    if (!out.empty() && out.size() == csv.rows.size()) return out;
+std::optional<std::vector<double>> dates(const CsvFile& csv, size_t column, bool days_first) {
+  const Form usual = days_first ? Form::kDayFirst : Form::kMonthFirst,
+             other = days_first ? Form::kMonthFirst : Form::kDayFirst;
+  for (const Form form : {Form::kYearFirst, Form::kDots, usual, other}) {
+    if (auto found = dates_of(csv, column, form)) return found;
   }
   return std::nullopt;
 }
 
-std::vector<double> times(const CsvFile& csv, size_t column) {
-  if (auto found = dates(csv, column)) return *found;
+bool days_first(const CsvFile& csv, size_t column) {
+  return !dates_of(csv, column, Form::kMonthFirst) && dates_of(csv, column, Form::kDayFirst);
+}
+
+std::vector<double> times(const CsvFile& csv, size_t column, bool days_first) {
+  if (auto found = dates(csv, column, days_first)) return *found;
   std::vector<double> out;
   for (size_t r = 0; r < csv.rows.size(); ++r) {
     try {

@@ -12,8 +12,8 @@
 #include <numeric>
 #include <set>
 
+#include "symma/core/dates.h"
 #include "symma/core/errors.h"
-#include "symma/tasks/dates.h"
 
 namespace symma {
 namespace {
@@ -166,6 +166,7 @@ void choose_columns(const CsvFile& csv, bool classes, Roles& roles, std::vector<
       throw UserError(std::string("[task] ") + key, "\"" + shown(*name) + "\" has another role",
                       "name a column of its own");
   }
+  if (!roles.time.empty()) roles.days_first = days_first(csv, csv.column(roles.time));
   const size_t group = csv.column(roles.group), target = csv.column(roles.target);
   const Numbered groups = groups_in(csv, group);
   const bool choose = roles.features.empty();
@@ -238,7 +239,7 @@ TableRows read_rows(const CsvFile& csv, const Roles& roles) {
   if (weight != SIZE_MAX) out.weight = at::empty({n}, at::kDouble);
   double *at_x = out.x.data_ptr<double>(), *at_y = out.y.data_ptr<double>();
   if (!roles.time.empty()) {
-    const std::vector<double> all = times(csv, csv.column(roles.time));
+    const std::vector<double> all = times(csv, csv.column(roles.time), roles.days_first);
     for (const size_t r : kept) out.time.push_back(all[r]);
   }
   std::map<std::string, size_t> number;  // of "unit, holder, group"

@@ -19,6 +19,7 @@ struct Roles {
   // "COLUMN=NUMBER": that number stands for a cell that was not measured.
   std::vector<std::string> unmeasured = {};
   std::string missing = "refuse";  // a cell that is empty: "refuse", "mean" (NaN until then), "row"
+  bool days_first = false;  // times are dates that the training file has with the day first, as 31/1/2017
 };
 
 // The rows of one task.

@@ -11,7 +11,7 @@
 #include <unordered_set>
 
 #include "symma/core/errors.h"
-#include "symma/tasks/dates.h"
+#include "symma/core/dates.h"
 
 namespace symma {
 namespace {

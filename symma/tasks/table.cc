@@ -121,6 +121,7 @@ class Table : public TaskFamily,
             {"holes", scales_.holes},
             {"target_shift", scales_.target_shift},
             {"target_scale", scales_.target_scale},
+            {"days_first", o_.roles.days_first},
             {"trained", trained}};
   }
 
@@ -302,6 +303,7 @@ class Table : public TaskFamily,
       scales_.shift = at::tensor(shift, at::kDouble), scales_.scale = at::tensor(scale, at::kDouble);
       known.at("target_shift").get_to(scales_.target_shift);
       known.at("target_scale").get_to(scales_.target_scale);
+      o_.roles.days_first = known.value("days_first", false);  // not there in runs of before
       for (const Json& unit : known.at("trained")) recalled_.insert(unit.get<std::string>());
       const auto columns = o_.roles.features.size();
       bool fits = columns > 0 && shift.size() == columns && scale.size() == columns && sources_.size() > 0;

@@ -9,8 +9,8 @@
 #include <map>
 #include <set>
 
+#include "symma/core/dates.h"
 #include "symma/tasks/csv.h"
-#include "symma/tasks/dates.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -98,6 +98,38 @@ TEST(Dates, AreReadAsPeopleWriteThem) {
   for (const char* none : {"17\n", "2017-02-29\n", "2017-13-01\n", "1.1.2017x\n", "2017-01-01\n1.1.2017\n",
                            "2017-01-01 25:00\n"})
     EXPECT_FALSE(seconds(none)) << none;
+}
+
+// A file to be judged on is read as the training file says, where it could be read in two ways.
+TEST(TableInTime, DatesOfOtherFilesAreReadAsThoseTrainedOn) {
+  // A row a day from `first` on; y is the number of the day.
+  const auto written = [](int groups, int days, int first) {
+    std::string out = "home,day,x,y\n";
+    for (int g = 0; g < groups; ++g)
+      for (int k = days - 1; k >= 0; --k) {  // the newest first: their times order them
+        const int day = first + 3 * k;
+        out += fmt::format("h{},{:02}/{:02}/2020,{},{}\n", g, 1 + day % 12, 1 + day / 12 % 12, k % 5, k);
+      }
+    return out;
+  };
+  const auto in_order = [&](const std::string& train, const std::string& test) {
+    const File file(train), other(test);
+    Made m = table(file.path, {{"group", "home"},
+                               {"target", "y"},
+                               {"time", "day"},
+                               {"test_path", other.path},
+                               {"shots", 4},
+                               {"standardise", false}});
+    const auto batch =
+        m.family->sample(*m.model, asks_for(std::vector<int64_t>{kEveryone}, Rng(1)), Split::kTest);
+    const Episodes& e = dynamic_cast<const SupervisedBatch&>(*batch).data();
+    return e.support_y.flatten().equal(at::arange(4, at::kFloat));
+  };
+  const std::string ambiguous = written(3, 12, 2);  // no number past 12
+  std::string days = written(12, 12, 2);
+  EXPECT_FALSE(in_order(days, ambiguous)) << "the month first, where nothing is said";
+  for (size_t at = 0; (at = days.find("12/", at)) != std::string::npos; at += 3) days.replace(at, 2, "13");
+  EXPECT_TRUE(in_order(days, ambiguous));
 }
 
 TEST(TableInTime, WhatIsLearnedFromComesBeforeWhatIsJudged) {
