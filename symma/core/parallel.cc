@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "symma/core/cores.h"
@@ -129,36 +130,64 @@ class Pool {
   bool stop_ = false;
 };
 
+// The pool of all who ask for it, whichever of them comes first. Who works in it holds it, so that another
+// may take its place meanwhile.
+struct Kept {
+  std::mutex mutex;
+  int wanted = usable_cores();
+  std::shared_ptr<Pool> pool;
+
+  const std::shared_ptr<Pool>& made() {
+    if (!pool) pool = std::make_shared<Pool>(wanted);
+    return pool;
+  }
+};
+
 // A process that was forked has none of the threads of its parent. It leaves their pool alone, for a lock of
 // it may be held for ever and there is nobody to join, and makes one of its own when it first needs it.
-std::unique_ptr<Pool>& pool() {
-  static int wanted = usable_cores();
-  static std::unique_ptr<Pool> p;
-  static const int forks = pthread_atfork(nullptr, nullptr, [] {
-    if (p) wanted = p.release()->threads();
-    inside = false;
-  });
+Kept& kept() {
+  static Kept k;
+  static const int forks = pthread_atfork([] { kept().mutex.lock(); }, [] { kept().mutex.unlock(); },
+                                          [] {
+                                            Kept& here = kept();
+                                            (void)new std::shared_ptr<Pool>(std::move(here.pool));
+                                            inside = false;
+                                            here.mutex.unlock();
+                                          });
   (void)forks;
-  if (!p) p = std::make_unique<Pool>(wanted);
-  return p;
+  return k;
+}
+
+std::shared_ptr<Pool> pool() {
+  Kept& k = kept();
+  const std::lock_guard lock(k.mutex);
+  return k.made();
 }
 
 }  // namespace
 
 void set_threads(int threads) {
   if (threads <= 0) threads = usable_cores();
-  if (pool()->threads() != threads) pool() = std::make_unique<Pool>(threads);
+  Kept& k = kept();
+  std::shared_ptr<Pool> before;  // ends once the lock is let go of
+  const std::lock_guard lock(k.mutex);
+  if (k.pool && k.wanted == threads) return;
+  before = std::exchange(k.pool, std::make_shared<Pool>(threads));
+  k.wanted = threads;
 }
 
 int threads() {
-  return pool()->threads();
+  Kept& k = kept();
+  const std::lock_guard lock(k.mutex);
+  return k.made()->threads();
 }
 
 void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t, int64_t)>& work) {
   if (n <= 0) return;
   grain = std::max<int64_t>(1, grain);
   const int64_t pieces = (n + grain - 1) / grain;
-  if (pieces == 1 || inside || pool()->threads() == 1) {
+  const std::shared_ptr<Pool> mine = pieces == 1 || inside ? nullptr : pool();
+  if (!mine || mine->threads() == 1) {
     for (int64_t i = 0; i < pieces; ++i) {
       check_interrupted();
       work(i * grain, std::min(n, (i + 1) * grain));
@@ -170,7 +199,7 @@ void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t, in
   job->grain = grain;
   job->pieces = pieces;
   job->work = &work;
-  pool()->run(job);
+  mine->run(job);
   if (job->error) std::rethrow_exception(job->error);
 }
 

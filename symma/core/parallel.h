@@ -10,13 +10,14 @@
 
 namespace symma {
 
-// How many threads `parallel_for` uses, this one counted. Call it before the first parallel_for, from the
-// main thread; 0 means all it may use. Also makes libtorch and OpenBLAS single-threaded within an operation.
+// How many threads `parallel_for` uses from now on, the one that calls it counted; 0 means all it may use.
+// Also makes libtorch and OpenBLAS single-threaded within an operation.
 void set_threads(int threads);
 int threads();
 
-// Calls work(begin, end) for the pieces [0,grain), [grain,2 grain) ... of [0, n), on all threads, and waits.
-// Within a piece a nested parallel_for runs serially. The first exception thrown by a piece is rethrown here.
+// From any thread, several at a time. Calls work(begin, end) for the pieces [0,grain), [grain,2 grain) ... of
+// [0, n), on all threads, and waits. Within a piece a nested parallel_for runs serially. The first exception
+// thrown by a piece is rethrown here.
 void parallel_for(int64_t n, int64_t grain, const std::function<void(int64_t begin, int64_t end)>& work);
 
 }  // namespace symma

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <iterator>
 #include <thread>
+#include <vector>
 
 #include "symma/core/parallel.h"
 
@@ -33,6 +34,24 @@ TEST(Threads, BeginWithTheFirstJobAndNotBefore) {
   for (int k = 0; k < 1000 && threads_of_this_process() != before; ++k)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_EQ(threads_of_this_process(), before);
+}
+
+// Of two that came first at once each made a pool, and one of them worked in what the other had put away.
+TEST(Threads, MayBeAskedForAndChangedBySeveralAtOnce) {
+  std::atomic<int64_t> sum = 0;
+  std::atomic<int> working = 4;
+  std::vector<std::thread> all;
+  for (int k = 0; k < 4; ++k)
+    all.emplace_back([&] {
+      for (int j = 0; j < 3000; ++j) parallel_for(64, 1, [&](int64_t begin, int64_t) { sum += begin; });
+      --working;
+    });
+  for (int k = 0; working > 0; ++k) {
+    set_threads(2 + k % 3);
+    std::this_thread::yield();
+  }
+  for (auto& t : all) t.join();
+  EXPECT_EQ(sum, int64_t{4} * 3000 * 2016);
 }
 
 }  // namespace
