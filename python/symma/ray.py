@@ -28,7 +28,7 @@ from ._checks import whole
 from ._settings import experiment as _experiment, lay, nested, over as _over
 from .errors import UserError
 from .parts import registered, take_up
-from .run import Run, _Progress, _folder, flat, train as _train_here
+from .run import Run, _Progress, _folder, _leave, flat, train as _train_here
 from .sweeps import Plan, Sweep, teller
 
 __all__ = ["start", "sweep", "train", "trainable"]
@@ -206,7 +206,11 @@ def train(experiment: Any = None, *, num_workers: int = 2, out: Any = None, resu
         if not callable(listener):
             raise UserError("loggers", f"{listener!r} is not callable", "give functions of a dict, or those of symma.loggers")
     if places == 1:
-        return _train_here(experiment, out=folder, resume=resume, force=force, progress=progress, loggers=listeners, threads=cores, **settings)
+        try:
+            return _train_here(experiment, out=folder, resume=resume, force=force, progress=progress, loggers=listeners, threads=cores, **settings)
+        finally:
+            if out is None:
+                _leave(folder)
     order = _order(experiment, settings, origin, e)
     start(address, **({} if address or "RAY_ADDRESS" in os.environ else {"num_cpus": max(os.cpu_count() or 1, places * cores)}))
     actor = ray.remote(_Worker).options(**{"num_cpus": cores, "max_restarts": -1, "max_task_retries": 0, "max_concurrency": 4, **(worker_options or {})})
@@ -244,6 +248,8 @@ def train(experiment: Any = None, *, num_workers: int = 2, out: Any = None, resu
     finally:
         for w in workers:
             ray.kill(w)
+        if out is None:
+            _leave(folder)
         for listener in listeners:
             if hasattr(listener, "end"):
                 listener.end()

@@ -388,14 +388,28 @@ class _Progress:
 
 
 def _folder(out: Any, name: str) -> str:
+    """`out`, or else runs/NAME with the first number that is free. The latter is made here: of several that begin at once each has its own."""
     if out is not None:
         return os.fspath(out)
     base, n = os.path.join("runs", name), 1
     folder = base
-    while os.path.exists(os.path.join(folder, "experiment.toml")):
-        n += 1
-        folder = f"{base}-{n}"
-    return folder
+    while True:
+        try:
+            os.makedirs(folder)
+            return folder
+        except FileExistsError:
+            n += 1
+            folder = f"{base}-{n}"
+        except OSError:
+            return folder  # the engine says what is the matter with it
+
+
+def _leave(folder: str) -> None:
+    """Takes away a folder that was made for a run that did not begin."""
+    try:
+        os.rmdir(folder)
+    except OSError:
+        pass  # something is in it
 
 
 def train(experiment: Any = None, *, out: Any = None, resume: bool = False, force: bool = False, device: str = "cpu",
@@ -424,21 +438,23 @@ def train(experiment: Any = None, *, out: Any = None, resume: bool = False, forc
         raise UserError("symma.train", "no experiment", "name a file, such as examples/points/collaborate.toml, or give a dict")
     e = _experiment(experiment, settings, "symma.train", os.fspath(out) if resume and out is not None else "")
     about = e.about
-    folder = _folder(out, about["name"])
     listeners = list(loggers)
     for listener in listeners:
         if not callable(listener):
             raise UserError("loggers", f"{listener!r} is not callable", "give functions of a dict, or those of symma.loggers")
-        if hasattr(listener, "begin"):
-            listener.begin(about, folder)
+    folder = _folder(out, about["name"])
 
     def tell(row: dict) -> None:
         for listener in listeners:
             listener(row)
 
     show = _Progress(about["metric"]) if progress is True else (progress or None)
-    ended = None
+    ended, begun = None, []
     try:
+        for listener in listeners:
+            if hasattr(listener, "begin"):
+                listener.begin(about, folder)
+            begun.append(listener)
         ended = _engine.train(e, folder, resume, force, device, show, tell if listeners else None)
         run = Run(folder, e, ended.state)
         if ended.interrupted:
@@ -451,7 +467,9 @@ def train(experiment: Any = None, *, out: Any = None, resume: bool = False, forc
     finally:
         if ended is not None:
             ended.state.leave()  # or nobody could go on with the run while it is looked at
-        for listener in listeners:
+        if out is None:
+            _leave(folder)
+        for listener in begun:
             if hasattr(listener, "end"):
                 listener.end()
     return run

@@ -2,6 +2,7 @@
 import copy
 import json
 import multiprocessing
+import multiprocessing.pool
 import os
 import pathlib
 import pickle
@@ -72,6 +73,38 @@ def test_names_of_folders(tmp_path, monkeypatch, wrong):
     assert symma.train(few, out="runs/small", force=True, progress=False).finished
     more = symma.train(out="runs/small", resume=True, rounds=3, progress=False)
     assert more.round == 3
+
+
+def beside(seed):
+    return os.path.basename(symma.train({**SMALL, "rounds": 5, "seed": seed}, progress=False).folder)
+
+
+def test_runs_that_begin_together_have_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with multiprocessing.get_context("spawn").Pool(3) as others, multiprocessing.pool.ThreadPool(3) as threads:
+        there = others.map_async(beside, range(3))
+        here = threads.map(beside, range(3))
+        names = here + there.get()
+    assert sorted(names) == ["small", *(f"small-{n}" for n in range(2, 7))]
+    assert all(symma.open(tmp_path / "runs" / name).finished for name in names)
+
+
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path, monkeypatch, wrong):
+    monkeypatch.chdir(tmp_path)
+
+    class Unwilling:
+        def begin(self, about, folder):
+            raise KeyError(folder)
+
+        def __call__(self, row):
+            pass
+
+    for given, what in ((dict(loggers=[3]), symma.UserError), (dict(loggers=[Unwilling()]), KeyError), (dict(learner={"kind": "maml", "inner_lr": -1.0}), symma.UserError)):
+        with pytest.raises(what):
+            symma.train({**SMALL, "rounds": 1}, progress=False, **given)
+    assert beside(1) == "small"
+    (tmp_path / "runs/small-2").write_text("a file")
+    assert beside(1) == "small-3"
 
 
 def test_a_run_that_is_held_can_be_gone_on_with_and_replaced(tmp_path):
