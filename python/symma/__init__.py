@@ -46,6 +46,16 @@ __all__ = ["Adapted", "Aggregator", "Compressor", "Fleet", "Key", "Learner", "Re
            "open", "parts", "register", "set_threads", "sweep", "threads", "train", *_WORLDS]
 
 
+try:
+    import gymnasium as _gymnasium
+except ImportError:
+    pass
+else:
+    for _world in parts("Env"):
+        _gymnasium.register(f"symma/{_world}-v0", entry_point="symma:Env", vector_entry_point="symma:VectorEnv", kwargs={"kind": _world})
+    del _gymnasium, _world
+
+
 def __getattr__(name: str) -> Any:
     # Worlds ask for gymnasium and pettingzoo, which the rest can do without.
     if name in _WORLDS:

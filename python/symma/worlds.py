@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Optional
+from typing import Any, Mapping, Optional
 
 import gymnasium
 import numpy as np
 import pettingzoo
 
 from . import _engine
+from ._arrays import numbers
 from ._picture import picture
 from .errors import UserError
 from .parts import _names, kind_of
@@ -30,21 +31,39 @@ def _seed_of(seed: Optional[int], rng: Any) -> int:
     return int(seed)
 
 
-def _tasks(world: _engine.World, options: Optional[dict], rng: Any) -> None:
+def _options(options: Any, *known: str) -> Mapping:
+    """What reset is told, if it is told it in words that it knows."""
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping):
+        raise UserError("options", f"is {options!r}", "give a dict of " + ", ".join(known))
+    for key in options:
+        if key not in known:
+            raise UserError(f"options, {key}", "is not known", "one of " + ", ".join(known))
+    return options
+
+
+def _tasks(world: _engine.World, options: Mapping, rng: Any) -> None:
     """options={"task": {"name": value}} or {"tasks": "train" | "test" | "ood" | [E, K] array} sets what next episodes are of."""
-    if not options:
-        return
+    if "task" in options and "tasks" in options:
+        raise UserError("options", "has a task and tasks", "give one of them")
     names = [p["name"] for p in world.parameters]
     if "task" in options:
         row = [float(p["value"]) for p in world.parameters]
+        if not isinstance(options["task"], Mapping):
+            raise UserError("options, task", f"is {options['task']!r}", 'give {"name": value}' + (" of " + ", ".join(names) if names else "; this world has no task parameters"))
         for name, value in options["task"].items():
             if name not in names:
                 raise UserError(f"options, task, {name}", "is not known", "one of " + ", ".join(names) if names else "this world has no task parameters")
-            row[names.index(name)] = float(value)
-        world.set_tasks(np.tile(np.array(row), (world.spec["copies"], 1)))
+            try:
+                row[names.index(name)] = float(value)
+            except (TypeError, ValueError):
+                raise UserError(f"options, task, {name}", f"is {value!r}", "give a number") from None
+        if row:
+            world.set_tasks(np.tile(numbers(row, "options, task"), (world.spec["copies"], 1)))
     if "tasks" in options:
         tasks = options["tasks"]
-        world.set_tasks(world.draw_tasks(tasks, int(rng.integers(2**63))) if isinstance(tasks, str) else np.array(tasks, dtype=np.float64))
+        world.set_tasks(world.draw_tasks(tasks, int(rng.integers(2**63))) if isinstance(tasks, str) else numbers(tasks, "options, tasks"))
 
 
 def _box(spec: dict, size: int, shape: tuple) -> gymnasium.spaces.Box:
@@ -61,12 +80,20 @@ def _legal(actions: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 class _Masked:
-    """What worlds of both kinds do with an action that is masked: `illegal` is "first" or "error"."""
+    """What worlds of both kinds do with an action that is masked (`illegal` is "first" or "error"), how they are drawn, and that they end."""
 
-    def _choose(self, illegal: str) -> None:
+    closed = False
+
+    def _choose(self, illegal: str, render_mode: Optional[str], *modes: str) -> None:
         if illegal not in ("first", "error"):
             raise UserError("illegal", f'"{illegal}" is not known', "one of first, error")
-        self._lenient = illegal == "first"
+        if render_mode is not None and render_mode not in modes:
+            raise UserError("render_mode", f"{render_mode!r} is not known", "one of " + ", ".join(modes))
+        self._lenient, self.render_mode = illegal == "first", render_mode
+
+    def _open(self) -> None:
+        if self.closed:
+            raise UserError(self.world.spec["name"], "is closed", "make another")
 
     def __reduce__(self):
         raise UserError(type(self).__name__, "cannot be sent to another process, or copied", "make one there, and send what makes it: lambda: symma.make_vec(...); world.save(copy) and restore carry where it stands")
@@ -84,13 +111,12 @@ class VectorEnv(_Masked, gymnasium.vector.VectorEnv):
 
     def __init__(self, kind: Any, num_envs: int = 1, *, illegal: str = "first", copy: bool = True, render_mode: Optional[str] = None, **settings: Any):
         self.world = _world(kind, num_envs, settings)
-        self._choose(illegal)
+        self._choose(illegal, render_mode, "rgb_array")
         s = self.world.spec
         self.num_envs, self.players, self.agent_names = s["copies"], s["agents"], list(s["agent_names"])
         same = settings.get("auto_reset", True)
         mode = gymnasium.vector.AutoresetMode.SAME_STEP if same else gymnasium.vector.AutoresetMode.DISABLED
         self.metadata = {"autoreset_mode": mode, "render_modes": ["rgb_array"], "render_fps": 10}
-        self.render_mode = render_mode
         self.single_observation_space = _box(s, s["obs"], (s["agents"], s["obs"]))
         if s["continuous"]:
             low, high = (np.array(s[k], np.float32).reshape(s["agents"], s["actions"]) for k in ("action_low", "action_high"))
@@ -117,7 +143,8 @@ class VectorEnv(_Masked, gymnasium.vector.VectorEnv):
     def reset(self, *, seed: Optional[int] = None, options: Optional[dict] = None):
         """New episodes of all copies, or of those that options["reset_mask"] [E] names. Without a seed, the next episodes of the
         same streams."""
-        options = dict(options or {})
+        self._open()
+        options = _options(options, "task", "tasks", "reset_mask")
         if seed is not None:
             seed = _seed_of(seed, None)
         super().reset(seed=seed)
@@ -133,6 +160,7 @@ class VectorEnv(_Masked, gymnasium.vector.VectorEnv):
         return self._seen(), self._info()
 
     def step(self, actions: Any):
+        self._open()
         if not self._begun:
             raise UserError(self.world.spec["name"], "was asked to step before its first episode began", "call reset first")
         actions = _checked(actions, self._discrete)
@@ -165,6 +193,7 @@ class VectorEnv(_Masked, gymnasium.vector.VectorEnv):
 
     def render(self):
         """A picture of each copy, [H, W, 3] uint8 each."""
+        self._open()
         if self.render_mode != "rgb_array":
             return None
         return tuple(picture(self.world.svg(e)) for e in range(self.num_envs))
@@ -192,24 +221,31 @@ class Env(_Masked, gymnasium.Env):
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 10}
 
     def __init__(self, kind: Any, *, render_mode: Optional[str] = None, illegal: str = "first", **settings: Any):
+        self._choose(illegal, render_mode, *self.metadata["render_modes"])
         self.vector = VectorEnv(kind, 1, illegal=illegal, **{**settings, "auto_reset": False})
+        self.world = self.vector.world
         self.observation_space, self.action_space = self.vector.single_observation_space, self.vector.single_action_space
-        self.render_mode = render_mode
 
     def reset(self, *, seed: Optional[int] = None, options: Optional[dict] = None):
+        self._open()
         super().reset(seed=seed)
-        options = {k: v for k, v in (options or {}).items() if k in ("task", "tasks")}
+        options = _options(options, "task", "tasks")
         obs, info = self.vector.reset(seed=seed, options=options)
         return obs[0], {k: v[0] for k, v in info.items()}
 
     def step(self, action: Any):
+        self._open()
         obs, reward, terminated, truncated, info = self.vector.step(np.asarray(action)[None])
         return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), {k: v[0] for k, v in info.items() if "final_obs" not in k}
 
     def render(self):
+        self._open()
         if self.render_mode == "ansi":
-            return self.vector.world.text(0)
-        return picture(self.vector.world.svg(0)) if self.render_mode == "rgb_array" else None
+            return self.world.text(0)
+        return picture(self.world.svg(0)) if self.render_mode == "rgb_array" else None
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class ParallelEnv(_Masked, pettingzoo.ParallelEnv):
@@ -221,10 +257,9 @@ class ParallelEnv(_Masked, pettingzoo.ParallelEnv):
 
     def __init__(self, kind: Any, *, render_mode: Optional[str] = None, illegal: str = "first", **settings: Any):
         self.world = _world(kind, 1, {**settings, "auto_reset": False})
-        self._choose(illegal)
+        self._choose(illegal, render_mode, "rgb_array", "ansi")
         s = self._s = self.world.spec
         self.metadata = {"name": f"symma_{s['name']}", "render_modes": ["rgb_array", "ansi"], "is_parallelizable": True, "render_fps": 10}
-        self.render_mode = render_mode
         self.possible_agents = list(s["agent_names"])
         self.agents: list = []
         self.observation_spaces, self.action_spaces = {}, {}
@@ -263,8 +298,11 @@ class ParallelEnv(_Masked, pettingzoo.ParallelEnv):
         return {a: {"action_mask": self._a["mask"][0, at(a), :self._s["agent_actions"][at(a)]].astype(np.int8)} for a in agents}
 
     def reset(self, seed: Optional[int] = None, options: Optional[dict] = None):
+        self._open()
         if seed is not None:
             self._rng = np.random.default_rng(_seed_of(seed, None))
+        # PettingZoo's suites tell it {"options": 1}, and ask no more than that it be taken.
+        options = {k: v for k, v in _options(options, "task", "tasks", "options").items() if k != "options"}
         _tasks(self.world, options, self._rng)
         if seed is not None or not self._begun:
             self.world.reset(_seed_of(seed, self._rng))
@@ -275,6 +313,7 @@ class ParallelEnv(_Masked, pettingzoo.ParallelEnv):
         return self._seen(self.agents), self._infos(self.agents)
 
     def step(self, actions: dict):
+        self._open()
         if not self._begun:
             raise UserError(self._s["name"], "was asked to step before its first episode began", "call reset first")
         if not self.agents:
@@ -312,12 +351,13 @@ class ParallelEnv(_Masked, pettingzoo.ParallelEnv):
         return self._a["state"][0].copy()
 
     def render(self):
+        self._open()
         if self.render_mode == "ansi":
             return self.world.text(0)
         return picture(self.world.svg(0)) if self.render_mode == "rgb_array" else None
 
     def close(self) -> None:
-        pass
+        self.closed = True
 
 
 def make_vec(kind: Any, num_envs: int = 1, **settings: Any) -> VectorEnv:

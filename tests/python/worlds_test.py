@@ -218,6 +218,68 @@ def test_wrong_calls(wrong):
     wrong(lambda: one.step({a: [1, 2] for a in one.agents}), "actions", "shape", "one number")
 
 
+MAKERS = [symma.make, symma.make_vec, symma.parallel_env]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_options_that_reset_does_not_know_are_refused(make, wrong):
+    """They were passed over, or ended in a ValueError, an AttributeError or a TypeError."""
+    env = make("navigation")
+    first, *_ = [p["name"] for p in env.world.parameters]
+    for options, place, what, remedy in (({"tsk": {first: 1}}, "options, tsk", "not known", "one of task, tasks"), ([1], "options", "[1]", "a dict of task, tasks"),
+                                         ("task", "options", "'task'", "a dict"), ({"task": {first: "x"}}, f"options, task, {first}", "'x'", "a number"),
+                                         ({"task": {first: [1, 2]}}, f"options, task, {first}", "[1, 2]", "a number"),
+                                         ({"task": [1]}, "options, task", "[1]", first), ({"task": {first: np.nan}}, "options, task", "nan", "finite"),
+                                         ({"task": {"nope": 1}}, "options, task, nope", "not known", first), ({"tasks": [["a"]]}, "options, tasks", "<U1", "numbers"),
+                                         ({"tasks": 3 + 1j}, "options, tasks", "complex", "numbers"), ({"tasks": "train", "task": {first: 1}}, "options", "a task and tasks", "one of them")):
+        wrong(lambda: env.reset(seed=1, options=options), place, what, remedy)
+    for options in (None, {}, {"task": {}}, {"task": {first: np.float32(1)}}, {"tasks": "test"}):
+        env.reset(seed=1, options=options)
+    many = symma.make_vec("navigation", 2)
+    many.reset(seed=1, options={"reset_mask": [True, True]})
+    wrong(lambda: many.reset(options={"mask": [True, False]}), "options, mask", "not known", "reset_mask")
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_modes_of_drawing_that_it_has_not_are_refused(make, wrong):
+    for mode in ("human", "rgb", "", 3):
+        wrong(lambda: make("foraging", render_mode=mode), "render_mode", repr(mode), "rgb_array")
+    for mode in [None, *make("foraging").metadata["render_modes"]]:
+        env = make("foraging", render_mode=mode)
+        env.reset(seed=1)
+        assert (env.render() is None) == (mode is None)
+    if make is symma.make_vec:
+        wrong(lambda: make("foraging", render_mode="ansi"), "render_mode", "'ansi'", "rgb_array")
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_closed_world_is_closed(make, wrong):
+    env = make("foraging", render_mode="rgb_array")
+    env.reset(seed=1)
+    action = {a: 0 for a in env.agents} if make is symma.parallel_env else env.action_space.sample() * 0
+    env.step(action)
+    env.close(), env.close()
+    for call in (lambda: env.step(action), env.reset, lambda: env.reset(seed=1), env.render):
+        wrong(call, "foraging", "is closed", "make another")
+    other = make("foraging")
+    other.reset(seed=1), other.step(action)
+
+
+def test_gymnasium_knows_the_engines_worlds(kind):
+    own = symma.make(kind, limit=20)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning)  # the checker's, of unbounded spaces and of floats: check_env has them above
+        theirs, many = gymnasium.make(f"symma/{kind}-v0", limit=20), gymnasium.make_vec(f"symma/{kind}-v0", num_envs=3, limit=20)
+        assert isinstance(theirs.unwrapped, symma.Env) and isinstance(many, symma.VectorEnv) and many.num_envs == 3
+        assert theirs.spec.id == f"symma/{kind}-v0" and theirs.observation_space == own.observation_space
+        first = own.reset(seed=3)[0]
+        assert np.array_equal(theirs.reset(seed=3)[0], first) and np.array_equal(many.reset(seed=3)[0][0], first)
+        action = own.action_space.sample()
+        for told, want in zip(theirs.step(action)[:4], own.step(action)[:4]):
+            assert np.array_equal(told, want)
+        theirs.close()
+
+
 @pytest.mark.parametrize("make", [symma.make, symma.make_vec, symma.parallel_env, symma.aec_env])
 def test_a_world_says_that_it_cannot_be_sent(make, wrong):
     env = make("foraging")
