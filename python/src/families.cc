@@ -67,6 +67,7 @@ class Family : public TaskFamily {
       throw UserError(
           place, "has shape " + words(numbers.shape()),
           fmt::format("[K{}{}] would be right", point.empty() ? "" : ", ", fmt::join(point, ", ")));
+    if (right[0] == 0) throw UserError(place, "is empty", "give one point or more");
     if (labels && !numbers.whole())
       throw UserError(place, "holds numbers that are not whole", "labels are 0 to classes - 1");
     right.insert(right.begin(), static_cast<int64_t>(b));

@@ -77,6 +77,28 @@ Batch some(const SharedExperiment& e, const std::vector<int64_t>& agents, const 
                  Drawn{agents, e->family->sample(*e->model, asks_for(agents, key), split_of(split))})};
 }
 
+// Throws UserError at `place` unless a batch's tasks are such as this fleet's: their loss goes by the model
+// of the fleet that they were drawn for, and their agents by its numbers.
+void check_ours(const Experiment& e, const Batch& b, const std::string& place) {
+  const Experiment& of = *b.experiment;
+  const char* remedy = "give what this fleet's sample gave";
+  if (&of == &e) return;
+  if (of.fleet.agents != e.fleet.agents)
+    throw UserError(place,
+                    fmt::format("the batch is of a fleet of {} agents, and this one has {}", of.fleet.agents,
+                                e.fleet.agents),
+                    remedy);
+  if (of.spec.kind != e.spec.kind || of.spec.shape.in != e.spec.shape.in ||
+      of.spec.shape.out != e.spec.shape.out)
+    throw UserError(place,
+                    fmt::format("the batch is of \"{}\", {} to {}, and this fleet learns \"{}\", {} to {}",
+                                of.chosen.task.kind(), of.spec.shape.in, of.spec.shape.out,
+                                e.chosen.task.kind(), e.spec.shape.in, e.spec.shape.out),
+                    remedy);
+  if (of.settings.at("model") != e.settings.at("model"))
+    throw UserError(place, "the batch is of a fleet of another model", remedy);
+}
+
 // Points of one's own as B tasks: x [B, K, in...], y [B, K, out] or, of classes, [B, K].
 Batch points(const SharedExperiment& e, const Tensor& sx, const Tensor& sy, const Tensor& qx,
              const Tensor& qy) {
@@ -253,6 +275,7 @@ void bind_fleet(nb::module_& m) {
     Scores s;
     {
       nb::gil_scoped_release free;
+      check_ours(e, b, "step");
       const auto n = static_cast<int64_t>(b.drawn->who.size());
       if (n == 0 || b.tasks().size() % n != 0)
         throw UserError("step", "the batch is not of agents", "take one that this fleet's sample gave");
@@ -273,6 +296,7 @@ void bind_fleet(nb::module_& m) {
          const Rng& key) {
         if (steps.empty() || !std::is_sorted(steps.begin(), steps.end()) || steps[0] < 0)
           throw UserError("steps", "are not ascending numbers of 0 or more", "write for example [0, 1, 5]");
+        check_ours(e, b, "adapt");
         if (b.tasks().size() % state.size() != 0)
           throw UserError(
               "adapt",

@@ -49,8 +49,11 @@ class ForeignCompressor : public Compressor {
           object_->attr("decode")(nb::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size()), size);
       return told.is_none() ? Tensor() : tensor_from(told, name_ + ".decode");
     });
-    if (!row.defined()) return {{}, name_ + " cannot read it"};
-    if (row.dim() != 1 || row.size(0) != size) return {{}, "a row of another length"};
+    if (!row.defined()) return {{}, name_ + ".decode returned None"};
+    if (row.dim() != 1 || row.size(0) != size)
+      return {{},
+              fmt::format("{}.decode returned shape {}, and [{}] would be right", name_,
+                          words(row.sizes().vec()), size)};
     return {row.to(at::kDouble), ""};
   }
   bool unbiased() const override {

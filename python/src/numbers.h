@@ -12,6 +12,7 @@ class Numbers {
  public:
   Numbers(nb::handle h, const std::string& place) : place_(place) {
     nb::object o = nb::borrow(h);
+    if (o.is_none()) throw UserError(place, "is None", "return numpy arrays or tensors");
     if (THPVariable_Check(o.ptr())) {
       tensor_ = THPVariable_Unpack(o.ptr()).detach().cpu().contiguous();
       shape_.assign(tensor_.sizes().begin(), tensor_.sizes().end());

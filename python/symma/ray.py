@@ -28,7 +28,7 @@ from ._checks import whole
 from ._settings import experiment as _experiment, lay, nested, over as _over
 from .errors import UserError
 from .parts import registered, take_up
-from .run import Run, _Progress, _folder, _leave, flat, train as _train_here
+from .run import Run, _Progress, _folder, _leave, _listeners, flat, train as _train_here
 from .sweeps import Plan, Sweep, teller
 
 __all__ = ["start", "sweep", "train", "trainable"]
@@ -201,10 +201,7 @@ def train(experiment: Any = None, *, num_workers: int = 2, out: Any = None, resu
     about = e.about
     _engine.shares(e, places)  # whether so many can
     folder = os.path.abspath(_folder(out, about["name"]))
-    listeners = list(loggers)
-    for listener in listeners:
-        if not callable(listener):
-            raise UserError("loggers", f"{listener!r} is not callable", "give functions of a dict, or those of symma.loggers")
+    listeners = _listeners(loggers)
     if places == 1:
         try:
             return _train_here(experiment, out=folder, resume=resume, force=force, progress=progress, loggers=listeners, threads=cores, **settings)
@@ -399,7 +396,7 @@ def trainable(experiment: Any = None, *, threads: int = 1, loggers: Iterable[Cal
     """
     whole(threads, "threads", 1)
     e = _experiment(experiment, settings, "symma.ray.trainable")  # what is wrong is told here, not in each trial
-    order, listeners = _order(experiment, settings, "symma.ray.trainable", e), list(loggers)
+    order, listeners = _order(experiment, settings, "symma.ray.trainable", e), _listeners(loggers)
 
     def symma_trial(config: dict) -> None:
         from ray import tune

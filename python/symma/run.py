@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import warnings
-from typing import Any, Callable, Iterable, Mapping, Optional, Sequence
+from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -387,6 +387,17 @@ class _Progress:
         print(("\r\033[K" + line) if self.live else line, end="" if self.live and not last else "\n", file=sys.stderr, flush=True)
 
 
+def _listeners(loggers: Any) -> list[Callable]:
+    """One logger or several. Raises UserError."""
+    if callable(loggers):
+        return [loggers]
+    out = list(loggers) if isinstance(loggers, Iterable) and not isinstance(loggers, (str, Mapping)) else [loggers]
+    for listener in out:
+        if not callable(listener):
+            raise UserError("loggers", f"{listener!r} is not callable", "give functions of a dict, or those of symma.loggers")
+    return out
+
+
 def _folder(out: Any, name: str) -> str:
     """`out`, or else runs/NAME with the first number that is free. The latter is made here: of several that begin at once each has its own."""
     if out is not None:
@@ -413,14 +424,14 @@ def _leave(folder: str) -> None:
 
 
 def train(experiment: Any = None, *, out: Any = None, resume: bool = False, force: bool = False, device: str = "cpu",
-          progress: Any = True, loggers: Iterable[Callable] = (), threads: Optional[int] = None, **settings: Any) -> Run:
+          progress: Any = True, loggers: Union[Callable, Iterable[Callable]] = (), threads: Optional[int] = None, **settings: Any) -> Run:
     """Trains a fleet, judges it on unseen tasks, writes its report; returns the run.
 
     experiment: an experiment file, or a dict of its sections
     out:        the run's folder; runs/NAME unless given, with a number where that is taken
     resume:     go on with the run in `out`; force: replace it
     progress:   True for a line that rewrites itself, False, or a function of a dict (round, rounds, loss, score, ...)
-    loggers:    functions of each line of the log; `symma.loggers` has some
+    loggers:    a function of each line of the log, or several; `symma.loggers` has some
     settings:   lie over the experiment: rounds=2000, learner={"order": 1}, exchange="ring", task=MyTasks()
 
     Ctrl-C stops after the round and saves: what comes back is the run so far, without a summary; resume=True goes on.
@@ -438,10 +449,7 @@ def train(experiment: Any = None, *, out: Any = None, resume: bool = False, forc
         raise UserError("symma.train", "no experiment", "name a file, such as examples/points/collaborate.toml, or give a dict")
     e = _experiment(experiment, settings, "symma.train", os.fspath(out) if resume and out is not None else "")
     about = e.about
-    listeners = list(loggers)
-    for listener in listeners:
-        if not callable(listener):
-            raise UserError("loggers", f"{listener!r} is not callable", "give functions of a dict, or those of symma.loggers")
+    listeners = _listeners(loggers)
     folder = _folder(out, about["name"])
 
     def tell(row: dict) -> None:

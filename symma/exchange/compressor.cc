@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "symma/core/errors.h"
+
 namespace symma {
 
 Bytes encode(const Compressor& compressor, const Tensor& row, Tensor& memory, Rng rng) {
@@ -12,7 +14,9 @@ Bytes encode(const Compressor& compressor, const Tensor& row, Tensor& memory, Rn
 
 Tensor decode_own(const Compressor& compressor, const Bytes& bytes, int64_t size) {
   const Decoded decoded = compressor.decode(bytes, size);
-  TORCH_CHECK(decoded.ok(), "a message that its own compressor cannot read: ", decoded.fault);
+  if (!decoded.ok())
+    throw UserError("[compression] kind", "does not read what it wrote: " + decoded.fault,
+                    "mend its decode, or choose another");
   return decoded.row;
 }
 

@@ -46,7 +46,8 @@ using CompressorRegistry = Registry<Compressor>;
 // encode_warm where the compressor can, else encode.
 Bytes encode(const Compressor&, const Tensor& row, Tensor& memory, Rng);
 
-// What an agent's own message decodes to. A compressor that cannot read its own bytes is a broken invariant.
+// What an agent's own message decodes to. Throws UserError where a compressor of somebody's own cannot read
+// it.
 Tensor decode_own(const Compressor&, const Bytes&, int64_t size);
 
 // The row's values, contiguous double, on the processor.

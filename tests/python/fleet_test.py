@@ -117,6 +117,23 @@ def test_wrong_calls(wrong):
     wrong(lambda: f.adapt("nothing"), "adapt", "no batch but str")
 
 
+def test_a_batch_of_another_fleet(wrong):
+    """One of fewer agents was learned from by the first of them alone, and the others stood still."""
+    six = fleet()
+    few, wide, three = (fleet(agents=3), fleet(model={"hidden": [8, 8]}),
+                          fleet(tasks=lambda key: (np.zeros((2, 3)), np.zeros((2, 1)), np.zeros((2, 3)), np.zeros((2, 1)))))
+    before = six.theta
+    for place, call in (("step", six.step), ("adapt", lambda batch: six.adapt(batch, [1]))):
+        wrong(lambda: call(few.sample()), place, "of a fleet of 3 agents, and this one has 6", "sample gave")
+        wrong(lambda: call(wide.sample()), place, "another model", "sample gave")
+        wrong(lambda: call(three.sample()), place, "[3] to 1, and this fleet learns \"sinusoid\", [1] to 1", "sample gave")
+    assert torch.equal(six.theta, before) and six.rounds == 0
+    # Another family of the same shape, for as many, is what a curriculum is made of.
+    hard = fleet(tasks={"kind": "sinusoid", "shots": 3})
+    six.step(hard.sample())
+    assert not torch.equal(six.theta, before)
+
+
 def test_a_fleet_says_that_it_cannot_be_sent(wrong):
     for sent in (pickle.dumps, copy.copy, copy.deepcopy):
         wrong(lambda: sent(fleet()), "symma.Fleet", "another process", "save(path)")

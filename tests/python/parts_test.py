@@ -99,6 +99,9 @@ BAD_TASKS = {
     "nan": (lambda x, y: (x, y * np.nan, x, y), "nan", "finite"),
     "shape": (lambda x, y: (x[:, :, None], y, x, y), "shape [5, 1, 1]", "[K, 1]"),
     "targets": (lambda x, y: (x, y[:3], x, y), "5 points and 3 targets", "target"),
+    "none": (lambda x, y: (x, None, x, y), "is None", "numpy"),
+    "empty": (lambda x, y: (x[:0], y[:0], x, y), "is empty", "one point"),
+    "no queries": (lambda x, y: (x, y, torch.tensor(x[:0]), torch.tensor(y[:0])), "is empty", "one point"),
     "words": (lambda x, y: (np.array(["a"] * 5), y, x, y), "array of numbers", "numpy"),
 }
 
@@ -301,6 +304,16 @@ def test_an_aggregator_is_the_engines_of_the_same_rule():
     assert torch.allclose(ours.theta, theirs.theta, rtol=1e-4, atol=1e-6)
 
 
+def test_wrong_aggregators(wrong):
+    for told, what in ((None, "is None"), (np.zeros(3), "shape [3]"), (np.nan, "nan")):
+        class Wrong(symma.Aggregator):
+            def combine(self, rows, bad, centre, key):
+                return told
+
+        fleet = symma.Fleet({"hidden": [4]}, "maml", "sinusoid", agents=3, exchange="full", aggregator=Wrong())
+        wrong(fleet.round, "Wrong.combine", what)
+
+
 class Halves(symma.Compressor):
     """Numbers of two bytes."""
 
@@ -319,6 +332,17 @@ def test_a_compressor_counts_its_bytes():
     for _ in range(6):
         plain.round(), halves.round()
     assert halves.bits < plain.bits and np.isfinite(halves.theta.numpy()).all()
+
+
+@pytest.mark.parametrize("exchange", ["ring", "star"])
+def test_wrong_compressors(exchange, wrong):
+    for told, what in ((lambda row: row[:-1], "shape [12]"), (lambda row: np.append(row, 0), "shape [14]"), (lambda row: row[None], "shape [1, 13]"), (lambda row: None, "returned None")):
+        class Wrong(Halves):
+            def decode(self, message, size):
+                return told(super().decode(message, size))
+
+        fleet = symma.Fleet({"hidden": [4]}, "maml", "sinusoid", agents=3, exchange=exchange, compression=Wrong())
+        wrong(lambda: [fleet.round() for _ in range(2)], "[compression] kind", what, "mend its decode")
 
 
 # ---- worlds

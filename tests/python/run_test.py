@@ -151,6 +151,17 @@ def test_progress_and_loggers_hear_of_it(tmp_path):
     assert list(table["round"]) == [1, 10, 20, 30, 40] and table["loss"].tolist() == pytest.approx([r["loss"] for r in rows])
 
 
+def test_one_logger_needs_no_list(tmp_path, wrong):
+    rows = []
+    run = symma.train({**SMALL, "rounds": 2}, out=tmp_path / "one", progress=False, loggers=rows.append)
+    assert [r["round"] for r in rows] == [1, 2]
+    run = symma.train({**SMALL, "rounds": 2}, out=tmp_path / "csv", progress=False, loggers=symma.loggers.CSV())
+    assert os.path.exists(os.path.join(run.folder, "metrics.csv"))
+    for given in (3, None, "csv", [rows.append, None], {"csv": 1}):
+        wrong(lambda: symma.train({**SMALL, "rounds": 2}, out=tmp_path / "no", progress=False, loggers=given), "loggers", "not callable", "functions of a dict")
+    assert not (tmp_path / "no").exists()
+
+
 def test_what_a_listener_raises_arrives_as_itself(tmp_path):
     class Mine(Exception):
         pass
