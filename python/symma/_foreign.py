@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import threading
 from typing import Any
 
@@ -82,7 +83,7 @@ class _Module:
     """A module's parameters as a row. The last linear layer is the head: it stands last, "head.weight" [F, out] (torch has it
     turned) and "head.bias"."""
 
-    def __init__(self, name: str, module: torch.nn.Module, out: int):
+    def __init__(self, name: str, module: torch.nn.Module, sizes: list, out: int):
         self.name = name
         self.module = copy.deepcopy(module)
         linear = [(n, m) for n, m in self.module.named_modules() if isinstance(m, torch.nn.Linear)]
@@ -104,7 +105,26 @@ class _Module:
         self.layout = [(n, list(s)) for n, s in zip(self.names[:-2], self.shapes[:-2])]
         out_, f = self.shapes[-2]
         self.layout += [("head.weight", [f, out_]), ("head.bias", [out_])]
+        self._check_end(sizes)
         self._own = threading.local()  # a module's parameters are swapped while it is called, so each thread has its own
+
+    def _check_end(self, sizes: list) -> None:
+        """Raises UserError unless what comes out is what the head put out: a learner that has the head by a formula would learn another model."""
+        put_out: list = []
+
+        def mark(head, x, y):
+            put_out.append(torch.linspace(-3, 3, y.numel()).reshape(y.shape))
+            return put_out[-1]
+
+        x = torch.linspace(0.1, 1, 4 * math.prod(sizes)).reshape(4, *sizes)
+        hook = dict(self.module.named_modules())[self.head].register_forward_hook(mark)
+        try:
+            with torch.no_grad():
+                y = _functional_call(self.module, {n: v.detach().float() for n, v in self.module.named_parameters()}, (x,))
+        finally:
+            hook.remove()
+        if put_out and not (y.numel() == put_out[-1].numel() and torch.equal(y.reshape(-1), put_out[-1].reshape(-1))):
+            raise UserError(self.name, "does not end in a torch.nn.Linear: what its last one puts out is changed", "its last linear layer is the head; leave what comes after it out")
 
     def init(self, keys):
         rows, seen = [], {}
@@ -166,7 +186,7 @@ def model(name: str, part: Any):
         if inspect.isclass(part):
             inputs = sizes[0] if len(sizes) == 1 else tuple(sizes)
             module = _made(name, part, options, inputs=inputs, outputs=out)
-        return _Module(name, module, out)
+        return _Module(name, module, sizes, out)
 
     return make
 

@@ -225,6 +225,29 @@ def test_wrong_modules(wrong):
     wrong(lambda: symma.Fleet(torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))), "Sequential", "buffer", "statistics")
 
 
+class Reshaped(Net):
+    """Ends in what its last layer says, in another form."""
+
+    def forward(self, x):
+        return super().forward(x.flatten(1)).unflatten(1, (1, -1)).squeeze(1)
+
+
+def test_a_module_ends_in_its_head(wrong):
+    """One with a tanh after it was taken, and a learner that has the head by a formula learned another model than it was judged by."""
+    for end in (torch.nn.Tanh(), torch.nn.ReLU(), torch.nn.Sigmoid(), torch.nn.Softplus(), torch.nn.LayerNorm(1, elementwise_affine=False)):
+        wrong(lambda: symma.Fleet(torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1), end)), "Sequential", "puts out is changed", "head")
+
+    class Around(Net):
+        def forward(self, x):
+            return x + super().forward(x)
+
+    wrong(lambda: symma.Fleet(Around), "Around", "puts out is changed", "head")
+    fleet = symma.Fleet(Reshaped, agents=2)
+    fleet.step(fleet.sample())
+    fleet = symma.Fleet(Net(1, 1).double(), agents=2)
+    fleet.step(fleet.sample())
+
+
 # ---- learners, aggregators, compressors
 
 
