@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "envs/worlds.h"
 #include "symma/core/csv.h"
@@ -106,6 +107,39 @@ TEST(Trading, TrainingNeverDrawsFromTheTestBlock) {
   EXPECT_LE(start.train[1] + 250, 4000);
   EXPECT_GE(start.test[0], 4000);
   EXPECT_LE(start.test[1] + 250, 5000);
+}
+
+// A file that begins with its newest bar would be traded backwards.
+TEST(Trading, BarsAreInTheOrderOfTheirDates) {
+  const auto made = [](const std::string& name, const std::function<std::string(int)>& date, bool newest) {
+    const auto path = std::filesystem::path(testing::TempDir()) / ("symma_order_" + name + ".csv");
+    std::ofstream out(path);
+    out << "When,Close\n";
+    for (int k = 0; k < 900; ++k) out << date(newest ? 899 - k : k) << "," << 100 + k % 7 << "\n";
+    out.close();
+    return error_of([&] {
+      make_world("trading", 1, fmt::format("file = \"{}\"\ntest_bars = 300\nlimit = 100\n", path.string()));
+    });
+  };
+  const auto iso = [](int k) {
+    return fmt::format("{}-{:02}-{:02}", 1990 + k / 336, 1 + k / 28 % 12, 1 + k % 28);
+  };
+  const auto days = [](int k) {
+    return fmt::format("{:02}/{:02}/{}", 1 + k % 28, 1 + k / 28 % 12, 1990 + k / 336);
+  };
+  for (const std::function<std::string(int)>& date : {std::function<std::string(int)>(iso), {days}}) {
+    EXPECT_EQ(made("up", date, false), "");
+    const std::string said = made("down", date, true);
+    for (const char* part : {"symma_order_down.csv:3: column When", "the row above", "the oldest first"})
+      EXPECT_NE(said.find(part), std::string::npos) << said;
+  }
+  // Bars of one day, and a column that holds no dates.
+  EXPECT_EQ(made(
+                "day", [](int) { return "2020-01-31"; }, false),
+            "");
+  EXPECT_EQ(made(
+                "number", [](int k) { return std::to_string(k); }, true),
+            "");
 }
 
 TEST(Trading, BadInputIsOneClearLine) {

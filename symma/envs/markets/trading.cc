@@ -18,6 +18,7 @@
 #include <cmath>
 
 #include "symma/core/csv.h"
+#include "symma/core/dates.h"
 #include "symma/core/kept.h"
 #include "symma/envs/copies.h"
 #include "symma/envs/drawing.h"
@@ -61,7 +62,25 @@ std::vector<double> made_up_prices() {
   return out;
 }
 
+// Bars of a file that has dates are in their order: backwards, a position would be judged on what came
+// before.
+void check_order(const CsvFile& file) {
+  for (size_t c = 0; c < file.header.size(); ++c) {
+    const auto when = dates(file, c);
+    if (!when) continue;
+    for (size_t i = 1; i < when->size(); ++i) {
+      if ((*when)[i] < (*when)[i - 1])
+        throw UserError(file.place(i, c),
+                        "\"" + shown(file.rows[i][c]) + "\" is before \"" + shown(file.rows[i - 1][c]) +
+                            "\", the row above",
+                        "sort the rows by date, the oldest first");
+    }
+    return;
+  }
+}
+
 std::vector<double> prices_in(const CsvFile& file, const std::string& column) {
+  check_order(file);
   std::vector<double> prices;
   const size_t c = file.column(column);
   for (size_t i = 0; i < file.rows.size(); ++i) {
