@@ -10,8 +10,8 @@
 #include <optional>
 #include <unordered_set>
 
-#include "symma/core/errors.h"
 #include "symma/core/dates.h"
+#include "symma/core/errors.h"
 
 namespace symma {
 namespace {
