@@ -47,6 +47,9 @@ AtServer at_server_of(const Exchange& x) {
   if (x.privacy.distributed() || x.privacy.mechanism != "gaussian" || server.sampling != "poisson" ||
       server.share == 1)
     return {};
+  // What hostile agents make of an agent's update may come in an exchange that the agent is not in: late, or
+  // with what their own compressed messages had left out.
+  if (x.attack && (x.compressor || x.faults.late > 0)) return {};
   if (!server.secure) return {server.share, 0};
   // Who is lost moves what a sum needs, beside the coins: no help from them is counted then.
   if (x.faults.gaps()) return {};

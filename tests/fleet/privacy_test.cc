@@ -453,6 +453,44 @@ TEST(Account, CountsRepetitionsThatLearnFromTheSameTasks) {
   }
 }
 
+// What a hostile agent made of an agent's update in one exchange may be heard in another that the agent is
+// not in, and then its coin hid nothing.
+TEST(Account, CountsWhatHostileAgentsBringLater) {
+  for (const char* how : {"plain", "compressed", "late"}) {
+    Json sections = at_server({{"noise", 1e-9}, {"noise_key", "seed"}}, {{"share", 0.5}}, 6);
+    sections["faults"] = {{"agents", {1}}, {"late", how == std::string("late") ? .5 : 0}};
+    if (how == std::string("compressed"))
+      sections["compression"] = {{"kind", "top_k"}, {"fraction", 0.2}, {"answers", false}};
+    const Experiment e = fleet(sections);
+    // Two fleets in which agent 0 learns otherwise, and an exchange that it is not in.
+    bool heard_later = false;
+    for (int seed = 0; seed < 10; ++seed) {
+      Tensor rows[2];
+      ExchangeState states[2];
+      for (int side : {0, 1}) {
+        rows[side] = at::zeros({6, 20}, at::kDouble);
+        states[side] = exchange_start(e.exchange, rows[side]);
+      }
+      for (int64_t k = 0; k < 8; ++k) {
+        const std::vector<int64_t> who = participants(e.exchange, states[0], k, Rng(seed));
+        Tensor moved[2];
+        for (int side : {0, 1}) {
+          Tensor update = .1 * normal(Rng(k), {6, 20}, at::kDouble);
+          if (side == 1) update[0] = -update[0];
+          const Tensor before = states[side].server.row;
+          rows[side] = exchange(e.exchange, states[side], rows[side] + update, Rng(seed));
+          moved[side] = states[side].server.row - before;
+        }
+        const bool there = std::binary_search(who.begin(), who.end(), 0);
+        heard_later = heard_later || (!there && apart(moved[0], moved[1]) > 1e-6);
+      }
+    }
+    EXPECT_EQ(heard_later, how != std::string("plain")) << how;
+    sections["privacy"]["noise"] = 1;
+    EXPECT_EQ(Account(fleet(sections)).summary(1)["q"].get<double>(), heard_later ? 1 : .5) << how;
+  }
+}
+
 TEST(Account, NamesWhatItTellsApart) {
   const auto told = [](const Json& sections) {
     const Experiment e = fleet(sections);
