@@ -18,12 +18,17 @@ namespace {
 using Free = nb::call_guard<nb::gil_scoped_release>;
 using SharedExperiment = std::shared_ptr<Experiment>;
 
+Config laid(const std::string& file, const Json& settings, const std::string& origin) {
+  Config config = file.empty() ? Config::of(Json::object(), origin) : Config::load(file);
+  config.lay(settings, origin);
+  return config;
+}
+
 // `run` is the folder of the run that it is of, if it is there already: its data are then what the run keeps
 // of them.
 SharedExperiment build(const std::string& file, const Json& settings, const std::string& origin,
                        const std::string& run) {
-  Config config = file.empty() ? Config::of(settings, origin) : Config::load(file);
-  if (!file.empty()) config.lay(settings, origin);
+  Config config = laid(file, settings, origin);
   if (!run.empty()) recall_data(config, run);
   auto e = std::make_shared<Experiment>(Experiment::build(config));
   forget_recalled(*e);
@@ -238,6 +243,13 @@ void bind_fleet(nb::module_& m) {
         keep(out->exchange, exchanged);
         return out;
       });
+  m.def(
+      "of_other_parts",
+      [](const std::string& file, nb::handle settings, const std::string& origin) {
+        return of_other_parts(laid(file, from_python(settings, ""), origin));
+      },
+      "file"_a, "settings"_a, "origin"_a,
+      "Of settings laid over a file the keys that are options of parts that are not chosen.");
   m.def("conclude",
         [](const Experiment& e, const std::string& folder, const std::string& device, const RunState& run) {
           nb::gil_scoped_release free;

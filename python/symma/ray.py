@@ -357,7 +357,7 @@ def sweep(experiment: Any = None, over: Any = (), *, out: Any = None, force: boo
     why: dict[str, str] = {}
     for c in due:
         try:
-            order = _order(experiment, plan.of(c), "symma.ray.sweep")
+            order = _order(plan.experiment, plan.of(c), "symma.ray.sweep")
         except UserError as e:
             why[c["name"]] = str(e)
             tell(c["name"], str(e))

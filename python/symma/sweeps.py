@@ -94,10 +94,18 @@ class Plan:
     def __init__(self, experiment: Any, over: Any, out: Any, force: bool, settings: Mapping[str, Any]):
         self.lines = axes_of(over)
         self.all = _engine.sweep_plan(self.lines)
-        self.experiment, self.settings = experiment, dict(settings)
+        self.experiment, self.settings = (None, _over(experiment, settings)) if isinstance(experiment, Mapping) else (experiment, dict(settings))
         file, laid = lay(experiment, settings, "symma.sweep")
         # What is wrong with a key is told before anything is run.
-        first = _experiment(experiment, self.of(self.all[0]), "symma.sweep")
+        first = _experiment(self.experiment, self.of(self.all[0]), "symma.sweep")
+        for_none = None
+        for c in self.all:
+            foreign = self._foreign(c)
+            for_none = foreign if for_none is None else for_none & foreign
+            if foreign & set(c["values"]):
+                _experiment(self.experiment, self.of(c), "symma.sweep")  # says so
+        if for_none:
+            _experiment(self.experiment, self._whole(self.all[0]), "symma.sweep")
         name = os.path.splitext(os.path.basename(file))[0] if file else first.about["name"]
         self.folder = os.path.abspath(os.path.join("sweeps", name) if out is None else os.fspath(out))
         text = json.dumps(laid, sort_keys=True, default=str)
@@ -107,8 +115,23 @@ class Plan:
         self.claimed = {"experiment": text, "set": _dotted(laid) if file else []}
         _engine.claim_sweep(self.folder, self.claimed, force)
 
-    def of(self, combination: Mapping[str, Any]) -> dict[str, Any]:
+    def _whole(self, combination: Mapping[str, Any]) -> dict[str, Any]:
         return _over(self.settings, nested(combination["values"]))
+
+    def _foreign(self, combination: Mapping[str, Any]) -> set[str]:
+        """The keys that are options of parts that this run does not have."""
+        try:
+            return set(_engine.of_other_parts(*lay(self.experiment, self._whole(combination), "symma.sweep"), "symma.sweep"))
+        except UserError:
+            return set()  # whatever is wrong with it, the run says
+
+    def of(self, combination: Mapping[str, Any]) -> dict[str, Any]:
+        """A run's settings. What is laid over all runs is of those whose parts have it."""
+        out = self._whole(combination)
+        for key in self._foreign(combination) - set(combination["values"]):
+            section, _, name = key.partition(".")
+            out[section] = {k: v for k, v in out[section].items() if k != name}
+        return out
 
     def run_folder(self, combination: Mapping[str, Any]) -> str:
         return os.path.join(self.folder, "runs", combination["name"])
@@ -144,7 +167,7 @@ def sweep(experiment: Any = None, over: Any = (), *, out: Any = None, force: boo
     why: dict[str, str] = {}
     for c in due:
         try:
-            run = train(experiment, out=plan.run_folder(c), resume=os.path.exists(plan.run_folder(c)), progress=False, threads=threads, **plan.of(c))
+            run = train(plan.experiment, out=plan.run_folder(c), resume=os.path.exists(plan.run_folder(c)), progress=False, threads=threads, **plan.of(c))
             if not run.finished:
                 raise KeyboardInterrupt  # what was trained is saved
         except UserError as e:

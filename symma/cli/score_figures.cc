@@ -161,7 +161,8 @@ Json gap_json(const Found& a, const Found& b, const std::string& to, bool higher
 // own, the scorecard with this figure alone.
 std::string command_of(const ScoreRuns& r, const ScoreItem& item) {
   std::string out = "symma " + std::string(item.as_trained() ? "sweep " : "scorecard ") + shell_word(r.file);
-  for (const auto& s : r.settings) out += " --set " + shell_word(s);
+  for (const auto& s : item.as_trained() ? item.common : r.settings)
+    if (!s.starts_with("rounds=")) out += " --set " + shell_word(s);
   out += fmt::format(" --set rounds={}", r.rounds);
   if (!item.as_trained()) return out + fmt::format(" --seeds {} --of {} --only {}", r.seeds, r.of, item.id);
   for (const auto& s : item.train) out += " --set " + shell_word(s);

@@ -9,6 +9,7 @@
 #include "symma/core/registry.h"
 #include "symma/fleet/round.h"
 #include "symma/fleet/summary.h"
+#include "symma/fleet/sweep.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -313,12 +314,16 @@ class Plan {
 
 }  // namespace
 
-std::vector<ScoreItem> score_items(const Experiment& base) {
-  return Plan(base).all();
+std::vector<ScoreItem> score_items(const Experiment& base, const Config& file,
+                                   const std::vector<std::string>& settings) {
+  std::vector<ScoreItem> out = Plan(base).all();
+  for (ScoreItem& item : out) item.common = fitting(file, settings, item.train);
+  return out;
 }
 
-void check_item(const Config& config, const Experiment& base, ScoreItem& item) {
-  Config changed = config;
+void check_item(const Config& file, const Experiment& base, ScoreItem& item) {
+  Config changed = file;
+  for (const auto& s : item.common) changed.set(s);
   for (const auto& s : item.train) changed.set(s);
   for (const auto& s : item.judge) changed.set(s);
   try {

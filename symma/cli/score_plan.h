@@ -13,7 +13,8 @@ namespace symma {
 struct ScoreItem {
   std::string id, axis, role, what;
   std::vector<std::string> train = {}, judge = {};
-  std::string to = "base";  // the figure that it is held against; "" for none
+  std::vector<std::string> common = {};  // what is laid over all runs, and its parts have: fitting()
+  std::string to = "base";               // the figure that it is held against; "" for none
   Json extra = Json::object();
   int64_t priority = 1;  // 0: never left out to fit a budget; the larger, the sooner it is
   Split split = Split::kTest;
@@ -30,12 +31,14 @@ struct ScoreItem {
   }
 };
 
-// Everything that the four axes ask for, the most needed first.
-std::vector<ScoreItem> score_items(const Experiment& base);
+// Everything that the four axes ask for, the most needed first. `base` is the file with `settings` laid over
+// it.
+std::vector<ScoreItem> score_items(const Experiment& base, const Config& file,
+                                   const std::vector<std::string>& settings);
 
 // Builds and rehearses the item's settings, and draws a task of its split. What is refused it says in
 // `left_out`.
-void check_item(const Config&, const Experiment& base, ScoreItem&);
+void check_item(const Config& file, const Experiment& base, ScoreItem&);
 
 // Seconds that training and judging one seed of the file takes, measured on a few rounds and tasks.
 double base_seconds(const Experiment& base);

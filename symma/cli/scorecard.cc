@@ -123,9 +123,9 @@ double seconds_a_seed(const ScoreItem& item, double of_base) {
 }
 
 // What fits: never less than what has priority 0, with fewer rounds where that alone is too much.
-ScorePlan fit(const ScoreArguments& a, const Config& config, const Experiment& base) {
+ScorePlan fit(const ScoreArguments& a, const Config& file, const Experiment& base) {
   ScorePlan plan;
-  auto items = score_items(base);
+  auto items = score_items(base, file, a.settings);
   keep_only(a.only, items);
   const double budget = a.budget.empty() ? INFINITY : seconds_of(a.budget) * 0.9;
   const double whole = base_seconds(base), turns = static_cast<double>(a.seeds) / static_cast<double>(a.jobs);
@@ -154,7 +154,7 @@ ScorePlan fit(const ScoreArguments& a, const Config& config, const Experiment& b
       plan.leave(item, fmt::format("{} more than the budget has", duration(cost)));
       continue;
     }
-    check_item(config, base, item);
+    check_item(file, base, item);
     if (!item.left_out.empty()) {
       plan.leave(item, item.left_out);
       continue;
@@ -165,13 +165,13 @@ ScorePlan fit(const ScoreArguments& a, const Config& config, const Experiment& b
   return plan;
 }
 
-ScorePlan take_up(const ScoreArguments& a, const Experiment& base) {
+ScorePlan take_up(const ScoreArguments& a, const Config& file, const Experiment& base) {
   const Json old = read_json(in_folder(a.folder, "plan.json"));
   ScorePlan plan;
   plan.rounds = old["rounds"].get<int64_t>();
   plan.settled = old["settled"].get<bool>();
   plan.left_out = old["left_out"];
-  const auto items = score_items(base);
+  const auto items = score_items(base, file, a.settings);
   for (const Json& id : old["items"])
     for (const auto& item : items)
       if (id == item.id) plan.items.push_back(item);
@@ -184,7 +184,7 @@ std::vector<Planned> runs_of(const ScoreArguments& a, const ScorePlan& plan, boo
   for (const auto& item : plan.items) {
     if (names.at(item.id) != item.id || (must_alone && item.priority > 0)) continue;
     for (int64_t seed = 1; seed <= a.seeds; ++seed) {
-      Planned p{fmt::format("{},seed={}", item.id, seed), a.settings, Json::object()};
+      Planned p{fmt::format("{},seed={}", item.id, seed), item.common, Json::object()};
       p.settings.push_back(fmt::format("rounds={}", plan.rounds));
       p.settings.insert(p.settings.end(), item.train.begin(), item.train.end());
       p.settings.push_back(fmt::format("seed={}", seed));
@@ -248,9 +248,12 @@ void run_all(const ScoreArguments& a, ScorePlan& plan, Json& failed) {
 }
 
 void run_scorecard(ScoreArguments a) {
-  Config config = Config::load(a.file);
+  const Config file = Config::load(a.file);
+  Config config = file;
   for (const auto& s : a.settings) config.set(s);
   const Experiment base = Experiment::build(config);
+  for (const auto& line : base.let_lie)
+    if (!a.quiet) std::fprintf(stderr, "notice: %s\n", line.c_str());
   rehearse(base);
   if (!a.budget.empty()) (void)seconds_of(a.budget);
   if (a.of == "median" && a.seeds < 2)
@@ -260,12 +263,12 @@ void run_scorecard(ScoreArguments a) {
   // Runs at a time share the threads, and so does what is done here between them.
   if (a.jobs == 0) a.jobs = std::clamp<int64_t>(threads(), 1, 8);
   set_threads(std::max<int>(1, threads() / static_cast<int>(a.jobs)));
-  if (a.dry_run) return say(a, fit(a, config, base));
+  if (a.dry_run) return say(a, fit(a, file, base));
   ScorePlan plan;
   if (begun(a)) {
-    plan = take_up(a, base);
+    plan = take_up(a, file, base);
   } else {
-    plan = fit(a, config, base);
+    plan = fit(a, file, base);
     make_folder(a.folder);
     keep(a, plan);
   }

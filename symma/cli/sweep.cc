@@ -58,18 +58,18 @@ std::vector<std::vector<size_t>> arms(const std::vector<Combination>& all) {
 }
 
 // Which way validation goes, from any run's log.
-bool higher_is_better(const Config& config, const std::vector<std::string>& settings) {
-  Config one = config;
+bool higher_is_better(const Config& file, const std::vector<std::string>& settings) {
+  Config one = file;
   for (const auto& s : settings) one.set(s);
   return Experiment::build(one).spec.higher_is_better;
 }
 
 // Successive halving: all to a quarter of their rounds, the better half of the arms to a half, the better
 // half of these to the end (Jamieson & Talwalkar 2016). Returns those that are left.
-std::vector<Planned> halved(const Batch& whole, const Config& config, const std::vector<Combination>& all,
+std::vector<Planned> halved(const Batch& whole, const Config& file, const std::vector<Combination>& all,
                             const std::vector<Planned>& plan, std::vector<std::string>* told) {
   auto left = arms(all);
-  const bool higher = higher_is_better(config, plan.front().settings);
+  const bool higher = higher_is_better(file, plan.front().settings);
   for (const double until : {0.25, 0.5}) {
     if (left.size() < 2) break;
     std::vector<Planned> now;
@@ -103,7 +103,8 @@ std::vector<Planned> halved(const Batch& whole, const Config& config, const std:
 }
 
 void run_sweep(SweepArguments a) {
-  Config config = Config::load(a.file);
+  const Config file = Config::load(a.file);
+  Config config = file;
   for (const auto& s : a.settings) config.set(s);
   SweepOptions options;
   Fields fields;
@@ -117,16 +118,18 @@ void run_sweep(SweepArguments a) {
   std::vector<Axis> axes;
   for (const auto& text : a.over) axes.push_back(read_axis(text));
   const auto all = combinations(axes);
-  // What is wrong with a key is told before anything is run.
-  Config first = config;
-  for (const auto& s : all.front().settings) first.set(s);
-  (void)Experiment::build(first);
-  if (a.folder.empty()) a.folder = "sweeps/" + fs::path(a.file).stem().string();
   std::vector<Planned> plan;
   for (const auto& c : all) {
-    plan.push_back({c.name, a.settings, c.values});
+    plan.push_back({c.name, fitting(file, a.settings, c.settings), c.values});
     plan.back().settings.insert(plan.back().settings.end(), c.settings.begin(), c.settings.end());
   }
+  // What is wrong with a key is told before anything is run.
+  check_settings(file, a.settings, all);
+  Config first = file;
+  for (const auto& s : plan.front().settings) first.set(s);
+  for (const auto& line : Experiment::build(first).let_lie)
+    if (!a.quiet) std::fprintf(stderr, "notice: %s\n", line.c_str());
+  if (a.folder.empty()) a.folder = "sweeps/" + fs::path(a.file).stem().string();
   if (a.dry_run) {
     for (const auto& p : plan) fmt::print("{}\n", p.name);
     fmt::print("{} runs in {}\n", plan.size(), a.folder);
@@ -136,7 +139,7 @@ void run_sweep(SweepArguments a) {
   claim_sweep(a.folder, common, a.force, {"file", "choose another --out", "replace it with --force"});
   const Batch batch{a.file, a.folder, a.jobs, 1, a.quiet};
   std::vector<std::string> early;
-  const auto due = a.halve ? halved(batch, config, all, plan, &early) : plan;
+  const auto due = a.halve ? halved(batch, file, all, plan, &early) : plan;
   const auto outcomes = run_batch(batch, due);
   std::vector<SweptRun> runs;
   for (size_t i = 0; i < due.size(); ++i)

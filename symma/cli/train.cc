@@ -159,6 +159,7 @@ void run_train(TrainArguments a) {
   }
   const Account account(e);
   if (!a.quiet && speaks) {
+    for (const auto& line : e.let_lie) std::fprintf(stderr, "notice: %s\n", line.c_str());
     std::fprintf(stderr, "%s: %ld %s%s, %s on %s, model %s with %ld parameters, topology %s\n",
                  e.fleet.name.c_str(), static_cast<long>(e.fleet.agents),
                  e.fleet.seeds > 1 ? "seed" : "agent", e.fleet.agents == 1 ? "" : "s",

@@ -380,16 +380,16 @@ Config Config::load(const std::string& path) {
   return parse(read_file(path), path);
 }
 
-void Config::set(const std::string& assignment) {
+void Config::set(const std::string& assignment, const std::string& origin) {
   const auto eq = assignment.find('=');
-  const std::string where = "--set " + assignment;
+  const std::string where = origin + " " + assignment;
   if (eq == std::string::npos || eq == 0)
     throw UserError(where, "is not key=value", "for example --set learner.inner_lr=0.1");
   const std::string path = assignment.substr(0, eq), text = assignment.substr(eq + 1);
   try {
     (void)Json(assignment).dump();
   } catch (const Json::exception&) {
-    throw UserError("--set", "is no UTF-8", "write the setting in UTF-8");
+    throw UserError(origin, "is no UTF-8", "write the setting in UTF-8");
   }
   refuse_deep_keys(path, where);
   refuse_deep_keys("value = " + text, where);
@@ -409,7 +409,17 @@ void Config::set(const std::string& assignment) {
       throw UserError(where, "names a key inside a value", "write section.key=value");
   }
   (*at)[rest] = value;
-  origin_[path] = "--set";
+  mark(path, value, origin);
+}
+
+// What stood there is gone, with all that was in it.
+void Config::mark(const std::string& path, const Json& value, const std::string& origin) {
+  const std::string within = path + ".";
+  std::erase_if(origin_, [&](const auto& of) { return of.first.starts_with(within); });
+  origin_[path] = origin;
+  laid_.insert(path);
+  if (!value.is_object()) return;
+  for (const auto& [key, one] : value.items()) mark(within + key, one, origin);
 }
 
 void Config::lay(const Json& settings, const std::string& origin) {
@@ -419,12 +429,14 @@ void Config::lay(const Json& settings, const std::string& origin) {
 void Config::lay_over(Json& at, const Json& settings, const std::string& path, const std::string& origin) {
   for (const auto& [key, value] : settings.items()) {
     const std::string here = join(path, key);
-    origin_[here] = origin;
     // A section is laid key by key; where a value was, or a kind's name alone, it takes its place.
-    if (value.is_object() && at.contains(key) && at[key].is_object())
+    if (value.is_object() && at.contains(key) && at[key].is_object()) {
+      origin_[here] = origin;
       lay_over(at[key], value, here, origin);
-    else
+    } else {
       at[key] = value;
+      mark(here, value, origin);
+    }
   }
 }
 
@@ -455,8 +467,8 @@ void Config::read_nested(const std::string& section, const std::string& name, co
   read(join(section, name), theirs, {"kind"});
 }
 
-void Config::read(const std::string& section, const Fields& fields,
-                  const std::vector<std::string>& others) const {
+void Config::read(const std::string& section, const Fields& fields, const std::vector<std::string>& others,
+                  const std::vector<std::string>& let_be) const {
   const Json* found = this->table(section);
   if (!found) return;
   const Json& table = *found;
@@ -465,10 +477,12 @@ void Config::read(const std::string& section, const Fields& fields,
   for (const auto& f : fields.list()) known.push_back(f.name);
   known.insert(known.end(), others.begin(), others.end());
   for (const auto& [key, value] : table.items()) {
-    if (std::find(known.begin(), known.end(), key) == known.end()) {
-      throw UserError(place(section, key), value.is_object() ? "unknown section" : "unknown key",
-                      suggestion(key, known));
-    }
+    const auto is_among = [&of = key](const std::vector<std::string>& names) {
+      return std::find(names.begin(), names.end(), of) != names.end();
+    };
+    if (is_among(known) || is_among(let_be)) continue;
+    throw UserError(place(section, key), value.is_object() ? "unknown section" : "unknown key",
+                    suggestion(key, known));
   }
   for (const auto& f : fields.list()) {
     if (!table.contains(f.name)) continue;
@@ -525,6 +539,18 @@ int64_t Config::whole(const std::string& section, const std::string& key, int64_
 bool Config::has(const std::string& section, const std::string& key) const {
   const Json* t = table(section);
   return t && t->is_object() && t->contains(key);
+}
+
+std::vector<std::string> Config::keys(const std::string& section) const {
+  std::vector<std::string> out;
+  const Json* t = table(section);
+  if (!t || !t->is_object()) return out;
+  for (const auto& [key, value] : t->items()) out.push_back(key);
+  return out;
+}
+
+bool Config::laid(const std::string& section, const std::string& key) const {
+  return laid_.contains(join(section, key));
 }
 
 std::string Config::place(const std::string& section, const std::string& key) const {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -114,21 +115,26 @@ class Config {
   static Config of(const Json& settings, const std::string& name);
 
   // Lays "learner.inner_lr=0.1" over what is there. The value is TOML; a bare word is taken as a string.
-  void set(const std::string& assignment);
+  void set(const std::string& assignment, const std::string& origin = "--set");
   // Lays settings over what is there, section by section. `origin` names where they come from, for messages.
   void lay(const Json& settings, const std::string& origin);
 
   // Reads the section ("" is the top of the file) into the fields. Throws UserError for an unknown key, a
-  // wrong type or a value out of range. `others` are keys and sections that are read elsewhere. A section
-  // within a section is "task.world".
-  void read(const std::string& section, const Fields& fields,
-            const std::vector<std::string>& others = {}) const;
+  // wrong type or a value out of range. `others` are keys and sections that are read elsewhere; what is
+  // `let_be` may stand there too, and is not proposed in place of a slip. A section within a section is
+  // "task.world".
+  void read(const std::string& section, const Fields& fields, const std::vector<std::string>& others = {},
+            const std::vector<std::string>& let_be = {}) const;
 
   // The string at section.key, or `fallback` where it is absent.
   std::string word(const std::string& section, const std::string& key, const std::string& fallback) const;
   // The same of whole numbers.
   int64_t whole(const std::string& section, const std::string& key, int64_t fallback) const;
   bool has(const std::string& section, const std::string& key) const;
+  // The keys that stand in a section; none where there is none.
+  std::vector<std::string> keys(const std::string& section) const;
+  // Whether it was laid over the file, by `set` or `lay`, and does not stand in it.
+  bool laid(const std::string& section, const std::string& key) const;
 
   // "file.toml:12: [learner] inner_lr", for messages.
   std::string place(const std::string& section, const std::string& key) const;
@@ -137,11 +143,13 @@ class Config {
  private:
   const Json* table(const std::string& section) const;  // null where there is none
   void lay_over(Json& at, const Json& settings, const std::string& path, const std::string& origin);
+  void mark(const std::string& path, const Json& value, const std::string& origin);
   void read_nested(const std::string& section, const std::string& name, const Json& value, Nested&) const;
 
   std::string file_;
   Json tree_ = Json::object();
   std::map<std::string, std::string> origin_;  // "learner.inner_lr" -> "file.toml:12"
+  std::set<std::string> laid_;                 // those that were laid over the file
 };
 
 // The fields' values, as they are written down, without those that do not say what tasks are.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "symma/core/errors.h"
@@ -14,8 +15,7 @@ auto fields_of(Options& options) {
   return [&options](Fields& f) { options.fields(f); };
 }
 
-// The names of the options of all parts of a kind. One file serves to compare parts with --set: what another
-// part would read may stand in its section, and is not looked at.
+// The names of the options of all parts of a kind.
 void add_options_of_all(const std::string& kind, std::vector<std::string>& names) {
   if (kind.empty()) return;
   for (const auto& [name, part] : catalog()[kind]) {
@@ -33,22 +33,78 @@ Fields all_fields(const Section& section) {
   return fields;
 }
 
-void read_section(const Section& section, const Config& config, std::vector<std::string> others) {
-  add_options_of_all(section.part_kind, others);
-  add_options_of_all(section.list_kind, others);
+void choose_parts(const Section& section, const Config& config) {
   if (section.present) *section.present = config.has(section.name, section.key);
-  if (section.part) {
+  if (section.part)
     section.part->choose(config.word(section.name, section.key, section.part->kind()),
                          config.place(section.name, section.key));
+  if (!section.choose_listed) return;
+  Fields own;
+  section.own(own);
+  config.read(section.name, own, {}, config.keys(section.name));
+  section.choose_listed(config);
+}
+
+// What stands in a section and is an option of parts of its kind, but of none that is chosen.
+struct Stray {
+  std::string key;
+  std::vector<std::string> of;  // those parts
+};
+
+std::vector<Stray> strays(const Section& section, const Config& config) {
+  std::vector<std::string> known = names_of(all_fields(section));
+  known.push_back(section.key);
+  std::vector<Stray> out;
+  for (const auto& key : config.keys(section.name)) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    Stray one{key, {}};
+    for (const auto& kind : {section.part_kind, section.list_kind}) {
+      if (kind.empty()) continue;
+      for (const auto& [name, part] : catalog()[kind]) {
+        const auto theirs = part.option_names();
+        if (std::find(theirs.begin(), theirs.end(), key) != theirs.end()) one.of.push_back(name);
+      }
+    }
+    if (!one.of.empty()) out.push_back(one);
+  }
+  return out;
+}
+
+// "is an option of ippo, mappo and 3 others, not of maml"
+std::string stray_words(const Stray& stray, const Section& section) {
+  constexpr size_t kNamed = 3;
+  std::string of;
+  for (size_t i = 0; i < stray.of.size() && i < kNamed; ++i)
+    of += (i == 0 ? "" : i + 1 == stray.of.size() ? " and " : ", ") + stray.of[i];
+  if (stray.of.size() > kNamed) {
+    const size_t more = stray.of.size() - kNamed;
+    of += fmt::format(" and {} other{}", more, more == 1 ? "" : "s");
+  }
+  return fmt::format("is an option of {}, not of {}", of, section.part->kind());
+}
+
+// One file serves to compare parts with --set: what another part would read may stand in its section. What is
+// laid over the file is asked for here and now, so it must be an option of what is chosen.
+void read_section(const Section& section, const Config& config, std::vector<std::string> others,
+                  std::vector<std::string>& let_lie) {
+  choose_parts(section, config);
+  std::vector<std::string> let_be;
+  const Fields fields = all_fields(section);
+  if (section.part) {
     others.push_back(section.key);
+    for (const Stray& stray : strays(section, config)) {
+      const std::string place = config.place(section.name, stray.key), words = stray_words(stray, section);
+      if (config.laid(section.name, stray.key)) {
+        const auto names = names_of(fields);
+        throw UserError(place, words, names.empty() ? "leave it out" : suggestion(stray.key, names));
+      }
+      // The file's own choice is to be told of; where another was laid over it, the file is for several.
+      if (!config.laid(section.name, section.key))
+        let_lie.push_back(fmt::format("{} {}; it is not looked at", place, words));
+      let_be.push_back(stray.key);
+    }
   }
-  if (section.choose_listed) {
-    Fields own;
-    section.own(own);
-    config.read(section.name, own, others);
-    section.choose_listed(config);
-  }
-  config.read(section.name, all_fields(section), others);
+  config.read(section.name, fields, others, let_be);
 }
 
 // The schema of a section: what it may hold at all, and for each part that can be chosen what its options may
@@ -135,13 +191,25 @@ Settings Settings::read(const Config& config) {
     throw UserError(config.place("task", "kind"), "is missing",
                     suggestion("", TaskFamilyRegistry::instance().names()));
   for (const auto& section : all)
-    read_section(section, config, section.name.empty() ? names : std::vector<std::string>{});
+    read_section(section, config, section.name.empty() ? names : std::vector<std::string>{}, s.let_lie);
   // A file's name may be any bytes; what goes by it is UTF-8.
   if (s.fleet.name.empty())
     s.fleet.name = Json::parse(Json(std::filesystem::path(config.file()).stem().string())
                                    .dump(-1, ' ', false, Json::error_handler_t::replace));
   s.write_down();
   return s;
+}
+
+std::vector<std::string> of_other_parts(const Config& config) {
+  Settings s;
+  std::vector<std::string> out;
+  for (const auto& section : sections(s)) {
+    if (!section.part) continue;
+    choose_parts(section, config);
+    for (const Stray& stray : strays(section, config))
+      if (config.laid(section.name, stray.key)) out.push_back(section.name + "." + stray.key);
+  }
+  return out;
 }
 
 void Settings::write_down() {

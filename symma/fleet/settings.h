@@ -85,8 +85,11 @@ struct Settings {
   ChosenParts chosen;
   std::string toml;  // the file with every default filled in
   Json settings;     // the same, as an object of sections
+  std::vector<std::string>
+      let_lie;  // of options in the file that the parts chosen there do not have, a line each
 
-  // Throws UserError for what is unknown, of a wrong type or out of range.
+  // Throws UserError for what is unknown, of a wrong type or out of range, and for what was laid over the
+  // file and is an option of another part than the one chosen.
   static Settings read(const Config&);
   // Writes `toml` and `settings` anew, after a setting was filled in.
   void write_down();
@@ -107,6 +110,10 @@ struct Section {
   std::function<std::vector<Nested*>()> listed = {};
 };
 std::vector<Section> sections(Settings&);
+
+// Of what was laid over the file, the keys that `Settings::read` refuses as options of parts that are not
+// chosen: "learner.epochs".
+std::vector<std::string> of_other_parts(const Config&);
 
 // The JSON Schema (2020-12) of experiment files.
 Json experiment_schema();

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "symma/core/errors.h"
+#include "symma/fleet/settings.h"
 
 namespace symma {
 namespace {
@@ -62,6 +63,16 @@ std::string word_of(const std::string& value) {
   }
   if (out.empty() || out.starts_with('.')) out = "_" + out;
   return out.substr(0, 40);
+}
+
+Config laid_over(Config file, const std::vector<std::string>& common, const std::vector<std::string>& own) {
+  for (const auto& s : common) file.set(s);
+  for (const auto& s : own) file.set(s, "--over");
+  return file;
+}
+
+std::string key_of(const std::string& setting) {
+  return setting.substr(0, setting.find('='));
 }
 
 }  // namespace
@@ -123,6 +134,38 @@ std::vector<Combination> combinations(std::vector<Axis> axes) {
     out.push_back(c);
   }
   return out;
+}
+
+std::vector<std::string> fitting(const Config& file, const std::vector<std::string>& common,
+                                 const std::vector<std::string>& own) {
+  std::vector<std::string> amiss, out;
+  try {
+    amiss = of_other_parts(laid_over(file, common, own));
+  } catch (const UserError&) {
+    return common;  // whatever is wrong with it, its run says
+  }
+  for (const auto& s : common)
+    if (std::find(amiss.begin(), amiss.end(), key_of(s)) == amiss.end()) out.push_back(s);
+  return out;
+}
+
+void check_settings(const Config& file, const std::vector<std::string>& common,
+                    const std::vector<Combination>& all) {
+  std::set<std::string> used;
+  for (const auto& c : all) {
+    const auto fit = fitting(file, common, c.settings);
+    used.insert(fit.begin(), fit.end());
+    const Config one = laid_over(file, fit, c.settings);
+    try {
+      if (of_other_parts(one).empty()) continue;
+    } catch (const UserError&) {
+      continue;
+    }
+    (void)Settings::read(one);
+  }
+  const auto idle = [&](const std::string& s) { return !used.contains(s); };
+  if (std::any_of(common.begin(), common.end(), idle))
+    (void)Settings::read(laid_over(file, common, all.front().settings));
 }
 
 }  // namespace symma

@@ -39,4 +39,14 @@ struct Combination {
 // twice or there are more than ten thousand.
 std::vector<Combination> combinations(std::vector<Axis>);
 
+// Settings for all runs, as --set takes them, without those that are options of parts that the run of `own`
+// does not have: with --over learner.kind=maml,reptile, learner.order=1 is for maml.
+std::vector<std::string> fitting(const Config& file, const std::vector<std::string>& common,
+                                 const std::vector<std::string>& own);
+
+// Throws UserError where a run's own setting is no option of its parts, or one for all runs of none's, before
+// anything is run: such runs were the same run twice.
+void check_settings(const Config& file, const std::vector<std::string>& common,
+                    const std::vector<Combination>& all);
+
 }  // namespace symma

@@ -156,7 +156,10 @@ std::vector<Arm> arms_of(const std::vector<Run>& runs) {
       arms.emplace_back();
       arms.back().runs.push_back(&r);
     } else {
-      arms[static_cast<size_t>(it - settings.begin())].runs.push_back(&r);
+      Arm& arm = arms[static_cast<size_t>(it - settings.begin())];
+      const bool known = std::any_of(arm.runs.begin(), arm.runs.end(),
+                                     [&](const Run* other) { return other->seed == r.seed; });
+      (known ? arm.again : arm.runs).push_back(&r);
     }
   }
   const auto keys = differing(settings);
@@ -224,6 +227,19 @@ std::string arms_standing(const std::vector<Arm>& arms, bool html) {
   return standing_line(all, *arms.front().runs.front()->eval, steps.back(), html);
 }
 
+std::vector<std::string> counted_once(const std::vector<Arm>& arms) {
+  std::vector<std::string> out;
+  for (const Arm& a : arms) {
+    for (const Run* r : a.again) {
+      const auto first = std::find_if(a.runs.begin(), a.runs.end(),
+                                      [&](const Run* other) { return other->seed == r->seed; });
+      out.push_back(
+          fmt::format("counted once: {} and {}, of the same settings and seed", (*first)->folder, r->folder));
+    }
+  }
+  return out;
+}
+
 std::string arms_text(const std::vector<Arm>& arms) {
   if (arms.empty()) return "no run was evaluated\n";
   const Evaluation& e = *arms.front().runs.front()->eval;
@@ -261,6 +277,7 @@ std::string arms_text(const std::vector<Arm>& arms) {
                      e.metric, seeds ? "seeds, by Student's t" : "tasks of one run",
                      e.higher_is_better ? "higher" : "lower");
   if (const auto words = arms_standing(arms, false); !words.empty()) out += words + "\n";
+  for (const auto& line : counted_once(arms)) out += line + "\n";
   return out;
 }
 
@@ -436,6 +453,7 @@ std::string arms_html(const std::vector<Arm>& arms, const std::string& title,
   if (const auto words = arms_standing(arms, true); !words.empty())
     out += "<p class=\"headline\">" + words + "</p>";
   for (const auto& f : failed) out += "<p class=\"caution\">Failed: " + escape(f) + "</p>";
+  for (const auto& f : counted_once(arms)) out += "<p class=\"caution\">" + escape(f) + "</p>";
   out += "</header>";
   if (arms.empty()) return out + "<p>No run was evaluated.</p></article>";
   const Evaluation& e = *arms.front().runs.front()->eval;

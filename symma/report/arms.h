@@ -13,7 +13,8 @@ namespace symma {
 struct Arm {
   std::string label;                       // what sets it apart: "topology = ring, kind = maml"
   Json values = Json::object();            // the same, {"exchange.topology": "ring", ...}
-  std::vector<const Run*> runs;            // by seed; all are evaluated
+  std::vector<const Run*> runs;            // by seed, one of each; all are evaluated
+  std::vector<const Run*> again;           // others of a seed that is among these: no sample of their own
   std::vector<int64_t> steps;              // those that all of its runs were judged after, [S]
   std::vector<std::vector<double>> seeds;  // [S][runs]: their means
   std::vector<double> mean, ci95;      // over seeds, by Student's t; ci95 of one run is that over its tasks
@@ -29,6 +30,10 @@ std::vector<Arm> arms_of(const std::vector<Run>& runs);
 std::vector<std::string> run_folders(const std::vector<std::string>& named, bool* any = nullptr);
 
 Contender contender(const Arm&, int64_t steps, const std::vector<Arm>& all);
+
+// "counted once: a/runs/seed=1 and b/runs/seed=1, of the same settings and seed", a line for each that is
+// left out.
+std::vector<std::string> counted_once(const std::vector<Arm>&);
 
 // "arm  seeds  mse @0 ...", and who is best, for the terminal.
 std::string arms_text(const std::vector<Arm>&);

@@ -83,6 +83,71 @@ TEST_F(BadInput, Settings) {
   refused_set("exchange={topology=\"edges\", edges=[[0, 7]]}", {"edges", "7"});
 }
 
+// An option that another part has changed nothing, and nobody was told.
+TEST_F(BadInput, OptionsOfPartsThatAreNotChosen) {
+  for (const auto& [setting, words] : std::vector<std::pair<std::string, Words>>{
+           {"learner.epochs=10", {"[learner] epochs", "is an option of", "ippo", "not of maml"}},
+           {"learner.lr=5", {"[learner] lr", "not of maml", "inner_lr"}},
+           {"task.ways=7", {"[task] ways", "not of sinusoid"}},
+           {"task.path=nope.csv", {"[task] path", "not of sinusoid"}},
+           {"exchange.p=0.5", {"[exchange] p", "is an option of random, not of none"}},
+           {"aggregator.keep=2", {"[aggregator] keep", "multi_krum", "not of mean"}},
+           {"faults.tau=2", {"[faults] tau", "alie and inner_product", "not of sign_flip"}},
+           {"learner={kind=\"scratch\", order=1}", {"[learner] order", "not of scratch"}}}) {
+    Words all{"--set"};
+    all.insert(all.end(), words.begin(), words.end());
+    refused_set(setting, all);
+  }
+  // In the order of the words or in the other, with another kind or this one.
+  refused(kSines, {"[learner] order", "not of scratch"},
+          {"--set", "learner.order=1", "--set", "learner.kind=scratch"});
+  refused(kSines + "[learner]\nkind = \"scratch\"\n", {"[learner] order"}, {"--set", "learner.order=1"});
+  // A sweep says so before it has run anything, also of its later combinations.
+  spill(at / "e.toml", kSines);
+  for (const auto& over :
+       std::vector<Words>{{"--over", "learner.lr=0.1,0.01"},
+                          {"--over", "learner.kind=maml,scratch", "--over", "learner.order=1,2"},
+                          {"--over", "seed=1,2", "--set", "learner.epochs=3"}}) {
+    Words command{"sweep", "e.toml", "--out", "s"};
+    command.insert(command.end(), over.begin(), over.end());
+    expect_refusal(run(command, at.path()), {"is an option of", "not of"});
+    EXPECT_FALSE(fs::exists(at / "s"));
+  }
+}
+
+// A file may keep them, for --set to switch between parts; where its own choice does not have them, that is
+// told.
+TEST_F(BadInput, OptionsOfOtherPartsInTheFileAreTold) {
+  spill(at / "e.toml", kSines + "[learner]\norder = 1\nepochs = 4\n");
+  const Words train{"train", "e.toml", "--force", "--out", "run"};
+  const auto told = [&](const Words& more) {
+    Words command = train;
+    command.insert(command.end(), more.begin(), more.end());
+    Words out;
+    for (const auto& line : lines(run_well(command, at.path()).err))
+      if (line.starts_with("notice: ")) out.push_back(line);
+    return out;
+  };
+  const Words said = told({});
+  ASSERT_EQ(said.size(), 1u);
+  for (const char* word :
+       {"e.toml:14: [learner] epochs is an option of", "ippo", "not of maml", "not looked at"})
+    EXPECT_TRUE(holds(said[0], word)) << said[0];
+  EXPECT_TRUE(told({"--set", "learner.kind=scratch"}).empty());
+  EXPECT_TRUE(told({"--quiet"}).empty());
+  EXPECT_FALSE(holds(slurp(at / "run/experiment.toml"), "epochs"));
+}
+
+// What is laid over all runs of a sweep is for those whose parts have it.
+TEST_F(BadInput, ASweepOverKindsTakesSettingsOfEach) {
+  spill(at / "e.toml", kSines);
+  run_well(
+      {"sweep", "e.toml", "--out", "s", "--over", "learner.kind=maml,scratch", "--set", "learner.order=1"},
+      at.path());
+  EXPECT_TRUE(holds(slurp(at / "s/runs/kind=maml/experiment.toml"), "\norder = 1"));
+  EXPECT_FALSE(holds(slurp(at / "s/runs/kind=scratch/experiment.toml"), "\norder = "));
+}
+
 TEST_F(BadInput, OutputFolder) {
   spill(at / "e.toml", kSines);
   spill(at / "file", "I was here first\n");

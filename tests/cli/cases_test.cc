@@ -229,11 +229,11 @@ TEST_F(Cases, TheSameNameInTwoBranchesIsTold) {
       {"is there already", "images_background"});
 }
 
-// One file serves to compare kinds: options of a kind that was not chosen are not looked at, others are.
+// One file serves to compare kinds: options in it of a kind that was not chosen are not looked at, others
+// are.
 TEST_F(BadInput, OptionsOfOtherKindsMayStand) {
-  spill(at / "s.toml", kSines);
-  run_well({"train", "s.toml", "--set", "learner.kind=pretrain", "--set", "learner.inner_steps=2", "--set",
-            "rounds=2", "--out", "r"},
+  spill(at / "s.toml", kSines + "[learner]\ninner_steps = 2\n");
+  run_well({"train", "s.toml", "--set", "learner.kind=pretrain", "--set", "rounds=2", "--out", "r"},
            at.path());
   expect_refusal(
       run({"train", "s.toml", "--set", "learner.kind=pretrain", "--set", "learner.iner_lr=2", "--out", "q"},

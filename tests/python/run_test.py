@@ -388,6 +388,8 @@ def test_wrong_settings(tmp_path, wrong):
     wrong(lambda: symma.train(few, roundz=3), "symma.train: roundz", "unknown key", "rounds")
     wrong(lambda: symma.train(few, learner={"inner_lrr": 3}), "[learner] inner_lrr", "unknown key", "inner_lr")
     wrong(lambda: symma.train(few, learner="mmaml"), "[learner] kind", "mmaml", "maml")
+    wrong(lambda: symma.train(few, learner={"epochs": 3}), "[learner] epochs", "is an option of", "not of maml")
+    wrong(lambda: symma.train(task="sinusoid", learner={"kind": "scratch", "order": 1}), "[learner] order", "not of scratch")
     wrong(lambda: symma.train(few, rounds=0), "rounds", "out of range")
     wrong(lambda: symma.train(few, rounds=1.5), "rounds", "1.5", "integer")
     wrong(lambda: symma.train(few, rounds=10**30), "rounds", "64 bits")
@@ -442,5 +444,13 @@ def test_a_sweep_is_the_programs(program, tmp_path, wrong):
     wrong(lambda: symma.sweep(file, ["seed"]), "seed", "key=value")
     wrong(lambda: symma.sweep(file, {"seedd": [1]}), "seedd", "unknown key")
     wrong(lambda: symma.Sweep(tmp_path), str(tmp_path), "holds no sweep")
+    # What is laid over all runs is of those whose parts have it; runs that would be the same are refused.
+    kinds = {"learner.kind": ["maml", "scratch"]}
+    for source in (file, {"task": "sinusoid", "agents": 3, "model": {"hidden": [16]}, "eval": {"tasks": 10}, "name": "sine"}):
+        both = symma.sweep(source, kinds, out=tmp_path / "kinds", force=True, progress=False, rounds=2, learner={"order": 1})
+        assert both.runs["kind=maml"].settings["learner"]["order"] == 1 and "order" not in both.runs["kind=scratch"].settings["learner"]
+    wrong(lambda: symma.sweep(file, {"learner.epochs": [1, 2]}), "[learner] epochs", "not of maml")
+    wrong(lambda: symma.sweep(file, {**kinds, "learner.order": [1, 2]}), "[learner] order", "not of scratch")
+    wrong(lambda: symma.sweep(file, kinds, learner={"epochs": 3}), "[learner] epochs", "not of maml")
     failing = symma.sweep(file, {"learner.inner_lr": [0.1, -1.0]}, out=tmp_path / "failing", progress=False, rounds=2)
     assert list(failing.runs) == ["inner_lr=0.1"] and "inner_lr" in failing.failed[0]

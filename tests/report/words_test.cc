@@ -170,6 +170,30 @@ TEST_F(Words, SeedsArePooledAndArmsNamedByWhatDiffers) {
   EXPECT_EQ(count(report_html({root_ + "/sweep"}), "<circle class=\"seed\""), 6u);
 }
 
+// Two runs of the same settings and seed are one sample, and no interval of two.
+TEST_F(Words, ASeedIsCountedOnce) {
+  std::vector<std::string> folders;
+  for (const auto& [name, seed] : {std::pair{"a", 1}, {"again", 1}, {"b", 2}}) {
+    folders.push_back(judged(name, noise(static_cast<uint64_t>(40 + seed), 20, 1, 0.5), 1, {}, seed));
+    Json s = Json::parse(read_file(folders.back() + "/summary.json"));
+    s["settings"][""]["name"] = name;
+    write_file(folders.back() + "/summary.json", s.dump());
+  }
+  const auto runs = read_runs({folders[0], folders[1]});
+  const auto one = arms_of(runs);
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0].runs.size(), 1u);
+  EXPECT_EQ(one[0].ci95[0], runs[0].eval->ci95[0]);  // over its tasks
+  const auto said = counted_once(one);
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(said[0],
+            "counted once: " + folders[0] + " and " + folders[1] + ", of the same settings and seed");
+  EXPECT_NE(arms_text(one).find(said[0]), std::string::npos);
+  EXPECT_EQ(arms_json(one)[0]["seeds"], Json({1}));
+  const auto all = read_runs(folders);
+  EXPECT_EQ(arms_json(arms_of(all))[0]["seeds"], Json({1, 2}));
+}
+
 Training validated(const std::vector<double>& scores) {
   Training t;
   for (size_t k = 0; k < scores.size(); ++k) {
