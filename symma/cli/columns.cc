@@ -20,6 +20,8 @@ const std::vector<std::string> kColumns{"scratch", "pooled", "transfer", "meta",
 struct OneRun {
   std::string folder;
   Json eval;
+  Json settings;  // but the seed and words for people; null where the run does not say
+  Json seed;
   // Where this number of steps stands among those that it was judged after.
   std::optional<size_t> place(int64_t steps) const {
     const Json& s = eval["steps"];
@@ -44,6 +46,40 @@ struct Columns {
   std::set<int64_t> steps;
 };
 
+OneRun one_run(const std::string& folder, const Judgement& judgement) {
+  OneRun out{folder, judgement.eval, judgement.settings, Json()};
+  if (!out.settings.is_object() || !out.settings.contains("")) return out;
+  Json& top = out.settings[""];
+  out.seed = top.value("seed", Json());
+  for (const char* key : {"seed", "name", "description"}) top.erase(key);
+  return out;
+}
+
+// Runs of a column are its seeds, and a sample of nothing where anything else differs.
+void check_seeds(const std::string& column, const std::vector<OneRun>& runs) {
+  const auto refuse = [&](const OneRun& a, const OneRun& b, const std::string& why) {
+    throw UserError(
+        "symma compare --columns",
+        fmt::format("{} and {} are both of {}, and {}", a.folder, b.folder, column, why),
+        fmt::format("name one of them, or another column as {}=RUN; runs of one column are its seeds",
+                    column == "oracle" ? "meta" : "oracle"));
+  };
+  for (size_t k = 1; k < runs.size(); ++k) {
+    std::string differs = tasks_differ(runs[0].settings, runs[k].settings);
+    if (differs.starts_with('.')) differs.erase(0, 1);  // of the top of the file
+    if (!differs.empty()) refuse(runs[0], runs[k], "differ in " + differs);
+    for (size_t j = 0; j < k; ++j)
+      if (!runs[k].seed.is_null() && runs[j].seed == runs[k].seed)
+        refuse(runs[j], runs[k], "of one seed, " + runs[k].seed.dump());
+  }
+}
+
+std::vector<Json> seeds_of(const std::vector<OneRun>& runs) {
+  std::vector<Json> out;
+  for (const OneRun& run : runs) out.push_back(run.seed);
+  return out;
+}
+
 Columns sort_out(ScoreFiles& files, const std::vector<std::string>& words) {
   Columns out;
   std::string metric, whose;
@@ -55,7 +91,7 @@ Columns sort_out(ScoreFiles& files, const std::vector<std::string>& words) {
       throw UserError("symma compare --columns", "there is no column " + name,
                       fmt::format("choose among {}", fmt::join(kColumns, ", ")));
     const Judgement& judgement = judged(files, folder).front();
-    const OneRun run{folder, judgement.eval};
+    const OneRun run = one_run(folder, judgement);
     const std::string mine = run.eval["metric"];
     if (!metric.empty() && mine != metric)
       throw UserError(folder, "is judged by " + mine + ", and " + whose + " by " + metric,
@@ -74,6 +110,12 @@ Columns sort_out(ScoreFiles& files, const std::vector<std::string>& words) {
     } else {
       out.of[judgement.learner == "scratch" ? "scratch" : "meta"].push_back(run);
     }
+  }
+  for (auto& [name, runs] : out.of) {
+    check_seeds(name, runs);
+    // Pairs are of one seed, in whatever order the runs were named.
+    std::stable_sort(runs.begin(), runs.end(),
+                     [](const OneRun& a, const OneRun& b) { return a.seed < b.seed; });
   }
   return out;
 }
@@ -123,7 +165,7 @@ Json columns_of(const std::vector<std::string>& runs) {
       Contender who{.name = name, .run = "", .mean = mean, .ci95 = ci95, .of_seeds = {}};
       // Only a run that has these steps can be paired task by task.
       if (of.size() == 1 && of[0].place(steps)) who.run = of[0].folder;
-      if (of.size() > 1)
+      if (of.size() > 1 && c.of.contains("meta") && seeds_of(of) == seeds_of(c.of.at("meta")))
         for (const auto& [m, _] : known) who.of_seeds.push_back(m);
       there[name] = who;
     }

@@ -52,6 +52,7 @@ void check_evaluation(const std::string& path, const Json& eval) {
 std::vector<Judgement> judgements(const std::string& run) {
   std::vector<Judgement> out;
   std::string learner;
+  Json settings;
   for (const char* file : {"summary.json", "eval.json"}) {
     const std::string path = in_folder(run, file);
     if (!is_there(path)) continue;
@@ -61,10 +62,11 @@ std::vector<Judgement> judgements(const std::string& run) {
         throw UserError(path, "\"learner\" is not text", "name a folder that symma train wrote");
       learner = all["learner"];
     }
+    if (all.is_object() && all.contains("settings")) settings = all["settings"];
     const Json eval = !all.is_object() ? Json() : all.contains("eval") ? all["eval"] : all;
     if (!eval.is_object() || !eval.contains("judged_on")) continue;
     check_evaluation(path, eval);
-    out.push_back({run, file, eval, learner});
+    out.push_back({run, file, eval, learner, settings});
   }
   if (out.empty() && !is_there(in_folder(run, "experiment.toml")) &&
       !is_there(in_folder(run, "summary.json")))

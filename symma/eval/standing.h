@@ -16,6 +16,7 @@ struct Judgement {
   std::string run, file;
   Json eval;
   std::string learner;         // "" where the run does not say
+  Json settings = {};          // the run's, an object of sections; null where it does not say
   std::string scores() const;  // the path of its file of scores
 };
 

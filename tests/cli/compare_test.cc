@@ -142,18 +142,20 @@ TEST(Columns, WhoIsToldItsTaskIsTheOracle) {
       "[learner]\nkind = \"ippo\"\n[exchange]\ntopology = \"none\"\n[eval]\nsteps = [0]\ntasks = 6\n";
   spill(at / "w.toml", file);
   run_well({"train", "w.toml", "--out", "plain"}, at.path());
-  const auto with = [&](const std::string& setting, const Json& columns) {
+  const auto with = [&](const std::string& setting, Words command, const Json& columns) {
     run_well({"train", "w.toml", "--out", "told", "--set", setting, "--force"}, at.path());
-    const Json said =
-        Json::parse(run_well({"compare", "plain", "told", "--columns", "--json"}, at.path()).out);
+    command.insert(command.begin(), "compare");
+    command.insert(command.end(), {"--columns", "--json"});
+    const Json said = Json::parse(run_well(command, at.path()).out);
     EXPECT_EQ(said["columns"], columns) << setting;
     const Json paired =
         Json::parse(run_well({"compare", "plain", "told", "--paired", "--json"}, at.path()).out);
     EXPECT_EQ(paired["tasks"], 6) << setting;
   };
-  with("task.context=true", {"meta", "oracle"});
-  with("task.world.told=true", {"meta", "oracle"});  // an option of the world's own
-  with("task.player_index=true", Json::array({"meta"}));
+  const Words both{"plain", "told"};
+  with("task.context=true", both, {"meta", "oracle"});
+  with("task.world.told=true", both, {"meta", "oracle"});  // an option of the world's own
+  with("task.player_index=false", {"told"}, Json::array({"meta"}));
   run_well({"train", "w.toml", "--out", "other", "--set", "task.world.limit=6"}, at.path());
   const auto refusal = run({"compare", "plain", "other", "--paired"}, at.path());
   EXPECT_TRUE(holds(refusal.err, "task.world.limit (5 and 6)")) << refusal.err;
@@ -186,6 +188,27 @@ TEST_F(Pair, ColumnsPoolSeeds) {
                y = json_file(at / "c/summary.json")["eval"]["mean"][1];
   EXPECT_NEAR(said["rows"][1]["meta"]["mean"].get<double>(), (x + y) / 2, 1e-12);
   EXPECT_NEAR(said["rows"][1]["meta"]["ci95"].get<double>(), 12.706204736 * std::abs(x - y) / 2, 1e-6);
+  // In the order of their seeds, however they are named: pairs are of one seed.
+  for (const std::string seed : {"1", "2"})
+    run_well(
+        {"train", "e.toml", "--out", "s" + seed, "--set", "learner.kind=scratch", "--set", "seed=" + seed},
+        at.path());
+  const auto gaps = [&](const Words& runs) {
+    Words words{"compare"};
+    words.insert(words.end(), runs.begin(), runs.end());
+    words.insert(words.end(), {"--columns", "--json"});
+    return Json::parse(run_well(words, at.path()).out)["gaps"];
+  };
+  EXPECT_EQ(gaps({"a", "c", "s1", "s2"}), gaps({"a", "c", "s2", "s1"}));
+  EXPECT_EQ(gaps({"a", "c", "s2", "s1"})[0]["over"], "seeds");
+  // What differs in more than the seed, or not even in that, is no sample.
+  run_well({"train", "e.toml", "--out", "other", "--set", "seed=2", "--set", "learner.inner_lr=0.02"},
+           at.path());
+  refused({"a", "other", "--columns"},
+          {"a and other are both of meta", "learner.inner_lr (", "0.02", "seeds"});
+  run_well({"train", "e.toml", "--out", "short", "--set", "seed=2", "--set", "rounds=3"}, at.path());
+  refused({"a", "short", "--columns"}, {"differ in rounds ("});
+  refused({"a", "c", "a", "--columns"}, {"a and a are both of meta", "of one seed, 1"});
   refused({"best=a", "--columns"}, {"best", "scratch, pooled"});
   refused({"gone", "--columns"}, {"gone", "symma train"});
   refused({"a", "--columns", "--paired"}, {"--columns", "--paired"});
