@@ -38,7 +38,8 @@ std::string nearest(const std::string& word, const std::vector<std::string>& can
   if (word.size() > 100) return best;  // no slip of the hand, and the distance takes its length squared
   size_t least = std::max<size_t>(2, word.size() / 2) + 1;
   for (const auto& c : candidates) {
-    const size_t d = distance(word, c);
+    // Whose last word it is was meant before what looks alike: "inner_steps" by "steps", and not "eps".
+    const size_t d = c.ends_with("_" + word) ? 1 : distance(word, c);
     if (d < least) {
       least = d;
       best = c;

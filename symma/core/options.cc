@@ -19,6 +19,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -71,7 +72,23 @@ std::string format_number(double x) {
   return fmt::format("{}", x);
 }
 
+// Whether it is a number, and one that no variable here can hold. A number that TOML cannot hold comes as a
+// word.
+template <class T>
+bool past_all(std::string text) {
+  std::erase(text, '_');
+  if (text.starts_with('+')) text.erase(0, 1);
+  T x{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), x);
+  return error == std::errc::result_out_of_range && end == text.data() + text.size();
+}
+
 [[noreturn]] void refuse(const std::string& place, const Json& v, const std::string& wanted) {
+  if (v.is_string() && wanted.ends_with("number") && past_all<double>(v.get<std::string>()))
+    throw UserError(place, v.get<std::string>() + " is out of range", "write a number of at most 1.8e308");
+  if (v.is_string() && wanted.ends_with("integer") && past_all<int64_t>(v.get<std::string>()))
+    throw UserError(place, v.get<std::string>() + " is out of range",
+                    fmt::format("write an integer of at most {}", INT64_MAX));
   throw UserError(place, fmt::format("{} is {}", v.dump(), type_name(v)), "write " + wanted);
 }
 
@@ -472,17 +489,22 @@ void Config::read(const std::string& section, const Fields& fields, const std::v
   const Json* found = this->table(section);
   if (!found) return;
   const Json& table = *found;
-  if (!table.is_object()) throw UserError(place("", section), "is not a section", "write [" + section + "]");
-  std::vector<std::string> known;
-  for (const auto& f : fields.list()) known.push_back(f.name);
-  known.insert(known.end(), others.begin(), others.end());
+  check_section(section);
+  std::vector<std::string> keys;
+  for (const auto& f : fields.list()) keys.push_back(f.name);
   for (const auto& [key, value] : table.items()) {
     const auto is_among = [&of = key](const std::vector<std::string>& names) {
       return std::find(names.begin(), names.end(), of) != names.end();
     };
-    if (is_among(known) || is_among(let_be)) continue;
+    if (is_among(keys) || is_among(others) || is_among(let_be)) continue;
+    // At the top the others are sections. A section is mistaken for a section, and a key for a key.
+    const bool is_section = section.empty() && value.is_object();
+    const auto& likely = is_section ? others : keys;
+    const std::string slip = nearest(key, is_section ? keys : others);
     throw UserError(place(section, key), value.is_object() ? "unknown section" : "unknown key",
-                    suggestion(key, known));
+                    nearest(key, likely).empty() && !slip.empty() ? "did you mean " + slip + "?"
+                    : likely.empty()                              ? "leave it out"
+                                                                  : suggestion(key, likely));
   }
   for (const auto& f : fields.list()) {
     if (!table.contains(f.name)) continue;
@@ -539,6 +561,12 @@ int64_t Config::whole(const std::string& section, const std::string& key, int64_
 bool Config::has(const std::string& section, const std::string& key) const {
   const Json* t = table(section);
   return t && t->is_object() && t->contains(key);
+}
+
+void Config::check_section(const std::string& section) const {
+  const Json* found = table(section);
+  if (found && !found->is_object())
+    throw UserError(place("", section), "is not a section", "write [" + section + "]");
 }
 
 std::vector<std::string> Config::keys(const std::string& section) const {

@@ -131,6 +131,8 @@ class Config {
   // The same of whole numbers.
   int64_t whole(const std::string& section, const std::string& key, int64_t fallback) const;
   bool has(const std::string& section, const std::string& key) const;
+  // Throws UserError where something else stands in a section's place.
+  void check_section(const std::string& section) const;
   // The keys that stand in a section; none where there is none.
   std::vector<std::string> keys(const std::string& section) const;
   // Whether it was laid over the file, by `set` or `lay`, and does not stand in it.

@@ -183,15 +183,20 @@ std::vector<Section> sections(Settings& s) {
 Settings Settings::read(const Config& config) {
   Settings s;
   const std::vector<Section> all = sections(s);
-  std::vector<std::string> names{"sweep",
-                                 "transport"};  // read by those who run one (fleet/sweep.h, placement.h)
+  std::vector<std::string> names;
   for (const auto& section : all)
     if (!section.name.empty()) names.push_back(section.name);
+  for (const char* of_others :
+       {"sweep", "transport"})  // read by those who run one (fleet/sweep.h, placement.h)
+    names.emplace_back(of_others);
+  // What is no section of an experiment is told before what is missing in one.
+  read_section(all.front(), config, names, s.let_lie);
+  for (const auto& name : names) config.check_section(name);
   if (config.word("task", "kind", "").empty())
     throw UserError(config.place("task", "kind"), "is missing",
                     suggestion("", TaskFamilyRegistry::instance().names()));
   for (const auto& section : all)
-    read_section(section, config, section.name.empty() ? names : std::vector<std::string>{}, s.let_lie);
+    if (!section.name.empty()) read_section(section, config, {}, s.let_lie);
   // A file's name may be any bytes; what goes by it is UTF-8.
   if (s.fleet.name.empty())
     s.fleet.name = Json::parse(Json(std::filesystem::path(config.file()).stem().string())

@@ -50,6 +50,19 @@ TEST_F(BadInput, KeysAndSections) {
           {"e.toml:13", "[learner] kind", "mamll", "did you mean maml?"});
   refused("[task]\nkind = \"sinusoids\"\n",
           {"e.toml:2", "[task] kind", "sinusoids", "did you mean sinusoid?"});
+  // Of the chosen part before all others, and of no other where none is near.
+  refused("[task]\nkind = \"sinusoid\"\nfoo = 1\n", {"e.toml:3: [task] foo: unknown key; one of ", "shots"});
+  refused("[task]\nkind = \"sinusoid\"\nagents = 2\n", {"[task] agents: unknown key; one of ", "shots"});
+  refused(kSines + "[learner]\nlrate = 1\n",
+          {"[learner] lrate: unknown key; one of ", "inner_lr", "inner_steps"});
+  refused(kSines + "[learner]\nkinf = \"maml\"\n", {"[learner] kinf", "did you mean kind?"});
+  refused(kSines + "[learner]\nzzzz = 1\nkind = \"scratch\"\n", {"[learner] zzzz: unknown key; one of "});
+  // What is no section before what is missing in one.
+  refused("[taks]\nkind = \"sinusoid\"\n", {"e.toml:1: taks: unknown section; did you mean task?"});
+  refused("[zzzzzz]\nkind = \"sinusoid\"\n",
+          {"e.toml:1: zzzzzz: unknown section; one of task, model, learner"});
+  refused("task = \"sinusoid\"\n", {"e.toml:1: task: is not a section; write [task]"});
+  refused("zzzzzz = 1\n" + kSines, {"e.toml:1: zzzzzz: unknown key; one of name, description, seed"});
   refused(kSines + "[exchange]\ntopology = \"rnig\"\n",
           {"e.toml:13", "[exchange] topology", "rnig", "did you mean ring?"});
 }
@@ -79,6 +92,11 @@ TEST_F(BadInput, Settings) {
   refused_set("eval.steps=[5, 1]", {"--set", "[eval] steps", "ascending"});
   refused_set("eval.steps=[1, 1]", {"--set", "[eval] steps", "ascending"});
   refused_set("eval.steps=[]", {"--set", "[eval] steps", "is empty"});
+  for (const char* past : {"seed=18446744073709551615", "rounds=-99999999999999999999"})
+    refused_set(past, {"--set", "is out of range", "integer of at most 9223372036854775807"});
+  for (const char* past : {"learner.inner_lr=1e400", "learner.inner_lr=+1_0e4_00"})
+    refused_set(past, {"--set: [learner] inner_lr", "is out of range", "at most 1.8e308"});
+  refused_set("name=7", {"--set: name", "write a string"});
   refused_set("task.amplitude=[5.0, 0.1]", {"[task] amplitude", "range", "low <= high"});
   refused_set("exchange={topology=\"edges\", edges=[[0, 7]]}", {"edges", "7"});
 }

@@ -147,6 +147,8 @@ TEST(Options, WhatTasksAreIsToldFromWhatIsSeenOfThem) {
 TEST(Errors, NearestFindsSlipsAndNothingElse) {
   EXPECT_EQ(nearest("topolgy", {"topology", "strategy"}), "topology");
   EXPECT_EQ(nearest("lr_inner", {"rounds", "agents"}), "");
+  EXPECT_EQ(nearest("steps", {"eps", "inner_steps"}), "inner_steps");
+  EXPECT_EQ(nearest("step", {"inner_step", "steps", "step"}), "step");
   EXPECT_EQ(suggestion("zzz", {"a", "b"}), "one of a, b");
 }
 
