@@ -17,9 +17,18 @@ namespace symma {
 namespace {
 
 struct EvalArguments {
-  std::string run, data, episodes;
+  std::string run, data, episodes, out;
   std::vector<std::string> settings;
 };
+
+// What was found is said before it is kept: a folder may be one that only others write.
+void keep(const EvalArguments& a, const Json& result, const std::vector<EvalResult>& judged) {
+  const std::string folder = a.out.empty() ? a.run : a.out, file = in_folder(folder, "eval.json");
+  if (!a.out.empty()) make_folder(folder);
+  write_file(in_folder(folder, "eval_scores.csv"), scores_csv(judged));
+  write_file(file, result.dump(1) + "\n");
+  fmt::print("written: {}\n", file);
+}
 
 // Every agent on episodes that a file lists.
 void run_listed(const EvalArguments& a) {
@@ -33,9 +42,8 @@ void run_listed(const EvalArguments& a) {
   const EvalResult judged = evaluate_listed(subject, list, e.eval.steps, Rng(e.fleet.seed).split("listed"));
   Json result = verdict(e, judged);
   result["judged_on"] = {{"episodes", source_of(a.episodes).hash}, {"tasks", list.episodes.size()}};
-  write_file(in_folder(a.run, "eval_scores.csv"), scores_csv({judged}));
-  write_file(in_folder(a.run, "eval.json"), result.dump(1) + "\n");
-  fmt::print("{}written: {}\n", eval_table(result, Json::array()), in_folder(a.run, "eval.json"));
+  fmt::print("{}", eval_table(result, Json::array()));
+  keep(a, result, {judged});
 }
 
 void run_eval(const EvalArguments& a) {
@@ -60,19 +68,18 @@ void run_eval(const EvalArguments& a) {
   if (const auto* family = dynamic_cast<const Warns*>(e.family.get()); family && !a.data.empty())
     for (const auto& line : family->warnings()) std::fprintf(stderr, "warning: %s\n", line.c_str());
   const RunState state = load_checkpoint(in_folder(a.run, "checkpoint.safetensors"), e);
-  if (settings.empty()) {
-    const Json summary = conclude(e, {.folder = a.run}, state);
-    write_report({a.run}, in_folder(a.run, "report.html"));
-    fmt::print("{}", eval_table(summary["eval"], summary["agent_share"]));
-    if (summary.contains("ood")) fmt::print("{}", eval_table(summary["ood"], Json::array()));
-    return;
+  std::vector<EvalResult> judged{judge(e, state.learner, Split::kTest)};
+  const Json result = verdict(e, judged[0]);
+  const bool as_it_stands = settings.empty();
+  fmt::print("{}", eval_table(result, as_it_stands ? agent_share(e) : Json::array()));
+  if (as_it_stands && e.eval.ood) {
+    judged.push_back(judge(e, state.learner, Split::kOod));
+    fmt::print("{}", eval_table(verdict(e, judged[1]), Json::array()));
   }
   // Judged otherwise than the run's file says: beside its summary, not over it.
-  const EvalResult judged = judge(e, state.learner, Split::kTest);
-  const Json result = verdict(e, judged);
-  write_file(in_folder(a.run, "eval_scores.csv"), scores_csv({judged}));
-  write_file(in_folder(a.run, "eval.json"), result.dump(1) + "\n");
-  fmt::print("{}written: {}\n", eval_table(result, Json::array()), in_folder(a.run, "eval.json"));
+  if (!as_it_stands || !a.out.empty()) return keep(a, result, judged);
+  conclude(e, {.folder = a.run}, state, std::move(judged));
+  write_report({a.run}, in_folder(a.run, "report.html"));
 }
 
 }  // namespace
@@ -88,6 +95,7 @@ void add_eval(CLI::App& app) {
   c->add_option("--set", a->settings, "lay a setting over the run's, such as eval.tasks=2000")
       ->take_all()
       ->allow_extra_args(false);
+  c->add_option("--out", a->out, "folder for eval.json and eval_scores.csv; RUN unless given");
   c->callback([a] { run_eval(*a); });
 }
 

@@ -224,6 +224,15 @@ Json verdict(const Experiment& e, const EvalResult& r) {
   return out;
 }
 
+Json agent_share(const Experiment& e) {
+  Json shares = Json::array();
+  if (const auto* holder = dynamic_cast<const Shares*>(e.family.get())) {
+    for (int64_t a = 0; a < e.fleet.agents && e.fleet.agents <= kMostListed; ++a)
+      shares.push_back(holder->share(e.fleet.seeds > 1 ? 0 : a));
+  }
+  return shares;
+}
+
 Json conclude(const Experiment& e, const RunOptions& options, const RunState& run,
               std::vector<EvalResult> judged) {
   const Subject subject{*e.learner, *e.model, *e.family, run.learner, e.counted()};
@@ -249,12 +258,7 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
                {"learner", e.chosen.learner.kind()},
                {"settings", e.settings},
                {"changed", changed(e)}};
-  Json shares = Json::array();
-  if (const auto* holder = dynamic_cast<const Shares*>(e.family.get())) {
-    for (int64_t a = 0; a < e.fleet.agents && e.fleet.agents <= kMostListed; ++a)
-      shares.push_back(holder->share(e.fleet.seeds > 1 ? 0 : a));
-  }
-  summary["agent_share"] = shares;
+  summary["agent_share"] = agent_share(e);
   if (judged.empty()) {
     judged.push_back(judge(e, run.learner, Split::kTest));
     if (e.eval.ood) judged.push_back(judge(e, run.learner, Split::kOod));

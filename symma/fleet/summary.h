@@ -21,6 +21,9 @@ EvalResult judge_on_validation(const Experiment&, const State&);
 Json validation_row(const Experiment&, const EvalResult&);
 EvalResult join(const Experiment&, const std::vector<EvalResult>& parts);
 
+// What each agent holds, in words, a list; empty where the family does not say.
+Json agent_share(const Experiment&);
+
 // Judges the fleet on the test tasks, unless it has been `judged`, and writes summary.json, scores.csv and
 // gallery.json. Returns the summary.
 Json conclude(const Experiment&, const RunOptions& run, const RunState&, std::vector<EvalResult> judged = {});

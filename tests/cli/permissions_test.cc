@@ -67,6 +67,40 @@ TEST_F(Permissions, OfARun) {
   fs::permissions(at / "mine", fs::perms::all);
 }
 
+// What was found is said, also where it cannot be kept in the run, and the remedy works.
+TEST_F(Permissions, OfARunThatIsOnlyRead) {
+  spill(at / "e.toml", kSines);
+  run_well({"train", "e.toml", "--out", "r"}, at.path());
+  const auto files = [&] {
+    std::map<std::string, std::string> out;
+    for (const auto& entry : fs::directory_iterator(at / "r"))
+      out[entry.path().filename()] = slurp(entry.path());
+    return out;
+  };
+  const auto before = files();
+  const std::string scores = run_well({"eval", "r"}, at.path()).out;
+  fs::permissions(at / "r", fs::perms::owner_write, fs::perm_options::remove);
+  for (const Words& more : std::vector<Words>{{}, {"--set", "eval.tasks=6"}}) {
+    Words command{"eval", "r"};
+    command.insert(command.end(), more.begin(), more.end());
+    const Result r = as_another(command);
+    expect_refusal(r, {"r/", "cannot be written", "--out"});
+    EXPECT_TRUE(holds(r.out, "mse on 6 test tasks")) << r.out;
+    command.insert(command.end(), {"--out", "mine/judged"});
+    const Result kept = as_another(command);
+    EXPECT_EQ(kept.code, 0) << kept.err;
+    EXPECT_TRUE(holds(kept.out, "written: mine/judged/eval.json")) << kept.out;
+    EXPECT_EQ(json_file(at / "mine/judged/eval.json")["mean"],
+              json_file(at / "r/summary.json")["eval"]["mean"]);
+    EXPECT_TRUE(fs::exists(at / "mine/judged/eval_scores.csv"));
+    if (more.empty()) {
+      EXPECT_TRUE(kept.out.starts_with(scores)) << kept.out << scores;
+    }
+  }
+  fs::permissions(at / "r", fs::perms::owner_write, fs::perm_options::add);
+  EXPECT_EQ(files().size(), before.size());
+}
+
 TEST_F(Permissions, OfWhatARunHolds) {
   spill(at / "e.toml", kSines);
   run_well({"train", "e.toml", "--out", "r"}, at.path());
