@@ -101,6 +101,9 @@ void run_train(TrainArguments a) {
                       "name one, such as examples/points/collaborate.toml, or a run with --resume --out DIR");
     a.file = in_folder(a.run.folder, "experiment.toml");
   }
+  if (a.run.resume && is_there(in_folder(a.file, "experiment.toml")))
+    throw UserError(a.file, "is the folder of a run",
+                    "go on with: symma train --resume --out " + shell_word(a.file));
   Config config = Config::load(a.file);
   for (const auto& s : a.settings) config.set(s);
   if (a.run.resume && !a.run.folder.empty()) recall_data(config, a.run.folder);
@@ -159,6 +162,9 @@ void run_train(TrainArguments a) {
   }
   const Account account(e);
   if (!a.quiet && speaks) {
+    if (a.run.resume && !is_there(in_folder(a.run.folder, "experiment.toml")) && !has_checkpoint(a.run))
+      std::fprintf(stderr, "notice: %s holds no run to go on with; a new one begins there\n",
+                   a.run.folder.c_str());
     for (const auto& line : e.let_lie) std::fprintf(stderr, "notice: %s\n", line.c_str());
     std::fprintf(stderr, "%s: %ld %s%s, %s on %s, model %s with %ld parameters, topology %s\n",
                  e.fleet.name.c_str(), static_cast<long>(e.fleet.agents),

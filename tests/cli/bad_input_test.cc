@@ -175,6 +175,14 @@ TEST_F(BadInput, OutputFolder) {
   EXPECT_EQ(slurp(at / "file"), "I was here first\n");
   expect_refusal(run({"train", "--resume", "--out", "gone"}, at.path()), {"gone", "no such file"});
   EXPECT_FALSE(fs::exists(at / "gone"));
+  // With a file a run begins where there is none, as for a job that is started again and again; that is said.
+  const Words job{"train", "e.toml", "--out", "new", "--resume"};
+  const std::string word = "new holds no run to go on with; a new one begins there";
+  EXPECT_TRUE(holds(run_well(job, at.path()).err, word));
+  EXPECT_FALSE(holds(run_well(job, at.path()).err, word));
+  EXPECT_FALSE(holds(run_well({"train", "e.toml", "--out", "plain"}, at.path()).err, word));
+  expect_refusal(run({"train", "--resume", "new"}, at.path()),
+                 {"new", "is the folder of a run", "symma train --resume --out new"});
 }
 
 // A fleet that diverges is a result, told in words.
