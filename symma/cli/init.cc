@@ -89,6 +89,11 @@ std::string example_table() {
   return out;
 }
 
+std::string about_empty(const Proposal& p) {
+  return p.roles.missing == "row" ? "rows with an empty cell are left out"
+                                  : "an empty cell becomes its column's mean, and another column says where";
+}
+
 std::string table_text(const InitArguments& a, const Proposal& p, int64_t agents) {
   const std::string group = shown(p.roles.group), target = shown(p.roles.target);
   SectionText task{"task", "TaskFamily", "table", "", {}, {"known"}};
@@ -112,10 +117,7 @@ std::string table_text(const InitArguments& a, const Proposal& p, int64_t agents
                       "what it is predicted from" +
                           (out_of.empty() ? "" : fmt::format(". Left out: {}", fmt::join(out_of, ", ")))});
   if (p.roles.missing != "refuse")
-    task.set.push_back({"missing", toml_string(p.roles.missing),
-                        p.roles.missing == "row"
-                            ? "rows with an empty cell are left out"
-                            : "an empty cell becomes its column's mean, and another column says where"});
+    task.set.push_back({"missing", toml_string(p.roles.missing), about_empty(p)});
   task.set.push_back({"shots", std::to_string(p.shots),
                       p.classes && p.balanced ? "rows of each class to learn from, in a task"
                                               : "rows of a group to learn from, in a task"});
@@ -123,7 +125,10 @@ std::string table_text(const InitArguments& a, const Proposal& p, int64_t agents
     task.set.push_back(
         {"balanced", "false", "some groups lack rows of some class, so shots come as they are"});
   task.set.push_back({"queries", std::to_string(p.queries), "and to be judged on, while training"});
-  if (p.skip) task.set.push_back({"short_groups", "\"skip\"", "groups with too few rows are left out"});
+  if (p.skip)
+    task.set.push_back(
+        {"short_groups", "\"skip\"",
+         fmt::format("groups with too few rows are left out: {} of {}", p.short_groups(), p.groups)});
   if (p.split != "auto")
     task.set.push_back({"split", toml_string(p.split),
                         p.split == "rows"
@@ -201,6 +206,14 @@ Begun begin_table(InitArguments& a) {
     out.said.push_back(fmt::format("  features  {}", fmt::join(features, ", ")));
     for (const auto& [name, why] : p.left_out)
       out.said.push_back(fmt::format("  left out  {:<16} {}", shown(name), why));
+    if (p.roles.missing != "refuse")
+      out.said.push_back(fmt::format("  missing   {:<16} {} empty cell{}: {}", p.roles.missing, p.empty,
+                                     p.empty == 1 ? "" : "s", about_empty(p)));
+    if (p.skip && p.short_groups() > 0)
+      out.said.push_back(
+          fmt::format("  left out  {:<16} {} of {}: with {} row{} or fewer none is left to judge",
+                      p.short_groups() == 1 ? "1 group" : fmt::format("{} groups", p.short_groups()),
+                      p.short_groups(), p.groups, p.shots, p.shots == 1 ? "" : "s"));
     out.said.push_back(
         fmt::format("  a task    {} row{}{} to learn from; {}", p.shots, p.shots == 1 ? "" : "s",
                     p.classes && p.balanced ? " of each class" : "",
@@ -211,6 +224,7 @@ Begun begin_table(InitArguments& a) {
                   {"features", p.roles.features},
                   {"predict", p.classes ? "classification" : "regression"},
                   {"missing", p.roles.missing},
+                  {"short_groups", p.skip ? p.short_groups() : 0},
                   {"shots", p.shots},
                   {"split", p.split},
                   {"agents", agents}};

@@ -51,6 +51,7 @@ class Utf8 {
  public:
   bool takes(uint8_t byte) {
     if (left_ == 0) {
+      begin_ = byte;
       if (byte < 0x80) return byte != 0;
       left_ = byte >= 0xc2 && byte < 0xe0   ? 1
               : byte >= 0xe0 && byte < 0xf0 ? 2
@@ -65,10 +66,11 @@ class Utf8 {
     return good;
   }
   bool whole() const { return left_ == 0; }
+  uint8_t begin() const { return begin_; }  // of the character at hand: what is wrong where the next byte is
 
  private:
   int left_ = 0;
-  uint8_t low_ = 0x80, high_ = 0xbf;
+  uint8_t begin_ = 0, low_ = 0x80, high_ = 0xbf;
 };
 
 // Takes a file byte by byte, so that its text never stands in memory as a whole.
@@ -79,7 +81,7 @@ class CsvParser {
   void take(uint8_t byte) {
     if (!utf8_.takes(byte)) {
       if (byte == 0) fail("holds a byte 0, as UTF-16 has", "save it as UTF-8");
-      fail(fmt::format("holds the byte {:#04x}, which is no UTF-8", byte), "save it as UTF-8");
+      fail(fmt::format("holds the byte {:#04x}, which is no UTF-8", utf8_.begin()), "save it as UTF-8");
     }
     const char c = static_cast<char>(byte);
     // A CR belongs to a line's end, or is one where old Macs wrote the file.

@@ -6,6 +6,7 @@
 #include <array>
 #include <cctype>
 #include <cmath>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <unordered_set>
@@ -26,7 +27,33 @@ struct Column {
   size_t missing = 0, distinct = 0;
   // Cells that are no numbers, counted while they are few, and the row of the first.
   size_t odd = 0, first_odd = 0;
+  size_t numeric = 0;  // those of them that a person reads as numbers: "0.53%", "1,234.5", "1e300"
 };
+
+// A number as people and spreadsheets write it.
+bool reads_as_number(std::string_view cell) {
+  const auto skip = [&](std::string_view any) {
+    const size_t n = std::min(cell.find_first_not_of(any), cell.size());
+    cell.remove_prefix(n);
+    return n > 0;
+  };
+  const auto skip_word = [&](std::initializer_list<std::string_view> words) {
+    for (const std::string_view w : words)
+      if (cell.starts_with(w)) return cell.remove_prefix(w.size());
+  };
+  skip(" \t+-");
+  skip_word({"$", "€", "£", "¥"});
+  const bool digits = cell.find_first_of("0123456789") != std::string_view::npos && skip("0123456789.,' _");
+  if (digits && !cell.empty() && (cell[0] == 'e' || cell[0] == 'E')) {
+    cell.remove_prefix(1);
+    skip("+-");
+    if (!skip("0123456789")) return false;
+  }
+  skip(" \t");
+  skip_word({"%", "‰", "$", "€", "£", "¥"});
+  skip(" \t");
+  return digits && cell.empty();
+}
 
 Column look_at(const CsvFile& csv, size_t c) {
   Column out;
@@ -49,6 +76,7 @@ Column look_at(const CsvFile& csv, size_t c) {
       last = x;
     } catch (const UserError&) {
       if (out.odd++ == 0) out.first_odd = r;
+      out.numeric += reads_as_number(cell);
       out.numbers = out.whole = out.counts = false;
     }
   }
@@ -168,12 +196,28 @@ bool slipped(const CsvFile& csv, const Column& of) {
   return of.odd > 0 && 20 * of.odd <= csv.rows.size() - of.missing && !can_be_class(csv, of);
 }
 
+// Numbers that no program reads as such: to be mended, and no words.
+bool misspelt(const CsvFile& csv, const Column& of) {
+  return of.odd > 0 && of.numeric == of.odd && !of.moments && !can_be_class(csv, of);
+}
+
+// What is wrong with a column's first cell that is no number, for a message about the column.
+std::string about_first_odd(const CsvFile& csv, const Column& of, size_t c) {
+  try {
+    csv.number(of.first_odd, c);
+  } catch (const UserError& e) {
+    return fmt::format("{} in line {}; {}", e.wrong(), csv.lines[of.first_odd], e.remedy());
+  }
+  return "";
+}
+
 size_t choose_target(const CsvFile& csv, const std::vector<Column>& all, size_t group, std::string& why) {
   const auto fits = [&](size_t c) {
     if (c == group || all[c].moments || all[c].distinct < 2 || all[c].missing * 2 > csv.rows.size())
       return false;
     if (all[c].numbers) return !(all[c].counts && all[c].whole);
-    return can_be_class(csv, all[c]) || slipped(csv, all[c]);
+    // What has to be mended is chosen, and refused with its place: another column is not what was meant.
+    return can_be_class(csv, all[c]) || slipped(csv, all[c]) || misspelt(csv, all[c]);
   };
   for (size_t c = 0; c < all.size(); ++c) {
     if (!fits(c) || !named(csv.header[c], kTargetWords)) continue;
@@ -185,6 +229,15 @@ size_t choose_target(const CsvFile& csv, const std::vector<Column>& all, size_t 
     why = "as the last column that could be";
     return c;
   }
+  for (size_t c = all.size(); c-- > 0;) {
+    if (c == group || all[c].odd == 0 || all[c].moments) continue;
+    throw UserError(
+        csv.path,
+        fmt::format(
+            "has no column that could be predicted: column {} holds words, the first \"{}\" in line {}",
+            shown(csv.header[c]), shown(csv.rows.view(all[c].first_odd, c)), csv.lines[all[c].first_odd]),
+        "write them as numbers, or name a column with --target");
+  }
   throw UserError(csv.path, "has no column that could be predicted", "add one, or name it with --target");
 }
 
@@ -193,7 +246,8 @@ int64_t part(std::vector<int64_t> sizes, double share) {
   return sizes[static_cast<size_t>(share * static_cast<double>(sizes.size() - 1))];
 }
 
-// Rows to learn from and to judge on, of groups as they are: nine of ten should have enough.
+// Rows to learn from and to judge on, of groups as they are: nine of ten should have enough. Where that comes
+// to few rows, up to a third of the groups are left out, and the others are learned from.
 void choose_shots(const CsvFile& csv, const Numbered& groups, const std::vector<bool>& usable, size_t target,
                   Proposal& p) {
   std::vector<int64_t> rows(groups.count);
@@ -232,10 +286,16 @@ void choose_shots(const CsvFile& csv, const Numbered& groups, const std::vector<
     p.balanced = part(least, 0.1) >= (apart ? 3 : 6);
     if (p.balanced) have = least;
   }
-  const int64_t typical = std::max<int64_t>(2, apart ? part(have, 0.1) : part(have, 0) * 7 / 10);
+  int64_t typical = 0;
+  for (const double share : {apart ? 0.1 : 0., 0.2, 0.34}) {
+    typical = std::max<int64_t>(2, apart ? part(have, share) : part(have, share) * 7 / 10);
+    constexpr int64_t kEnough = 15;
+    if (typical >= kEnough || (p.classes && p.balanced)) break;
+  }
+  p.sizes = have;
   p.shots = std::clamp<int64_t>(typical / 3, 1, p.classes && p.balanced ? 5 : 10);
   p.queries = std::clamp<int64_t>(typical - p.shots, 1, 10);
-  p.skip = std::any_of(have.begin(), have.end(), [&](int64_t n) { return n <= p.shots; });
+  p.skip = p.short_groups() > 0;
 }
 
 }  // namespace
@@ -259,7 +319,8 @@ Proposal propose(const CsvFile& csv, const Roles& given) {
   if (time == SIZE_MAX) time = choose_time(csv, all, {group, target}, groups, why_time);
   p.roles.group = csv.header[group], p.roles.target = csv.header[target];
   p.roles.time = time == SIZE_MAX ? "" : csv.header[time];
-  if (slipped(csv, all[target])) csv.number(all[target].first_odd, target);  // refuses, with the place
+  if (slipped(csv, all[target]) || misspelt(csv, all[target]))
+    csv.number(all[target].first_odd, target);  // refuses, with the place
   p.classes = !all[target].numbers || all[target].distinct == 2;
 
   const bool some_targets = all[target].missing > 0;
@@ -286,6 +347,8 @@ Proposal propose(const CsvFile& csv, const Roles& given) {
           c, fmt::format("its cells are numbers but for {}, the first \"{}\" in line {}; mend or empty {}",
                          all[c].odd, shown(csv.rows.view(all[c].first_odd, c)), csv.lines[all[c].first_odd],
                          all[c].odd == 1 ? "it" : "them"));
+    else if (misspelt(csv, all[c]))
+      leave_out(c, about_first_odd(csv, all[c], c));
     else if (!all[c].numbers)
       leave_out(c, "holds words; write them as numbers to predict from them");
     else if (all[c].counts && all[c].whole && named(csv.header[c], kNumberWords))
@@ -302,6 +365,8 @@ Proposal propose(const CsvFile& csv, const Roles& given) {
     throw UserError(csv.path,
                     "has no column of numbers to predict \"" + shown(csv.header[target]) + "\" from",
                     "add one");
+  for (const auto* role : {&p.roles.group, &p.roles.target}) p.empty += all[csv.column(*role)].missing;
+  for (const auto& name : p.roles.features) p.empty += all[csv.column(name)].missing;
   p.roles.missing = some_targets || all[group].missing > 0 ? "row" : holes ? "mean" : "refuse";
   std::vector<bool> usable(csv.rows.size(), true);
   if (p.roles.missing == "row") {

@@ -244,6 +244,67 @@ TEST(Init, ASlipInAColumnOfNumbersIsNamed) {
   }
 }
 
+// A column of numbers as people write them is neither taken for words nor passed over for another.
+TEST(Init, NumbersThatNoProgramReadsAreNamed) {
+  TempDir at;
+  const auto with = [&](const std::string& header, const std::string& before, const std::string& after) {
+    spill(at / "mine.csv", table(header, 20, 12, [&](int g, int r, double u) {
+            return "h" + std::to_string(g) + "," + std::to_string(u) + "," + before +
+                   std::to_string(1 + 100 * g + r) + after;
+          }));
+    return run({"init", "table", "--data", "mine.csv", "--force"}, at.path());
+  };
+  for (const auto& [before, after, first] :
+       std::vector<std::array<std::string, 3>>{{"0.", "%", "0.1%"},
+                                               {"\"1,", ".5\"", "1,1.5"},
+                                               {"", "e300", "is too large for a float"},
+                                               {"$", "", "$1"},
+                                               {"3 ", "", "3 1"}}) {
+    SCOPED_TRACE(before + "1" + after);
+    for (const std::string name : {"kwh", "y"})
+      expect_refusal(with("home,x," + name, before, after), {"mine.csv:2: column " + name, first, "write"});
+    const Result other = with("home,y,extra", before, after);  // by its name y is predicted
+    EXPECT_EQ(other.code, 2);
+    EXPECT_TRUE(holds(other.err, "no column of numbers to predict \"y\" from")) << other.err;
+  }
+  // Words, where there is nothing else to predict.
+  spill(at / "mine.csv", table("home,remark", 20, 12, [](int g, int r, double) {
+          return "h" + std::to_string(g) + ",as seen " + std::to_string(100 * g + r);
+        }));
+  expect_refusal(run({"init", "table", "--data", "mine.csv", "--force"}, at.path()),
+                 {"column remark holds words", "\"as seen 0\" in line 2", "--target"});
+}
+
+// A few small groups do not decide for all.
+TEST(Init, GroupsThatAreTooSmallAreLeftOut) {
+  TempDir at;
+  std::string csv = "home,x,kwh\n";
+  for (int g = 0; g < 20; ++g)
+    for (int r = 0; r < 1 + 3 * g; ++r)
+      csv += "h" + std::to_string(g) + "," + std::to_string(r * 0.37 + g) + "," +
+             std::to_string(g * r + 0.5) + "\n";
+  spill(at / "mine.csv", csv);
+  const Result r = run_well({"init", "table", "--data", "mine.csv"}, at.path());
+  EXPECT_TRUE(holds(r.out, "20 groups of 1 to 58 rows")) << r.out;
+  EXPECT_TRUE(holds(r.out, "6 rows to learn from")) << r.out;
+  EXPECT_TRUE(holds(r.out, "left out  2 groups         2 of 20: with 6 rows or fewer none is left to judge"))
+      << r.out;
+  EXPECT_TRUE(holds(slurp(at / "table.toml"), "groups with too few rows are left out: 2 of 20"));
+  expect_trains(at, "table.toml");
+}
+
+TEST(Init, WhatBecomesOfEmptyCellsIsSaid) {
+  TempDir at;
+  spill(at / "mine.csv", table("home,x,z,kwh", 20, 12, [](int g, int r, double u) {
+          return "h" + std::to_string(g) + "," + (r == 3 ? "" : std::to_string(u)) + "," +
+                 std::to_string(u * u) + "," + std::to_string(g * u);
+        }));
+  const Result r = run_well({"init", "table", "--data", "mine.csv"}, at.path());
+  EXPECT_TRUE(
+      holds(r.out, "missing   mean             20 empty cells: an empty cell becomes its column's mean"))
+      << r.out;
+}
+
 TEST(Init, AFileWithoutNamesIsNoticed) {
   TempDir at;
   const auto headed = [](const std::string& header) {

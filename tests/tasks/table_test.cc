@@ -500,6 +500,9 @@ TEST(CsvFiles, AreReadByTheByte) {
   EXPECT_HOLDS(refused("a;b\n1;2\n"), "separated by semicolons");
   EXPECT_HOLDS(refused(std::string("a,b\n1,\0\n", 8)), ":2: holds a byte 0");
   EXPECT_HOLDS(refused("a,b\n1,\xfc\n"), ":2: holds the byte 0xfc");
+  // What is wrong is the byte that begins a character, not the good one that ends it too soon.
+  for (const std::string after : {"0", "h", ",", "\n", "\xe9", "\xa9,"})
+    EXPECT_HOLDS(refused("a,b\n1,h\xe9" + after + "0\n"), ":2: holds the byte 0xe9") << after;
   EXPECT_HOLDS(refused("a,b\n1,\xed\xa0\x80\n"), "no UTF-8");  // a surrogate
   EXPECT_HOLDS(refused("a,b\n1,\xe2\x82"), "within a character");
   EXPECT_HOLDS(refused("a, \n1,2\n"), "column 2 has no name");
