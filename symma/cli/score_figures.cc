@@ -158,15 +158,17 @@ Json gap_json(const Found& a, const Found& b, const std::string& to, bool higher
 }
 
 // What makes the figure again: a sweep over the seeds, or where runs are judged in a way of the scorecard's
-// own, the scorecard with this figure alone.
+// own, the scorecard with this figure alone. In a folder of its own, since the scorecard's holds another.
 std::string command_of(const ScoreRuns& r, const ScoreItem& item) {
   std::string out = "symma " + std::string(item.as_trained() ? "sweep " : "scorecard ") + shell_word(r.file);
   for (const auto& s : item.as_trained() ? item.common : r.settings)
     if (!s.starts_with("rounds=")) out += " --set " + shell_word(s);
   out += fmt::format(" --set rounds={}", r.rounds);
-  if (!item.as_trained()) return out + fmt::format(" --seeds {} --of {} --only {}", r.seeds, r.of, item.id);
+  const std::string folder = " --out " + shell_word(r.folder + "-" + item.id);
+  if (!item.as_trained())
+    return out + fmt::format(" --seeds {} --of {} --only {}", r.seeds, r.of, item.id) + folder;
   for (const auto& s : item.train) out += " --set " + shell_word(s);
-  return out + fmt::format(" --over seed=1..{}", r.seeds);
+  return out + fmt::format(" --over seed=1..{}", r.seeds) + folder;
 }
 
 // How many points a task shows while training; 0 where it has none.

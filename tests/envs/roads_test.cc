@@ -300,6 +300,23 @@ TEST(Networks, WhatCannotBeIsOneClearLine) {
   EXPECT_NE(many.find("platoon"), std::string::npos) << many;
 }
 
+TEST(Networks, WhatAFileDoesNotSayOfSlownessIsTheUsual) {
+  const Written trips(kTrips + "1,2,5\n", ".csv");
+  for (const auto& [head, row, b, power] : {std::tuple{"", "", .15, 4.},
+                                            {",b", ",.3", .3, 4.},
+                                            {",power", ",2", .15, 2.},
+                                            {",power,b", ",2,.3", .3, 2.}}) {
+    const Written links(std::string("from,to,capacity,free_flow_time") + head + "\n1,2,10,5" + row + "\n",
+                        ".csv");
+    const RoadNetwork n = read_network(links.path(), trips.path(), "");
+    EXPECT_EQ(n.links.at(0).b, b) << head;
+    EXPECT_EQ(n.links.at(0).power, power) << head;
+  }
+  const Written links("from,to,capacity,free_flow_time,b\n1,2,10,5,\n", ".csv");
+  const std::string said = error_of([&] { read_network(links.path(), trips.path(), ""); });
+  EXPECT_NE(said.find("column b"), std::string::npos) << said;
+}
+
 TEST(Networks, OfTransportationNetworksAreRead) {
   const Written links(
       "<NUMBER OF ZONES> 2\n<NUMBER OF NODES> 4\n<FIRST THRU NODE> 1\n<NUMBER OF LINKS> 5\n<END OF "

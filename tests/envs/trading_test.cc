@@ -156,7 +156,11 @@ TEST(Trading, BadInputIsOneClearLine) {
   EXPECT_NE(with("Close\n1\n-2\n2\n1\n1\n").find("price of -2"), std::string::npos);
   EXPECT_NE(with("Close\n1\ntwo\n2\n1\n1\n").find("bad.csv:3"), std::string::npos);
   EXPECT_NE(with("Close\n1\n100\n2\n1\n1\n").find("in one bar"), std::string::npos);
-  EXPECT_NE(with("Open\n1\n1\n2\n1\n1\n").find("Close"), std::string::npos);
+  for (const char* other : {"Open", "close"}) {
+    const std::string said = with(std::string(other) + "\n1\n1\n2\n1\n1\n");
+    for (const char* word : {"\"Close\"", other, "task.world.column"})
+      EXPECT_NE(said.find(word), std::string::npos) << said;
+  }
   EXPECT_NE(with("Close\n1\n1\n2\n").find("test_bars"), std::string::npos);
   EXPECT_NE(error_of([] { make_world("trading", 1, "limit = 3000\n"); }).find("limit"), std::string::npos);
   auto env = make_world("trading", 1);

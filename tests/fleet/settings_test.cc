@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "symma/core/errors.h"
+#include "symma/core/files.h"
 #include "symma/fleet/round.h"
 
 namespace symma {
@@ -178,6 +179,28 @@ TEST(Seeds, RepeatOneAgent) {
   const Tensor whole = trained(sines({{"seeds", 3}}, "amplitude"));
   EXPECT_FALSE(whole[2].equal(trained(sines({{"agents", 3}, {"same_start", false}}, "amplitude"))[2]));
   EXPECT_TRUE(whole.equal(seeds));
+}
+
+// The page of files has every key of a section's own, and every word that such a key may be.
+TEST(Schema, ThePageOfFilesHasItAll) {
+  const std::string page = read_file(SYMMA_SOURCE_DIR "/docs/files.md");
+  Settings settings;
+  for (const Section& section : sections(settings)) {
+    if (!section.own) continue;
+    const std::string begin =
+        section.name.empty() ? "\n| top of the file |" : "\n| `[" + section.name + "]` |";
+    const size_t at = page.find(begin);
+    ASSERT_NE(at, std::string::npos) << begin;
+    const std::string row = page.substr(at + 1, page.find('\n', at + 1) - at - 1);
+    Fields own;
+    section.own(own);
+    for (const Field& f : own.list()) {
+      EXPECT_NE(row.find("`" + f.name + "`"), std::string::npos) << section.name << " " << f.name;
+      for (const auto& word : f.choices)
+        EXPECT_NE(row.find("\"" + word + "\""), std::string::npos)
+            << section.name << " " << f.name << " " << word;
+    }
+  }
 }
 
 }  // namespace

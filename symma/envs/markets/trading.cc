@@ -82,7 +82,14 @@ void check_order(const CsvFile& file) {
 std::vector<double> prices_in(const CsvFile& file, const std::string& column) {
   check_order(file);
   std::vector<double> prices;
-  const size_t c = file.column(column);
+  size_t c = 0;
+  try {
+    c = file.column(column);
+  } catch (const UserError& e) {
+    throw UserError(e.place(), e.wrong(),
+                    e.remedy() + (e.remedy().ends_with('?') ? "" : ";") +
+                        " task.world.column names the price at the close");
+  }
   for (size_t i = 0; i < file.rows.size(); ++i) {
     if (file.missing(i, c))
       throw UserError(file.place(i, c), "has no price", "give every bar one, or leave the row out");

@@ -294,11 +294,26 @@ RoadNetwork made_up_network(const std::string& name) {
   return built(links, trips, nodes, 0);
 }
 
+// Numbers of the Bureau of Public Roads where a file has none of its own.
+constexpr double kUsualB = .15, kUsualPower = 4;
+
+std::vector<Row> read_csv_links(const std::string& path) {
+  std::vector<std::string> columns{"from", "to", "capacity", "free_flow_time"};
+  const auto file = Series::load(path);
+  const bool has_b = file->has("b"), has_power = file->has("power");
+  if (has_b) columns.emplace_back("b");
+  if (has_power) columns.emplace_back("power");
+  std::vector<Row> out = read_csv(path, columns);
+  for (Row& r : out) {
+    if (!has_b) r.numbers.insert(r.numbers.begin() + 4, kUsualB);
+    if (!has_power) r.numbers.push_back(kUsualPower);
+  }
+  return out;
+}
+
 RoadNetwork read_network(const std::string& links, const std::string& trips, const std::string& nodes) {
   int64_t first_through = 0;
-  const std::vector<Row> l =
-      is_tntp(links) ? read_tntp_links(links, first_through)
-                     : read_csv(links, {"from", "to", "capacity", "free_flow_time", "b", "power"});
+  const std::vector<Row> l = is_tntp(links) ? read_tntp_links(links, first_through) : read_csv_links(links);
   const std::vector<Row> t =
       is_tntp(trips) ? read_tntp_trips(trips) : read_csv(trips, {"origin", "destination", "trips"});
   std::vector<Row> n;
