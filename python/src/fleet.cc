@@ -8,6 +8,7 @@
 #include "symma/fleet/folder.h"
 #include "symma/fleet/round.h"
 #include "symma/fleet/summary.h"
+#include "symma/fleet/sweep.h"
 #include "symma/report/report.h"
 #include "symma/tasks/has_columns.h"
 #include "symma/tasks/supervised.h"
@@ -158,6 +159,16 @@ void same(const RunState& run, const Tensor& theta) {
 }  // namespace
 
 void bind_fleet(nb::module_& m) {
+  m.def(
+      "other_settings",
+      [](const std::string& folder, const std::string& file, nb::handle settings, const std::string& origin) {
+        const Json s = from_python(settings, "");
+        const nb::gil_scoped_release free;
+        return other_settings(folder, laid(file, s, origin));
+      },
+      "folder"_a, "file"_a, "settings"_a, "origin"_a,
+      "The first setting by which the run of a folder differs from what is asked for; empty where there is "
+      "none.");
   nb::class_<Experiment>(m, "Experiment", "An experiment, read, checked and built.")
       .def_static(
           "build",

@@ -137,7 +137,14 @@ class Plan:
         return os.path.join(self.folder, "runs", combination["name"])
 
     def due(self) -> list[dict]:
-        return [c for c in self.all if not _engine.is_done(self.run_folder(c))]
+        out = []
+        for c in self.all:
+            folder = self.run_folder(c)
+            if not _engine.is_done(folder):
+                out.append(c)
+            elif differs := _engine.other_settings(folder, *lay(self.experiment, self.of(c), "symma.train"), "symma.train"):
+                raise UserError(folder, f"holds a run of other settings ({differs})", "choose another out=, or remove that folder")
+        return out
 
     def conclude(self, why: Mapping[str, str]) -> Sweep:
         """Judges and writes what the runs came to; `why` says of those that failed what they said."""

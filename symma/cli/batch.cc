@@ -20,6 +20,7 @@
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
 #include "symma/core/parallel.h"
+#include "symma/fleet/sweep.h"
 #include "symma/report/format.h"
 #include "symma/report/sweep_folder.h"
 
@@ -65,6 +66,16 @@ std::string last_line(const std::string& path) {
   return last.starts_with("symma: ") ? last.substr(7) : last;
 }
 
+// Axes of two calls may end in the same word, as learner.order and task.order do, and then share folders.
+void refuse_another(const std::string& folder, const std::string& file, const Planned& p) {
+  Config asked = Config::load(file);
+  for (const auto& s : p.settings) asked.set(s);
+  const std::string differs = other_settings(folder, asked);
+  if (!differs.empty())
+    throw UserError(folder, "holds a run of other settings (" + differs + ")",
+                    "choose another --out, or remove that folder");
+}
+
 int code_of(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
@@ -77,7 +88,11 @@ std::vector<Outcome> run_batch(const Batch& batch, const std::vector<Planned>& p
   std::vector<Outcome> out(plan.size());
   std::vector<size_t> due;
   for (size_t i = 0; i < plan.size(); ++i) {
-    if (!is_done(in_folder(batch.folder, "runs/" + plan[i].name))) due.push_back(i);
+    const std::string folder = in_folder(batch.folder, "runs/" + plan[i].name);
+    if (is_done(folder))
+      refuse_another(folder, batch.file, plan[i]);
+    else
+      due.push_back(i);
   }
   const auto old_int = std::signal(SIGINT, on_end), old_term = std::signal(SIGTERM, on_end);
   const int each =

@@ -10,6 +10,9 @@
 #include <set>
 
 #include "symma/core/errors.h"
+#include "symma/core/files.h"
+#include "symma/core/rng.h"
+#include "symma/fleet/folder.h"
 #include "symma/fleet/settings.h"
 
 namespace symma {
@@ -52,17 +55,27 @@ bool whole(const std::string& s, int64_t* to) {
   return error == std::errc() && end == s.data() + s.size() && !s.empty();
 }
 
-// A value as it stands in a folder's name.
-std::string word_of(const std::string& value) {
+// A text as it stands in a folder's name.
+std::string word_of(const std::string& text) {
   std::string out;
-  for (const char c : value) {
+  for (const char c : text) {
     if (std::isalnum(static_cast<unsigned char>(c)) || std::strchr("._-+", c))
       out += c;
     else if (c == ',' || c == '/')
       out += '-';
   }
   if (out.empty() || out.starts_with('.')) out = "_" + out;
-  return out.substr(0, 40);
+  return out;
+}
+
+// A value as it stands in a folder's name. Where that is not the whole of it, two values may read the same,
+// so a hash of the setting follows: a name says which run it is, whatever else the sweep goes over.
+std::string word_of_value(const std::string& key, const std::string& value) {
+  constexpr size_t kLongest = 40;
+  const std::string word = word_of(value);
+  if (word == value && word.size() <= kLongest) return word;
+  const std::string hash = fmt::format("-{:010x}", Rng(0).split(key + "=" + value).key() >> 24);
+  return word.substr(0, kLongest - hash.size()) + hash;
 }
 
 Config laid_over(Config file, const std::vector<std::string>& common, const std::vector<std::string>& own) {
@@ -115,7 +128,6 @@ std::vector<Combination> combinations(std::vector<Axis> axes) {
       throw UserError("symma sweep", fmt::format("more than {} runs", kMostRuns), "ask for fewer values");
   }
   std::vector<Combination> out;
-  std::map<std::string, int> names;
   for (size_t i = 0; i < count; ++i) {
     Combination c;
     size_t rest = i, below = count;
@@ -127,10 +139,9 @@ std::vector<Combination> combinations(std::vector<Axis> axes) {
       const Json parsed = Json::parse(value, nullptr, false);
       c.values[a.key] = parsed.is_discarded() ? Json(value) : parsed;
       const std::string key = endings[ending(a.key)] > 1 ? word_of(a.key) : word_of(ending(a.key));
-      c.name += (c.name.empty() ? "" : ",") + key + "=" + word_of(value);
+      c.name += (c.name.empty() ? "" : ",") + key + "=" + word_of_value(a.key, value);
     }
     if (c.name.empty()) c.name = "run";
-    if (const int times = ++names[c.name]; times > 1) c.name += fmt::format("-{}", times);
     out.push_back(c);
   }
   return out;
@@ -166,6 +177,18 @@ void check_settings(const Config& file, const std::vector<std::string>& common,
   const auto idle = [&](const std::string& s) { return !used.contains(s); };
   if (std::any_of(common.begin(), common.end(), idle))
     (void)Settings::read(laid_over(file, common, all.front().settings));
+}
+
+std::string other_settings(const std::string& folder, const Config& asked) {
+  const Json has = Settings::read(Config::load(in_folder(folder, "experiment.toml"))).settings;
+  Json wants = Settings::read(asked).settings;
+  // A run's own file says what `auto` stood for.
+  if (wants["privacy"]["adjacency"] == "auto") wants["privacy"]["adjacency"] = has["privacy"]["adjacency"];
+  if (has == wants) return "";
+  if (const Json& old = has[""]["rounds"], &now = wants[""]["rounds"]; old != now)
+    return fmt::format("rounds: {}, and {} is asked for", old.dump(), now.dump());
+  const std::string differs = first_difference(has, wants);
+  return differs.empty() ? "a section that is not asked for" : differs;
 }
 
 }  // namespace symma

@@ -30,7 +30,9 @@ struct SweepOptions {
 };
 
 struct Combination {
-  std::string name;                   // a folder's: "topology=ring,kind=maml,seed=3"
+  // A folder's: "topology=ring,kind=maml,seed=3". It goes by this combination alone, and not by which others
+  // there are: a value that no folder can be called has a hash after it.
+  std::string name;
   std::vector<std::string> settings;  // "exchange.topology=ring", ...
   Json values = Json::object();       // {"exchange.topology": "ring", ...}
 };
@@ -48,5 +50,9 @@ std::vector<std::string> fitting(const Config& file, const std::vector<std::stri
 // anything is run: such runs were the same run twice.
 void check_settings(const Config& file, const std::vector<std::string>& common,
                     const std::vector<Combination>& all);
+
+// The first setting by which the run of a folder differs from what is asked for, "learner.order: 1, and 2 is
+// asked for"; "" where it is the same run. Nothing is built. Throws UserError where the folder holds no run.
+std::string other_settings(const std::string& folder, const Config& asked);
 
 }  // namespace symma

@@ -130,6 +130,25 @@ TEST(Sweep, FailuresAreToldAndCostNoOther) {
     expect_refusal(run(words, at.path()), say);
 }
 
+// What is done already is the run that is asked for, or it is refused.
+TEST(Sweep, AnothersRunIsNotTakenForDone) {
+  TempDir at;
+  spill(at / "e.toml", kTiny);
+  const std::string name = "of_many_years_and_of_many_places_of_the_";
+  const auto over = [](const std::string& axis) {
+    return Words{"sweep", "e.toml", "--over", axis, "--out", "s", "--json"};
+  };
+  run_well(over("name=" + name + "north"), at.path());
+  const Result south = run_well(over("name=" + name + "south"), at.path());
+  EXPECT_FALSE(holds(south.err, "done already")) << south.err;
+  EXPECT_TRUE(holds(Json::parse(south.out)["runs"].dump(), "south")) << south.out;
+  // Two settings that end in the same word.
+  run_well(over("tasks=5"), at.path());
+  run_well(over("tasks=5"), at.path());
+  expect_refusal(run(over("eval.tasks=5"), at.path()),
+                 {"s/runs/tasks=5", "other settings", "tasks: 5, and 2 is asked for", "--out"});
+}
+
 TEST(Sweep, TheWorseHalfStopsEarly) {
   TempDir at;
   spill(at / "e.toml", kTiny + "[sweep]\nover = [\"learner.meta_lr=0.001,0.003,0.01,1e-9\", \"seed=1,2\"]\n");

@@ -51,5 +51,41 @@ TEST(Sweep, NamesFoldersSafely) {
   EXPECT_EQ(names.size(), 3u);
 }
 
+// A folder's name goes by the combination alone: another call of the same sweep, with more values or in
+// another order, finds under it the run that it means and no other.
+TEST(Sweep, ANameIsOfOneRun) {
+  const std::string folder = "task.path=/data/of/many/years/and/of/many/places/";
+  const auto name = [](const std::string& axis) {
+    const auto all = combinations({read_axis(axis)});
+    EXPECT_EQ(all.size(), 1u) << axis;
+    return all.front().name;
+  };
+  const std::vector<std::pair<std::string, std::string>> alike{
+      {folder + "north.csv", folder + "south.csv"},
+      {"model.hidden=[4,0]", "model.hidden=[4-0]"},
+      {"model.hidden=[4,0]", "model.hidden=4-0"},
+      {"name=a/b", "name=a-b"},
+      {"name=a b", "name=ab"},
+      {"name=.x", "name=_.x"},
+      {"name=" + std::string(40, 'x'), "name=" + std::string(41, 'x')}};
+  for (const auto& [one, other] : alike) {
+    EXPECT_NE(name(one), name(other));
+    const std::string key = one.substr(0, one.find('=') + 1), a = one.substr(key.size()),
+                      b = other.substr(key.size());
+    const auto both = combinations({read_axis(key + a + "," + b)}),
+               back = combinations({read_axis(key + b + "," + a)});
+    ASSERT_EQ(both.size(), 2u);
+    for (size_t i = 0; i < 2; ++i) {
+      EXPECT_EQ(both[i].name, name(i == 0 ? one : other));
+      EXPECT_EQ(both[i].name, back[1 - i].name);
+    }
+  }
+  // The setting is hashed too, where its section is not in the name.
+  EXPECT_NE(name("task.path=a/b"), name("other.path=a/b"));
+  EXPECT_EQ(name("learner.kind=maml"), "kind=maml");
+  EXPECT_EQ(name("name=" + std::string(40, 'x')), "name=" + std::string(40, 'x'));
+  EXPECT_LE(name(folder + "north.csv").size(), 45u);
+}
+
 }  // namespace
 }  // namespace symma

@@ -438,6 +438,9 @@ def test_a_sweep_is_the_programs(program, tmp_path, wrong):
     for name in names:
         assert (kept / name).read_bytes() == before[name] != (tmp_path / "program" / name).read_bytes(), name
     wrong(lambda: symma.sweep(file, over, out=tmp_path / "program", learner={"order": 2}), str(tmp_path / "program"), "another experiment", "force=True")
+    # Two settings that end in the same word.
+    symma.sweep(file, {"tasks": [5]}, out=tmp_path / "shared", progress=False, rounds=2)
+    wrong(lambda: symma.sweep(file, {"eval.tasks": [5]}, out=tmp_path / "shared", rounds=2), "tasks=5", "holds a run of other settings", "choose another out=")
     wrong(lambda: symma.sweep(file, {}), "symma.sweep", "nothing to go over")
     wrong(lambda: symma.sweep(file, {"seed": []}), "seed", "empty")
     wrong(lambda: symma.sweep(file, {"seed": "1"}), "over: seed", "'1'", "list")
