@@ -6,12 +6,14 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "symma/cli/batch.h"
 #include "symma/cli/commands.h"
 #include "symma/core/errors.h"
 #include "symma/core/files.h"
 #include "symma/core/record.h"
+#include "symma/fleet/calendar.h"
 #include "symma/fleet/experiment.h"
 #include "symma/fleet/sweep.h"
 #include "symma/report/sweep_folder.h"
@@ -28,16 +30,18 @@ struct SweepArguments {
   bool halve = false, force = false, quiet = false, json = false, dry_run = false;
 };
 
-// The last validation of a run, after the most steps of adaptation; NaN where there is none.
-double validated(const std::string& folder) {
+// The last validation of a run up to a round, after the most steps of adaptation; NaN where there is none, or
+// where it is not finite. What a run did later, in a call before, is not looked at.
+double validated(const std::string& folder, int64_t last) {
   double score = std::nan("");
   const std::string file = in_folder(folder, "metrics.jsonl");
   if (!fs::exists(file)) return score;
   for (const Json& row : read_records(file)) {
+    if (row.at("round") > last) break;
     if (row.contains("validation") && row["validation"].contains("mean") &&
         !row["validation"]["mean"].empty()) {
-      const Json& last = row["validation"]["mean"].back();
-      score = last.is_number() ? last.get<double>() : std::nan("");
+      const Json& mean = row["validation"]["mean"].back();
+      score = mean.is_number() ? mean.get<double>() : std::nan("");
     }
   }
   return score;
@@ -57,48 +61,102 @@ std::vector<std::vector<size_t>> arms(const std::vector<Combination>& all) {
   return out;
 }
 
-// Which way validation goes, from any run's log.
-bool higher_is_better(const Config& file, const std::vector<std::string>& settings) {
-  Config one = file;
-  for (const auto& s : settings) one.set(s);
-  return Experiment::build(one).spec.higher_is_better;
+Config with(Config config, const std::vector<std::string>& settings) {
+  for (const auto& s : settings) config.set(s);
+  return config;
 }
 
+// The last round of a stage, as symma train --until has it.
+int64_t last_round(const Settings& s, double until) {
+  return std::llround(until * static_cast<double>(s.fleet.rounds));
+}
+
+constexpr double kStages[] = {0.25, 0.5};
+
+// Arms are halved by what they are validated at, so each has to be by the end of the first stage. Told before
+// anything is run.
+void check_validates(const Config& config, const std::vector<Planned>& plan) {
+  for (const Planned& p : plan) {
+    std::optional<Settings> s;
+    try {
+      s = Settings::read(with(config, p.settings));
+    } catch (const UserError&) {
+      continue;  // its own run says what is wrong with it, and is told as failed
+    }
+    const Calendar calendar(*s, s->fleet.rounds);
+    const int64_t last = last_round(*s, kStages[0]);
+    int64_t round = 1;
+    while (round <= last && !(calendar.logs(round) && calendar.judges(round))) ++round;
+    if (round > last)
+      throw UserError(
+          "symma sweep --halve",
+          fmt::format("{} has no validation in its first {} rounds, a quarter of them", p.name, last),
+          "lower eval.every or log_every, or leave --halve out");
+  }
+}
+
+struct Halved {
+  std::vector<Planned> left;
+  std::vector<SweptRun> failed;
+  std::vector<std::string> early;  // in words, of those that stopped before their end
+};
+
 // Successive halving: all to a quarter of their rounds, the better half of the arms to a half, the better
-// half of these to the end (Jamieson & Talwalkar 2016). Returns those that are left.
-std::vector<Planned> halved(const Batch& whole, const Config& file, const std::vector<Combination>& all,
-                            const std::vector<Planned>& plan, std::vector<std::string>* told) {
+// half of these to the end (Jamieson & Talwalkar 2016). An arm of which a run failed, or diverged, goes no
+// further, whoever else is there.
+Halved halved(const Batch& whole, const Config& config, const std::vector<Combination>& all,
+              const std::vector<Planned>& plan) {
+  Halved out;
   auto left = arms(all);
-  const bool higher = higher_is_better(file, plan.front().settings);
-  for (const double until : {0.25, 0.5}) {
+  // Which way validation goes.
+  const bool higher = Experiment::build(with(config, plan.front().settings)).spec.higher_is_better;
+  for (const double until : kStages) {
     if (left.size() < 2) break;
     std::vector<Planned> now;
     for (const auto& arm : left)
       for (size_t i : arm) now.push_back(plan[i]);
     Batch stage = whole;
     stage.until = until;
-    run_batch(stage, now);
+    const auto outcomes = run_batch(stage, now);
+    const auto stopped = [&](size_t i) {
+      out.early.push_back(fmt::format("{} stopped after {:.0f} % of its rounds", plan[i].name, 100 * until));
+    };
     std::vector<std::pair<double, std::vector<size_t>>> judged;
+    size_t at = 0;
     for (const auto& arm : left) {
       double sum = 0;
-      for (size_t i : arm) sum += validated(in_folder(whole.folder, "runs/" + plan[i].name));
+      std::vector<size_t> well;
+      for (size_t i : arm) {
+        const Outcome& o = outcomes[at++];
+        if (o.fate == Fate::kFailed) {
+          out.failed.push_back({plan[i].name, plan[i].values, true, o.why});
+          continue;
+        }
+        well.push_back(i);
+        const int64_t last = last_round(Settings::read(with(config, plan[i].settings)), until);
+        sum += validated(in_folder(whole.folder, "runs/" + plan[i].name), last);
+      }
       const double mean = sum / static_cast<double>(arm.size());
-      judged.emplace_back(std::isfinite(mean) ? (higher ? -mean : mean) : INFINITY, arm);
+      if (well.size() == arm.size() && std::isfinite(mean))
+        judged.emplace_back(higher ? -mean : mean, arm);
+      else
+        std::for_each(well.begin(), well.end(), stopped);
     }
+    if (judged.empty() && out.failed.empty())
+      throw UserError("symma sweep --halve",
+                      fmt::format("no arm has a finite validation after {:.0f} % of its rounds", 100 * until),
+                      "all of them diverged: lower learner.meta_lr or inner_lr");
     std::stable_sort(judged.begin(), judged.end(),
                      [](const auto& x, const auto& y) { return x.first < y.first; });
-    const size_t keep = (left.size() + 1) / 2;
-    for (size_t k = keep; k < judged.size(); ++k) {
-      for (size_t i : judged[k].second)
-        told->push_back(fmt::format("{} stopped after {:.0f} % of its rounds", plan[i].name, 100 * until));
-    }
+    const size_t keep = std::min(judged.size(), (left.size() + 1) / 2);
+    for (size_t k = keep; k < judged.size(); ++k)
+      std::for_each(judged[k].second.begin(), judged[k].second.end(), stopped);
     judged.resize(keep);
     left.clear();
     for (const auto& [score, arm] : judged) left.push_back(arm);
   }
-  std::vector<Planned> out;
   for (const auto& arm : left)
-    for (size_t i : arm) out.push_back(plan[i]);
+    for (size_t i : arm) out.left.push_back(plan[i]);
   return out;
 }
 
@@ -125,9 +183,7 @@ void run_sweep(SweepArguments a) {
   }
   // What is wrong with a key is told before anything is run.
   check_settings(file, a.settings, all);
-  Config first = file;
-  for (const auto& s : plan.front().settings) first.set(s);
-  for (const auto& line : Experiment::build(first).let_lie)
+  for (const auto& line : Experiment::build(with(file, plan.front().settings)).let_lie)
     if (!a.quiet) std::fprintf(stderr, "notice: %s\n", line.c_str());
   if (a.folder.empty()) a.folder = "sweeps/" + fs::path(a.file).stem().string();
   if (a.dry_run) {
@@ -135,26 +191,27 @@ void run_sweep(SweepArguments a) {
     fmt::print("{} runs in {}\n", plan.size(), a.folder);
     return;
   }
+  if (a.halve) check_validates(file, plan);
   const Json common{{"experiment", read_file(a.file)}, {"set", a.settings}};
   claim_sweep(a.folder, common, a.force, {"file", "choose another --out", "replace it with --force"});
   const Batch batch{a.file, a.folder, a.jobs, 1, a.quiet};
-  std::vector<std::string> early;
-  const auto due = a.halve ? halved(batch, file, all, plan, &early) : plan;
-  const auto outcomes = run_batch(batch, due);
+  const Halved of = a.halve ? halved(batch, file, all, plan) : Halved{plan, {}, {}};
+  const auto outcomes = run_batch(batch, of.left);
   std::vector<SweptRun> runs;
-  for (size_t i = 0; i < due.size(); ++i)
-    runs.push_back({due[i].name, due[i].values, outcomes[i].fate == Fate::kFailed, outcomes[i].why});
-  const SweepEnd end = end_sweep(a.folder, common, a.over, runs, early, "logs/ has what each said");
+  for (size_t i = 0; i < of.left.size(); ++i)
+    runs.push_back({of.left[i].name, of.left[i].values, outcomes[i].fate == Fate::kFailed, outcomes[i].why});
+  runs.insert(runs.end(), of.failed.begin(), of.failed.end());
+  const SweepEnd end = end_sweep(a.folder, common, a.over, runs, of.early, "logs/ has what each said");
   if (a.json) {
     fmt::print("{}\n", end.written.dump());
   } else if (!a.quiet) {
     fmt::print("{}", end.table);
-    for (const auto& line : early) fmt::print("{}\n", line);
+    for (const auto& line : of.early) fmt::print("{}\n", line);
     for (const auto& line : end.failed) fmt::print("failed: {}\n", line);
     fmt::print("report: {}\n", in_folder(a.folder, "report.html"));
   }
   if (!end.failed.empty())
-    throw UserError(a.folder, fmt::format("{} of {} runs failed", end.failed.size(), due.size()),
+    throw UserError(a.folder, fmt::format("{} of {} runs failed", end.failed.size(), plan.size()),
                     "logs/ has what each said; the same command tries them again");
 }
 

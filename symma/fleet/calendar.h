@@ -1,17 +1,17 @@
 // When a run says how it is, is judged, and is saved.
 #pragma once
 
-#include "symma/fleet/experiment.h"
+#include "symma/fleet/settings.h"
 
 namespace symma {
 
 struct Calendar {
   int64_t log_every, save_every, validate_every, last;  // last: the last round
 
-  Calendar(const Experiment& e, int64_t last_round)
-      : log_every(e.fleet.log_interval()),
-        save_every(e.fleet.checkpoint_interval()),
-        validate_every(e.validation_interval()),
+  Calendar(const Settings& s, int64_t last_round)
+      : log_every(s.fleet.log_interval()),
+        save_every(s.fleet.checkpoint_interval()),
+        validate_every(s.validation_interval()),
         last(last_round) {}
 
   // The first round is logged too: it shows where disagreement starts.

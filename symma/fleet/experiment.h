@@ -22,9 +22,6 @@ struct Experiment : Settings {
   // Reads, checks and builds. Throws UserError.
   static Experiment build(const Config&);
 
-  int64_t validation_interval() const {
-    return eval.every > 0 ? eval.every : std::max<int64_t>(1, fleet.rounds / 20);
-  }
   // Keys of what is drawn while exchanging.
   Rng exchange_key() const { return Rng(fleet.seed).split("exchange"); }
   // Over whom statistics are: the honest agents where some are not, else empty, for all.

@@ -91,6 +91,9 @@ struct Settings {
   // Throws UserError for what is unknown, of a wrong type or out of range, and for what was laid over the
   // file and is an option of another part than the one chosen.
   static Settings read(const Config&);
+  int64_t validation_interval() const {
+    return eval.every > 0 ? eval.every : std::max<int64_t>(1, fleet.rounds / 20);
+  }
   // Writes `toml` and `settings` anew, after a setting was filled in.
   void write_down();
 };

@@ -171,4 +171,36 @@ TEST(Sweep, TheWorseHalfStopsEarly) {
   EXPECT_EQ(essence(at / "alone"), essence(fs::path(at / "s/runs") / name));
 }
 
+// Who is not validated, diverged or failed is no half that is better.
+TEST(Sweep, OnlyWhatIsValidatedGoesOn) {
+  TempDir at;
+  spill(at / "e.toml", kTiny);
+  const auto halve = [&](const std::string& over, const std::string& out, Words more = {}) {
+    Words words{"sweep", "e.toml", "--over", over, "--out", out, "--halve", "--quiet"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run(words, at.path());
+  };
+  expect_refusal(halve("learner.inner_lr=0.3,0.1,0.01,0.001", "none", {"--set", "log_every=30"}),
+                 {"sweep --halve", "inner_lr=0.3", "no validation in its first 8 rounds", "log_every"});
+  EXPECT_FALSE(fs::exists(at / "none"));
+  // The first listed diverge.
+  const Result r = halve("learner.inner_lr=1e20,1e19,0.01,1e18", "diverged");
+  EXPECT_EQ(r.code, 0) << r.err;
+  const Json s = json_file(at / "diverged/sweep.json");
+  ASSERT_EQ(s["runs"].size(), 1u) << s["runs"];
+  EXPECT_EQ(s["runs"][0]["folder"], "inner_lr=0.01");
+  EXPECT_EQ(s["stopped_early"].size(), 3u) << s["stopped_early"];
+  EXPECT_TRUE(s["failed"].empty());
+  expect_refusal(halve("learner.inner_lr=1e20,1e19", "all"),
+                 {"sweep --halve", "no arm has a finite validation"});
+  // A failure is told as one, and leaves the others their places.
+  const Result f = halve("learner.kind=maml,nonsense,pretrain", "failed");
+  EXPECT_EQ(f.code, 2);
+  EXPECT_TRUE(holds(f.err, "1 of 3 runs failed")) << f.err;
+  const Json failed = json_file(at / "failed/sweep.json");
+  ASSERT_EQ(failed["failed"].size(), 1u) << failed;
+  EXPECT_TRUE(holds(failed["failed"][0], "nonsense")) << failed["failed"];
+  for (const auto& line : failed["stopped_early"]) EXPECT_FALSE(holds(line, "nonsense")) << line;
+}
+
 }  // namespace
