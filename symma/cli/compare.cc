@@ -19,6 +19,20 @@ struct CompareArguments {
   bool paired = false, columns = false, one_number = false, json = false;
 };
 
+// Whether higher is better of a score. Runs of older versions say it of their metric alone, and a loss goes
+// one way wherever it comes from.
+bool higher_is_better(const Judgement& j, const std::string& score) {
+  const Json known = j.eval.value("directions", Json::object());
+  if (known.contains(score)) return known[score].get<bool>();
+  if (score == j.eval["metric"]) return j.eval["higher_is_better"].get<bool>();
+  if (score.ends_with("loss")) return false;
+  std::vector<std::string> names;
+  for (const auto& [name, higher] : known.items()) names.push_back(name);
+  throw UserError(j.run, "does not say whether more of \"" + score + "\" is better",
+                  names.empty() ? "symma eval " + shell_word(j.run) + " judges the run and writes it"
+                                : fmt::format("choose --metric among {}", fmt::join(names, ", ")));
+}
+
 Json pair_runs(const CompareArguments& a) {
   if (a.runs.size() != 2)
     throw UserError("symma compare --paired", fmt::format("got {} runs", a.runs.size()),
@@ -36,8 +50,7 @@ Json pair_runs(const CompareArguments& a) {
   const std::string metric = a.metric.empty() ? one->eval["metric"].get<std::string>() : a.metric;
   const auto &of_a = files.scores(one->scores(), metric), &of_b = files.scores(two->scores(), metric);
   const Groups& groups = files.groups(one->scores());
-  // What else a task is scored by goes the same way, but for losses.
-  const bool higher = one->eval["higher_is_better"].get<bool>() && !metric.ends_with("loss");
+  const bool higher = higher_is_better(*one, metric);
   Json rows = Json::array();
   std::string have;
   for (const auto& [steps, scores] : of_a) {

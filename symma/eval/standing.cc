@@ -45,6 +45,9 @@ void check_evaluation(const std::string& path, const Json& eval) {
     });
   may_have("groups", count);
   may_have("group_word", word);
+  may_have("directions", [](const Json& x) {
+    return x.is_object() && std::all_of(x.begin(), x.end(), [](const Json& y) { return y.is_boolean(); });
+  });
 }
 
 }  // namespace

@@ -21,6 +21,7 @@
 #include "symma/fleet/roster.h"
 #include "symma/fleet/round.h"
 #include "symma/fleet/spent.h"
+#include "symma/tasks/has_directions.h"
 #include "symma/tasks/supervised.h"
 
 namespace symma {
@@ -139,6 +140,18 @@ Json newcomers(const std::string& folder, const EvalResult& end) {
   return out;
 }
 
+// {score: whether higher is better}, of those scores of which it is known.
+Json directions_of(const Experiment& e, const EvalResult& r) {
+  Json out = Json::object();
+  for (const auto& [name, table] : r.all)
+    if (name.ends_with("loss") || name.ends_with("error")) out[name] = false;
+  if (const auto* family = dynamic_cast<const HasDirections*>(e.family.get()))
+    for (const auto& [name, higher] : family->directions())
+      if (r.all.contains(name)) out[name] = higher;
+  out[r.metric] = e.spec.higher_is_better;
+  return out;
+}
+
 }  // namespace
 
 EvalResult join(const Experiment& e, const std::vector<EvalResult>& parts) {
@@ -179,6 +192,7 @@ EvalResult judge(const Experiment& e, const State& state, Split split) {
 
 Json verdict(const Experiment& e, const EvalResult& r) {
   Json out = eval_json(r, e.spec, e.protocol());
+  out["directions"] = directions_of(e, r);
   Choice<TaskFamilyRegistry> family = e.chosen.task;
   Fields options;
   family.fields(options);

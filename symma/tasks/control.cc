@@ -11,6 +11,7 @@
 #include <set>
 
 #include "symma/tasks/advantages.h"
+#include "symma/tasks/has_directions.h"
 #include "symma/tasks/signature.h"
 #include "symma/tasks/supervised.h"
 
@@ -82,7 +83,11 @@ ControlOptions staying(ControlOptions o) {
 // Steps of a fragment where episodes are looked through and nothing of them is kept.
 constexpr int64_t kGlance = 128;
 
-class Control : public TaskFamily, public Shares, public MeetsRival, public HasSignature {
+class Control : public TaskFamily,
+                public Shares,
+                public MeetsRival,
+                public HasSignature,
+                public HasDirections {
  public:
   using Options = ControlOptions;
 
@@ -196,6 +201,18 @@ class Control : public TaskFamily, public Shares, public MeetsRival, public HasS
       break;
     }
     return s;
+  }
+
+  std::map<std::string, bool> directions() const override {
+    std::map<std::string, bool> out{{"return", true}};
+    for (int64_t a = 0; o_->own_reward && a < world_->spec().agents; ++a)
+      out[fmt::format("return_{}", a)] = true;
+    if (const auto* judge = dynamic_cast<const Judged*>(world_.get()))
+      for (const auto& s : judge->score_names()) out[s.name] = s.higher_is_better;
+    // One that plays apart is judged as the network is.
+    if (o_->rival.script && o_->rival.players.empty())
+      for (const auto& [name, higher] : std::map(out)) out["rival_" + name] = higher;
+    return out;
   }
 
   std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,

@@ -16,6 +16,7 @@
 #include <map>
 
 #include "symma/nn/recurrent.h"
+#include "symma/tasks/has_directions.h"
 
 namespace symma {
 
@@ -98,7 +99,7 @@ Tensor persona(int64_t states, int64_t n, int64_t favourite, Rng rng) {
   return out;
 }
 
-class Games : public TaskFamily {
+class Games : public TaskFamily, public HasDirections {
  public:
   using Options = GameOptions;
 
@@ -115,6 +116,9 @@ class Games : public TaskFamily {
             .labels = false,
             .hands = setup_->hands != nullptr};
   }
+
+  // What a rival earns is bad in some games and good in others.
+  std::map<std::string, bool> directions() const override { return {{"return", true}, {"nash_conv", false}}; }
 
   std::unique_ptr<TaskBatch> sample(const Model& model, std::span<const Ask> asks,
                                     Split split) const override {

@@ -161,6 +161,50 @@ TEST(Columns, WhoIsToldItsTaskIsTheOracle) {
   EXPECT_TRUE(holds(refusal.err, "task.world.limit (5 and 6)")) << refusal.err;
 }
 
+// A world says of each of its scores which way it goes; what goes no way, and what a run of an older version
+// doesn't say, is refused.
+TEST(Directions, AreThoseOfTheScore) {
+  TempDir at;
+  spill(at / "w.toml",
+        "rounds = 1\ntasks = 2\n[task]\nkind = \"control\"\ncopies = 2\n[task.world]\nkind = "
+        "\"intersection\"\nlimit = 3\n[model]\nkind = \"mlp\"\nhidden = [4]\n[learner]\nkind = \"ippo\"\n"
+        "[rival]\nkind = \"faster\"\n[exchange]\ntopology = \"none\"\n[eval]\nsteps = [0]\ntasks = 6\n");
+  run_well({"train", "w.toml", "--out", "a"}, at.path());
+  run_well({"train", "w.toml", "--out", "b", "--set", "learner.lr=0.1"}, at.path());
+  const auto pair = [&](const std::string& metric) {
+    return Words{"compare", "a", "b", "--paired", "--metric", metric};
+  };
+  const auto higher = [&](const std::string& metric) {
+    const std::string said = run_well(pair(metric), at.path()).out;
+    EXPECT_NE(holds(said, "lower is better"), holds(said, "higher is better")) << said;
+    return holds(said, "higher is better");
+  };
+  for (const char* up : {"return", "arrived", "rival_arrived", "rival_return"}) EXPECT_TRUE(higher(up)) << up;
+  for (const char* down : {"crashed", "seconds", "rival_crashed"}) EXPECT_FALSE(higher(down)) << down;
+  expect_refusal(run(pair("length"), at.path()), {"a", "more of \"length\" is better", "arrived, crashed"});
+  for (const char* run : {"a", "b"}) {
+    Json old = json_file(at / run + "/summary.json");
+    old["eval"].erase("directions");
+    spill(at / run + "/summary.json", old.dump());
+  }
+  EXPECT_TRUE(higher("return"));
+  expect_refusal(run(pair("crashed"), at.path()), {"a", "more of \"crashed\" is better", "symma eval a"});
+}
+
+TEST(Directions, OfClassesAreKnown) {
+  TempDir at;
+  spill(at / "e.toml", kSines);
+  for (const std::string seed : {"1", "2"})
+    run_well(
+        {"train", "e.toml", "--out", seed, "--set", "task.kind=blobs", "--set", "learner.inner_lr=0." + seed},
+        at.path());
+  for (const std::string metric : {"accuracy", "loss", "support_loss", "calibration_error"}) {
+    const Json said =
+        Json::parse(run_well({"compare", "1", "2", "--paired", "--json", "--metric", metric}, at.path()).out);
+    EXPECT_EQ(said["higher_is_better"], metric == "accuracy") << metric;
+  }
+}
+
 // A rival that plays apart is named below the scores, by its mean over the same tasks.
 TEST(Rivals, StandBesideTheScores) {
   TempDir at;
