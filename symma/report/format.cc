@@ -18,6 +18,20 @@ std::string scaled(double x, double base, const char* const* units, int count) {
   return fmt::format("{} {}", three_digits(x), units[u]);
 }
 
+constexpr int kMostDigits = 6;
+
+// Digits after the point, for two of the interval's; further ones of the mean would say nothing.
+int digits_of(double half_width) {
+  if (half_width <= 0) return 0;
+  return std::clamp(1 - static_cast<int>(std::floor(std::log10(half_width))), 0, kMostDigits);
+}
+
+// Half an interval with so many digits; one that would read as none, by its power of ten.
+std::string width_words(double half_width, int digits) {
+  if (half_width > 0 && half_width < std::pow(10, 1 - kMostDigits)) return fmt::format("{:.1e}", half_width);
+  return fmt::format("{:.{}f}", half_width, digits);
+}
+
 }  // namespace
 
 std::string escape(std::string_view text) {
@@ -84,16 +98,18 @@ std::string score(double x, bool percent) {
 std::string with_interval(double mean, double half_width, bool percent) {
   if (!std::isfinite(mean)) return "not finite";
   if (!std::isfinite(half_width)) return score(mean, percent);
-  if (percent) return fmt::format("{:.1f} ± {:.1f} %", 100 * mean, 100 * half_width);
+  if (percent) {
+    // A tenth is fine enough, unless the interval is below it.
+    const int d = 100 * half_width >= 0.1 ? 1 : std::max(1, digits_of(100 * half_width));
+    return fmt::format("{:.{}f} ± {} %", 100 * mean, d, width_words(100 * half_width, d));
+  }
   // Where both are small; a small mean in a wide interval is as good as nothing.
   const bool small = mean != 0 && std::abs(mean) < 1e-3 && half_width < 1e-3;
   if (std::abs(mean) >= 1e6 || half_width >= 1e6 || small) {
     return fmt::format("{} ± {}", three_digits(mean), three_digits(half_width));
   }
-  // Two digits of the interval; further ones of the mean would say nothing.
-  const int digits = half_width > 0 ? 1 - static_cast<int>(std::floor(std::log10(half_width))) : 3;
-  const int d = std::clamp(digits, 0, 4);
-  return fmt::format("{:.{}f} ± {:.{}f}", mean, d, half_width, d);
+  const int d = half_width > 0 ? digits_of(half_width) : 3;
+  return fmt::format("{:.{}f} ± {}", mean, d, width_words(half_width, d));
 }
 
 std::string bits(double count) {

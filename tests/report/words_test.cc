@@ -5,6 +5,7 @@
 #include "symma/core/rng.h"
 #include "symma/eval/statistics.h"
 #include "symma/report/arms.h"
+#include "symma/report/format.h"
 
 namespace symma {
 namespace {
@@ -192,6 +193,24 @@ TEST_F(Words, ASeedIsCountedOnce) {
   EXPECT_EQ(arms_json(one)[0]["seeds"], Json({1}));
   const auto all = read_runs(folders);
   EXPECT_EQ(arms_json(arms_of(all))[0]["seeds"], Json({1, 2}));
+}
+
+// An interval is said with two digits of its own, however narrow: none of any width reads as one of no width.
+TEST(Format, AnIntervalKeepsTwoDigits) {
+  EXPECT_EQ(with_interval(0.00234, 0.000021, false), "0.002340 ± 0.000021");
+  EXPECT_EQ(with_interval(0.36, 0.02, false), "0.360 ± 0.020");
+  EXPECT_EQ(with_interval(12.5, 3.2, false), "12.5 ± 3.2");
+  EXPECT_EQ(with_interval(1.5, 3e-9, false), "1.500000 ± 3.0e-09");
+  EXPECT_EQ(with_interval(1.5, 0, false), "1.500 ± 0.000");
+  EXPECT_EQ(with_interval(0.884, 0.009, true), "88.4 ± 0.9 %");
+  EXPECT_EQ(with_interval(0.88412, 0.00021, true), "88.412 ± 0.021 %");
+  EXPECT_EQ(with_interval(1, 0, true), "100.0 ± 0.0 %");
+  for (double width = 1e-12; width < 1; width *= 1.7)
+    for (const bool percent : {false, true})
+      for (const double mean : {0.0, 0.0005, 0.00234, 0.36, 0.99, 12.0}) {
+        const std::string said = with_interval(mean, width, percent);
+        EXPECT_GT(std::stod(said.substr(said.find("± ") + 3)), 0) << said;
+      }
 }
 
 Training validated(const std::vector<double>& scores) {
