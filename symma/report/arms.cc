@@ -122,6 +122,14 @@ std::vector<int64_t> common(const std::vector<Arm>& arms) {
   return out;
 }
 
+// What intervals of these arms are over.
+std::string sample_words(const std::vector<Arm>& arms) {
+  const auto several = [](const Arm& a) { return a.runs.size() > 1; };
+  if (std::none_of(arms.begin(), arms.end(), several)) return "over the tasks of one run";
+  const bool all = std::all_of(arms.begin(), arms.end(), several);
+  return std::string("over seeds, by Student's t") + (all ? "" : ", and of one seed over its tasks");
+}
+
 double mean_bits(const Arm& a) {
   double sum = 0;
   for (const Run* r : a.runs) sum += r->exchange.bits / static_cast<double>(a.runs.size());
@@ -272,10 +280,8 @@ std::string arms_text(const std::vector<Arm>& arms) {
     }
     out += "\n";
   }
-  const bool seeds = arms.front().runs.size() > 1;
-  out += fmt::format("{}: mean ± 95 % interval over {}, after @ steps of adaptation, {} is better\n",
-                     e.metric, seeds ? "seeds, by Student's t" : "tasks of one run",
-                     e.higher_is_better ? "higher" : "lower");
+  out += fmt::format("{}: mean ± 95 % interval {}, after @ steps of adaptation, {} is better\n", e.metric,
+                     sample_words(arms), e.higher_is_better ? "higher" : "lower");
   if (const auto words = arms_standing(arms, false); !words.empty()) out += words + "\n";
   for (const auto& line : counted_once(arms)) out += line + "\n";
   return out;
@@ -458,8 +464,7 @@ std::string arms_html(const std::vector<Arm>& arms, const std::string& title,
   if (arms.empty()) return out + "<p>No run was evaluated.</p></article>";
   const Evaluation& e = *arms.front().runs.front()->eval;
   const auto steps = common(arms);
-  const bool several = std::any_of(arms.begin(), arms.end(), [](const Arm& a) { return a.runs.size() > 1; });
-  const std::string over = several ? "over seeds, by Student's t" : "over the tasks of one run";
+  const std::string over = sample_words(arms);
   out += "<section><h3>Scores</h3><div class=\"stack\">";
   if (!steps.empty()) {
     out += fmt::format(

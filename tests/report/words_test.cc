@@ -136,6 +136,32 @@ TEST_F(Words, RulesChanceAndChangeStandBesideTheScore) {
   EXPECT_EQ(page_data(page)["runs"][0]["eval"]["chance"], 0.2);
 }
 
+// What an interval is over is said of all arms, on the page as in the terminal.
+TEST_F(Words, ArmsOfOneSeedAndOfSeveralSayWhatTheirIntervalsAreOver) {
+  const auto of_seeds = [&](const std::string& sweep, int first, int second) {
+    make_folder(root_ + "/" + sweep + "/runs");
+    for (int arm = 0; arm < 2; ++arm)
+      for (int seed = 1; seed <= (arm == 0 ? first : second); ++seed) {
+        const auto folder =
+            judged(fmt::format("{}{}s{}", sweep, arm, seed), noise(seed, 20, 1 + arm, 0.5), seed, {}, seed);
+        Json s = Json::parse(read_file(folder + "/summary.json"));
+        s["settings"]["learner"]["inner_rate"] = arm;
+        write_file(folder + "/summary.json", s.dump());
+        std::filesystem::rename(folder, fmt::format("{}/{}/runs/{}s{}", root_, sweep, arm, seed));
+      }
+    return std::pair(comparison_table({root_ + "/" + sweep}), report_html({root_ + "/" + sweep}));
+  };
+  const auto said = [](const std::pair<std::string, std::string>& both, const std::string& words) {
+    EXPECT_NE(both.first.find("interval " + words + ","), std::string::npos) << both.first;
+    EXPECT_NE(both.second.find("interval " + words + "."), std::string::npos) << words;
+  };
+  said(of_seeds("one", 1, 1), "over the tasks of one run");
+  said(of_seeds("several", 2, 2), "over seeds, by Student's t");
+  const std::string mixed = "over seeds, by Student's t, and of one seed over its tasks";
+  said(of_seeds("late", 1, 3), mixed);
+  said(of_seeds("early", 3, 1), mixed);
+}
+
 TEST_F(Words, SeedsArePooledAndArmsNamedByWhatDiffers) {
   std::vector<std::string> folders;
   for (const std::string rate : {"0.1", "0.2"}) {
