@@ -188,6 +188,20 @@ std::vector<Arm> arms_of(const std::vector<Run>& runs) {
   return arms;
 }
 
+std::vector<std::string> left_out(const std::vector<Run>& runs) {
+  std::vector<std::string> out;
+  const auto first = std::find_if(runs.begin(), runs.end(), [](const Run& r) { return r.eval.has_value(); });
+  for (const Run& r : runs) {
+    const std::string name = std::filesystem::path(r.folder).filename().string();
+    if (!r.eval)
+      out.push_back(name + ": was not evaluated");
+    else if (r.eval->metric != first->eval->metric)
+      out.push_back(
+          fmt::format("{}: is judged by {}, and others by {}", name, r.eval->metric, first->eval->metric));
+  }
+  return out;
+}
+
 std::vector<std::string> run_folders(const std::vector<std::string>& named, bool* any) {
   namespace fs = std::filesystem;
   std::vector<std::string> out;
@@ -248,8 +262,10 @@ std::vector<std::string> counted_once(const std::vector<Arm>& arms) {
   return out;
 }
 
-std::string arms_text(const std::vector<Arm>& arms) {
-  if (arms.empty()) return "no run was evaluated\n";
+std::string arms_text(const std::vector<Arm>& arms, const std::vector<std::string>& out_of_it) {
+  std::string last;
+  for (const auto& line : out_of_it) last += "left out: " + line + "\n";
+  if (arms.empty()) return "no run was evaluated\n" + last;
   const Evaluation& e = *arms.front().runs.front()->eval;
   const auto steps = common(arms);
   std::vector<std::vector<std::string>> rows(1, {"arm", "seeds"});
@@ -284,7 +300,7 @@ std::string arms_text(const std::vector<Arm>& arms) {
                      sample_words(arms), e.higher_is_better ? "higher" : "lower");
   if (const auto words = arms_standing(arms, false); !words.empty()) out += words + "\n";
   for (const auto& line : counted_once(arms)) out += line + "\n";
-  return out;
+  return out + last;
 }
 
 Json arms_json(const std::vector<Arm>& arms) {
@@ -450,7 +466,7 @@ std::string dot_plot(const std::vector<Arm>& arms, int64_t steps) {
 }  // namespace
 
 std::string arms_html(const std::vector<Arm>& arms, const std::string& title,
-                      const std::vector<std::string>& failed) {
+                      const std::vector<std::string>& failed, const std::vector<std::string>& out_of_it) {
   size_t runs = 0;
   for (const Arm& a : arms) runs += a.runs.size();
   std::string out =
@@ -460,6 +476,7 @@ std::string arms_html(const std::vector<Arm>& arms, const std::string& title,
     out += "<p class=\"headline\">" + words + "</p>";
   for (const auto& f : failed) out += "<p class=\"caution\">Failed: " + escape(f) + "</p>";
   for (const auto& f : counted_once(arms)) out += "<p class=\"caution\">" + escape(f) + "</p>";
+  for (const auto& line : out_of_it) out += "<p class=\"caution\">Left out: " + escape(line) + "</p>";
   out += "</header>";
   if (arms.empty()) return out + "<p>No run was evaluated.</p></article>";
   const Evaluation& e = *arms.front().runs.front()->eval;

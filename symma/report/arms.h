@@ -26,6 +26,9 @@ struct Arm {
 // first runs. Where only one setting differs, a label is its value's.
 std::vector<Arm> arms_of(const std::vector<Run>& runs);
 
+// The other runs, each by its folder's name with the reason.
+std::vector<std::string> left_out(const std::vector<Run>& runs);
+
 // Folders of sweeps are replaced by those of their finished runs. `any`: whether there was one.
 std::vector<std::string> run_folders(const std::vector<std::string>& named, bool* any = nullptr);
 
@@ -35,8 +38,8 @@ Contender contender(const Arm&, int64_t steps, const std::vector<Arm>& all);
 // left out.
 std::vector<std::string> counted_once(const std::vector<Arm>&);
 
-// "arm  seeds  mse @0 ...", and who is best, for the terminal.
-std::string arms_text(const std::vector<Arm>&);
+// "arm  seeds  mse @0 ...", who is best, and which runs were left out, for the terminal.
+std::string arms_text(const std::vector<Arm>&, const std::vector<std::string>& left_out);
 // sweep.json's arms, and a row for each run in CSV.
 Json arms_json(const std::vector<Arm>&);
 std::string arms_csv(const std::vector<Arm>&);
@@ -45,7 +48,7 @@ std::string arms_standing(const std::vector<Arm>&, bool html);
 
 // The page of a sweep: who is best, a plot of means with intervals, a table, curves with bands over seeds.
 std::string arms_html(const std::vector<Arm>&, const std::string& title,
-                      const std::vector<std::string>& failed);
+                      const std::vector<std::string>& failed, const std::vector<std::string>& left_out);
 Json arms_data(const std::vector<Arm>&);  // what page.js draws of it
 
 }  // namespace symma

@@ -360,7 +360,7 @@ std::string sweep_html(const std::vector<Run>& runs, const std::string& title,
                        const std::vector<std::string>& failed) {
   const auto arms = arms_of(runs);
   Json data{{"runs", Json::array()}, {"groups", Json::array()}, {"arms", arms_data(arms)}};
-  return page_of(title, runs.front().version, arms_html(arms, title, failed), data);
+  return page_of(title, runs.front().version, arms_html(arms, title, failed, left_out(runs)), data);
 }
 
 }  // namespace
@@ -387,8 +387,13 @@ Json report_data(const std::vector<std::string>& folders) {
 SweepResult sweep_result(const std::string& folder, const std::vector<std::string>& failed) {
   const std::vector<Run> runs = read_runs(run_folders({folder}));
   const auto arms = arms_of(runs);
-  return {sweep_html(runs, base_name(folder), failed), arms_text(arms), arms_csv(arms), arms_json(arms),
-          arms_standing(arms, false)};
+  const auto others = left_out(runs);
+  return {sweep_html(runs, base_name(folder), failed),
+          arms_text(arms, others),
+          arms_csv(arms),
+          arms_json(arms),
+          arms_standing(arms, false),
+          others};
 }
 
 void write_report(const std::vector<std::string>& run_folders, const std::string& path) {
@@ -398,7 +403,7 @@ void write_report(const std::vector<std::string>& run_folders, const std::string
 std::string comparison_table(const std::vector<std::string>& folders) {
   bool sweep = false;
   const auto runs = read_runs(run_folders(folders, &sweep));
-  if (sweep) return arms_text(arms_of(runs));
+  if (sweep) return arms_text(arms_of(runs), left_out(runs));
   std::string out = comparison_text(runs);
   for (const auto& line : standing_words(runs, false)) out += line + "\n";
   return out;
@@ -409,7 +414,9 @@ Json comparison_json(const std::vector<std::string>& folders) {
   const auto runs = read_runs(run_folders(folders, &sweep));
   if (sweep) {
     const auto arms = arms_of(runs);
-    return {{"arms", arms_json(arms)}, {"standing", Json::array({arms_standing(arms, false)})}};
+    return {{"arms", arms_json(arms)},
+            {"standing", Json::array({arms_standing(arms, false)})},
+            {"left_out", left_out(runs)}};
   }
   Json out{{"runs", Json::array()}, {"standing", standing_words(runs, false)}};
   for (const Run& r : runs) {

@@ -25,10 +25,11 @@ std::string comparison_table(const std::vector<std::string>& runs);
 Json comparison_json(const std::vector<std::string>& runs);
 
 // The page of a sweep's folder, what its table says in the terminal, and sweep.json's arms with the sweep.csv
-// beside them. `failed`: runs that failed, with the reason, for people.
+// beside them. `failed`: runs that failed, with the reason, for people; `left_out`: likewise, those that are
+// no arm's.
 struct SweepResult {
   std::string page, table, csv;
-  Json arms, standing;
+  Json arms, standing, left_out;
 };
 SweepResult sweep_result(const std::string& folder, const std::vector<std::string>& failed);
 

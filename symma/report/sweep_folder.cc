@@ -59,6 +59,7 @@ SweepEnd end_sweep(const std::string& folder, const Json& common, const std::vec
                  {"runs", std::move(all)},
                  {"failed", end.failed},
                  {"stopped_early", stopped_early},
+                 {"left_out", std::move(result.left_out)},
                  {"arms", std::move(result.arms)},
                  {"standing", std::move(result.standing)}};
   write_file(in_folder(folder, "sweep.csv"), result.csv);

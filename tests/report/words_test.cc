@@ -136,6 +136,32 @@ TEST_F(Words, RulesChanceAndChangeStandBesideTheScore) {
   EXPECT_EQ(page_data(page)["runs"][0]["eval"]["chance"], 0.2);
 }
 
+// What a sweep's table has no place for is named with the reason.
+TEST_F(Words, RunsThatAreLeftOutOfASweepAreNamed) {
+  const auto into_sweep = [&](const std::string& name, const auto& change) {
+    const auto folder = judged(name, noise(7, 20, 1, 0.5));
+    Json s = Json::parse(read_file(folder + "/summary.json"));
+    s["settings"]["task"]["kind"] = name;
+    change(s);
+    write_file(folder + "/summary.json", s.dump());
+    make_folder(root_ + "/sweep/runs");
+    std::filesystem::rename(folder, root_ + "/sweep/runs/" + name);
+  };
+  into_sweep("sines", [](Json&) {});
+  into_sweep("waves", [](Json&) {});
+  into_sweep("spots", [](Json& s) { s["eval"]["metric"] = "accuracy"; });
+  into_sweep("unjudged", [](Json& s) { s.erase("eval"); });
+  const std::string table = comparison_table({root_ + "/sweep"}), page = report_html({root_ + "/sweep"});
+  const std::string spots = "spots: is judged by accuracy, and others by mse",
+                    unjudged = "unjudged: was not evaluated";
+  EXPECT_NE(table.find("left out: " + spots), std::string::npos) << table;
+  EXPECT_NE(table.find("left out: " + unjudged), std::string::npos) << table;
+  EXPECT_NE(page.find("Left out: " + spots), std::string::npos);
+  EXPECT_NE(page.find("Left out: " + unjudged), std::string::npos);
+  EXPECT_EQ(comparison_json({root_ + "/sweep"})["left_out"], Json({spots, unjudged}));
+  EXPECT_EQ(sweep_result(root_ + "/sweep", {}).left_out, Json({spots, unjudged}));
+}
+
 // What an interval is over is said of all arms, on the page as in the terminal.
 TEST_F(Words, ArmsOfOneSeedAndOfSeveralSayWhatTheirIntervalsAreOver) {
   const auto of_seeds = [&](const std::string& sweep, int first, int second) {
