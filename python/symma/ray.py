@@ -391,8 +391,9 @@ def trainable(experiment: Any = None, *, threads: int = 1, loggers: Iterable[Cal
 
     A trial's config lies over the settings, by dotted keys ("learner.inner_lr") or by sections ({"learner": {...}}). Every line of the
     log is reported: `loss`, `score` (the last validation, after the most steps of adaptation), `round`, and the names that symma's
-    loggers have. The last report is the run's judgement on unseen tasks: `score`, with `done_rounds`, and `finished` 1. Whether more
-    is better, `trainable.mode` says ("min" or "max"). The run's folder is `run` in the trial's. Raises UserError.
+    loggers have. The last report has the run's judgement on unseen tasks beside it, `test/METRIC/STEPS`, and `finished` 1; `score` stays
+    the last validation, so what Tune finds is not chosen on test tasks. Whether more is better, `trainable.mode` says ("min" or "max").
+    The run's folder is `run` in the trial's. Raises UserError.
     """
     whole(threads, "threads", 1)
     e = _experiment(experiment, settings, "symma.ray.trainable")  # what is wrong is told here, not in each trial
@@ -407,18 +408,22 @@ def trainable(experiment: Any = None, *, threads: int = 1, loggers: Iterable[Cal
         file, laid = _taken(order)
         score = {"score": float("nan")}
 
-        def report(row: dict) -> None:
-            numbers = {k: v for k, v in flat(row).items() if isinstance(v, (int, float))}
+        def hear(row: dict) -> None:
             validation = row.get("validation")
-            if validation and validation["mean"] and validation["mean"][-1] is not None:
-                score["score"] = validation["mean"][-1]
+            if validation and validation["mean"]:
+                last = validation["mean"][-1]
+                score["score"] = float("nan") if last is None else last
+
+        def report(row: dict) -> None:
+            hear(row)
+            numbers = {k: v for k, v in flat(row).items() if isinstance(v, (int, float))}
             tune.report({**numbers, **score, "finished": 0})
 
+        _Log(folder, [hear]).tell()  # of a trial that goes on: it may have ended, and say no line more
         run = symma.train(file or None, out=folder, resume=os.path.exists(os.path.join(folder, "experiment.toml")), progress=False,
                           threads=threads, loggers=[report, *listeners], **_over(laid, nested(config)))
         judged = run.summary["eval"]
-        last = judged["mean"][-1]
-        tune.report({"score": float("nan") if last is None else last, "round": run.round, "finished": 1,
+        tune.report({**score, "round": run.round, "finished": 1,
                      **{f"{judged['split']}/{judged['metric']}/{k}": m for k, m in zip(judged["steps"], judged["mean"]) if m is not None}})
 
     symma_trial.mode = "max" if e.about["higher_is_better"] else "min"  # type: ignore[attr-defined]

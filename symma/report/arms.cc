@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "symma/core/csv.h"
 #include "symma/core/errors.h"
@@ -239,6 +240,49 @@ Contender contender(const Arm& arm, int64_t steps, const std::vector<Arm>& all) 
           same && arm.runs.size() > 1 ? arm.seeds[s] : std::vector<double>{}};
 }
 
+namespace {
+
+// The mean of the last validations of an arm's runs after so many steps of adaptation; NaN where one is not
+// finite, and nothing where there is none.
+std::optional<double> last_validation(const Arm& a, int64_t steps) {
+  double sum = 0;
+  for (const Run* r : a.runs) {
+    const Training& t = r->training;
+    const auto at = std::find(t.steps.begin(), t.steps.end(), steps);
+    if (t.validation.empty() || at == t.steps.end()) return {};
+    sum += t.validation.back().mean.at(static_cast<size_t>(at - t.steps.begin()));
+  }
+  return sum / static_cast<double>(a.runs.size());
+}
+
+// Who is best is told on test tasks, and the best of several looks better there than on others: settings are
+// chosen by validation, and judged on test tasks once.
+std::string chosen_words(const std::vector<Arm>& arms, int64_t steps, bool html) {
+  const Evaluation& e = *arms.front().runs.front()->eval;
+  std::string out = fmt::format(
+      "That is on test tasks, and the best of {} arms looks better on them than it is. ", arms.size());
+  std::vector<double> scores;
+  for (const Arm& a : arms) {
+    const auto last = last_validation(a, steps);
+    if (!last) return out + "Some have no validation to choose by: lower eval.every or log_every.";
+    scores.push_back(*last);
+  }
+  size_t best = 0;
+  const auto worth = [&](size_t i) {
+    return !std::isfinite(scores[i]) ? -INFINITY : e.higher_is_better ? scores[i] : -scores[i];
+  };
+  for (size_t i = 1; i < arms.size(); ++i)
+    if (worth(i) > worth(best)) best = i;
+  if (!std::isfinite(scores[best])) return out + "No arm's last validation is finite.";
+  const auto k = static_cast<size_t>(arms[best].place(steps));
+  const std::string label = html ? "<strong>" + escape(arms[best].label) + "</strong>" : arms[best].label;
+  return out + fmt::format("The last validation chooses {} ({}), which has {} there.", label,
+                           score(scores[best], e.percent()),
+                           with_interval(arms[best].mean[k], arms[best].ci95[k], e.percent()));
+}
+
+}  // namespace
+
 std::string arms_standing(const std::vector<Arm>& arms, bool html) {
   if (arms.size() < 2) return "";
   const auto steps = common(arms);
@@ -246,7 +290,8 @@ std::string arms_standing(const std::vector<Arm>& arms, bool html) {
   std::vector<Contender> all;
   all.reserve(arms.size());
   for (const Arm& a : arms) all.push_back(contender(a, steps.back(), arms));
-  return standing_line(all, *arms.front().runs.front()->eval, steps.back(), html);
+  return standing_line(all, *arms.front().runs.front()->eval, steps.back(), html) + " " +
+         chosen_words(arms, steps.back(), html);
 }
 
 std::vector<std::string> counted_once(const std::vector<Arm>& arms) {
@@ -306,6 +351,7 @@ std::string arms_text(const std::vector<Arm>& arms, const std::vector<std::strin
 Json arms_json(const std::vector<Arm>& arms) {
   Json out = Json::array();
   for (const Arm& a : arms) {
+    const auto last = a.steps.empty() ? std::nullopt : last_validation(a, a.steps.back());
     Json one{{"label", a.label},
              {"values", a.values},
              {"seeds", Json::array()},
@@ -315,6 +361,7 @@ Json arms_json(const std::vector<Arm>& arms) {
              {"ci95", list_of(a.ci95)},
              {"bits", mean_bits(a)},
              {"seconds", json_of(mean_seconds(a))},
+             {"validation", json_of(last.value_or(std::nan("")))},
              {"over", a.runs.size() > 1 ? "seeds" : "tasks"}};
     if (!a.iqm.empty())
       one["iqm"] = list_of(a.iqm), one["iqm_low"] = list_of(a.low), one["iqm_high"] = list_of(a.high);

@@ -43,7 +43,7 @@ std::string arms_text(const std::vector<Arm>&, const std::vector<std::string>& l
 // sweep.json's arms, and a row for each run in CSV.
 Json arms_json(const std::vector<Arm>&);
 std::string arms_csv(const std::vector<Arm>&);
-// One line on who is best after the most steps, as standing_words has it.
+// Who is best after the most steps, as standing_words has it, and which arm validation chooses.
 std::string arms_standing(const std::vector<Arm>&, bool html);
 
 // The page of a sweep: who is best, a plot of means with intervals, a table, curves with bands over seeds.

@@ -180,9 +180,11 @@ def test_tune_searches_eight_settings(tmp_path):
                        run_config=tune.RunConfig(storage_path=str(tmp_path / "tune"), name="t", verbose=0)).fit()
     assert len(found) == 8 and not found.errors
     scores = {r.config["learner.inner_lr"]: r.metrics["score"] for r in found}
-    # What Tune was told is what the same run says by itself, and the best of it is found.
+    # What Tune was told is what the same run says by itself, and the best of it is found: by validation, with the test beside it.
     alone = symma.train(FLEET, rounds=150, agents=2, eval={"tasks": 20, "steps": [0, 1], "every": 50}, learner={"inner_lr": 1e-2}, out=tmp_path / "alone", progress=False)
-    assert scores[1e-2] == alone.summary["eval"]["mean"][-1] and all(r.metrics["finished"] == 1 for r in found)
+    assert scores[1e-2] == list(alone.metrics["validation/mse/1"])[-1] and all(r.metrics["finished"] == 1 for r in found)
+    tested = {r.config["learner.inner_lr"]: r.metrics["test/mse/1"] for r in found}
+    assert tested[1e-2] == alone.summary["eval"]["mean"][-1] != scores[1e-2]
     best = found.get_best_result().config["learner.inner_lr"]
     assert scores[best] == min(scores.values()) and scores[best] < scores[1e-6]
 

@@ -188,6 +188,47 @@ TEST_F(Words, ArmsOfOneSeedAndOfSeveralSayWhatTheirIntervalsAreOver) {
   said(of_seeds("early", 3, 1), mixed);
 }
 
+// Arms are ranked on test tasks, which is no choice of settings: that is said, with what validation chooses.
+TEST_F(Words, TheArmThatValidationChoosesIsNamed) {
+  const auto sweep = [&](const std::string& name, const std::vector<double>& test,
+                         const std::vector<Json>& last) {
+    make_folder(root_ + "/" + name + "/runs");
+    for (size_t arm = 0; arm < test.size(); ++arm) {
+      const auto folder = judged(fmt::format("{}{}", name, arm), noise(3, 20, test[arm], 0.1));
+      Json s = Json::parse(read_file(folder + "/summary.json"));
+      s["settings"]["learner"]["inner_rate"] = arm;
+      write_file(folder + "/summary.json", s.dump());
+      std::string rows;
+      for (int k = 1; k <= 2; ++k) {
+        Json row{{"round", k},  {"seconds", k},        {"tasks", k},
+                 {"loss", 1.0}, {"disagreement", 0.0}, {"bits", 0}};
+        if (!last[arm].is_null())
+          row["validation"] = {
+              {"metric", "mse"}, {"steps", {10}}, {"mean", {k == 1 ? Json(0.01) : last[arm]}}};
+        rows += row.dump() + "\n";
+      }
+      write_file(folder + "/metrics.jsonl", rows);
+      std::filesystem::rename(folder, fmt::format("{}/{}/runs/{}", root_, name, arm));
+    }
+    return comparison_table({root_ + "/" + name});
+  };
+  const std::string optimistic = "the best of 3 arms looks better on them than it is";
+  const std::string chosen = sweep("chosen", {1, 2, 3}, {0.7, 0.5, 0.6});
+  EXPECT_NE(chosen.find("Lowest mse after 10 steps: inner_rate 0"), std::string::npos) << chosen;
+  EXPECT_NE(chosen.find(optimistic), std::string::npos) << chosen;
+  EXPECT_NE(chosen.find("The last validation chooses inner_rate 1 (0.500), which has 2."), std::string::npos)
+      << chosen;
+  EXPECT_NE(
+      report_html({root_ + "/chosen"}).find("The last validation chooses <strong>inner_rate 1</strong>"),
+      std::string::npos);
+  EXPECT_NE(comparison_json({root_ + "/chosen"})["standing"].dump().find("chooses inner_rate 1"),
+            std::string::npos);
+  const std::string none = sweep("none", {1, 2, 3}, {0.7, nullptr, 0.6});
+  EXPECT_NE(none.find(optimistic), std::string::npos) << none;
+  EXPECT_NE(none.find("have no validation"), std::string::npos) << none;
+  EXPECT_EQ(none.find("chooses"), std::string::npos) << none;
+}
+
 TEST_F(Words, SeedsArePooledAndArmsNamedByWhatDiffers) {
   std::vector<std::string> folders;
   for (const std::string rate : {"0.1", "0.2"}) {
