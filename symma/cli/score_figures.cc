@@ -70,6 +70,7 @@ class Disturbed : public TaskFamily {
 // What was found of an item: one number a seed, and of a single seed one a task.
 struct Found {
   std::vector<double> seeds, tasks;
+  std::vector<int64_t> which;  // the seed that each of `seeds` is of: those whose runs failed have none
   Groups groups;
   std::string judged_on;  // what makes the tasks; equal where tasks can be paired
   double bits = 0, seconds = 0;
@@ -117,8 +118,9 @@ Found find(const ScoreRuns& r, const ScoreItem& item, const std::string& name) {
     const std::string folder = run_folder(r, name, seed);
     if (!is_done(folder)) continue;
     const Json summary = read_json(in_folder(folder, "summary.json"));
-    out.bits += summary["exchange"].value("bits", 0.0) / static_cast<double>(r.seeds);
-    out.seconds += summary["wall_s"].get<double>() / static_cast<double>(r.seeds);
+    out.which.push_back(seed);
+    out.bits += summary["exchange"].value("bits", 0.0);
+    out.seconds += summary["wall_s"].get<double>();
     if (!item.as_trained()) {
       judge_again(r, item, folder, out);
       continue;
@@ -132,6 +134,8 @@ Found find(const ScoreRuns& r, const ScoreItem& item, const std::string& name) {
     out.tasks = read_scores(csv, "test", eval["metric"].get<std::string>()).rbegin()->second;
     out.groups = groups_of(read_groups(csv, "test"));
   }
+  const auto n = std::max(1.0, static_cast<double>(out.which.size()));
+  out.bits /= n, out.seconds /= n;
   return out;
 }
 
@@ -144,8 +148,15 @@ Json gap_json(const std::string& to, double difference, double ci95, const std::
 }
 
 Json gap_json(const Found& a, const Found& b, const std::string& to, bool higher) {
-  if (a.seeds.size() > 1 && a.seeds.size() == b.seeds.size()) {
-    const Paired p = compare_paired(a.seeds, b.seeds, higher);
+  // A seed stands beside itself, so those that failed on either side are in no pair.
+  std::vector<double> x_seeds, y_seeds;
+  for (size_t k = 0; k < a.which.size(); ++k) {
+    const auto it = std::find(b.which.begin(), b.which.end(), a.which[k]);
+    if (it == b.which.end()) continue;
+    x_seeds.push_back(a.seeds[k]), y_seeds.push_back(b.seeds[static_cast<size_t>(it - b.which.begin())]);
+  }
+  if (x_seeds.size() > 1) {
+    const Paired p = compare_paired(x_seeds, y_seeds, higher);
     return gap_json(to, p.difference, p.ci95, "seeds");
   }
   if (a.tasks.empty() || b.tasks.empty()) return nullptr;
@@ -212,6 +223,7 @@ std::map<std::string, double> speed_of(const std::string& folder, const std::str
   for (size_t s = 0; s + 1 < steps.size(); ++s)
     area += (mean[s] + mean[s + 1]) / 2 * (steps[s + 1] - steps[s]) / (steps.back() - steps.front());
   if (std::isfinite(area)) out["area"] = area;
+  if (steps.front() != 0) return out;  // what adapting brings is counted from none of it
   for (size_t s = 0; s < steps.size(); ++s) {
     if (!(way(mean.front(), mean[s], mean.back()) >= 0.9)) continue;
     out["steps"] = steps[s];
@@ -262,18 +274,17 @@ void add_speed(const ScoreRuns& r, const ScoreItem& item, const std::string& nam
 // What simple rules reach on the tasks of the file's own runs, over seeds.
 void add_rules(const ScoreRuns& r, const ScoreItem& item, const Found& base, bool higher, Json& figures) {
   if (r.of != "mean") return;  // of rules the means alone are known
-  std::map<std::string, std::vector<double>> all;
+  std::map<std::string, Found> all;
   for (int64_t seed = 1; seed <= r.seeds; ++seed) {
     const std::string folder = run_folder(r, "base", seed);
     if (!is_done(folder)) continue;
     const Json rules = read_json(in_folder(folder, "summary.json"))["eval"].value("rules", Json::object());
     for (const auto& [name, rule] : rules.items())
-      if (rule.value("mean", Json()).is_number()) all[name].push_back(rule["mean"].get<double>());
+      if (rule.value("mean", Json()).is_number())
+        all[name].seeds.push_back(rule["mean"].get<double>()), all[name].which.push_back(seed);
   }
-  for (const auto& [name, means] : all) {
-    Found found;
-    found.seeds = means;
-    const Summary s = summarise(means, higher);
+  for (const auto& [name, found] : all) {
+    const Summary s = summarise(found.seeds, higher);
     figures.push_back({{"id", "rule_" + name},
                        {"axis", "efficiency"},
                        {"role", "rival"},
@@ -281,7 +292,7 @@ void add_rules(const ScoreRuns& r, const ScoreItem& item, const Found& base, boo
                        {"mean", json_of(s.mean)},
                        {"ci95", json_of(s.ci95)},
                        {"over", "seeds"},
-                       {"n", means.size()},
+                       {"n", found.seeds.size()},
                        {"command", command_of(r, item)},
                        {"gap", gap_json(found, base, "base", higher)}});
   }
@@ -336,7 +347,7 @@ Json before_adapting(const ScoreRuns& r) {
     const std::string folder = run_folder(r, "base", seed);
     if (!is_done(folder)) continue;
     const Json eval = read_json(in_folder(folder, "summary.json"))["eval"];
-    if (eval["steps"].size() > 1) return eval[r.of].front();
+    if (eval["steps"].size() > 1 && eval["steps"][0] == 0) return eval[r.of].front();
   }
   return nullptr;
 }

@@ -226,6 +226,56 @@ TEST(Scorecard, Points) {
   }
 }
 
+// A seed that failed is in no mean and in no pair.
+TEST(Scorecard, SeedsThatFailedAreLeftOut) {
+  TempDir at;
+  spill(at / "e.toml", kPoints);
+  const Words words{"scorecard", "e.toml", "--seeds", "4",       "--jobs", "2",
+                    "--out",     "s",      "--only",  "scratch", "--quiet"};
+  run_well(words, at.path());
+  const auto figure = [&](const std::string& id) {
+    const Card card = Card::parse(slurp(at / "s/scorecard.json"));
+    for (const Card& f : card["figures"])
+      if (f["id"] == id) return f;
+    ADD_FAILURE() << "no figure " << id;
+    return Card();
+  };
+  const auto whole = figure("base");
+  for (const char* lost : {"base,seed=1", "scratch,seed=4"}) {
+    fs::remove_all(at / "s/runs" / lost);
+    spill(at / "s/runs" / lost, "in the way");
+  }
+  run_well(words, at.path());
+  const auto base = figure("base"), scratch = figure("scratch");
+  EXPECT_EQ(base["n"], 3);
+  EXPECT_GT(whole["bits"].get<double>(), 0);
+  EXPECT_EQ(base["bits"], whole["bits"]);  // each run sends as much
+  double seconds = 0;
+  std::vector<double> pairs;
+  const fs::path runs = at / "s/runs";
+  for (const std::string seed : {"2", "3", "4"})
+    seconds += json_file(runs / ("base,seed=" + seed) / "summary.json")["wall_s"].get<double>() / 3;
+  EXPECT_NEAR(base["seconds"].get<double>(), seconds, 1e-9);
+  for (const std::string seed : {"2", "3"})
+    pairs.push_back(last_score(runs / ("scratch,seed=" + seed)) - last_score(runs / ("base,seed=" + seed)));
+  EXPECT_NEAR(scratch["gap"]["difference"].get<double>(), (pairs[0] + pairs[1]) / 2, 1e-9);
+  EXPECT_NEAR(scratch["gap"]["ci95"].get<double>(), 12.7062047 * std::abs(pairs[0] - pairs[1]) / 2, 1e-6);
+}
+
+// The score after one step is none before adapting.
+TEST(Scorecard, BeforeAdaptingIsAfterNoStep) {
+  TempDir at;
+  spill(at / "e.toml", kPoints);
+  for (const auto& [steps, known] : {std::pair("[0, 2]", true), std::pair("[1, 2]", false)}) {
+    run_well({"scorecard", "e.toml", "--seeds", "1", "--out", "s", "--only", "base", "--quiet", "--force",
+              "--set", std::string("eval.steps=") + steps},
+             at.path());
+    const Card card = Card::parse(slurp(at / "s/scorecard.json"));
+    EXPECT_EQ(card["before_adapting"].is_number(), known) << steps;
+    for (const Card& f : card["figures"]) EXPECT_TRUE(known || f["id"] != "base_steps") << steps;
+  }
+}
+
 TEST(Scorecard, Images) {
   const std::string zip = SYMMA_SOURCE_DIR "/../shared/data/omniglot/images_background_small1.zip";
   if (!fs::exists(zip)) GTEST_SKIP() << "no Omniglot here: no scorecard of images was made";
