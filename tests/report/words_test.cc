@@ -282,7 +282,7 @@ TEST_F(Words, ASeedIsCountedOnce) {
   ASSERT_EQ(said.size(), 1u);
   EXPECT_EQ(said[0],
             "counted once: " + folders[0] + " and " + folders[1] + ", of the same settings and seed");
-  EXPECT_NE(arms_text(one).find(said[0]), std::string::npos);
+  EXPECT_NE(arms_text(one, {}).find(said[0]), std::string::npos);
   EXPECT_EQ(arms_json(one)[0]["seeds"], Json({1}));
   const auto all = read_runs(folders);
   EXPECT_EQ(arms_json(arms_of(all))[0]["seeds"], Json({1, 2}));
