@@ -17,7 +17,8 @@ class Comings {
   // ---- At the first process.
   // Processes that ask to come in, ascending, and were not answered yet.
   virtual std::vector<int64_t> knocking() = 0;
-  // Answers one of them: what it needs to take part, in the words of whoever uses the transport.
+  // Answers one of them: what it needs to take part, in the words of whoever uses the transport. Whom no
+  // answer can reach goes on asking, and its letters are missing until it is let in.
   virtual void let_in(int64_t place, const std::string& entry) = 0;
 
   // ---- At all.

@@ -24,26 +24,36 @@ Line::Line(const Curve& curve, const Key& server, std::string address)
 
 void Line::open() {
   static std::atomic<int64_t> monitors = 0;
-  events_.reset();
-  push_ = curve_.outbox(server_);
+  opened_ = std::chrono::steady_clock::now();
+  const auto none = [&] {
+    return UserError("transport.first",
+                     fmt::format("no line to {} can be opened ({})", address_, zmq_strerror(zmq_errno())),
+                     "allow the process more open files: ulimit -n");
+  };
+  Socket push = curve_.outbox(server_), heard(zmq_socket(curve_.context, ZMQ_PAIR));
+  if (!push || !heard) throw none();
+  const std::string events = fmt::format("inproc://events-{}", ++monitors);
+  const int watched = zmq_socket_monitor(push.get(), events.c_str(),
+                                         ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                                             ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                                             ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);
+  set(heard, ZMQ_LINGER, 0);
+  if (watched != 0 || zmq_connect(heard.get(), events.c_str()) != 0) throw none();
+  if (zmq_connect(push.get(), address_.c_str()) != 0)
+    throw UserError("transport.first", "\"" + address_ + "\" is no address", "write host:port");
+  events_ = std::move(heard);
+  push_ = std::move(push);
   up_ = was_up_ = refused_ = false;
   broken_ = 0;
-  opened_ = std::chrono::steady_clock::now();
-  const std::string events = fmt::format("inproc://events-{}", ++monitors);
-  zmq_socket_monitor(push_.get(), events.c_str(),
-                     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
-                         ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                         ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL);
-  events_.reset(zmq_socket(curve_.context, ZMQ_PAIR));
-  set(events_, ZMQ_LINGER, 0);
-  zmq_connect(events_.get(), events.c_str());
-  if (zmq_connect(push_.get(), address_.c_str()) != 0)
-    throw UserError("transport.first", "\"" + address_ + "\" is no address", "write host:port");
 }
 
 void Line::mend() {
   if (!refused_ || std::chrono::steady_clock::now() - opened_ < kRefusedFor) return;
-  open();
+  try {
+    open();
+  } catch (const UserError&) {
+    return;
+  }
   behind_ = true;
 }
 

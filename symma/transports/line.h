@@ -27,7 +27,7 @@ struct Upto {
 
 class Line {
  public:
-  // Throws UserError where the address is none. `curve` outlives it.
+  // Throws UserError where the address is none, or no line can be opened. `curve` outlives it.
   Line(const Curve& curve, const Key& server, std::string address);
 
   const std::string& address() const { return address_; }
@@ -48,7 +48,7 @@ class Line {
   // Hears what has become of it.
   void look();
   // Tries a line that was refused again, once some time has gone by: the other end may just not have been
-  // told of us yet.
+  // told of us yet. Where no line can be opened, that is tried again too.
   void mend();
 
  private:

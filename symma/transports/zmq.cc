@@ -41,7 +41,9 @@ Keyring ring_of(const Meeting& m) {
 constexpr int64_t kMostPlaces = int64_t{1} << 24;
 constexpr int kMostBroken = 5;  // handshakes that fail before it is clear that they always will
 constexpr size_t kRoundsAhead = 64;
-constexpr int64_t kBeforeAll = -1;  // the round of what is said before anything is
+constexpr double kRefusalsApart = 1;  // seconds: who is refused asks once in them, or is not heard
+constexpr size_t kMostRefusals = 32;  // in these seconds, to all
+constexpr int64_t kBeforeAll = -1;    // the round of what is said before anything is
 
 class ZmqLines final : public Lines {
  public:
@@ -134,12 +136,19 @@ class ZmqLines final : public Lines {
   void let_in(int64_t place, const std::string& entry) override {
     const auto it = knocks_.find(place);
     if (it == knocks_.end()) return;
+    // The others have heard of it, whether or not it hears this.
+    begins_anew(place, peers_[place].life + 1);
     // Also anew where there was a line that broke: it may be one that does not mend itself.
-    if (peers_[place].address != it->second.address || !peers_[place].up())
-      connect(place, it->second.address);
+    if (peers_[place].address != it->second.address || !peers_[place].up()) {
+      try {
+        connect(place, it->second.address);
+      } catch (const UserError&) {
+        // No file is left for a line, say. That is no reason for all to end: it stays at the door.
+        return;
+      }
+    }
     answered_[place] = it->second;
     peers_[place].lost = peers_[place].outside = false;
-    begins_anew(place, peers_[place].life + 1);
     knocks_.erase(it);
     send(told(place, bytes_of(table(place, entry))));
   }
@@ -452,7 +461,11 @@ class ZmqLines final : public Lines {
     knocks_[place] = ask;
   }
 
+  // Each answer is a line of its own for as long as it takes, and lines are few: whoever asks again and again
+  // is to leave some for the others.
   void refuse(int64_t place, const Hello& hello, const Refusal& why) {
+    std::erase_if(refused_, [](const auto& one) { return since(one.second) >= kRefusalsApart; });
+    if (refused_.size() >= kMostRefusals || !refused_.emplace(place, Clock::now()).second) return;
     const Socket line = curve_.outbox(ring_.known.at(place));
     set(line, ZMQ_LINGER, 3000);
     if (zmq_connect(line.get(), hello.address.c_str()) != 0) return;
@@ -557,7 +570,8 @@ class ZmqLines final : public Lines {
   std::vector<Peer> peers_;
   Addresses addresses_;
   LetterBox box_;
-  std::map<int64_t, Ask> knocks_, answered_;  // who asks to come in; whom the first has answered last
+  std::map<int64_t, Ask> knocks_, answered_;      // who asks to come in; whom the first has answered last
+  std::map<int64_t, Clock::time_point> refused_;  // when, of late
   std::optional<Doorkeeper> doorkeeper_;
   std::string here_, entry_;
   int64_t epoch_ = 0, asked_ = 0, life_ = 0;

@@ -1,10 +1,12 @@
 // Letters over ZeroMQ: what is sent comes, once and to whom it is for; who is not of the fleet is not let in;
 // what is no message is dropped; and who cannot be reached is not waited for.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <mutex>
 #include <set>
@@ -12,6 +14,7 @@
 
 #include "symma/core/errors.h"
 #include "symma/core/rng.h"
+#include "symma/transports/entrance.h"
 #include "symma/transports/envelope.h"
 #include "symma/transports/line.h"
 #include "symma/transports/zmq.h"
@@ -364,6 +367,98 @@ TEST(Join, MembersHearEachOtherOnceTheyAreLetIn) {
   EXPECT_TRUE(two->collect(Letter::Kind::kSaid, 1, they).missing.empty());
   asks.join();
   EXPECT_EQ(first->roster().ids, (std::vector<int64_t>{0, 1, 2, 3, 4}));
+}
+
+// A member of the list asks for agents of another, thousands of times in a message: it is answered once a
+// second. On the old code each answer was a socket for three seconds, there were none left for who came
+// next, and that ended the fleet.
+TEST(Join, WhoAsksWithoutEndTakesNothingFromOthers) {
+  const int64_t at = free_port();
+  const auto first = meet(staying(at));
+  auto& door = dynamic_cast<Comings&>(*first);
+  const Context context(zmq_ctx_new());
+  const Curve curve{context.get(), secret(3), 1, -1};
+  const Key fleet = public_key(secret(1));
+  // Where it says that it listens it does, and counts what it is told.
+  Doorkeeper doorkeeper(context.get());
+  doorkeeper.know(fleet, 0);
+  const Socket inbox = curve.inbox(), line = curve.outbox(fleet);
+  const std::string here = "tcp://127.0.0.1:" + std::to_string(free_port());
+  ASSERT_EQ(zmq_bind(inbox.get(), here.c_str()), 0);
+  ASSERT_EQ(zmq_connect(line.get(), ("tcp://127.0.0.1:" + std::to_string(at)).c_str()), 0);
+  Bytes letters;
+  for (int64_t k = 0; k < 3000; ++k)
+    put_letter(letters, {-3, {-1}, -1, Letter::Kind::kGather, bytes_of(Hello{here, k, {2}, "the same"})});
+  const Bytes message = sealed(2, 0, letters);
+  const auto start = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  int told = 0, sent = 0;
+  const auto flood = [&](double until) {
+    while (seconds() < until) {
+      zmq_send(line.get(), message.data(), message.size(), 0), ++sent;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      first->roster();  // it hears
+      char text[4096];
+      while (zmq_recv(inbox.get(), text, sizeof(text), ZMQ_DONTWAIT) >= 0) ++told;
+    }
+  };
+  flood(2.5);
+  std::unique_ptr<Lines> two;
+  std::thread other([&] { two = meet(joining(at, 2, {2})); });
+  while (door.knocking().empty()) flood(seconds() + 0.1);
+  EXPECT_EQ(door.knocking(), std::vector<int64_t>{1});
+  EXPECT_NO_THROW(door.let_in(1, "come in"));
+  other.join();
+  ASSERT_TRUE(two);
+  EXPECT_EQ(two->entry(), "come in");
+  flood(seconds() + 0.5);  // the last answer comes
+  EXPECT_GE(told, 1);
+  EXPECT_LE(told, seconds() + 1) << sent << " messages";
+  zmq_ctx_shutdown(context.get());
+  doorkeeper.join();
+}
+
+// The highest number of a file that is open.
+rlim_t highest_file() {
+  rlim_t most = 0;
+  for (const auto& file : std::filesystem::directory_iterator("/proc/self/fd"))
+    most = std::max<rlim_t>(most, std::stoul(file.path().filename()));
+  return most;
+}
+
+// On the old code the fleet ended with "is no address", whatever there was no more of.
+TEST(Join, WhoCannotBeLetInNowIsLetInLater) {
+  const int64_t at = free_port();
+  const auto first = meet(staying(at));
+  auto& door = dynamic_cast<Comings&>(*first);
+  std::unique_ptr<Lines> two;
+  std::thread other([&] { two = meet(joining(at, 2, {2})); });
+  while (door.knocking().empty()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  rlimit usual{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &usual), 0);
+  rlimit few = usual;
+  // No file is to be had, and what is open stays so.
+  const rlim_t high = highest_file();
+  std::vector<int> filled;
+  for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) {
+    filled.push_back(fd);
+    if (static_cast<rlim_t>(fd) > high) break;
+  }
+  few.rlim_cur = static_cast<rlim_t>(filled.back()) + 1;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  EXPECT_NO_THROW(door.let_in(1, "not now"));
+  door.there({true, true, false}, door.directory());
+  const std::vector<int64_t> it{2};
+  EXPECT_EQ(first->collect(Letter::Kind::kSaid, 1, it).missing, it);
+  EXPECT_EQ(door.knocking(), std::vector<int64_t>{1});
+  for (const int fd : filled) ::close(fd);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &usual), 0);
+  door.let_in(1, "come in");
+  other.join();
+  ASSERT_TRUE(two);
+  EXPECT_EQ(two->entry(), "come in");
 }
 
 TEST(Envelope, OpensWhatWasSealed) {
