@@ -22,61 +22,87 @@ bool is_count(const Json& line, const char* key, uint64_t most) {
   return line.contains(key) && line[key].is_number_unsigned() && line[key].get<uint64_t>() <= most;
 }
 
-bool are_agents(const Json& list, int64_t agents) {
-  if (!list.is_array()) return false;
-  for (const Json& a : list)
-    if (!a.is_number_unsigned() || a.get<uint64_t>() > static_cast<uint64_t>(agents)) return false;
-  return true;
+// Whether it is an object of all of these keys, and of no others but those that it may have.
+bool has_keys(const Json& j, std::initializer_list<const char*> keys,
+              std::initializer_list<const char*> may = {}) {
+  const auto in_j = [&](const char* key) { return j.contains(key); };
+  return j.is_object() && std::all_of(keys.begin(), keys.end(), in_j) &&
+         j.size() == keys.size() + static_cast<size_t>(std::count_if(may.begin(), may.end(), in_j));
 }
 
-bool are_numbers(const Json& list) {
-  return list.is_array() &&
-         std::all_of(list.begin(), list.end(), [](const Json& x) { return x.is_number() || x.is_null(); });
+// What a line of another may hold at most.
+struct Bounds {
+  const std::vector<int64_t>& own;  // its agents
+  uint64_t agents, places, round, last;
+  const std::string& metric;
+};
+
+constexpr uint64_t kMost = uint64_t{1} << 53;
+
+// One past the last agent is the server.
+bool are_agents(const Json& list, const Bounds& most) {
+  return list.is_array() && list.size() <= most.agents + 1 &&
+         std::all_of(list.begin(), list.end(), [&](const Json& a) {
+           return a.is_number_unsigned() && a.get<uint64_t>() <= most.agents;
+         });
+}
+
+bool are_own(const Json& list, const Bounds& most) {
+  return are_agents(list, most) && list.size() <= most.own.size() &&
+         std::all_of(list.begin(), list.end(), [&](const Json& a) {
+           return std::binary_search(most.own.begin(), most.own.end(), a.get<int64_t>());
+         });
 }
 
 // Pairs of a process and its life.
-bool are_lives(const Json& list, uint64_t most) {
-  if (!list.is_array() || list.size() > most) return false;
-  return std::all_of(list.begin(), list.end(), [&](const Json& pair) {
-    return pair.is_array() && pair.size() == 2 && pair[0].is_number_unsigned() &&
-           pair[1].is_number_unsigned() && pair[0].get<uint64_t>() <= most &&
-           pair[1].get<uint64_t>() < (uint64_t{1} << 53);
-  });
+bool are_lives(const Json& list, const Bounds& most) {
+  return list.is_array() && list.size() <= most.places &&
+         std::all_of(list.begin(), list.end(), [&](const Json& pair) {
+           return pair.is_array() && pair.size() == 2 && pair[0].is_number_unsigned() &&
+                  pair[1].is_number_unsigned() && pair[0].get<uint64_t>() < most.places &&
+                  pair[1].get<uint64_t>() < kMost;
+         });
 }
 
 // How long letters were waited for, as Noted writes it.
-bool are_waits(const Json& list, uint64_t most) {
-  if (!list.is_array() || list.size() > most) return false;
-  return std::all_of(list.begin(), list.end(), [&](const Json& w) {
-    return w.is_object() && w.size() == 9 && is_count(w, "of", most) &&
-           std::all_of(w.begin(), w.end(), [](const Json& x) { return x.is_number() && x >= 0 && x < 1e18; });
-  });
+bool are_waits(const Json& list, const Bounds& most) {
+  return list.is_array() && list.size() <= most.places &&
+         std::all_of(list.begin(), list.end(), [&](const Json& w) {
+           return has_keys(w, {"of", "times", "letters", "missing", "bytes", "seconds", "longest", "age",
+                               "oldest"}) &&
+                  is_count(w, "of", most.places - 1) && std::all_of(w.begin(), w.end(), [](const Json& x) {
+                    return x.is_number() && x >= 0 && x < 1e18;
+                  });
+         });
+}
+
+// A mean score after each number of steps; null where it is not finite.
+bool is_judgement(const Json& j, const Bounds& most) {
+  if (!has_keys(j, {"metric", "steps", "mean"}) || j["metric"] != most.metric) return false;
+  const Json &steps = j["steps"], &mean = j["mean"];
+  return steps.is_array() && mean.is_array() && steps.size() == mean.size() &&
+         std::all_of(steps.begin(), steps.end(), [](const Json& x) { return x.is_number_unsigned(); }) &&
+         std::all_of(mean.begin(), mean.end(), [](const Json& x) { return x.is_number() || x.is_null(); });
 }
 
 // Of what others may say: whose letters they missed and waited for, what they came with, how they were judged
-// then.
-bool is_of_guest(const Json& line, const std::vector<int64_t>& own, int64_t agents) {
-  constexpr uint64_t kMost = uint64_t{1} << 53;
-  if (!line.is_object() || !is_count(line, "round", kMost)) return false;
-  if (line.contains("missing"))
-    return line.size() <= (line.contains("lives") ? 6 : 5) && is_count(line, "exchange", kMost) &&
-           is_count(line, "kind", 2) && are_agents(line["missing"], agents) &&
-           are_lives(line.value("lives", Json::array()), static_cast<uint64_t>(agents));
-  if (line.contains("waits"))
-    return line.size() <= 3 && are_waits(line["waits"], static_cast<uint64_t>(agents));
-  if (line.contains("newcomers")) {
-    const Json judged = line.value("judged", Json());
-    if (!are_agents(line["newcomers"], agents)) return false;
-    for (const Json& a : line["newcomers"])
-      if (!std::binary_search(own.begin(), own.end(), a.get<int64_t>())) return false;
-    return line.size() <= 4 && judged.is_object() && judged.size() == 3 &&
-           judged.value("metric", Json()).is_string() &&
-           judged["metric"].get_ref<const std::string&>().size() < 100 &&
-           are_numbers(judged.value("steps", Json())) && are_numbers(judged.value("mean", Json()));
-  }
-  const Json with = line.value("with", Json());
-  if (with != "file" && with != "memory" && with != "neighbours") return false;
-  return line.size() <= 5 && is_count(line, "exchange", kMost) && is_count(line, "of", kMost);
+// then. Each kind of line has keys of its own and no others: who reads the roster goes by them, and those of
+// the first (who is there, whose agents are whose) are not for others to write.
+bool is_of_guest(const Json& line, const Bounds& most) {
+  const auto is = [&](std::initializer_list<const char*> keys, std::initializer_list<const char*> may = {}) {
+    return has_keys(line, keys, may);
+  };
+  if (!line.is_object() || !is_count(line, "round", most.round)) return false;
+  if (is({"round", "exchange", "kind", "missing"}, {"lives"}))
+    return is_count(line, "exchange", kMost) && is_count(line, "kind", 2) &&
+           are_agents(line["missing"], most) && are_lives(line.value("lives", Json::array()), most);
+  if (is({"round", "waits"})) return are_waits(line["waits"], most);
+  if (is({"round", "newcomers", "judged"}))
+    return are_own(line["newcomers"], most) && is_judgement(line["judged"], most);
+  if (!is({"round", "exchange", "with", "of"})) return false;
+  const Json& with = line["with"];
+  return (with == "file" || with == "memory" || with == "neighbours") && is_count(line, "exchange", kMost) &&
+         is_count(line, "of", most.last);
 }
 
 }  // namespace
@@ -162,10 +188,15 @@ void RosterFile::has(int64_t lines) {
   first_ += n;
 }
 
-GuestBook::GuestBook(const RunOptions& options, std::vector<std::vector<int64_t>> shares)
-    : options_(options), shares_(std::move(shares)), guests_(shares_.size()) {}
+GuestBook::GuestBook(const RunOptions& options, std::vector<std::vector<int64_t>> shares, std::string metric,
+                     int64_t last)
+    : options_(options),
+      shares_(std::move(shares)),
+      metric_(std::move(metric)),
+      last_(last),
+      guests_(shares_.size()) {}
 
-bool GuestBook::take(int64_t place, const std::string& letter) {
+bool GuestBook::take(int64_t place, const std::string& letter, int64_t round) {
   Json j = parse_json(letter);
   if (!j.is_object() || !j.contains("from") || !j["from"].is_number_unsigned() || !j.contains("lines") ||
       !j["lines"].is_array())
@@ -173,10 +204,17 @@ bool GuestBook::take(int64_t place, const std::string& letter) {
   Guest& guest = guests_[place];
   const auto from = j["from"].get<uint64_t>(), have = static_cast<uint64_t>(guest.taken);
   if (from > have) return false;
+  const Bounds most{shares_[place],
+                    static_cast<uint64_t>(shares_.back().back() + 1),
+                    shares_.size(),
+                    static_cast<uint64_t>(std::min(round, last_)),
+                    static_cast<uint64_t>(last_),
+                    metric_};
   for (size_t k = have - from; k < j["lines"].size(); ++k) {
     ++guest.taken;
     Json& line = j["lines"][k];
-    if (!is_of_guest(line, shares_[place], shares_.back().back() + 1)) continue;
+    if (line.is_object()) line.erase("process");  // the key of its line says whose it is
+    if (!is_of_guest(line, most)) continue;
     if (line.value("with", Json()) == "neighbours") {
       if (guest.rows.is_null()) continue;
       line["rows"] = guest.rows;

@@ -63,16 +63,17 @@ class RosterFile {
   std::vector<Json> waiting_;
 };
 
-// The lines of others, as they come by letter, written down by the first. What is no line of a roster is left
-// out.
+// The lines of others, as they come by letter, written down by the first. What is no line of a roster, or
+// none that others write, is left out: it would be read as if it were the first's.
 class GuestBook {
  public:
-  GuestBook(const RunOptions&, std::vector<std::vector<int64_t>> shares);
+  // Newcomers are judged by this metric, and no round is after the last.
+  GuestBook(const RunOptions&, std::vector<std::vector<int64_t>> shares, std::string metric, int64_t last);
   int64_t lines(int64_t place) const { return guests_[place].taken; }
   // What one that is let in may begin with.
   void told(int64_t place, Json rows) { guests_[place].rows = std::move(rows); }
-  // Whether it is a letter of lines.
-  bool take(int64_t place, const std::string& letter);
+  // Whether it is a letter of lines. Those of a round after `round` are left out.
+  bool take(int64_t place, const std::string& letter, int64_t round);
 
  private:
   struct Guest {
@@ -82,6 +83,8 @@ class GuestBook {
   };
   RunOptions options_;
   std::vector<std::vector<int64_t>> shares_;
+  std::string metric_;
+  int64_t last_;
   std::vector<Guest> guests_;
 };
 

@@ -373,7 +373,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
   int64_t last_round = 0;
   if (!late) last_round = last_of_all(party, first ? account.last_round(e.fleet.rounds) : 0);
   RosterFile roster(options, party.place(), party.guest());
-  GuestBook guests(options, party.shares());
+  GuestBook guests(options, party.shares(), e.spec.metric, last_round);
   if (late) run = come_in(e, options, party, roster, hooks, last_round);
   std::optional<FreeRunning> free;
   if (party.staleness() > 0)
@@ -426,7 +426,7 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
           const bool guest = party.open() && p > 0, ends = overview->ending()[p];
           stopped = stopped || (!guest && ends);
           // A guest that wants to leave does, once its lines are written down.
-          if (guest && !all[p].empty() && (!guests.take(p, overview->note(p, "roster")) || ends))
+          if (guest && !all[p].empty() && (!guests.take(p, overview->note(p, "roster"), run.round) || ends))
             all[p].clear();
         }
         if (log) {
@@ -477,7 +477,8 @@ bool train_together(const Experiment& e, const RunOptions& options, const TrainH
       }
       if (first && party.open() && !coming.empty()) {
         const std::vector<std::string> words = party.words(coming);
-        for (const int64_t p : coming) guests.take(p, words[p]);
+        // One that was out of reach may have gone on alone, to the row of the log after this one.
+        for (const int64_t p : coming) guests.take(p, words[p], run.round + calendar.log_every);
       }
       if (party.comings() != nullptr) party.comings()->there(answer->there, answer->directory);
       if (first && company.is(answer->there)) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/program.h"
+#include "symma/report/presence.h"
 
 namespace symma {
 namespace {
@@ -98,12 +99,82 @@ TEST_F(Waiting, OfOthersIsTakenOnlyAsItMustBe) {
     lines.push_back({{"round", 7}, {"waits", waits}});
     ++wrong;
   }
-  GuestBook guests({at.path().string()}, shares);
-  EXPECT_TRUE(guests.take(1, Json{{"from", 0}, {"lines", lines}}.dump()));
+  GuestBook guests({at.path().string()}, shares, "mse", 100);
+  EXPECT_TRUE(guests.take(1, Json{{"from", 0}, {"lines", lines}}.dump(), 7));
   EXPECT_EQ(guests.lines(1), wrong);
   const auto kept = read_roster(at.path().string());
   ASSERT_EQ(kept.size(), 1u);
   EXPECT_EQ(kept[0], (Json{{"round", 7}, {"waits", {good}}, {"process", 1}}));
+}
+
+// A line has the keys of its kind and no others, each of its type and in its range, and none is of a round
+// that the fleet has not come to. On the old code a line of missing letters could have `shares` or `there`
+// beside them, which ended the report or forged it, and stretched it to 2^53 rounds.
+TEST_F(Waiting, LinesOfOthersHaveTheKeysOfTheirKindAndNoMore) {
+  const Json wait{{"of", 0},        {"times", 2},     {"letters", 3}, {"missing", 0}, {"bytes", 300},
+                  {"seconds", 0.5}, {"longest", 0.5}, {"age", 1.0},   {"oldest", 2}};
+  const std::vector<Json> good{
+      {{"round", 12}, {"exchange", 12}, {"kind", 1}, {"missing", {0, 4}}},
+      {{"round", 12}, {"exchange", 12}, {"kind", 2}, {"missing", Json::array()}, {"lives", {{0, 1}}}},
+      {{"round", 12}, {"waits", Json::array({wait})}},
+      {{"round", 12}, {"exchange", 12}, {"with", "memory"}, {"of", 11}},
+      {{"round", 12}, {"exchange", 12}, {"with", "file"}, {"of", 100}},
+      {{"round", 12},
+       {"newcomers", {2, 3}},
+       {"judged", {{"metric", "mse"}, {"steps", {0, 1}}, {"mean", {3.5, Json()}}}}}};
+  std::vector<Json> bad;
+  const auto with = [&](size_t k, const char* key, const Json& value) {
+    bad.push_back(good[k]), bad.back()[key] = value;
+  };
+  for (size_t k = 0; k < good.size(); ++k) {
+    // What the first alone says, what another kind has, what nobody says.
+    for (const Json& other : good)
+      for (const auto& [key, value] : other.items())
+        if (!good[k].contains(key) && key != "lives") with(k, key.c_str(), value);
+    for (const char* key : {"shares", "there", "comes", "stands", "free", "epoch", "rows", "word"}) {
+      with(k, key, {3, 4});
+      with(k, key, "x");
+    }
+    for (const auto& [key, value] : good[k].items()) {
+      for (const Json& wrong :
+           {Json(), Json("x"), Json(-1), Json(0.5), Json(uint64_t{1} << 63), Json{{"x", 1}}, Json{{"x"}}})
+        with(k, key.c_str(), wrong);
+      if (key == "lives") continue;
+      bad.push_back(good[k]);
+      bad.back().erase(key);
+    }
+    with(k, "round", 13), with(k, "round", uint64_t{1} << 53);
+  }
+  with(0, "kind", 3), with(0, "missing", {6}), with(0, "missing", std::vector<int64_t>(7));
+  with(4, "of", 101), with(3, "with", "luck");
+  with(5, "newcomers", {1}), with(5, "newcomers", {2, 2, 2});
+  Json named = wait;
+  named.erase("age"), named["ages"] = 1;
+  with(2, "waits", Json::array({named}));
+  for (const auto& [key, value] : good[5]["judged"].items()) {
+    Json judged = good[5]["judged"];
+    for (const Json& wrong : {Json("\x1b[2J"), Json{1, "x"}, Json{1}, Json()})
+      with(5, "judged", (judged[key] = wrong, judged));
+    judged.erase(key);
+    with(5, "judged", judged);
+    judged["shares"] = value;
+    with(5, "judged", judged);
+  }
+  Json lines = bad;
+  for (const Json& line : good) {
+    lines.push_back(line);
+    lines.back()["process"] = 2;  // whose it is the key of its line says
+  }
+  GuestBook guests({at.path().string()}, shares, "mse", 100);
+  EXPECT_TRUE(guests.take(1, Json{{"from", 0}, {"lines", lines}}.dump(), 12));
+  EXPECT_EQ(guests.lines(1), static_cast<int64_t>(lines.size()));
+  std::vector<Json> kept = read_roster(at.path().string());
+  for (Json& line : kept) {
+    EXPECT_EQ(line["process"], 1);
+    line.erase("process");
+  }
+  EXPECT_EQ(kept, good);
+  EXPECT_TRUE(read_presence(at.path().string(), 12));
 }
 
 }  // namespace
