@@ -10,10 +10,12 @@ optimiser of the server that an experiment file can ask for is there, and a fede
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
+from collections import Counter
 from logging import INFO, WARNING
-from typing import Any, Iterable, Mapping, Optional
+from typing import Any, Callable, Iterable, Mapping, Optional
 
 import numpy as np
 import torch
@@ -146,6 +148,28 @@ def client_app(experiment: Any = None, **settings: Any) -> ClientApp:
 # ---- the server
 
 
+_OURS = {"num-examples", "round", "agents", "bytes", "epsilon", "judged"}  # no metric of a node's takes their place in the log
+
+
+def _number(content: RecordDict, agents: int) -> Optional[int]:
+    """Which agent a node says that it is; None where it says none that there is."""
+    number = content.config_records.get(_CONFIG, {}).get("agent")
+    return number if isinstance(number, int) and not isinstance(number, bool) and 0 <= number < agents else None
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float)) and math.isfinite(x)
+
+
+def _metrics(content: RecordDict, read: Callable[[str], bool], good: Callable[[Any], bool]) -> Optional[dict[str, Any]]:
+    """The metrics whose names are read; None where there are none, or one of them is not good."""
+    record = content.metric_records.get(_METRICS)
+    if record is None:
+        return None
+    told = {name: value for name, value in record.items() if read(name)}
+    return told if all(map(good, told.values())) else None
+
+
 class Strategy(_Strategy):
     """The server of an experiment as a strategy of Flower's.
 
@@ -169,12 +193,15 @@ class Strategy(_Strategy):
         self.wait, self.judge_every = wait, judge_every
         self.num_rounds = max(1, self.server.last_round // self.about["settings"]["exchange"]["every"])
         self.log: list[dict] = []
-        self._agent: dict[int, int] = {}  # by node
+        self._agent: dict[int, int] = {}  # by node, in the order in which they said so
+        self._node: dict[int, int] = {}   # by agent: who is it
+        self._sent: dict[int, int] = {}   # by node: as which agent it was asked, until it answers
         self._heard: dict[int, int] = {}  # by agent: the exchange whose answer it has, from 1
         self._said: dict[int, int] = {}   # by agent: the exchange for which it said something last, as far as the server knows
         self._lost: set[int] = set()      # agents that were asked and not heard: they are to say all, no difference
         self._asked: set[int] = set()
         self._deaf: set[int] = set()      # nodes that could not say who they are
+        self._split = "validation"        # on which agents were judged last
 
     @property
     def initial(self) -> ArrayRecord:
@@ -199,14 +226,24 @@ class Strategy(_Strategy):
                 asked = [Message(content=RecordDict({}), message_type="query", dst_node_id=n) for n in new]
                 for reply in grid.send_and_receive(asked, timeout=60):
                     node = reply.metadata.src_node_id
-                    if reply.has_error():
-                        log(WARNING, "symma: node %s is no agent: %s", node, reply.error.reason)
+                    if node not in new or node in self._agent:
+                        continue
+                    number = None if reply.has_error() else _number(reply.content, self.about["agents"])
+                    if number is None:
+                        log(WARNING, "symma: node %s is no agent: %s", node, reply.error.reason if reply.has_error() else "it does not say which one")
                         self._deaf.add(node)
                     else:
-                        self._agent[node] = int(reply.content[_CONFIG]["agent"])
-                        self._heard.pop(self._agent[node], None)
-            # Of two nodes that say they are one agent the later one is it: the other is likely to be its past self.
-            found = {agent: node for node, agent in self._agent.items() if node in there}
+                        self._agent[node] = number
+            # Of two nodes that say they are one agent the earlier one is it as long as it is there: the other may be what it has become
+            # since it started anew, or somebody who would speak for it.
+            found: dict[int, int] = {}
+            for node, agent in self._agent.items():
+                if node in there:
+                    found.setdefault(agent, node)
+            for agent, node in found.items():
+                if self._node.get(agent) != node:
+                    self._node[agent] = node
+                    self._heard.pop(agent, None)
             if len(found) >= self.least:
                 return found
             if time.monotonic() > until:
@@ -217,6 +254,7 @@ class Strategy(_Strategy):
     def _ask(self, kind: str, agents: Mapping[int, int], who: Iterable[int], more: Mapping[str, Any]) -> list[Message]:
         number = self.server.exchanges
         out = []
+        self._sent = {agents[agent]: agent for agent in who if agent in agents}
         for agent in who:
             if agent not in agents:
                 continue
@@ -226,20 +264,32 @@ class Strategy(_Strategy):
             out.append(Message(content=RecordDict({_CONFIG: record}), message_type=kind, dst_node_id=agents[agent]))
         return out
 
-    def _replies(self, replies: Iterable[Message], what: str) -> list[tuple[int, RecordDict]]:
+    def _replies(self, replies: Iterable[Message], read: Callable[[RecordDict], Optional[dict[str, Any]]]
+                 ) -> list[tuple[int, RecordDict, dict[str, Any]]]:
+        """What came, with the metrics in it, by agent: the one that the node was asked as. Who speaks for another, or answers what is no answer
+        (`read` finds None), has not answered."""
         out = []
         for reply in replies:
+            node = reply.metadata.src_node_id
+            agent = self._sent.pop(node, None)
             if reply.has_error():
-                log(WARNING, "symma: node %s: %s", reply.metadata.src_node_id, reply.error.reason)
+                log(WARNING, "symma: node %s: %s", node, reply.error.reason)
                 continue
-            told = reply.content[_CONFIG]
-            agent = int(told["agent"])
-            if told["behind"]:
+            if agent is None:
+                log(WARNING, "symma: node %s was not asked, or answers again", node)
+                continue
+            told = reply.content.config_records.get(_CONFIG, {})
+            behind = told.get("behind")
+            metrics = {} if behind is True else read(reply.content) if behind is False else None
+            if metrics is None or _number(reply.content, self.about["agents"]) != agent:
+                log(WARNING, "symma: node %s, asked as agent %s: its answer is none", node, agent)
+                continue
+            if behind:
                 log(INFO, "symma: agent %s has missed an answer, and gets the next one whole", agent)
                 self._heard.pop(agent, None)
                 continue
             self._heard[agent] = self.server.exchanges
-            out.append((agent, reply.content))
+            out.append((agent, reply.content, metrics))
         return out
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
@@ -247,14 +297,18 @@ class Strategy(_Strategy):
         return self._ask("train", self._meet(grid), sorted(self._asked), {})
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[Optional[ArrayRecord], Optional[MetricRecord]]:
-        came = self._replies(replies, "train")
-        letters = {agent: bytes(content[_CONFIG]["letter"]) for agent, content in came}
+        def read(content: RecordDict) -> Optional[dict[str, Any]]:
+            is_letter = isinstance(content[_CONFIG].get("letter"), bytes)
+            return _metrics(content, lambda name: "/" not in name and name not in _OURS, _is_number) if is_letter else None
+
+        came = self._replies(replies, read)
+        letters = {agent: bytes(content[_CONFIG]["letter"]) for agent, content, _ in came}
         self.server.combine(letters)
         for agent in letters:
             self._said[agent] = self.server.exchanges
         self._lost = (self._lost | self._asked) - set(letters)
-        names = {name for _, content in came for name in content[_METRICS] if name != "num-examples"}
-        means = {name: float(np.mean([content[_METRICS][name] for _, content in came if name in content[_METRICS]])) for name in sorted(names)}
+        names = {name for _, _, told in came for name in told}
+        means = {name: float(np.mean([told[name] for _, _, told in came if name in told])) for name in sorted(names)}
         row = {"round": self.server.rounds, "agents": sorted(letters), "bytes": sum(map(len, letters.values())), **means}
         privacy = self.server.privacy
         if privacy:
@@ -267,16 +321,22 @@ class Strategy(_Strategy):
         if not last and (self.judge_every < 1 or server_round % self.judge_every):
             return []
         agents = self._meet(grid)
-        more = {"split": "test" if last else "validation", "tasks": 0 if last else self.about["settings"]["eval"]["validation_tasks"]}
+        self._split = "test" if last else "validation"
+        more = {"split": self._split, "tasks": 0 if last else self.about["settings"]["eval"]["validation_tasks"]}
         return self._ask("evaluate", agents, sorted(agents), more)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> Optional[MetricRecord]:
-        came = self._replies(replies, "evaluate")
+        n = len(self.about["steps"])
+
+        def read(content: RecordDict) -> Optional[dict[str, Any]]:
+            return _metrics(content, lambda name: name.startswith(self._split + "/"), lambda means: isinstance(means, list) and len(means) == n)
+
+        came = self._replies(replies, read)
         if not came:
             return None
-        names = sorted({name for _, content in came for name in content[_METRICS] if name != "num-examples"})
-        means = {name: np.mean([content[_METRICS][name] for _, content in came if name in content[_METRICS]], axis=0).tolist() for name in names}
-        self.log[-1].update({**means, "judged": sorted(agent for agent, _ in came)})
+        names = sorted({name for _, _, told in came for name in told})
+        means = {name: np.mean([told[name] for _, _, told in came if name in told], axis=0).tolist() for name in names}
+        self.log[-1].update({**means, "judged": sorted(agent for agent, _, _ in came)})
         return MetricRecord({**means, "agents": len(came)})
 
     def save(self, folder: Any) -> None:
@@ -323,7 +383,8 @@ class FedAvg(_FedAvg):
     bad:        how many of the replies may be bad; where fewer come, it allows for fewer
     before:     what is done to the replies first: `symma.parts("PreAggregator")`
     seed:       of rules that draw
-    Replies count alike, whatever they say of their examples: a weight that a client names itself is no defence. The rest as of Flower's FedAvg.
+    Replies count alike, whatever they say of their examples: a weight that a client names itself is no defence. Those of another form than
+    most are left out. The rest as of Flower's FedAvg.
     """
 
     def __init__(self, aggregator: Any = "median", bad: int = 0, before: Iterable[str] = (), seed: int = 0, **of_flower: Any):
@@ -339,7 +400,7 @@ class FedAvg(_FedAvg):
         return super().configure_train(server_round, arrays, config, grid)
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[Optional[ArrayRecord], Optional[MetricRecord]]:
-        valid, _ = self._check_and_log_replies(replies, is_train=True)
+        valid, _ = self._check_and_log_replies(_alike(replies, self.weighted_by_key), is_train=True)
         if not valid:
             return None, None
         contents = [message.content for message in valid]
@@ -353,6 +414,40 @@ class FedAvg(_FedAvg):
             out[name] = Array(row[at:at + like.size].reshape(like.shape).astype(like.dtype))
             at += like.size
         return ArrayRecord(out), self.train_metrics_aggr_fn(contents, self.weighted_by_key)
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> Optional[MetricRecord]:
+        return super().aggregate_evaluate(server_round, _alike(replies, self.weighted_by_key))
+
+
+def _alike(replies: Iterable[Message], weight: str) -> list[Message]:
+    """Replies of the form that most have: names and shapes of arrays, names and lengths of metrics. Flower ends a run where one differs."""
+
+    def form(content: RecordDict) -> Optional[tuple]:
+        w = next((record.get(weight) for record in content.metric_records.values()), None)
+        if not _is_number(w) or w < 0:
+            return None
+        arrays, metrics = [], []
+        try:
+            for key, record in content.array_records.items():
+                arrays += [(key, name, a.shape, a.dtype.kind in "biuf") for name, a in ((name, array.numpy()) for name, array in record.items())]
+        except (EOFError, OSError, TypeError, ValueError):  # bytes that are no array
+            return None
+        for key, record in content.metric_records.items():
+            metrics += [(key, name, len(v) if isinstance(v, list) else -1) for name, v in record.items()]
+        return tuple(arrays), tuple(sorted(metrics))
+
+    came = list(replies)
+    forms = [None if reply.has_error() else form(reply.content) for reply in came]
+    usual = Counter(f for f in forms if f is not None).most_common(1)
+    if not usual:
+        return came  # Flower says what they lack
+    out = []
+    for reply, f in zip(came, forms):
+        if reply.has_error() or f == usual[0][0]:
+            out.append(reply)
+        else:
+            log(WARNING, "symma: node %s: its answer has another form than most", reply.metadata.src_node_id)
+    return out
 
 
 def _flat(record: ArrayRecord) -> np.ndarray:

@@ -151,6 +151,147 @@ def test_flowers_fedavg_with_our_rules_bears_a_liar(messages):
         assert (np.abs(row - 1) < 0.2).all(), rule
 
 
+FLEET = {"name": "f", "agents": 3, "rounds": 4, "tasks": 2, "task": "sinusoid", "model": {"hidden": [8]}, "exchange": {"topology": "star"},
+         "eval": {"tasks": 2, "steps": [0, 1]}}
+
+
+class Nodes:
+    """Flower's grid without Flower: nodes that answer by hand. `says` of a node changes its answer, which is of an honest agent."""
+
+    def __init__(self, agents):
+        self.agents = dict(agents)  # by node
+        self.says = {}
+
+    def get_node_ids(self):
+        return list(self.agents)
+
+    def answer(self, asked):
+        node = asked.metadata.dst_node_id
+        number = self.agents[node]
+        told, metrics = {"agent": number}, {"num-examples": 1}
+        if asked.metadata.message_type == "train":
+            agent = symma._engine.Agent(symma.flower._build(FLEET, {}), number)
+            told |= {"behind": False, "letter": agent.play(0, False)[0]}
+            metrics["loss"] = 1.0 + number
+        if asked.metadata.message_type == "evaluate":
+            told["behind"] = False
+            metrics["test/mse"] = [2.0 + number, 1.0]
+        records = {"symma": told, "metrics": metrics}
+        if node in self.says:
+            records = self.says[node](records)
+        made = {name: (ConfigRecord if name == "symma" else MetricRecord)(record) for name, record in records.items()}
+        return Message(content=RecordDict(made), reply_to=asked)
+
+    def send_and_receive(self, asked, timeout=None):
+        return [self.answer(message) for message in asked]
+
+
+NODES = {11: 0, 12: 1, 13: 2}
+
+
+def played(nodes, more=lambda replies: replies):
+    """A round of training, and of judging after it: the strategy, and what it says of the judgement."""
+    strategy = symma.flower.Strategy(FLEET, rounds=1, least=1, wait=0)
+    for kind in ("train", "evaluate"):
+        asked = getattr(strategy, f"configure_{kind}")(1, strategy.initial, ConfigRecord(), nodes)
+        told = getattr(strategy, f"aggregate_{kind}")(1, more(nodes.send_and_receive(asked)))
+    return strategy, told
+
+
+def instead(name, key, value):
+    return lambda records: {**records, name: {**records[name], key: value}}
+
+
+def without(name, key=None):
+    return lambda records: {n: {k: v for k, v in record.items() if (n, k) != (name, key)} for n, record in records.items() if n != name or key}
+
+
+@pytest.mark.parametrize("says", [
+    without("symma"), without("symma", "agent"), without("symma", "behind"), without("metrics"),
+    *(instead("symma", "agent", value) for value in ("x", "2", 2.0, True, -1, 3, 1 << 62, [2], b"2", 0)),
+    *(instead("symma", "behind", value) for value in (0, "no", [False])),
+])
+def test_an_answer_that_is_none_is_missing_and_nobody_elses(messages, says):
+    """On the old code most of these ended the server's app; and node 13 could say agent 0's letter."""
+    expected, _ = played(Nodes({11: 0, 12: 1}))
+    nodes = Nodes(NODES)
+    nodes.says = {13: lambda records: says(records) if "behind" in records["symma"] else records}
+    strategy, told = played(nodes)
+    assert strategy.log[-1]["agents"] == strategy.log[-1]["judged"] == [0, 1]
+    assert strategy.log[-1]["loss"] == 1.5 and told["test/mse"] == [2.5, 1.0]
+    assert np.array_equal(strategy.server.row, expected.server.row)
+    # And where it is asked who it is.
+    nodes.says = {13: says}
+    met = symma.flower.Strategy(FLEET, least=1, wait=0)._meet(nodes)
+    same = says({"symma": {"agent": 2}, "metrics": {}}).get("symma", {}).get("agent")
+    assert met == ({0: 11, 1: 12, 2: 13} if same == 2 and isinstance(same, int) else {0: 11, 1: 12})
+
+
+@pytest.mark.parametrize("says", [
+    without("symma", "letter"), instead("symma", "letter", "words"), instead("symma", "letter", 3),
+    instead("metrics", "loss", [1.0, 2.0]), instead("metrics", "loss", float("inf")),
+    instead("metrics", "test/mse", [1.0]), instead("metrics", "test/mse", 1.0),
+])
+def test_letters_and_metrics_of_another_form_are_missing(messages, says):
+    nodes = Nodes(NODES)
+    nodes.says = {13: lambda records: says(records) if "behind" in records["symma"] else records}
+    strategy, told = played(nodes)
+    row, everybody = strategy.log[-1], [0, 1, 2]
+    assert (row["agents"], row["judged"]) in (([0, 1], everybody), (everybody, [0, 1]))
+    assert row["loss"] == (1.5 if row["agents"] == [0, 1] else 2) and told["test/mse"] == [2.5 if row["judged"] == [0, 1] else 3, 1]
+
+
+def test_metrics_do_not_take_the_place_of_what_the_server_says(messages):
+    nodes = Nodes(NODES)
+    nodes.says = {13: instead("metrics", "agents", 7.0)}
+    strategy, told = played(nodes)
+    assert strategy.log[-1]["agents"] == [0, 1, 2] == strategy.log[-1]["judged"] and told["agents"] == 3
+
+
+def test_each_node_answers_once_and_only_where_it_was_asked(messages):
+    def more(replies):
+        stranger = Message(content=RecordDict({}), message_type=replies[0].metadata.message_type, dst_node_id=14)
+        return [*replies, replies[2], Message(content=replies[0].content, reply_to=stranger)]
+
+    strategy, told = played(Nodes(NODES), more)
+    expected, _ = played(Nodes(NODES))
+    assert strategy.log == expected.log and np.array_equal(strategy.server.row, expected.server.row) and told["agents"] == 3
+
+
+def test_an_agents_number_is_its_nodes_as_long_as_that_is_there(messages):
+    """On the old code whoever came last and said a number was that agent from then on."""
+    nodes = Nodes(NODES)
+    strategy = symma.flower.Strategy(FLEET, least=1, wait=0)
+    strategy._meet(nodes)
+    strategy._heard[0] = 3
+    nodes.agents[14] = 0
+    assert strategy._meet(nodes) == {0: 11, 1: 12, 2: 13} and strategy._heard == {0: 3}
+    del nodes.agents[11]
+    assert strategy._meet(nodes) == {0: 14, 1: 12, 2: 13} and strategy._heard == {}
+    nodes.agents[11] = 0  # again: it was here before the other
+    assert strategy._meet(nodes)[0] == 11
+
+
+def test_flowers_fedavg_with_our_rules_leaves_out_what_has_another_form(messages):
+    record = lambda shape: ArrayRecord({"w": Array(np.ones(shape, np.float32))})
+    broken = record(2)
+    broken["w"].data = b"no array"
+    good = {"num-examples": 1, "loss": 2.0, "by_class": [1.0, 2.0]}
+    for arrays, metrics in [(record(3), good), (broken, good), (ArrayRecord({"v": Array(np.ones(2))}), good), (None, good), (record(2), None),
+                            (record(2), {**good, "num-examples": -2}), (record(2), {**good, "by_class": [1.0]}), (record(2), {"num-examples": 1})]:
+        strategy = symma.flower.FedAvg("median", bad=1)
+        replies = []
+        for k in range(4):
+            a, m = (arrays, metrics) if k == 0 else (record(2), good)
+            asked = Message(content=RecordDict({}), message_type="train", dst_node_id=k + 1)
+            records = ({} if a is None else {"arrays": a}) | ({} if m is None else {"metrics": MetricRecord(m)})
+            replies.append(Message(content=RecordDict(records), reply_to=asked))
+        out, told = strategy.aggregate_train(1, replies)
+        assert np.array_equal(out["w"].numpy(), np.ones(2)) and told["loss"] == 2 and told["by_class"] == [1, 2]
+        if m is not None and arrays is not None:
+            assert strategy.aggregate_evaluate(1, replies)["loss"] == 2
+
+
 @pytest.mark.parametrize("mu", [0.0, 0.5], ids=["FedAvg", "FedProx"])
 def test_the_rows_are_those_of_flowers_own_fedavg_and_fedprox(root, monkeypatch, mu):
     monkeypatch.syspath_prepend(str(root / "bench/peers"))
