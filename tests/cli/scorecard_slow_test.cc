@@ -242,8 +242,8 @@ TEST(Scorecard, SeedsThatFailedAreLeftOut) {
   };
   const auto whole = figure("base");
   for (const char* lost : {"base,seed=1", "scratch,seed=4"}) {
-    fs::remove_all(at / "s/runs" / lost);
-    spill(at / "s/runs" / lost, "in the way");
+    fs::remove_all(at.path() / "s/runs" / lost);
+    spill(at.path() / "s/runs" / lost, "in the way");
   }
   run_well(words, at.path());
   const auto base = figure("base"), scratch = figure("scratch");
@@ -252,7 +252,7 @@ TEST(Scorecard, SeedsThatFailedAreLeftOut) {
   EXPECT_EQ(base["bits"], whole["bits"]);  // each run sends as much
   double seconds = 0;
   std::vector<double> pairs;
-  const fs::path runs = at / "s/runs";
+  const fs::path runs = at.path() / "s/runs";
   for (const std::string seed : {"2", "3", "4"})
     seconds += json_file(runs / ("base,seed=" + seed) / "summary.json")["wall_s"].get<double>() / 3;
   EXPECT_NEAR(base["seconds"].get<double>(), seconds, 1e-9);

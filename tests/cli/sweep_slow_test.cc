@@ -180,8 +180,9 @@ TEST(Sweep, OnlyWhatIsValidatedGoesOn) {
     words.insert(words.end(), more.begin(), more.end());
     return run(words, at.path());
   };
-  expect_refusal(halve("learner.inner_lr=0.3,0.1,0.01,0.001", "none", {"--set", "log_every=30"}),
-                 {"sweep --halve", "inner_lr=0.3", "no validation in its first 8 rounds", "log_every"});
+  expect_refusal(
+      halve("learner.inner_lr=0.3,0.1,0.01,0.001", "none", {"--set", "rounds=60", "--set", "log_every=60"}),
+      {"sweep --halve", "inner_lr=0.3", "no validation in its first 15 rounds", "log_every"});
   EXPECT_FALSE(fs::exists(at / "none"));
   // The first listed diverge.
   const Result r = halve("learner.inner_lr=1e20,1e19,0.01,1e18", "diverged");

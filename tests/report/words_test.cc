@@ -216,7 +216,7 @@ TEST_F(Words, TheArmThatValidationChoosesIsNamed) {
   const std::string chosen = sweep("chosen", {1, 2, 3}, {0.7, 0.5, 0.6});
   EXPECT_NE(chosen.find("Lowest mse after 10 steps: inner_rate 0"), std::string::npos) << chosen;
   EXPECT_NE(chosen.find(optimistic), std::string::npos) << chosen;
-  EXPECT_NE(chosen.find("The last validation chooses inner_rate 1 (0.500), which has 2."), std::string::npos)
+  EXPECT_NE(chosen.find("The last validation chooses inner_rate 1 (0.500), which has 1.9"), std::string::npos)
       << chosen;
   EXPECT_NE(
       report_html({root_ + "/chosen"}).find("The last validation chooses <strong>inner_rate 1</strong>"),
