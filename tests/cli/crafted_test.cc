@@ -72,8 +72,7 @@ const std::string kEval = "[eval]\ntasks = 2\nsteps = [0, 1]\nvalidation_tasks =
 TEST_F(Crafted, CountsOfReplay) {
   train(
       "agents = 2\nrounds = 2\ntasks = 1\n[task]\nkind = \"control\"\ncopies = 2\n[learner]\nkind = "
-      "\"iql\"\nbuffer = "
-      "8\n" +
+      "\"iql\"\nbuffer = 8\nbatch = 8\n" +
       kEval);
   for (const int64_t count : {int64_t{-1}, int64_t{-9}, INT64_MIN, INT64_MAX}) {
     Parts parts = Parts::of(whole);
@@ -120,8 +119,7 @@ TEST_F(Crafted, WhatCompressorsRemember) {
 // Messages under way: which edge they are on was an index, unlooked at.
 TEST_F(Crafted, MessagesUnderWay) {
   for (const char* exchange :
-       {"topology = \"ring\"", "topology = \"ring\"\nstrategy = \"push-sum\"",
-        "topology = \"ring\"\nstrategy = \"gradient-tracking\"", "topology = \"star\""}) {
+       {"topology = \"ring\"", "topology = \"ring\"\nstrategy = \"push-sum\"", "topology = \"star\""}) {
     SCOPED_TRACE(exchange);
     fs::remove_all(at / "run");
     train(fmt::format("agents = 3\nrounds = 2\ntasks = 1\n[task]\nkind = \"sinusoid\"\n[model]\nhidden = "
