@@ -67,10 +67,8 @@ std::string last_line(const std::string& path) {
 }
 
 // Axes of two calls may end in the same word, as learner.order and task.order do, and then share folders.
-void refuse_another(const std::string& folder, const std::string& file, const Planned& p) {
-  Config asked = Config::load(file);
-  for (const auto& s : p.settings) asked.set(s);
-  const std::string differs = other_settings(folder, asked);
+void refuse_another(const std::string& folder, const Config& file, const Planned& p) {
+  const std::string differs = other_settings(folder, laid_over(file, p.settings));
   if (!differs.empty())
     throw UserError(folder, "holds a run of other settings (" + differs + ")",
                     "choose another --out, or remove that folder");
@@ -87,10 +85,11 @@ std::vector<Outcome> run_batch(const Batch& batch, const std::vector<Planned>& p
   make_folder(in_folder(batch.folder, "logs"));
   std::vector<Outcome> out(plan.size());
   std::vector<size_t> due;
+  const Config file = Config::load(batch.file);
   for (size_t i = 0; i < plan.size(); ++i) {
     const std::string folder = in_folder(batch.folder, "runs/" + plan[i].name);
     if (is_done(folder))
-      refuse_another(folder, batch.file, plan[i]);
+      refuse_another(folder, file, plan[i]);
     else
       due.push_back(i);
   }

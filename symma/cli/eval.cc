@@ -68,18 +68,27 @@ void run_eval(const EvalArguments& a) {
   if (const auto* family = dynamic_cast<const Warns*>(e.family.get()); family && !a.data.empty())
     for (const auto& line : family->warnings()) std::fprintf(stderr, "warning: %s\n", line.c_str());
   const RunState state = load_checkpoint(in_folder(a.run, "checkpoint.safetensors"), e);
-  std::vector<EvalResult> judged{judge(e, state.learner, Split::kTest)};
-  const Json result = verdict(e, judged[0]);
   const bool as_it_stands = settings.empty();
-  fmt::print("{}", eval_table(result, as_it_stands ? agent_share(e) : Json::array()));
-  if (as_it_stands && e.eval.ood) {
-    judged.push_back(judge(e, state.learner, Split::kOod));
-    fmt::print("{}", eval_table(verdict(e, judged[1]), Json::array()));
+  const auto say = [&](const Json& test, const Json& ood) {
+    fmt::print("{}", eval_table(test, as_it_stands ? agent_share(e) : Json::array()));
+    if (!ood.is_null()) fmt::print("{}", eval_table(ood, Json::array()));
+  };
+  if (as_it_stands && a.out.empty()) {
+    conclude(e, {.folder = a.run}, state, {},
+             [&](const Json& summary) { say(summary["eval"], summary.value("ood", Json())); });
+    write_report({a.run}, in_folder(a.run, "report.html"));
+    return;
   }
   // Judged otherwise than the run's file says: beside its summary, not over it.
-  if (!as_it_stands || !a.out.empty()) return keep(a, result, judged);
-  conclude(e, {.folder = a.run}, state, std::move(judged));
-  write_report({a.run}, in_folder(a.run, "report.html"));
+  std::vector<EvalResult> judged{judge(e, state.learner, Split::kTest)};
+  const Json result = verdict(e, judged[0]);
+  Json ood;
+  if (as_it_stands && e.eval.ood) {
+    judged.push_back(judge(e, state.learner, Split::kOod));
+    ood = verdict(e, judged[1]);
+  }
+  say(result, ood);
+  keep(a, result, judged);
 }
 
 }  // namespace

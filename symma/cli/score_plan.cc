@@ -322,10 +322,7 @@ std::vector<ScoreItem> score_items(const Experiment& base, const Config& file,
 }
 
 void check_item(const Config& file, const Experiment& base, ScoreItem& item) {
-  Config changed = file;
-  for (const auto& s : item.common) changed.set(s);
-  for (const auto& s : item.train) changed.set(s);
-  for (const auto& s : item.judge) changed.set(s);
+  const Config changed = laid_over(laid_over(laid_over(file, item.common), item.train), item.judge);
   try {
     const std::vector<Ask> one = asks_for(std::vector<int64_t>{kEveryone}, Rng(1));
     if (item.split != Split::kTest) (void)base.family->sample(*base.model, one, item.split);

@@ -249,9 +249,7 @@ void run_all(const ScoreArguments& a, ScorePlan& plan, Json& failed) {
 
 void run_scorecard(ScoreArguments a) {
   const Config file = Config::load(a.file);
-  Config config = file;
-  for (const auto& s : a.settings) config.set(s);
-  const Experiment base = Experiment::build(config);
+  const Experiment base = Experiment::build(laid_over(file, a.settings));
   for (const auto& line : base.let_lie)
     if (!a.quiet) std::fprintf(stderr, "notice: %s\n", line.c_str());
   rehearse(base);

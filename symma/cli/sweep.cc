@@ -61,11 +61,6 @@ std::vector<std::vector<size_t>> arms(const std::vector<Combination>& all) {
   return out;
 }
 
-Config with(Config config, const std::vector<std::string>& settings) {
-  for (const auto& s : settings) config.set(s);
-  return config;
-}
-
 // The last round of a stage, as symma train --until has it.
 int64_t last_round(const Settings& s, double until) {
   return std::llround(until * static_cast<double>(s.fleet.rounds));
@@ -75,11 +70,11 @@ constexpr double kStages[] = {0.25, 0.5};
 
 // Arms are halved by what they are validated at, so each has to be by the end of the first stage. Told before
 // anything is run.
-void check_validates(const Config& config, const std::vector<Planned>& plan) {
+void check_validates(const Config& file, const std::vector<Planned>& plan) {
   for (const Planned& p : plan) {
     std::optional<Settings> s;
     try {
-      s = Settings::read(with(config, p.settings));
+      s = Settings::read(laid_over(file, p.settings));
     } catch (const UserError&) {
       continue;  // its own run says what is wrong with it, and is told as failed
     }
@@ -104,12 +99,12 @@ struct Halved {
 // Successive halving: all to a quarter of their rounds, the better half of the arms to a half, the better
 // half of these to the end (Jamieson & Talwalkar 2016). An arm of which a run failed, or diverged, goes no
 // further, whoever else is there.
-Halved halved(const Batch& whole, const Config& config, const std::vector<Combination>& all,
+Halved halved(const Batch& whole, const Config& file, const std::vector<Combination>& all,
               const std::vector<Planned>& plan) {
   Halved out;
   auto left = arms(all);
   // Which way validation goes.
-  const bool higher = Experiment::build(with(config, plan.front().settings)).spec.higher_is_better;
+  const bool higher = Experiment::build(laid_over(file, plan.front().settings)).spec.higher_is_better;
   for (const double until : kStages) {
     if (left.size() < 2) break;
     std::vector<Planned> now;
@@ -133,7 +128,7 @@ Halved halved(const Batch& whole, const Config& config, const std::vector<Combin
           continue;
         }
         well.push_back(i);
-        const int64_t last = last_round(Settings::read(with(config, plan[i].settings)), until);
+        const int64_t last = last_round(Settings::read(laid_over(file, plan[i].settings)), until);
         sum += validated(in_folder(whole.folder, "runs/" + plan[i].name), last);
       }
       const double mean = sum / static_cast<double>(arm.size());
@@ -162,8 +157,7 @@ Halved halved(const Batch& whole, const Config& config, const std::vector<Combin
 
 void run_sweep(SweepArguments a) {
   const Config file = Config::load(a.file);
-  Config config = file;
-  for (const auto& s : a.settings) config.set(s);
+  const Config config = laid_over(file, a.settings);
   SweepOptions options;
   Fields fields;
   options.fields(fields);
@@ -177,13 +171,13 @@ void run_sweep(SweepArguments a) {
   for (const auto& text : a.over) axes.push_back(read_axis(text));
   const auto all = combinations(axes);
   std::vector<Planned> plan;
-  for (const auto& c : all) {
-    plan.push_back({c.name, fitting(file, a.settings, c.settings), c.values});
-    plan.back().settings.insert(plan.back().settings.end(), c.settings.begin(), c.settings.end());
-  }
   // What is wrong with a key is told before anything is run.
-  check_settings(file, a.settings, all);
-  for (const auto& line : Experiment::build(with(file, plan.front().settings)).let_lie)
+  const auto common_of = fitting_each(file, a.settings, all);
+  for (size_t i = 0; i < all.size(); ++i) {
+    plan.push_back({all[i].name, common_of[i], all[i].values});
+    plan.back().settings.insert(plan.back().settings.end(), all[i].settings.begin(), all[i].settings.end());
+  }
+  for (const auto& line : Experiment::build(laid_over(file, plan.front().settings)).let_lie)
     if (!a.quiet) std::fprintf(stderr, "notice: %s\n", line.c_str());
   if (a.folder.empty()) a.folder = "sweeps/" + fs::path(a.file).stem().string();
   if (a.dry_run) {

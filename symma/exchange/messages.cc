@@ -129,10 +129,12 @@ void attack(const Exchange& x, ExchangeState& s, Said& said, const std::vector<i
 
 // What those of `here` say who had said nothing so far: not all take part in the first exchange.
 void remember_first(ExchangeState& s, const Said& said, const std::vector<int64_t>& here) {
-  Tensor first = s.sender.first.clone();
+  std::vector<int64_t> now;
   for (const int64_t i : here)
-    if (first[i].isnan().all().item<bool>()) first[i] = said.rows[i];
-  s.sender.first = first;
+    if (s.sender.first[i].isnan().all().item<bool>()) now.push_back(i);
+  if (now.empty()) return;
+  s.sender.first = s.sender.first.clone();
+  for (const int64_t i : now) s.sender.first[i] = said.rows[i];
 }
 
 }  // namespace

@@ -248,7 +248,7 @@ Json agent_share(const Experiment& e) {
 }
 
 Json conclude(const Experiment& e, const RunOptions& options, const RunState& run,
-              std::vector<EvalResult> judged) {
+              std::vector<EvalResult> judged, const std::function<void(const Json&)>& told) {
   const Subject subject{*e.learner, *e.model, *e.family, run.learner, e.counted()};
   const double tasks = static_cast<double>(run.tasks);
   // What was spent, also by rounds that were played again.
@@ -278,6 +278,7 @@ Json conclude(const Experiment& e, const RunOptions& options, const RunState& ru
     if (e.eval.ood) judged.push_back(judge(e, run.learner, Split::kOod));
   }
   for (const auto& r : judged) summary[r.split == Split::kTest ? "eval" : "ood"] = verdict(e, r);
+  if (told) told(summary);
   if (const Json came = newcomers(options.folder, judged[0]); !came.is_null()) summary["newcomers"] = came;
   const Exchange& x = e.exchange;
   // Of a large fleet the totals say more than a list of every edge, and the file stays one that is read.

@@ -25,7 +25,9 @@ EvalResult join(const Experiment&, const std::vector<EvalResult>& parts);
 Json agent_share(const Experiment&);
 
 // Judges the fleet on the test tasks, unless it has been `judged`, and writes summary.json, scores.csv and
-// gallery.json. Returns the summary.
-Json conclude(const Experiment&, const RunOptions& run, const RunState&, std::vector<EvalResult> judged = {});
+// gallery.json. Returns the summary. `told`, where there is one, is shown what is known of it once the fleet
+// is judged, before anything is written.
+Json conclude(const Experiment&, const RunOptions& run, const RunState&, std::vector<EvalResult> judged = {},
+              const std::function<void(const Json& summary)>& told = {});
 
 }  // namespace symma

@@ -78,10 +78,9 @@ std::string word_of_value(const std::string& key, const std::string& value) {
   return word.substr(0, kLongest - hash.size()) + hash;
 }
 
-Config laid_over(Config file, const std::vector<std::string>& common, const std::vector<std::string>& own) {
-  for (const auto& s : common) file.set(s);
-  for (const auto& s : own) file.set(s, "--over");
-  return file;
+Config of_run(const Config& file, const std::vector<std::string>& common,
+              const std::vector<std::string>& own) {
+  return laid_over(laid_over(file, common), own, "--over");
 }
 
 std::string key_of(const std::string& setting) {
@@ -147,11 +146,16 @@ std::vector<Combination> combinations(std::vector<Axis> axes) {
   return out;
 }
 
+Config laid_over(Config file, const std::vector<std::string>& settings, const std::string& origin) {
+  for (const auto& s : settings) file.set(s, origin);
+  return file;
+}
+
 std::vector<std::string> fitting(const Config& file, const std::vector<std::string>& common,
                                  const std::vector<std::string>& own) {
   std::vector<std::string> amiss, out;
   try {
-    amiss = of_other_parts(laid_over(file, common, own));
+    amiss = of_other_parts(of_run(file, common, own));
   } catch (const UserError&) {
     return common;  // whatever is wrong with it, its run says
   }
@@ -160,13 +164,14 @@ std::vector<std::string> fitting(const Config& file, const std::vector<std::stri
   return out;
 }
 
-void check_settings(const Config& file, const std::vector<std::string>& common,
-                    const std::vector<Combination>& all) {
+std::vector<std::vector<std::string>> fitting_each(const Config& file, const std::vector<std::string>& common,
+                                                   const std::vector<Combination>& all) {
+  std::vector<std::vector<std::string>> out;
   std::set<std::string> used;
   for (const auto& c : all) {
-    const auto fit = fitting(file, common, c.settings);
+    const auto& fit = out.emplace_back(fitting(file, common, c.settings));
     used.insert(fit.begin(), fit.end());
-    const Config one = laid_over(file, fit, c.settings);
+    const Config one = of_run(file, fit, c.settings);
     try {
       if (of_other_parts(one).empty()) continue;
     } catch (const UserError&) {
@@ -176,7 +181,8 @@ void check_settings(const Config& file, const std::vector<std::string>& common,
   }
   const auto idle = [&](const std::string& s) { return !used.contains(s); };
   if (std::any_of(common.begin(), common.end(), idle))
-    (void)Settings::read(laid_over(file, common, all.front().settings));
+    (void)Settings::read(of_run(file, common, all.front().settings));
+  return out;
 }
 
 std::string other_settings(const std::string& folder, const Config& asked) {

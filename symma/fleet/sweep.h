@@ -41,15 +41,18 @@ struct Combination {
 // twice or there are more than ten thousand.
 std::vector<Combination> combinations(std::vector<Axis>);
 
+// The file with settings laid over it, each as `origin` takes them.
+Config laid_over(Config file, const std::vector<std::string>& settings, const std::string& origin = "--set");
+
 // Settings for all runs, as --set takes them, without those that are options of parts that the run of `own`
 // does not have: with --over learner.kind=maml,reptile, learner.order=1 is for maml.
 std::vector<std::string> fitting(const Config& file, const std::vector<std::string>& common,
                                  const std::vector<std::string>& own);
 
-// Throws UserError where a run's own setting is no option of its parts, or one for all runs of none's, before
-// anything is run: such runs were the same run twice.
-void check_settings(const Config& file, const std::vector<std::string>& common,
-                    const std::vector<Combination>& all);
+// The same for each of a sweep's runs. Throws UserError where a run's own setting is no option of its parts,
+// or one for all runs of none's: such runs were the same run twice.
+std::vector<std::vector<std::string>> fitting_each(const Config& file, const std::vector<std::string>& common,
+                                                   const std::vector<Combination>& all);
 
 // The first setting by which the run of a folder differs from what is asked for, "learner.order: 1, and 2 is
 // asked for"; "" where it is the same run. Nothing is built. Throws UserError where the folder holds no run.

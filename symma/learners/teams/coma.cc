@@ -93,7 +93,7 @@ class Coma : public Learner {
   Scores learn(State& state, const Rollout& o) const {
     const int64_t n = state.theta.size(0), a = actor_.columns(), c = critic_.columns(), l = o.alive.size(1),
                   t = o.alive.size(2);
-    const Tensor there = shape_.learning(o.present.defined() ? o.present.narrow(2, 0, t) : Tensor());
+    const Tensor there = shape_.learning(o);
     const Tensor reward =
         o_.team.standardise_rewards ? standardise(state, o.reward, o.alive, there) : o.reward;
 
@@ -120,7 +120,7 @@ class Coma : public Learner {
     const Tensor critic_x = goes_on ? critic_input(take(input, steps), action) : done_x;  // [N, M, 1, A, C]
     Tensor weight = steps.weight.unsqueeze(2).unsqueeze(3).expand_as(action);
     if (o.present.defined()) weight = weight * take(o.present.narrow(2, 0, t), steps);
-    const Tensor own = shape_.learning({});
+    const Tensor own = shape_.learning(Tensor());
     if (own.defined()) weight = weight * own;
     const Tensor share =
         (weight / weight.sum({1, 2, 3}, true).clamp_min(1)).to(state.theta.scalar_type());  // [N, M, 1, A]

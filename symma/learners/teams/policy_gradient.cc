@@ -119,7 +119,7 @@ Scores PolicyGradient::update(State& state, const TaskBatch& batch, Rng rng) con
 Scores PolicyGradient::learn(State& state, const Rollout& o, const Tensor& learns) const {
   const int64_t n = state.theta.size(0), a = actor_.columns(), c = critic_.columns(), l = o.alive.size(1),
                 t = o.alive.size(2);
-  const Tensor there = shape_.learning(o.present.defined() ? o.present.narrow(2, 0, t) : Tensor());
+  const Tensor there = shape_.learning(o);
   const Tensor reward = o_.team.standardise_rewards ? standardise(state, o.reward, o.alive, there) : o.reward;
 
   // Values of every state that was seen, by the target; returns; and the steps to learn from.

@@ -39,6 +39,10 @@ Tensor TeamShape::learning(const Tensor& present) const {
   return present.defined() ? present * own : own;
 }
 
+Tensor TeamShape::learning(const Rollout& o) const {
+  return learning(o.present.defined() ? o.present.narrow(2, 0, o.alive.size(2)) : Tensor());
+}
+
 Rollout by_agent(Rollout o, int64_t agents) {
   for (Tensor* t : every_tensor(o)) {
     if (!t->defined()) continue;

@@ -28,6 +28,8 @@ struct TeamShape {
   // 1 for a step's players who are there and not played by a script: as `present` [..., A] where it is
   // defined, else [A]; undefined where that is everyone, always.
   Tensor learning(const Tensor& present) const;
+  // The same of each step that a rollout took: [R, E, T, A], or [A].
+  Tensor learning(const Rollout&) const;
   int64_t state() const { return players * seen; }  // what all players see, side by side
 };
 

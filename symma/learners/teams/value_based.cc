@@ -175,11 +175,8 @@ Scores ValueBased::update(State& state, const TaskBatch& batch, Rng rng) const {
                                        shape_.copies, how, rng.split("play")),
                        n);
   state.own["env_steps"] = steps + o.alive.sum({1, 2}, false, at::kDouble);
-  if (o_.team.standardise_rewards) {  // counts; rewards are kept as they are
-    const int64_t t = o.alive.size(2);
-    standardise(state, o.reward, o.alive,
-                shape_.learning(o.present.defined() ? o.present.narrow(2, 0, t) : Tensor()));
-  }
+  if (o_.team.standardise_rewards)  // counts; rewards are kept as they are
+    standardise(state, o.reward, o.alive, shape_.learning(o));
   replay_add(state, o);
   const int64_t updates = o_.updates > 0 ? o_.updates : tasks * shape_.copies;
   Tensor loss = at::zeros({n}, state.theta.options());
@@ -202,7 +199,7 @@ Scores ValueBased::update(State& state, const TaskBatch& batch, Rng rng) const {
   if (of_part.defined()) loss = loss.index_copy(0, at::tensor(ready, at::kLong), of_part);
   if (dynamic_cast<const HasInputStatistics*>(&model_)) {
     const int64_t t = o.alive.size(2), p = net_.columns();
-    const Tensor there = shape_.learning(o.present.defined() ? o.present.narrow(2, 0, t) : Tensor());
+    const Tensor there = shape_.learning(o);
     Tensor weight = o.alive.unsqueeze(3).expand_as(o.reward);
     if (there.defined()) weight = weight * there;
     const Tensor now = net_.count(state.theta.narrow(1, 0, p), o.input.narrow(2, 0, t), weight);
